@@ -266,7 +266,7 @@ impl<P: Platform + ?Sized> TokenChecker<'_, P> {
         match known {
             Some(organization) => {
                 let text = format!(
-                    "Webex could not be asked for the organisation of the new tokens; they are \
+                    "Webex could not be asked for the organization of the new tokens; they are \
                      taken as those of {organization}: {unresolved}"
                 );
                 self.platform.log(Level::Warning, &text);
@@ -324,7 +324,7 @@ fn match_organization(actual: OrgId, accepted: &mut ValidatedInput) -> Result<()
         Some(expected) if expected == actual => Ok(()),
         Some(expected) => Err(invalid(
             accepted.organization_field,
-            format!("names the organisation {expected}, but the tokens belong to {actual}"),
+            format!("names the organization {expected}, but the tokens belong to {actual}"),
         )),
     }
 }

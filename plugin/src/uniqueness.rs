@@ -72,7 +72,7 @@ impl fmt::Display for UniqueField {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Name => "name",
-            Self::Organization => "organisation",
+            Self::Organization => "organization",
         })
     }
 }

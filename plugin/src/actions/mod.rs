@@ -112,7 +112,7 @@ pub const ACTIONS: &[Action] = &[
     Action {
         name: "TestConnection",
         title: "Test Connection",
-        help: "Asks Webex whether the access token works, and for which organisation.",
+        help: "Asks Webex whether the access token works, and for which organization.",
         parameters: &[GRANT],
         result_schema: schema::<ConnectionTest>,
         run: |platform, pkid, arguments| {
@@ -122,7 +122,7 @@ pub const ACTIONS: &[Action] = &[
     Action {
         name: "SyncRolesLicenses",
         title: "Sync Webex App Roles Licenses",
-        help: "Imports the organisation's roles and licences from Webex.",
+        help: "Imports the organization's roles and licenses from Webex.",
         parameters: &[Parameter {
             name: "accept_removals",
             help: "Whether to remove what has vanished at Webex even if that is most of what is \

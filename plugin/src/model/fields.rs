@@ -163,7 +163,7 @@ pub const FIELDS: &[Field] = &[
             "account_email",
             "Admin Account Email",
             FieldKind::Email,
-            "The account that authorised the connection; for information only.",
+            "The account that authorized the connection; for information only.",
         )
         .syntax(Syntax::Email);
         field.max_length = Some(254);
@@ -224,7 +224,7 @@ pub const FIELDS: &[Field] = &[
     Field::boolean(
         "webex_contact_center",
         "Contact Center Customer",
-        "Whether the organisation uses Webex Contact Center.",
+        "Whether the organization uses Webex Contact Center.",
     ),
     {
         let mut field = Field::new(
@@ -265,12 +265,12 @@ pub const FIELDS: &[Field] = &[
     Field::text(
         "email_domain",
         "Email Domain",
-        "The domain of the organisation's e-mail addresses.",
+        "The domain of the organization's e-mail addresses.",
     ),
     Field::text(
         "default_calling_behaviour",
         "Default Calling Behaviour",
-        "How the organisation's apps place calls.",
+        "How the organization's apps place calls.",
     ),
 ];
 

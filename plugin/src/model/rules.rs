@@ -212,7 +212,7 @@ fn apply_organization(
         (Some(external), Some(internal)) if external != internal => {
             errors.add(
                 INTERNAL,
-                format!("names the organisation {internal}, but {EXTERNAL} names {external}"),
+                format!("names the organization {internal}, but {EXTERNAL} names {external}"),
             );
             return;
         }
@@ -227,7 +227,7 @@ fn apply_organization(
     if bound && before.is_some() && before != after {
         errors.add(
             field,
-            "cannot change while the tokens belong to the organisation: give new tokens with it",
+            "cannot change while the tokens belong to the organization: give new tokens with it",
         );
         return;
     }

@@ -85,7 +85,7 @@ impl MemoryPlatform {
     pub fn serve_organization(&self, uuid: &str) {
         let Ok(organization) = OrgId::parse(uuid) else {
             return self
-                .serve(|_, _| json_response(500, json!({"message": "no such organisation"})));
+                .serve(|_, _| json_response(500, json!({"message": "no such organization"})));
         };
         let id = organization.internal();
         self.serve(move |_, request| {

@@ -39,7 +39,7 @@ pub const ROLES: Directory = Directory {
 /// The licences of the organisation, with the number of used ones.
 pub const LICENSES: Directory = Directory {
     model: "device/spark/License",
-    what: "licences",
+    what: "licenses",
     path: "/licenses",
     scope: "spark-admin:licenses_read",
     by_organization: true,

@@ -239,7 +239,7 @@ impl WebexError {
                 "connect with an account that has the roles needed, and grant all scopes"
             }
             ErrorKind::NotFound => {
-                "check the organisation, and webex.base-url in the host's configuration"
+                "check the organization, and webex.base-url in the host's configuration"
             }
             ErrorKind::RateLimited => "wait and try again",
             ErrorKind::Unavailable if self.status == Some(407) => {

@@ -29,12 +29,12 @@ pub struct OrgId(Uuid);
 pub enum OrgIdError {
     /// The text has neither form.
     #[error(
-        "is not an organisation id: expected the UUID that Control Hub shows under Account, or the \
+        "is not an organization id: expected the UUID that Control Hub shows under Account, or the \
          base64 id of the Webex API"
     )]
     Malformed,
     /// The text is a Webex id of another type.
-    #[error("is the Webex id of something other than an organisation")]
+    #[error("is the Webex id of something other than an organization")]
     OtherType,
 }
 

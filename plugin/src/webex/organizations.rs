@@ -25,7 +25,7 @@ pub enum OrganizationError {
     Refused(WebexError),
     /// The token works, but lacks the scope to read its organisation.
     #[error(
-        "works, but Webex does not tell its organisation: it needs the scope \
+        "works, but Webex does not tell its organization: it needs the scope \
          spark-admin:organizations_read"
     )]
     Undisclosed,
@@ -87,7 +87,7 @@ pub fn resolve_organization<P: Platform + ?Sized>(
                 platform.log(
                     Level::Info,
                     &format!(
-                        "the access token was issued by the organisation {claimed} and serves \
+                        "the access token was issued by the organization {claimed} and serves \
                          {organization}"
                     ),
                 );
@@ -98,7 +98,7 @@ pub fn resolve_organization<P: Platform + ?Sized>(
             platform.log(
                 Level::Warning,
                 &format!(
-                    "Webex did not say which organisation the access token belongs to; going by \
+                    "Webex did not say which organization the access token belongs to; going by \
                      the token itself, it is {claimed}. The scope \
                      spark-admin:organizations_read would tell"
                 ),

@@ -94,7 +94,7 @@ pub fn complete_connect<P: Platform + ?Sized>(
     platform.progress(1, STEPS, "asking Webex for the tokens of the consent");
     let issued = platform.now();
     let response = exchange.exchange_code(&record, grant)?;
-    platform.progress(2, STEPS, "checking the organisation");
+    platform.progress(2, STEPS, "checking the organization");
     let organization = exchange.verify_organization(&record, &response)?;
     platform.progress(3, STEPS, "storing the tokens");
     let tokens = IssuedTokens {
@@ -298,7 +298,7 @@ impl<P: Platform + ?Sized> ConsentSteps<'_, P> {
         uniqueness::find_duplicates(self.platform, &node, &accepted, Some(&owner), &mut errors)?;
         if let Err(failure) = errors.into_result() {
             return Err(require_new_consent(&format!(
-                "the consent was given by the organisation {} ({failure})",
+                "the consent was given by the organization {} ({failure})",
                 self.organization
             )));
         }
@@ -316,7 +316,7 @@ impl<P: Platform + ?Sized> ConsentSteps<'_, P> {
     fn build_report(self, record: &Record) -> ConnectReport {
         let granted = record.grant_state(self.grant);
         let mut message = format!(
-            "the grant {} of {} is connected to the organisation {}",
+            "the grant {} of {} is connected to the organization {}",
             self.grant,
             record.name(),
             self.organization

@@ -49,7 +49,7 @@ pub fn test_connection<P: Platform + ?Sized>(
     let organization = match found {
         Ok(found) if expected.is_some_and(|expected| expected != found) => {
             return Err(Failure::Reauthorize(format!(
-                "the access token of {name} belongs to the organisation {found}: connect this \
+                "the access token of {name} belongs to the organization {found}: connect this \
                  customer again, as its own administrator"
             )));
         }
@@ -70,9 +70,9 @@ pub fn test_connection<P: Platform + ?Sized>(
     };
     let message = match &organization {
         Some(organization) => {
-            format!("Webex accepts the access token of {name}, for the organisation {organization}")
+            format!("Webex accepts the access token of {name}, for the organization {organization}")
         }
-        None => format!("Webex accepts the access token of {name}, but hides its organisation"),
+        None => format!("Webex accepts the access token of {name}, but hides its organization"),
     };
     Ok(ConnectionTest {
         grant,

@@ -70,7 +70,7 @@ async fn accept(
     checks.equal("it is connected", connection.state, State::Connected);
     checks.holds("it is the same record", &report.connection.pkid == pkid);
     checks.equal(
-        "the organisation is the record's",
+        "the organization is the record's",
         report.organization,
         organization.uuid.clone(),
     );
@@ -130,7 +130,7 @@ async fn check_import(demo: &mut DemoRun, organization: &Organization) -> Result
     checks.equal("no call failed", summary.failed, 0);
     checks.equal("refresh and expiry check stay due", contents.wakeups, 2);
     demo.finish_step(
-        "Roles and licences are imported",
+        "Roles and licenses are imported",
         "in a transaction of its own, shortly after the consent",
         checks,
     )

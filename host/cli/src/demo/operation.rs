@@ -128,7 +128,7 @@ async fn add(
             .any(|path| path.starts_with("/v1/organizations")),
     );
     let happened = format!(
-        "an administrator pasted the token endpoint's response for the organisation {}",
+        "an administrator pasted the token endpoint's response for the organization {}",
         organization.uuid
     );
     demo.finish_step("A customer is added", &happened, checks)

@@ -93,7 +93,7 @@ impl<P: Platform + ?Sized> TokenExchange<'_, P> {
                     "Webex does not accept the access token that it has just issued: {error}"
                 )),
                 OrganizationError::Undisclosed => Failure::LimitExceeded(
-                    "the new access token works, but Webex does not tell its organisation: \
+                    "the new access token works, but Webex does not tell its organization: \
                      webex.scopes must have spark-admin:organizations_read; the connection is \
                      unchanged; begin again with connect"
                         .to_owned(),
@@ -105,8 +105,8 @@ impl<P: Platform + ?Sized> TokenExchange<'_, P> {
         match expected {
             Some(expected) if expected != actual => {
                 Err(self.log_failure(&require_new_consent(&format!(
-                    "the consent was given by the organisation {actual}, but {} is connected to \
-                 {expected}: consent with an account of that organisation; the tokens of the other \
+                    "the consent was given by the organization {actual}, but {} is connected to \
+                 {expected}: consent with an account of that organization; the tokens of the other \
                  were dropped",
                     record.name()
                 ))))

@@ -40,7 +40,7 @@ fn import_counts_are_printed_and_shown() {
         "FOUND",
         "device/spark/Role",
         "device/spark/License",
-        "imported 6 roles (6 added) and 3 licences (3 added)",
+        "imported 6 roles (6 added) and 3 licenses (3 added)",
     ];
     for text in table {
         assert!(printed.stdout.contains(text), "{text}:\n{}", printed.stdout);

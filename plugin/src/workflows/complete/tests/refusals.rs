@@ -180,7 +180,7 @@ fn consent_of_other_organisation_is_rejected() {
         .sent()
         .iter()
         .any(|sent| sent.method == Method::DELETE);
-    assert!(!revoked, "others may use what that organisation granted");
+    assert!(!revoked, "others may use what that organization granted");
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn first_import_stores_documents_at_the_records_node() {
     assert_eq!((report.continues, report.done, report.total), (None, 4, 4));
     assert_eq!(
         report.message,
-        "imported 2 roles (2 added) and 3 licences (3 added)"
+        "imported 2 roles (2 added) and 3 licenses (3 added)"
     );
     assert_eq!(world.stored(LICENSE), world.webex.borrow().licenses);
     for document in world.platform.documents_of(LICENSE) {

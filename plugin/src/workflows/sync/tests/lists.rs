@@ -103,7 +103,7 @@ fn empty_page_with_next_link_removes_nothing() {
     expect_page(&world, &[], Some("cursor=2"));
     let report = sync_expected_pages(&world);
     assert_eq!(report.models[1].removed, 0);
-    assert!(report.message.contains("none of the licences was removed"));
+    assert!(report.message.contains("none of the licenses was removed"));
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn unusable_next_link_removes_nothing() {
             import_count(LICENSE, 2, 1, 1, 0),
             "{link}"
         );
-        assert!(report.message.contains("none of the licences was removed"));
+        assert!(report.message.contains("none of the licenses was removed"));
         assert_eq!(world.stored(LICENSE).len(), 4);
         assert!(world.platform.logged(Level::Warning, "may not be whole"));
         assert!(world.requests().iter().all(|uri| !uri.contains("evil")));
@@ -211,9 +211,9 @@ fn unreadable_entry_is_skipped_and_named() {
             "{field}"
         );
         assert_eq!(world.stored(LICENSE).len(), 3);
-        let named = "1 of the licences cannot be taken: entry 1 of page 1 (`L1`) cannot be read";
+        let named = "1 of the licenses cannot be taken: entry 1 of page 1 (`L1`) cannot be read";
         assert!(world.platform.logged(Level::Warning, named), "{field}");
-        assert!(report.message.contains("none of the licences was removed"));
+        assert!(report.message.contains("none of the licenses was removed"));
         assert!(report.message.contains(why), "{}", report.message);
         assert!(!report.message.contains("network"));
     }
@@ -239,7 +239,7 @@ fn invalid_entry_is_skipped_and_removes_nothing() {
     );
     assert!(world.platform.logged(
         Level::Warning,
-        "2 of the licences cannot be taken: entry 1 of page 1 (`no id`) has no usable id, \
+        "2 of the licenses cannot be taken: entry 1 of page 1 (`no id`) has no usable id, \
                  entry 2 of page 1 is not an object"
     ));
     assert!(

@@ -34,7 +34,7 @@ fn empty_list_removes_nothing_until_accepted() {
     let report = world.sync().unwrap();
     assert_eq!(report.models[1], import_count(LICENSE, 0, 0, 0, 0));
     assert_eq!(world.stored(LICENSE).len(), 3);
-    let expected = "none of the licences was removed: Webex's list has 0 licences and lacks 3 of the \
+    let expected = "none of the licenses was removed: Webex's list has 0 licenses and lacks 3 of the \
                 3 that are stored";
     assert!(report.message.contains(expected), "{}", report.message);
     let [alert] = alerts(&world).try_into().unwrap();
@@ -162,7 +162,7 @@ fn list_shrinking_between_calls_removes_nothing() {
     assert!(
         world
             .platform
-            .logged(Level::Warning, "none of the licences is removed")
+            .logged(Level::Warning, "none of the licenses is removed")
     );
 }
 

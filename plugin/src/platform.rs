@@ -184,6 +184,9 @@ pub enum HttpError {
     /// send safely.
     #[error("{0}")]
     Limit(String),
+    /// A proxy does not accept the user or password, or needs some. The request was certainly not sent.
+    #[error("{0}")]
+    ProxyCredentials(String),
     /// A transient error of name resolution, connection or TLS. The request was certainly not sent.
     #[error("{0}")]
     Network(String),

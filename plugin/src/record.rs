@@ -49,7 +49,7 @@ pub struct Expiry {
 }
 
 /// The last attempt to refresh, if it failed with a transient error.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retry {
     /// The number of consecutive failures.
     pub attempts: u32,
@@ -62,6 +62,12 @@ pub struct Retry {
     /// act; one alert of the installation reports it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub client: bool,
+    /// Whether further attempts fail too, until a person changes a setting or the proxy.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub needs_change: bool,
+    /// Whether the request did not reach Webex: a change of the proxy may be the remedy.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub before_webex: bool,
 }
 
 /// The state of one grant: written by the workflows, read-only to callers.

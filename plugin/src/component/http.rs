@@ -169,6 +169,7 @@ fn into_http_error(code: ErrorCode, target: &Uri) -> HttpError {
         Some(text) => match mapped {
             HttpError::Denied(_) => HttpError::Denied(text),
             HttpError::Limit(_) => HttpError::Limit(text),
+            HttpError::ProxyCredentials(_) => HttpError::ProxyCredentials(text),
             HttpError::Network(_) => HttpError::Network(text),
             HttpError::Lost(_) => HttpError::Lost(text),
             HttpError::TooLarge(_) => HttpError::TooLarge(text),
@@ -231,10 +232,13 @@ fn map_error_code(code: ErrorCode, target: &Uri) -> HttpError {
         ErrorCode::TlsProtocolError | ErrorCode::TlsAlertReceived(_) => {
             HttpError::Network(format!("the TLS handshake with {origin} failed"))
         }
+        ErrorCode::ConfigurationError => HttpError::ProxyCredentials(format!(
+            "the proxy did not accept its user or password for {origin}: correct them in the proxy \
+             setting"
+        )),
         // The contract's other codes of requests that were certainly not sent.
         ErrorCode::DestinationUnavailable
         | ErrorCode::DestinationIpUnroutable
-        | ErrorCode::ConfigurationError
         | ErrorCode::HttpRequestLengthRequired
         | ErrorCode::HttpRequestMethodInvalid
         | ErrorCode::HttpRequestUriInvalid => {

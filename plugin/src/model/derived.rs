@@ -94,10 +94,14 @@ fn describe_state(connection: &GrantState) -> String {
         State::MissingScope => {
             "scopes that are needed were not granted: connect this customer again".to_owned()
         }
-        State::Retrying => format!(
-            "the last refresh failed and will be tried again{}",
-            format_reason(connection.retry.as_ref())
-        ),
+        State::Retrying => {
+            let retry = connection.retry.as_ref();
+            let outlook = match retry.is_some_and(|retry| retry.needs_change) {
+                true => "and further attempts fail until the cause is corrected",
+                false => "and will be tried again",
+            };
+            format!("the last refresh failed {outlook}{}", format_reason(retry))
+        }
     }
 }
 

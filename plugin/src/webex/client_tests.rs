@@ -45,7 +45,7 @@ fn each_status_maps_to_its_error_kind() {
         (403, ErrorKind::Forbidden),
         (404, ErrorKind::NotFound),
         (405, ErrorKind::Rejected),
-        (407, ErrorKind::Unavailable),
+        (407, ErrorKind::ProxyCredentials),
         (408, ErrorKind::Unavailable),
         (409, ErrorKind::Unavailable),
         (410, ErrorKind::NotFound),

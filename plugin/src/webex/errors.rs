@@ -35,6 +35,8 @@ pub enum ErrorKind {
     Unavailable,
     /// Webex's support must act: the response arrived completely and is not valid.
     Malformed,
+    /// The administrator must act: a proxy does not accept its user or password.
+    ProxyCredentials,
     /// The operator must act: the host's policy forbids the request.
     Denied,
     /// The operator must act: a limit of the host was reached.
@@ -94,6 +96,7 @@ impl WebexError {
         let (kind, text) = match error {
             HttpError::Denied(text) => (ErrorKind::Denied, text),
             HttpError::Limit(text) | HttpError::TooLarge(text) => (ErrorKind::Limit, text),
+            HttpError::ProxyCredentials(text) => (ErrorKind::ProxyCredentials, text),
             HttpError::Network(text) | HttpError::Lost(text) => (ErrorKind::Unavailable, text),
         };
         Self {
@@ -203,6 +206,23 @@ impl WebexError {
         self.kind == ErrorKind::Client && coded
     }
 
+    /// Whether further attempts fail too, until a person changes a setting or the proxy.
+    pub fn needs_change(&self) -> bool {
+        matches!(
+            self.kind,
+            ErrorKind::Client | ErrorKind::Denied | ErrorKind::ProxyCredentials
+        )
+    }
+
+    /// Whether the request did not reach Webex: a proxy, the network or the host's policy is the cause.
+    pub fn is_before_webex(&self) -> bool {
+        match self.kind {
+            ErrorKind::ProxyCredentials | ErrorKind::Denied => true,
+            ErrorKind::Unavailable => self.status.is_none(),
+            _ => false,
+        }
+    }
+
     /// Returns request, status and cause, without the advice and the tracking id.
     pub fn reason(&self) -> String {
         let mut text = format!("{} failed", self.request);
@@ -242,8 +262,8 @@ impl WebexError {
                 "check the organization, and webex.base-url in the host's configuration"
             }
             ErrorKind::RateLimited => "wait and try again",
-            ErrorKind::Unavailable if self.status == Some(407) => {
-                "check user and password of the proxy"
+            ErrorKind::ProxyCredentials if self.status.is_some() => {
+                "correct user and password of the proxy"
             }
             // The text is Webex's own, so the network and the proxies work.
             ErrorKind::Unavailable if self.error.is_some() => "try again later",
@@ -254,7 +274,7 @@ impl WebexError {
                 "try again later; if it stays so, report this, with the tracking id, to Webex's \
                  support"
             }
-            ErrorKind::Denied | ErrorKind::Limit => "",
+            ErrorKind::ProxyCredentials | ErrorKind::Denied | ErrorKind::Limit => "",
             ErrorKind::Rejected => "report this, with the tracking id, to the plugin's authors",
         }
     }
@@ -270,7 +290,9 @@ impl WebexError {
                 let until = self.retry_after.map(|pause| now + pause);
                 Failure::RateLimited(until)
             }
-            ErrorKind::Unavailable | ErrorKind::Malformed => Failure::Unavailable(text),
+            ErrorKind::ProxyCredentials | ErrorKind::Unavailable | ErrorKind::Malformed => {
+                Failure::Unavailable(text)
+            }
             ErrorKind::Client | ErrorKind::Denied | ErrorKind::Limit => {
                 Failure::LimitExceeded(text)
             }
@@ -349,9 +371,9 @@ pub(super) fn classify_status(status: StatusCode) -> ErrorKind {
         403 => ErrorKind::Forbidden,
         404 | 410 => ErrorKind::NotFound,
         429 => ErrorKind::RateLimited,
-        // Time-outs, locks and proxy errors are transient; so is a redirect, because redirects are
-        // not followed.
-        407 | 408 | 409 | 423 | 425 | 428 => ErrorKind::Unavailable,
+        407 => ErrorKind::ProxyCredentials,
+        // Time-outs and locks are transient; so is a redirect, because redirects are not followed.
+        408 | 409 | 423 | 425 | 428 => ErrorKind::Unavailable,
         400..=499 => ErrorKind::Rejected,
         _ => ErrorKind::Unavailable,
     }

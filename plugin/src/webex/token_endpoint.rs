@@ -167,7 +167,7 @@ fn into_webex_error(
         }
         Some(head) => {
             let kind = match classify_status(head.status) {
-                ErrorKind::RateLimited => ErrorKind::RateLimited,
+                kind @ (ErrorKind::RateLimited | ErrorKind::ProxyCredentials) => kind,
                 // A body that is not Webex's is the response of a server in between.
                 _ => ErrorKind::Unavailable,
             };

@@ -9,6 +9,7 @@ use crate::platform::{Change, Failure, Level, OnUnavailable, Platform, Reference
 use crate::record::{Record, secret};
 use crate::reports::{ConnectionReport, SyncKind};
 use crate::settings::Settings;
+use crate::timing::MIN_DELAY;
 use crate::tokens::{self, StoredTokens};
 use crate::uniqueness;
 use crate::webex::client::Proxies;
@@ -17,7 +18,8 @@ use crate::webex::client::Proxies;
 ///
 /// A new name also renames the syncs and schedules that contain the name. New tokens, in the fields or in
 /// the token endpoint's response, are checked at Webex. They replace the old tokens, restart the schedule
-/// and end the alerts about the old tokens.
+/// and end the alerts about the old tokens. A change of the proxies makes refreshes due now that wait for
+/// another attempt because Webex was not reached.
 ///
 /// # Errors
 /// `not-found`; `invalid` with all errors by field; `conflict`; `unavailable` and `rate-limited`
@@ -99,6 +101,9 @@ pub fn modify<P: Platform + ?Sized>(
         )?);
         changes.extend(SyncKind::RolesLicenses.schedule_for_pasted(&record, now));
     }
+    if !accepted.sealed.is_empty() {
+        changes.extend(hasten_retries(platform, &mut record)?);
+    }
     if changes.is_empty() && record == before {
         platform.log(Level::Info, "nothing was different; nothing is changed");
         return Ok(ConnectionReport::from_record(&record));
@@ -140,6 +145,48 @@ fn check_duplicates<P: Platform + ?Sized>(
     let mut errors = FieldErrors::default();
     uniqueness::find_duplicates(platform, hierarchy, accepted, Some(owner), &mut errors)?;
     errors.into_result()
+}
+
+/// Makes the refreshes due now that are retried because Webex was not reached, after a change of the
+/// proxies.
+fn hasten_retries<P: Platform + ?Sized>(
+    platform: &P,
+    record: &mut Record,
+) -> Result<Vec<Change>, Failure> {
+    let due = platform.now() + MIN_DELAY;
+    let mut changes = Vec::new();
+    for grant in record.grants() {
+        let connection = record.grant_state_mut(*grant);
+        let waits = connection
+            .retry
+            .as_ref()
+            .is_some_and(|retry| retry.before_webex)
+            && connection.next_refresh.is_none_or(|next| next > due);
+        if !waits {
+            continue;
+        }
+        connection.next_refresh = Some(due);
+        let refresh = connection.refresh;
+        changes.push(tokens::refresh_wakeup(
+            &record.reference(),
+            *grant,
+            due,
+            refresh,
+        ));
+        changes.extend(owned_documents::reschedule(
+            platform,
+            record,
+            grant.refresh_schedule(),
+            None,
+            Some(due),
+        )?);
+        let text = format!(
+            "the refresh of {} is tried again now, because a proxy was changed",
+            record.display_name(*grant)
+        );
+        platform.log(Level::Info, &text);
+    }
+    Ok(changes)
 }
 
 fn put_or_remove_secret(owner: &Reference, name: &str, value: Option<&Secret>) -> Change {

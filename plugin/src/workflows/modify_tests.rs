@@ -95,6 +95,65 @@ fn import_follows_new_tokens_only() {
     assert_eq!(UnixMillis(wakeup.due), START + DAY + SECOND);
 }
 
+fn set_retry(platform: &MemoryPlatform, before_webex: bool) -> UnixMillis {
+    let mut record = Record::load(platform, PKID).unwrap();
+    let next = START + DAY;
+    let connection = &mut record.body.connection;
+    connection.state = State::Retrying;
+    connection.next_refresh = Some(next);
+    connection.retry = Some(Retry {
+        attempts: 3,
+        before_webex,
+        ..Retry::default()
+    });
+    let put = Change::Put(record.to_document().unwrap());
+    platform.commit(Vec::new(), vec![put]).unwrap();
+    next
+}
+
+#[test]
+fn changed_proxy_ends_the_wait_for_a_refresh() {
+    let proxy = json!({"https_proxy": "http://proxy.example:3128"});
+    for change_of_proxy in [
+        proxy.clone(),
+        json!({"https_proxy": null}),
+        json!({"http_proxy": "http://proxy.example:3128"}),
+    ] {
+        let platform = connected(proxy.clone());
+        set_retry(&platform, true);
+        let report = change(&platform, change_of_proxy).unwrap();
+        let due = START + SECOND;
+        assert_eq!(report.next_refresh, Some(due.0));
+        let wakeup = platform
+            .wakeup(&Reference::record(PKID), "refresh")
+            .unwrap();
+        assert_eq!(UnixMillis(wakeup.due), due);
+        let schedules = platform.documents_of(SCHEDULE);
+        let next = r#""next":"2026-01-01T00:00:01Z""#;
+        assert!(
+            schedules
+                .iter()
+                .any(|schedule| schedule.body.contains(next))
+        );
+        assert!(platform.logged(Level::Info, "because a proxy was changed"));
+    }
+}
+
+#[test]
+fn other_changes_keep_the_wait_for_a_refresh() {
+    let proxy = "http://proxy.example:3128";
+    for (before_webex, fields) in [
+        (true, json!({"email_domain": "acme.example"})),
+        (true, json!({"https_proxy": format!("{proxy}/")})),
+        (false, json!({"https_proxy": null})),
+    ] {
+        let platform = connected(json!({"https_proxy": proxy}));
+        let next = set_retry(&platform, before_webex);
+        let report = change(&platform, fields).unwrap();
+        assert_eq!(report.next_refresh, Some(next.0));
+    }
+}
+
 #[test]
 fn identical_fields_change_nothing() {
     let platform = connected(json!({"email_domain": "acme.example"}));
@@ -180,10 +239,10 @@ fn new_tokens_replace_old_ones_and_reschedule() {
     record.body.connection.state = State::Reauthorize;
     record.body.connection.next_refresh = None;
     record.body.connection.refusal = Some(Retry {
-        client: false,
         attempts: 1,
         reason: "invalid_grant".to_owned(),
         tracking_id: None,
+        ..Retry::default()
     });
     let put = Change::Put(record.to_document().unwrap());
     let cancel = Change::Cancel(record.reference(), "refresh".to_owned());

@@ -213,7 +213,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
             attempts: 1,
             reason: reason.clone(),
             tracking_id: error.tracking_id.clone(),
-            client: false,
+            ..Retry::default()
         };
         // Webex's clock decides, and the local clock may be slightly behind.
         let moment = self.platform.now() + EXPIRY_TOLERANCE;
@@ -316,8 +316,12 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
             "" => error.reason(),
             advice => format!("{}; {advice}", error.reason()),
         };
+        let outlook = match error.needs_change() {
+            true => ", and fails too until the cause is corrected",
+            false => "",
+        };
         let message = format!(
-            "{reason}; the tokens are kept, the next attempt is at {}",
+            "{reason}; the tokens are kept, the next attempt is at {}{outlook}",
             derived::format_timestamp(next)
         );
         connection.state = State::Retrying;
@@ -330,6 +334,8 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
             reason,
             tracking_id: error.tracking_id.clone(),
             client,
+            needs_change: error.needs_change(),
+            before_webex: error.is_before_webex(),
         });
         let mut changes = vec![
             Change::Put(record.to_document()?),

@@ -199,10 +199,10 @@ fn consent_connects_record_and_sets_organisation() {
 #[test]
 fn consent_reconnects_from_any_state() {
     let retry = Retry {
-        client: false,
         attempts: 1,
         reason: "no".to_owned(),
         tracking_id: None,
+        ..Retry::default()
     };
     for state in [
         State::Connected,

@@ -68,6 +68,66 @@ fn temporary_error_keeps_the_tokens() {
 }
 
 #[test]
+fn error_that_needs_a_change_promises_no_recovery() {
+    let webex = |status, body| json_response(status, body);
+    let proxy = || HttpError::ProxyCredentials("the proxy refused the password".to_owned());
+    for (error, needs_change, before_webex) in [
+        (webex(401, json!({"error": "invalid_client"})), true, false),
+        (
+            webex(400, json!({"error": "unauthorized_client"})),
+            true,
+            false,
+        ),
+        (
+            Err(HttpError::Denied("add it to allow".to_owned())),
+            true,
+            true,
+        ),
+        (Err(proxy()), true, true),
+        (raw_response(407, &[], "<html>"), true, true),
+        (raw_response(503, &[], ""), false, false),
+        (webex(429, json!({})), false, false),
+        (Err(HttpError::Network("refused".to_owned())), false, true),
+        (Err(HttpError::Lost("timed out".to_owned())), false, true),
+    ] {
+        let platform = platform();
+        platform.expect(Method::POST, TOKENS, error);
+        let report = run(&platform).unwrap();
+        assert_eq!(report.outcome, RefreshOutcome::Retrying);
+        let (message, notes) = (&report.message, &report.connection.notes);
+        assert_eq!(
+            message.contains("fails too until the cause is corrected"),
+            needs_change,
+            "{message}"
+        );
+        assert_eq!(
+            notes.contains("will be tried again"),
+            !needs_change,
+            "{notes}"
+        );
+        assert!(
+            !needs_change || !message.contains("try again later"),
+            "{message}"
+        );
+        let retry = record(&platform).body.connection.retry.unwrap();
+        assert_eq!(
+            (retry.needs_change, retry.before_webex),
+            (needs_change, before_webex),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn missing_client_secret_promises_no_recovery() {
+    let platform = platform();
+    platform.unset_secret("webex.client-secret");
+    let report = run(&platform).unwrap();
+    let notes = report.connection.notes;
+    assert!(notes.contains("until the cause is corrected"), "{notes}");
+}
+
+#[test]
 fn backoff_grows_and_resets_on_success() {
     let platform = platform();
     let mut pauses = Vec::new();

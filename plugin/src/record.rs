@@ -89,6 +89,10 @@ pub struct GrantState {
     /// The time at which the last attempt to refresh began, successful or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempted: Option<UnixMillis>,
+    /// The time at which the grant began: when Webex issued its first tokens, by consent or before they
+    /// were pasted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted: Option<UnixMillis>,
     /// The time at which the tokens were last received.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refreshed: Option<UnixMillis>,

@@ -15,7 +15,7 @@ const STORED: &str = concat!(
     r#""wholesale_status":true,"#,
     r#""connection":{"state":"retrying","access":{"at":1768435200000,"life":1209600000,"assumed":true},"#,
     r#""refresh":{"at":1775001600000,"life":7776000000,"assumed":false},"#,
-    r#""generation":3,"attempted":1767830400000,"refreshed":1767225600000,"#,
+    r#""generation":3,"attempted":1767830400000,"granted":1767225600000,"refreshed":1767225600000,"#,
     r#""next_refresh":1767830460000,"#,
     r#""retry":{"attempts":1,"reason":"HTTP 503","tracking_id":"ROUTER_1","client":true,"before_webex":true},"#,
     r#""uncertain":true,"scopes":["spark:all"],"#,

@@ -1,27 +1,35 @@
-//! Revokes a grant at Webex that no connection uses any more: best effort, with a reported outcome.
+//! Revokes the grants of a deleted record at Webex: best effort, with a reported outcome.
+//!
+//! If the record is the only one of its organisation, all that the organisation granted is revoked.
+//! Otherwise only the record's own grants are, each by the id of its authorization.
 
-use crate::platform::{Failure, Filter, Key, Level, Platform, RECORD_MODEL, Scope, Secret};
+use crate::grant::Grant;
+use crate::platform::{
+    Failure, Filter, Key, Level, Platform, RECORD_MODEL, Scope, Secret, UnixMillis,
+};
 use crate::record::{Record, key};
 use crate::reports::Revocation;
 use crate::settings::Settings;
+use crate::timing::EXPIRY_TOLERANCE;
+use crate::webex::authorizations::{Authorization, list_authorizations, revoke_authorization};
 use crate::webex::client::{Proxies, Webex};
+use crate::webex::errors::WebexError;
 use crate::webex::ids::OrgId;
 use crate::webex::oauth;
 
-/// Revokes what the organisation of `record` granted, with `access_token` and through `proxies`,
+/// Revokes what was granted for `record`, with the access token of each grant and through `proxies`,
 /// which the caller revealed before they were deleted with the record.
 ///
-/// Webex revokes per client and organisation, so the grant is kept while another record is
-/// connected to the same organisation. Never fails: errors are part of the outcome.
+/// Never fails: errors are part of the outcome.
 pub fn revoke<P: Platform + ?Sized>(
     platform: &P,
     settings: &Settings,
     record: &Record,
-    access_token: Option<&Secret>,
+    tokens: &[(Grant, Secret)],
     proxies: &Proxies,
 ) -> Revocation {
     let skipped = |why: &str| Revocation::Skipped(why.to_owned());
-    let Some(access_token) = access_token else {
+    let Some((_, access_token)) = tokens.first() else {
         return skipped("there are no tokens");
     };
     let Some(organization) = organization_api_id(record) else {
@@ -30,22 +38,98 @@ pub fn revoke<P: Platform + ?Sized>(
     let Some(client_id) = &settings.client_id else {
         return skipped("webex.client-id is not configured");
     };
-    match is_shared(platform, record) {
-        Ok(false) => {}
-        Ok(true) => return skipped("another connection uses the same grant"),
+    let others = match find_other_grants(platform, record) {
+        Ok(others) => others,
         Err(failure) => {
             return Revocation::Failed(format!(
-                "the search for another connection with the same grant failed: {failure}"
+                "the search for another connection of the same organization failed: {failure}"
             ));
         }
-    }
+    };
     let webex = match Webex::new(platform, settings, proxies) {
         Ok(webex) => webex,
         Err(failure) => {
             return Revocation::Failed(format!("the proxies cannot be used: {failure}"));
         }
     };
-    match oauth::revoke(&webex, client_id, &organization, access_token) {
+    if others.is_empty() {
+        let result = oauth::revoke(&webex, client_id, &organization, access_token);
+        return report(platform, result);
+    }
+    let outcomes = tokens.iter().map(|(grant, token)| {
+        let begun = record.grant_state(*grant).granted;
+        revoke_own(platform, &webex, client_id, token, begun, &others)
+    });
+    // Every grant is tried; the first that stays is reported.
+    let outcomes: Vec<Revocation> = outcomes.collect();
+    let mut problems = outcomes
+        .into_iter()
+        .filter(|outcome| *outcome != Revocation::Revoked);
+    problems.next().unwrap_or(Revocation::Revoked)
+}
+
+/// Revokes the authorization of the grant that began at `begun`, if it can be told from the others.
+/// `others` has the beginnings of all grants of other records of the organisation.
+fn revoke_own<P: Platform + ?Sized>(
+    platform: &P,
+    webex: &Webex<'_, P>,
+    client_id: &str,
+    access_token: &Secret,
+    begun: Option<UnixMillis>,
+    others: &[Option<UnixMillis>],
+) -> Revocation {
+    let is_same =
+        |other: &UnixMillis| begun.is_some_and(|begun| begun.abs_diff(*other) <= EXPIRY_TOLERANCE);
+    if others.iter().flatten().any(is_same) {
+        return Revocation::Skipped("another connection uses the same grant".to_owned());
+    }
+    let listed = match list_authorizations(webex, client_id, access_token) {
+        Ok(listed) => listed,
+        Err(error) => return report(platform, Err(error)),
+    };
+    let own = match listed.as_slice() {
+        [] => {
+            return Revocation::Skipped(
+                "another connection has the same organization, and Webex lists no authorization \
+                 of this one"
+                    .to_owned(),
+            );
+        }
+        // The access token is of this person, so the only authorization is the token's own.
+        [only] => Some(only),
+        several => begun.and_then(|begun| find_nearest(several, begun, others)),
+    };
+    match own {
+        Some(own) => report(platform, revoke_authorization(webex, &own.id, access_token)),
+        None => Revocation::Skipped(format!(
+            "another connection has the same organization, and it cannot be told which of the {} \
+             authorizations that Webex lists is this one's",
+            listed.len()
+        )),
+    }
+}
+
+/// Finds the authorization that was created nearest to `begun`. None if one has no time, if another
+/// is as near, or if the found one may belong to another record.
+fn find_nearest<'a>(
+    listed: &'a [Authorization],
+    begun: UnixMillis,
+    others: &[Option<UnixMillis>],
+) -> Option<&'a Authorization> {
+    let dated = listed.iter().map(|each| Some((each.created?, each)));
+    let mut dated = dated.collect::<Option<Vec<_>>>()?;
+    dated.sort_by_key(|(created, _)| created.abs_diff(begun));
+    let mut dated = dated.into_iter();
+    let (created, nearest) = dated.next()?;
+    let limit = created.abs_diff(begun) + EXPIRY_TOLERANCE;
+    let is_ambiguous = dated.any(|(other, _)| other.abs_diff(begun) <= limit);
+    let is_nearer =
+        |other: &Option<UnixMillis>| other.is_none_or(|other| created.abs_diff(other) <= limit);
+    (!is_ambiguous && !others.iter().any(is_nearer)).then_some(nearest)
+}
+
+fn report<P: Platform + ?Sized>(platform: &P, result: Result<(), WebexError>) -> Revocation {
+    match result {
         Ok(()) => Revocation::Revoked,
         Err(error) => {
             let text = format!("the tokens were not revoked at Webex: {error}");
@@ -55,10 +139,15 @@ pub fn revoke<P: Platform + ?Sized>(
     }
 }
 
-/// Whether any other record is connected to the organisation of `record`.
-fn is_shared<P: Platform + ?Sized>(platform: &P, record: &Record) -> Result<bool, Failure> {
+/// Returns when the grants of all other connected records of the organisation began, where it is
+/// known.
+fn find_other_grants<P: Platform + ?Sized>(
+    platform: &P,
+    record: &Record,
+) -> Result<Vec<Option<UnixMillis>>, Failure> {
+    let mut others = Vec::new();
     let Some(organization) = record.organization() else {
-        return Ok(false);
+        return Ok(others);
     };
     let filter = Filter {
         model: RECORD_MODEL.to_owned(),
@@ -67,20 +156,23 @@ fn is_shared<P: Platform + ?Sized>(platform: &P, record: &Record) -> Result<bool
         equals: vec![Key::new(key::ORGANIZATION, organization)],
     };
     if !filter.can_match() {
-        return Ok(false);
+        return Ok(others);
     }
     let mut cursor = None;
     loop {
         let page = platform.find(&filter, cursor.as_deref(), 100)?;
         for document in page.documents {
-            let is_other = document.reference.pkid != record.pkid;
-            if is_other && Record::from_document(document)?.has_tokens() {
-                return Ok(true);
+            if document.reference.pkid == record.pkid {
+                continue;
             }
+            let other = Record::from_document(document)?;
+            let states = other.grants().iter().map(|grant| other.grant_state(*grant));
+            let connected = states.filter(|state| state.refresh.is_some());
+            others.extend(connected.map(|state| state.granted));
         }
         match page.next {
             Some(next) => cursor = Some(next),
-            None => return Ok(false),
+            None => return Ok(others),
         }
     }
 }
@@ -101,13 +193,14 @@ fn root_node(hierarchy: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use http::Method;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::platform::{Environment, HttpError};
     use crate::record::GrantState;
     use crate::testing::{
-        ACCESS_TOKEN, MemoryPlatform, connected_record, json_response, raw_response,
+        ACCESS_TOKEN, DAY, MemoryPlatform, SECOND, START, connected_record, json_response,
+        raw_response,
     };
 
     fn record(platform: &MemoryPlatform) -> Record {
@@ -116,14 +209,30 @@ mod tests {
 
     fn run(platform: &MemoryPlatform, record: &Record, token: Option<&str>) -> Revocation {
         let settings = Settings::load(platform).unwrap();
-        let token = token.map(Secret::new);
-        revoke(
-            platform,
-            &settings,
-            record,
-            token.as_ref(),
-            &Proxies::default(),
-        )
+        let tokens: Vec<(Grant, Secret)> = token
+            .map(|token| (Grant::Organization, Secret::new(token)))
+            .into_iter()
+            .collect();
+        revoke(platform, &settings, record, &tokens, &Proxies::default())
+    }
+
+    /// Stores another record of the organisation whose grant began at `granted`.
+    fn store_other(platform: &MemoryPlatform, granted: Option<UnixMillis>) {
+        let mut other = other_record(platform, 999);
+        other.body.connection.granted = granted;
+        platform.store_connected(other).unwrap();
+    }
+
+    fn authorization(id: &str, created: &str) -> Value {
+        json!({"id": id, "clientId": "C0ffee", "type": "refresh", "created": created})
+    }
+
+    fn list(platform: &MemoryPlatform, items: Vec<Value>) {
+        let person = json!({"id": "P/1"});
+        platform.expect(Method::GET, "/v1/people/me", json_response(200, person));
+        let items = json_response(200, json!({ "items": items }));
+        let path = "/v1/authorizations?personId=P%2F1";
+        platform.expect(Method::GET, path, items);
     }
 
     fn other_record(platform: &MemoryPlatform, number: usize) -> Record {
@@ -203,12 +312,100 @@ mod tests {
             run(&platform, &own, Some(ACCESS_TOKEN)),
             Revocation::Revoked
         );
-        platform
-            .store_connected(other_record(&platform, 999))
-            .unwrap();
+        store_other(&platform, None);
+        platform.serve(|_, _| json_response(200, json!({"id": "P", "items": []})));
         let shared = run(&platform, &own, Some(ACCESS_TOKEN));
-        assert!(matches!(shared, Revocation::Skipped(why) if why.contains("another connection")));
-        assert_eq!(platform.sent().len(), 1);
+        assert!(
+            matches!(shared, Revocation::Skipped(why) if why.contains("lists no authorization"))
+        );
+        assert_eq!(platform.sent().len(), 3);
+    }
+
+    #[test]
+    fn only_the_own_authorization_is_revoked() {
+        let others = || {
+            vec![
+                json!({"id": "a", "clientId": "C0ffee", "type": "access", "created": "2026-01-01T00:00:00Z"}),
+                json!({"id": "b", "clientId": "another", "type": "refresh", "created": "2026-01-01T00:00:00Z"}),
+            ]
+        };
+        let near = authorization("own/1", "2026-01-01T00:00:03.000+00:00");
+        let far = authorization("far", "2026-01-05T00:00:00.000Z");
+        for (other, listed) in [
+            (None, vec![near.clone()]),
+            (Some(START + 4 * DAY), vec![far.clone(), near.clone()]),
+            (Some(START + 4 * DAY), vec![near, far]),
+        ] {
+            let platform = MemoryPlatform::new();
+            let mut own = record(&platform);
+            own.body.connection.granted = Some(START);
+            store_other(&platform, other);
+            list(&platform, [others(), listed].concat());
+            let path = "/v1/authorizations/own%2F1";
+            platform.expect(Method::DELETE, path, raw_response(204, &[], ""));
+            let outcome = run(&platform, &own, Some(ACCESS_TOKEN));
+            assert_eq!(outcome, Revocation::Revoked);
+            platform.assert_script_done();
+        }
+    }
+
+    #[test]
+    fn none_is_revoked_that_may_be_another_ones() {
+        let near = authorization("near", "2026-01-01T00:00:03Z");
+        let far = authorization("far", "2026-01-05T00:00:00Z");
+        let undated = json!({"id": "c", "clientId": "C0ffee", "type": "refresh"});
+        for (own_begun, other, listed) in [
+            // The record is of an older release.
+            (None, Some(START + 4 * DAY), vec![near.clone(), far.clone()]),
+            (Some(START), None, vec![near.clone(), far.clone()]),
+            (
+                Some(START),
+                Some(START + 4 * DAY),
+                vec![near.clone(), undated],
+            ),
+            (
+                Some(START),
+                Some(START + 4 * DAY),
+                vec![near.clone(), near.clone()],
+            ),
+            // The nearest is the other record's.
+            (Some(START + 2 * DAY), Some(START), vec![near, far]),
+        ] {
+            let platform = MemoryPlatform::new();
+            let mut own = record(&platform);
+            own.body.connection.granted = own_begun;
+            store_other(&platform, other);
+            list(&platform, listed);
+            let outcome = run(&platform, &own, Some(ACCESS_TOKEN));
+            assert!(
+                matches!(&outcome, Revocation::Skipped(why) if why.contains("cannot be told")),
+                "{outcome:?}"
+            );
+            platform.assert_script_done();
+        }
+    }
+
+    #[test]
+    fn same_grant_of_two_records_is_kept() {
+        let platform = MemoryPlatform::new();
+        let mut own = record(&platform);
+        own.body.connection.granted = Some(START);
+        store_other(&platform, Some(START + SECOND));
+        let outcome = run(&platform, &own, Some(ACCESS_TOKEN));
+        assert!(matches!(outcome, Revocation::Skipped(why) if why.contains("the same grant")));
+        assert!(platform.sent().is_empty());
+    }
+
+    #[test]
+    fn unlistable_authorizations_are_reported() {
+        let platform = MemoryPlatform::new();
+        let own = record(&platform);
+        store_other(&platform, None);
+        let forbidden = json!({"message": "missing scopes", "trackingId": "T1"});
+        platform.expect(Method::GET, "/v1/people/me", json_response(403, forbidden));
+        let outcome = run(&platform, &own, Some(ACCESS_TOKEN));
+        assert!(matches!(outcome, Revocation::Failed(why) if why.contains("T1")));
+        assert!(platform.logged(Level::Warning, "not revoked"));
     }
 
     #[test]

@@ -206,6 +206,9 @@ pub fn apply(
     // outage, must not be skipped.
     let next_check = moved.then(|| next_check(&thresholds, refresh.expiry, now));
 
+    if source != TokenSource::Refreshed {
+        connection.granted = Some(issued);
+    }
     connection.access = Some(access);
     connection.refresh = Some(refresh.expiry);
     connection.refreshed = Some(now);

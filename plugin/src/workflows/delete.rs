@@ -27,7 +27,7 @@ const COMMIT_SIZE: usize = 500;
 /// Secrets for the revocation, revealed before they are deleted.
 #[derive(Default)]
 struct RevocationSecrets {
-    access_token: Option<Secret>,
+    access_tokens: Vec<(Grant, Secret)>,
     proxies: Proxies,
 }
 
@@ -63,17 +63,17 @@ pub fn delete<P: Platform + ?Sized>(
         return Ok(deletion);
     }
 
-    // Webex revokes all grants of an organisation together, so any valid token is enough.
-    let live = |grant: &&Grant| {
-        let access = record.grant_state(**grant).access;
+    let live = |grant: &Grant| {
+        let access = record.grant_state(*grant).access;
         access.is_some_and(|expiry| expiry.at > platform.now())
     };
-    let live = record.grants().iter().find(live).copied();
-    let access_token_over = live.is_none() && record.has_tokens();
-    let secrets = live.map_or_else(
-        || Ok(RevocationSecrets::default()),
-        |grant| reveal_secrets(platform, &record, grant),
-    );
+    let grants = record.grants().iter().copied();
+    let live: Vec<Grant> = grants.filter(live).collect();
+    let access_token_over = live.is_empty() && record.has_tokens();
+    let secrets = match live.is_empty() {
+        true => Ok(RevocationSecrets::default()),
+        false => reveal_secrets(platform, &record, live),
+    };
     let mut rest = deletion.documents.as_slice();
     let mut imported = imported;
     loop {
@@ -112,7 +112,7 @@ pub fn delete<P: Platform + ?Sized>(
                 platform,
                 &settings,
                 &record,
-                secrets.access_token.as_ref(),
+                &secrets.access_tokens,
                 &secrets.proxies,
             ),
             Err(failure) => Revocation::Failed(failure.to_string()),
@@ -133,10 +133,16 @@ fn has_client_error(record: &Record) -> bool {
 fn reveal_secrets<P: Platform + ?Sized>(
     platform: &P,
     record: &Record,
-    grant: Grant,
+    grants: Vec<Grant>,
 ) -> Result<RevocationSecrets, Failure> {
+    let owner = record.reference();
+    let mut access_tokens = Vec::new();
+    for grant in grants {
+        let token = platform.reveal(&owner, grant.access_token())?;
+        access_tokens.extend(token.map(|token| (grant, token)));
+    }
     Ok(RevocationSecrets {
-        access_token: platform.reveal(&record.reference(), grant.access_token())?,
+        access_tokens,
         proxies: Proxies::reveal(record, platform)?,
     })
 }

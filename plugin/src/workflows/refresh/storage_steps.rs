@@ -114,12 +114,12 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
 
     /// Revokes the tokens of a response whose record was deleted.
     fn revoke_tokens(&self, record: &Record, response: &TokenResponse) {
-        let access_token = Some(&response.access_token);
+        let tokens = [(self.grant, response.access_token.clone())];
         let result = match revoke(
             self.platform,
             &self.settings,
             record,
-            access_token,
+            &tokens,
             &self.proxies,
         ) {
             Revocation::Revoked => "were revoked at Webex".to_owned(),

@@ -40,7 +40,10 @@ fn tokens_for_a_deleted_record_are_revoked() {
 #[test]
 fn grant_used_by_another_record_is_not_revoked() {
     let platform = platform();
+    let granted = Some(platform.now());
+    edit(&platform, |record| record.body.connection.granted = granted);
     let mut other = connected_record(platform.now());
+    other.body.connection.granted = granted;
     other.pkid = "f".repeat(24);
     other.hierarchy = "sys.Other".to_owned();
     platform.store_connected(other).unwrap();

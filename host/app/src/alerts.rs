@@ -8,7 +8,8 @@ use relation_host::types::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{AppError, ErrorKind, records};
+use crate::listing::cursor_error;
+use crate::{AppError, records};
 
 /// The owner and subject of alerts about the whole installation.
 pub const INSTALLATION: &str = "installation";
@@ -61,7 +62,7 @@ pub struct Alert {
     pub body: AlertBody,
 }
 
-/// The documented members of an alert's body.
+/// The members of an alert's body that administrators see.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertBody {
     /// The code, such as `WEBEX_REFRESH_TOKEN_EXPIRING`.
@@ -110,7 +111,7 @@ pub fn filter_by_owner(owner: &str) -> Filter {
 /// Reads a page of alerts, the most severe first. An alert that cannot be read is left out, and logged.
 ///
 /// # Errors
-/// [`ErrorKind::Usage`] for a cursor of another list; the store cannot be read.
+/// [`ErrorKind::Usage`](crate::ErrorKind::Usage) for a cursor of another list; the store cannot be read.
 pub async fn read_page(
     store: &dyn Store,
     filter: &Filter,
@@ -123,25 +124,25 @@ pub async fn read_page(
     };
     let page = store.list(filter, &order, cursor, limit).await;
     let page = page.map_err(|error| match error {
-        StoreError::Invalid(_) if cursor.is_some() => {
-            AppError::new(ErrorKind::Usage, "--cursor is not a cursor of this list")
-                .hint("use the cursor that an earlier page of the same list printed")
-        }
+        StoreError::Invalid(_) if cursor.is_some() => cursor_error(),
         error => error.into(),
     })?;
     Ok(Page {
-        items: with_customers(store, &page.items).await?,
+        items: parse_with_customer_names(store, &page.items).await?,
         next: page.next,
     })
 }
 
-async fn with_customers(store: &dyn Store, documents: &[Document]) -> Result<Vec<Alert>, AppError> {
+async fn parse_with_customer_names(
+    store: &dyn Store,
+    documents: &[Document],
+) -> Result<Vec<Alert>, AppError> {
     let mut alerts: Vec<Alert> = documents.iter().filter_map(parse).collect();
-    let subjects = alerts.iter().filter_map(|alert| subject(&alert.body));
+    let subjects = alerts.iter().filter_map(|alert| parse_subject(&alert.body));
     let subjects: Vec<Reference> = subjects.collect();
     let mut names = BTreeMap::new();
     for document in store.get(&subjects).await?.into_iter().flatten() {
-        if let Some(name) = records::name_of(&document) {
+        if let Some(name) = records::find_name(&document) {
             names.insert(document.reference.to_string(), name.to_owned());
         }
     }
@@ -166,7 +167,7 @@ fn parse(document: &Document) -> Option<Alert> {
     }
 }
 
-fn subject(body: &AlertBody) -> Option<Reference> {
+fn parse_subject(body: &AlertBody) -> Option<Reference> {
     let (model, pkid) = body.subject.rsplit_once('/')?;
     Some(Reference::new(model, pkid.parse().ok()?))
 }

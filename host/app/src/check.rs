@@ -7,6 +7,7 @@ use relation_host::reports::{Finding, FindingLevel};
 use relation_host::store::seal::Sealer;
 use relation_host::store::stash;
 
+use crate::stash_contents::StashContents;
 use crate::{AppError, Installation, OpenMode};
 
 /// The plugin's name of the setting for the base address of Webex.
@@ -14,7 +15,8 @@ const BASE_URL: &str = "webex.base-url";
 /// The number of bytes written to find out whether a disk has room.
 const PROBE_BYTES: usize = 64 << 10;
 
-/// Checks the parts of an installation, and with `ask_webex` also the integration at Webex. Changes nothing.
+/// Checks the parts of an installation, and with `ask_webex` also the integration at Webex. Waiting entries of the
+/// stash are applied when Webex is asked, as by every command that opens the host.
 pub async fn check(installation: &Installation, ask_webex: bool) -> Vec<Finding> {
     let mut findings = vec![
         check_plugin(installation).await,
@@ -81,7 +83,8 @@ async fn check_plugin(installation: &Installation) -> Finding {
 /// Checks that a client id and a readable client secret are configured.
 fn check_client(installation: &Installation) -> Finding {
     let config = &installation.config;
-    let hint = "Webex shows id and secret on the integration's page";
+    let hint = "copy both from the integration's page at Webex to webex.client-id and to the file that \
+                webex.client-secret-file names";
     if !config.settings.contains_key("webex.client-id") {
         let message = "webex.client-id is not configured, so no tokens can be requested";
         return problem("client", FindingLevel::Error, message, hint);
@@ -106,7 +109,7 @@ async fn check_store(installation: &Installation) -> Finding {
         return problem(
             "store",
             FindingLevel::Error,
-            format!("nothing can be written beside {}: {error}", file.display()),
+            format!("cannot write a file beside {}: {error}", file.display()),
             "make room on the disk, and let the user of `relation-host run` write there",
         );
     }
@@ -118,7 +121,10 @@ async fn check_store(installation: &Installation) -> Finding {
     if let Err(error) = opened.await {
         return from_error("store", error);
     }
-    ok("store", "it opens with its key, and its disk has room")
+    ok(
+        "store",
+        "the store opens with its key, and its disk has room",
+    )
 }
 
 fn directory_of(file: &Path) -> &Path {
@@ -140,20 +146,15 @@ fn probe(directory: &Path) -> std::io::Result<()> {
 fn check_stash(installation: &Installation) -> Finding {
     let config = &installation.config;
     let directory = config.stash_directory();
-    let files = match stash::list(&directory) {
-        Ok(files) => files,
+    let contents = match StashContents::read(&directory) {
+        Ok(contents) => contents,
         Err(error) => {
             let hint = "the user of `relation-host run` must be able to read and write it";
             return problem("stash", FindingLevel::Error, error.to_string(), hint);
         }
     };
-    if !files.is_empty() {
-        return problem(
-            "stash",
-            FindingLevel::Warning,
-            format!("{} responses of Webex are not in the store", files.len()),
-            "`relation-host stash list` lists them, `relation-host stash apply` applies them",
-        );
+    if let Some((message, hint)) = contents.problems().next() {
+        return problem("stash", FindingLevel::Warning, message, hint);
     }
     if stash::reserve_bytes(&directory) < config.stash_reserve {
         return problem(
@@ -163,7 +164,10 @@ fn check_stash(installation: &Installation) -> Finding {
             "`relation-host run` reserves it at its start",
         );
     }
-    ok("stash", "it is empty, and its disk space is reserved")
+    ok(
+        "stash",
+        "the stash is empty, and its disk space is reserved",
+    )
 }
 
 /// Checks that the allow-list has the base address.
@@ -185,8 +189,8 @@ async fn check_egress(installation: &Installation) -> Vec<Finding> {
             )];
         }
     };
+    // The finding about the plugin has the reason if the base address is unknown or cannot be parsed.
     let Some(base_url) = base_url(installation).await else {
-        // The finding about the plugin has the reason.
         return Vec::new();
     };
     let Ok(uri) = base_url.parse() else {

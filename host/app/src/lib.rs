@@ -13,6 +13,7 @@ mod installation;
 pub mod listing;
 pub mod records;
 pub mod secret_text;
+mod stash_contents;
 pub mod status;
 mod stores;
 pub mod upgrade_check;

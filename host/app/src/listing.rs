@@ -36,6 +36,7 @@ pub enum Order {
 ///
 /// # Errors
 /// [`ErrorKind::Usage`] for a cursor of another list; the store cannot be read, or holds a record of another release.
+/// A cursor in the order of expiries does not record the filter.
 pub async fn read_page(
     store: &dyn Store,
     host: &Host,
@@ -89,7 +90,7 @@ pub struct ListRow {
     pub alert: Option<Alert>,
 }
 
-/// Adds to each record what a list shows besides.
+/// Adds account number, kinds and the most severe alert to each record.
 ///
 /// # Errors
 /// The store cannot be read.
@@ -114,10 +115,10 @@ pub async fn to_rows(
     Ok(rows)
 }
 
-fn cursor_error() -> AppError {
-    AppError::new(ErrorKind::Usage, "--cursor is not a cursor of this list").hint(
-        "use the cursor that an earlier page of the same list printed, with the same --sort and filters",
-    )
+/// Returns the error for a cursor of another list.
+pub(crate) fn cursor_error() -> AppError {
+    AppError::new(ErrorKind::Usage, "the cursor is not a cursor of this list")
+        .hint("use the cursor of an earlier page of the same list, with the same order and filters")
 }
 
 /// The position of a record in the order of expiries.

@@ -48,12 +48,12 @@ impl StoredRecord {
 
     /// Returns the customer's name; the pkid if the name is too long for a key.
     pub fn name(&self) -> &str {
-        name_of(&self.document).unwrap_or(self.pkid.as_str())
+        find_name(&self.document).unwrap_or(self.pkid.as_str())
     }
 }
 
 /// Returns the name under which a record's document can be found.
-pub fn name_of(document: &Document) -> Option<&str> {
+pub fn find_name(document: &Document) -> Option<&str> {
     let mut keys = document.keys.iter();
     let name = keys.find(|key| key.name == NAME_KEY)?;
     Some(&name.value)
@@ -208,14 +208,19 @@ fn ambiguous_error(record: &str, candidates: &[StoredRecord]) -> AppError {
     .hint("name it by its pkid, or say where with --hierarchy")
 }
 
-/// Finds the spelling under which `name` is stored. Returns the normalized spelling if no record has the name.
+/// Finds the spelling under which `name` is stored, optionally at or below a node. Returns the normalized spelling if
+/// no record has the name.
 ///
 /// # Errors
 /// The store cannot be read.
-pub async fn find_stored_spelling(store: &dyn Store, name: &str) -> Result<String, AppError> {
+pub async fn find_stored_spelling(
+    store: &dyn Store,
+    name: &str,
+    hierarchy: Option<&(Hierarchy, Scope)>,
+) -> Result<String, AppError> {
     let spellings = spellings(name);
     for spelling in &spellings {
-        let filter = filter(None, Some(spelling), None);
+        let filter = filter(hierarchy.cloned(), Some(spelling), None);
         if !store.find(&filter, None, 1).await?.items.is_empty() {
             return Ok(spelling.clone());
         }

@@ -1,17 +1,17 @@
-//! A glance at an installation: what needs a person, what is due, and what is wrong.
+//! The status of an installation on one screen: customers that need a person, due wakeups, and problems.
 //!
-//! Reads only keys, counters and the newest entries, so that the cost hardly follows the number of customers.
+//! Counts by indexes and reads only the most urgent entries, so that no document is read for each customer.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use relation_host::reports::State;
-use relation_host::store::stash;
 use relation_host::store::{SortOrder, Store};
 use relation_host::types::{Document, Hierarchy, Pkid, Timestamp};
 use serde::Serialize;
 
 use crate::alerts::{self, Alert, Severity};
+use crate::stash_contents::StashContents;
 use crate::{AppError, ErrorKind, Installation, OpenMode, records};
 
 /// The maximum number of customers and of alerts in a [`Status`].
@@ -20,46 +20,44 @@ const MAX_ROWS: u32 = 20;
 const MAX_DELAY: Duration = Duration::from_secs(5 * 60);
 
 /// The states that need a person, the most urgent first.
-const NEEDS_PERSON: [State; 3] = [State::Expired, State::Reauthorize, State::Expiring];
+const NEEDS_PERSON: [State; 4] = [
+    State::Expired,
+    State::Reauthorize,
+    State::Expiring,
+    State::MissingScope,
+];
 
-/// What an installation looks like now.
+/// The state of an installation at one time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Status {
-    /// The time.
+    /// The time of reading.
     pub at: Timestamp,
     /// Whether somebody must act, and who.
     pub verdict: Verdict,
-    /// What is wrong with the installation, for its operator.
+    /// The problems of the installation, for its operator.
     pub problems: Vec<Problem>,
     /// The customers, counted.
     pub customers: CustomerCounts,
     /// The first customers that a person must connect again, now or soon, the most urgent first.
-    pub needs_person: Vec<Customer>,
+    pub needs_person: Vec<CustomerNeedingPerson>,
+    /// Whether more customers than those of `needs_person` may need a person.
+    pub more_need_person: bool,
     /// The number of alerts by severity.
     pub alert_counts: BTreeMap<Severity, u64>,
     /// The first alerts, the most severe first.
     pub alerts: Vec<Alert>,
     /// The scheduled wakeups.
-    pub wakeups: Wakeups,
+    pub wakeups: WakeupCounts,
     /// Responses of Webex in the stash, which are not in the store yet.
     pub stashed: u64,
-}
-
-impl Status {
-    /// Returns the number of grants that a person must connect again, now or soon.
-    pub fn needs_person_count(&self) -> u64 {
-        let states = NEEDS_PERSON.iter().map(|state| state.as_str());
-        let counts = states.filter_map(|state| self.customers.by_state.get(state));
-        counts.sum()
-    }
 }
 
 /// Whether somebody must act, and who.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Nobody must act.
+    /// No action is needed.
     Ok,
     /// A person must connect a customer again.
     NeedsPerson,
@@ -67,12 +65,12 @@ pub enum Verdict {
     Problem,
 }
 
-/// Something that is wrong with the installation.
+/// A problem of the installation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// What is wrong.
+    /// The problem.
     pub message: String,
-    /// What to do.
+    /// The next step.
     pub hint: String,
 }
 
@@ -87,7 +85,7 @@ pub struct CustomerCounts {
 
 /// A customer that needs a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Customer {
+pub struct CustomerNeedingPerson {
     /// The record's primary key.
     pub pkid: Pkid,
     /// The customer's name.
@@ -100,7 +98,7 @@ pub struct Customer {
 
 /// The scheduled wakeups.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Wakeups {
+pub struct WakeupCounts {
     /// The number of wakeups that are due now.
     pub due: u64,
     /// When the earliest wakeup is due, or was due.
@@ -117,7 +115,7 @@ pub async fn read(installation: &Installation) -> Result<Status, AppError> {
     let at = installation.now();
     let mut problems = Vec::new();
 
-    let wakeups = Wakeups {
+    let wakeups = WakeupCounts {
         due: store.count_due(at, u64::MAX).await?,
         next: store.next_due().await?,
     };
@@ -126,7 +124,7 @@ pub async fn read(installation: &Installation) -> Result<Status, AppError> {
     {
         problems.push(Problem {
             message: format!(
-                "{} wakeups are due, the earliest for {}",
+                "{} wakeups are due; the earliest has been due for {}",
                 wakeups.due,
                 humantime::format_duration(Duration::from_secs(late.as_secs()))
             ),
@@ -155,7 +153,7 @@ pub async fn read(installation: &Installation) -> Result<Status, AppError> {
     }
 
     let customers = count_customers(store).await?;
-    let needs_person = list_needing_person(store).await?;
+    let (needs_person, more_need_person) = list_needing_person(store).await?;
     let verdict = match (problems.is_empty(), needs_person.is_empty()) {
         (false, _) => Verdict::Problem,
         (true, false) => Verdict::NeedsPerson,
@@ -167,6 +165,7 @@ pub async fn read(installation: &Installation) -> Result<Status, AppError> {
         problems,
         customers,
         needs_person,
+        more_need_person,
         alert_counts,
         alerts: first.items,
         wakeups,
@@ -174,29 +173,15 @@ pub async fn read(installation: &Installation) -> Result<Status, AppError> {
     })
 }
 
-/// Counts the waiting entries of the stash.
+/// Adds the problems of the stash, and returns the number of waiting entries.
 fn check_stash(installation: &Installation, problems: &mut Vec<Problem>) -> Result<u64, AppError> {
-    let files = stash::list(&installation.config.stash_directory())
+    let contents = StashContents::read(&installation.config.stash_directory())
         .map_err(|error| AppError::new(ErrorKind::Failed, error.to_string()))?;
-    let (set_aside, waiting): (Vec<_>, Vec<_>) =
-        files.into_iter().partition(|file| file.quarantined);
-    let hint = "`relation-host stash list` lists them, `relation-host stash apply` applies them";
-    if !waiting.is_empty() {
-        problems.push(Problem {
-            message: format!(
-                "{} responses of Webex are in the stash and not in the store",
-                waiting.len()
-            ),
-            hint: hint.to_owned(),
-        });
-    }
-    if !set_aside.is_empty() {
-        problems.push(Problem {
-            message: format!("{} entries of the stash were set aside", set_aside.len()),
-            hint: "`relation-host stash list` lists them; the log has the reason".to_owned(),
-        });
-    }
-    Ok(waiting.len() as u64)
+    problems.extend(contents.problems().map(|(message, hint)| Problem {
+        message,
+        hint: hint.to_owned(),
+    }));
+    Ok(contents.waiting)
 }
 
 async fn count_customers(store: &dyn Store) -> Result<CustomerCounts, AppError> {
@@ -213,30 +198,38 @@ async fn count_customers(store: &dyn Store) -> Result<CustomerCounts, AppError> 
     })
 }
 
-async fn list_needing_person(store: &dyn Store) -> Result<Vec<Customer>, AppError> {
+/// Lists the first customers that need a person, and returns whether there may be more.
+async fn list_needing_person(
+    store: &dyn Store,
+) -> Result<(Vec<CustomerNeedingPerson>, bool), AppError> {
     let order = SortOrder {
         key: Some("urgency".to_owned()),
         descending: false,
     };
     let filter = records::filter(None, None, None);
     let page = store.list(&filter, &order, None, MAX_ROWS).await?;
-    let customers = page.items.iter().map(customer);
-    let needs_person = |customer: &Customer| NEEDS_PERSON.iter().any(|state| customer.has(*state));
-    Ok(customers.filter(needs_person).collect())
+    let customers = page.items.iter().map(CustomerNeedingPerson::from);
+    let needs_person =
+        |customer: &CustomerNeedingPerson| NEEDS_PERSON.iter().any(|state| customer.has(*state));
+    let customers: Vec<_> = customers.filter(needs_person).collect();
+    let more = page.next.is_some() && customers.len() == page.items.len();
+    Ok((customers, more))
 }
 
-fn customer(document: &Document) -> Customer {
-    let states = document.keys.iter();
-    let states = states.filter_map(|key| key.name.strip_prefix(records::STATE_PREFIX));
-    Customer {
-        pkid: document.reference.pkid.clone(),
-        name: records::name_of(document).unwrap_or_default().to_owned(),
-        hierarchy: document.hierarchy.clone(),
-        states: states.map(str::to_owned).collect(),
+impl From<&Document> for CustomerNeedingPerson {
+    fn from(document: &Document) -> Self {
+        let states = document.keys.iter();
+        let states = states.filter_map(|key| key.name.strip_prefix(records::STATE_PREFIX));
+        Self {
+            pkid: document.reference.pkid.clone(),
+            name: records::find_name(document).unwrap_or_default().to_owned(),
+            hierarchy: document.hierarchy.clone(),
+            states: states.map(str::to_owned).collect(),
+        }
     }
 }
 
-impl Customer {
+impl CustomerNeedingPerson {
     fn has(&self, state: State) -> bool {
         self.states.iter().any(|each| each == state.as_str())
     }

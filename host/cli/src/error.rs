@@ -15,6 +15,7 @@ Exit codes:
   3  not found
   4  a person must reauthorize at Webex
   5  try again later
+  6  `status` found a problem of the installation
 
 With every code but 0, stderr has an error: `error:` and often `hint:` lines. With --json, stderr has
 only one object {\"error\": {kind, message, hint, transaction, field_errors, warnings}}; logs then go to
@@ -28,6 +29,7 @@ pub fn exit_code(kind: ErrorKind) -> u8 {
         ErrorKind::Usage | ErrorKind::Invalid => 2,
         ErrorKind::NotFound => 3,
         ErrorKind::Reauthorize => 4,
+        ErrorKind::Problem => 6,
         ErrorKind::Conflict | ErrorKind::Busy | ErrorKind::RateLimited | ErrorKind::Unavailable => {
             5
         }
@@ -112,7 +114,7 @@ mod tests {
         ]));
         assert_eq!(
             render(&error),
-            "error: the fields are not right\n  name: is required\n  shadow[0].name: is required\n\
+            "error: the input is not right\n  name: is required\n  shadow[0].name: is required\n\
              hint: `relation-host describe` lists the fields and their rules"
         );
     }

@@ -10,12 +10,12 @@ use crate::transactions::Status;
 use crate::types::{Document, Reference};
 use crate::{CallErrorKind, WakeupOutcome};
 
-/// Receives the events of a host, each after the store has what the event reports.
+/// Receives the events of a host. The store has what an event reports, unless the event says otherwise.
 ///
-/// A hook runs within the call that it reports. It must return quickly, so hand slow work to a
+/// A hook runs within the call that it reports, so it must return quickly: hand slow work to a
 /// channel. A hook cannot fail a call or a commit: a panic is caught and logged.
 ///
-/// Events contain no secrets. They are not stored: a crash may lose an event, or repeat the alerts
+/// Events contain no secrets and are not stored: a crash may lose an event, or repeat the alerts
 /// of a stashed response. The store has the transactions and the alerts in full.
 pub trait Observer: Send + Sync + 'static {
     /// Reports the end of a call that had a transaction. A call whose future is dropped has no end.
@@ -45,7 +45,8 @@ pub struct CallEnded<'a> {
     pub action: &'a str,
     /// The record that the call worked on.
     pub subject: &'a Reference,
-    /// The transaction's status. A refresh without new tokens is a failure without an `error`.
+    /// The transaction's status. A `refresh` without new tokens is a failure without an
+    /// `error`.
     pub status: Status,
     /// The error of a call that failed.
     pub error: Option<&'a CallErrorKind>,
@@ -99,7 +100,7 @@ pub enum AlertChange {
 }
 
 impl AlertChange {
-    /// The name of the change in JSON and metrics.
+    /// Returns the name of the change in JSON and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Raised => "raised",

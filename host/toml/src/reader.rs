@@ -423,8 +423,8 @@ impl<'s, 'r> Table<'s, 'r> {
         if let Some((first, others)) = present.split_first() {
             let first = join_keys(&self.key, first.get_ref());
             let message = format!(
-                "exactly one of {} can be given, and `{first}` is given already",
-                keys.join(", ")
+                "at most one of {} can be given, and `{first}` is given already",
+                list_keys(keys)
             );
             for name in others {
                 let key = join_keys(&self.key, name.get_ref());

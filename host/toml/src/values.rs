@@ -89,8 +89,9 @@ pub fn parse_size<T: TryFrom<u64>>(value: DeValue<'_>) -> Result<T, ValueError> 
         return Err(ValueError::from_kind(EXPECTED, &value));
     };
     // `ByteSize` would parse a number without unit as bytes.
+    let text = text.trim();
     let has_unit = text.ends_with(|last: char| last.is_ascii_alphabetic());
-    let size = ByteSize::from_str(text.trim()).ok();
+    let size = ByteSize::from_str(text).ok();
     let size = size.filter(|_| has_unit).ok_or_else(|| {
         ValueError::new(format!("{text:?} is not a size")).hint(format!("expected {EXPECTED}"))
     })?;

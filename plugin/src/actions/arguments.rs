@@ -1,4 +1,4 @@
-//! The arguments of an action: their schema, and how they are read with all errors at once.
+//! The arguments of an action: their schema, and their parsing with all errors reported together.
 
 use serde_json::{Map, Value, json};
 
@@ -38,7 +38,7 @@ impl Arguments {
     /// Parses the text of one JSON object. A JSON `null` is an absent argument.
     ///
     /// # Errors
-    /// `invalid` with all errors, by the argument's name; `arguments` if it is no JSON object.
+    /// `invalid` with all errors, by the argument's name; `arguments` if it is not a JSON object.
     pub fn parse(text: &str, parameters: &[Parameter]) -> Result<Self, Failure> {
         let invalid = |error: String| vec![FieldError::new("arguments", error)];
         let mut arguments = match serde_json::from_str(text) {

@@ -67,7 +67,7 @@ pub const ACTIONS: &[Action] = &[
         result_schema: schema::<Authorization>,
         run: |platform, pkid, arguments| {
             let redirect_uri = arguments.text("redirect_uri").unwrap_or_default();
-            let grant = grant(arguments);
+            let grant = parse_grant(arguments);
             to_json(&connect::connect(platform, pkid, grant, redirect_uri)?)
         },
     },
@@ -89,7 +89,7 @@ pub const ACTIONS: &[Action] = &[
         run: |platform, pkid, arguments| {
             let requested_at = arguments.timestamp("requested_at");
             let requested_at = requested_at.unwrap_or_else(|| platform.now());
-            let report = refresh::refresh(platform, pkid, grant(arguments), requested_at)?;
+            let report = refresh::refresh(platform, pkid, parse_grant(arguments), requested_at)?;
             match report.outcome {
                 RefreshOutcome::Connected => to_json(&report),
                 RefreshOutcome::Retrying => Err(Failure::Unavailable(report.message)),
@@ -102,11 +102,15 @@ pub const ACTIONS: &[Action] = &[
     Action {
         name: CHECK_EXPIRY,
         title: "Check Token Expiry",
-        help: "Checks both expiries now and updates the alerts.",
+        help: "Checks both expiries and the scopes now, and updates the alerts.",
         parameters: &[GRANT],
         result_schema: schema::<ExpiryReport>,
         run: |platform, pkid, arguments| {
-            to_json(&expiry::check_expiry(platform, pkid, grant(arguments))?)
+            to_json(&expiry::check_expiry(
+                platform,
+                pkid,
+                parse_grant(arguments),
+            )?)
         },
     },
     Action {
@@ -116,7 +120,7 @@ pub const ACTIONS: &[Action] = &[
         parameters: &[GRANT],
         result_schema: schema::<ConnectionTest>,
         run: |platform, pkid, arguments| {
-            to_json(&test_connection(platform, pkid, grant(arguments))?)
+            to_json(&test_connection(platform, pkid, parse_grant(arguments))?)
         },
     },
     Action {
@@ -175,7 +179,7 @@ impl From<&Action> for contract::Action {
     }
 }
 
-fn grant(arguments: &Arguments) -> Grant {
+fn parse_grant(arguments: &Arguments) -> Grant {
     let name = arguments.text(GRANT.name);
     let mut all = Grant::ALL.into_iter();
     all.find(|grant| Some(grant.as_str()) == name)
@@ -187,8 +191,9 @@ fn schema<T: JsonSchema>() -> Value {
 }
 
 fn to_json(report: &impl Serialize) -> Result<Value, Failure> {
-    serde_json::to_value(report)
-        .map_err(|error| Failure::Internal(format!("the result cannot be written: {error}")))
+    serde_json::to_value(report).map_err(|error| {
+        Failure::Internal(format!("the result cannot be converted to JSON: {error}"))
+    })
 }
 
 #[cfg(test)]

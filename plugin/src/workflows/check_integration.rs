@@ -12,7 +12,7 @@ use crate::webex::oauth;
 const API_VERSION: &str = "/v1";
 /// A refresh token that no client has. Webex refuses it only after it has accepted the client.
 const UNKNOWN_TOKEN: &str = "relation-check-of-the-client";
-/// How far the host's clock may be off: expiries are measured in days, a consent in minutes.
+/// The maximum difference of the clocks: expiries are measured in days, a consent in minutes.
 const MAX_CLOCK_DIFFERENCE: Millis = Millis::from_seconds(5 * 60);
 /// Scopes that this release uses, with their use.
 const USED_SCOPES: [(&str, &str); 5] = [
@@ -114,18 +114,30 @@ fn check_response(error: Option<&WebexError>) -> Finding {
             error.reason(),
             "check webex.client-id and the client secret, and that the integration is enabled at Webex",
         ),
-        ErrorKind::Denied | ErrorKind::Limit => {
-            Finding::error("webex", error.reason(), "the text names the setting")
-        }
+        ErrorKind::Denied | ErrorKind::Limit => Finding::error(
+            "webex",
+            error.reason(),
+            "correct the setting that the finding names",
+        ),
         ErrorKind::RateLimited => Finding::warning(
             "webex",
             error.reason(),
             "Webex limits the rate; check again later",
         ),
+        _ if error.status.is_none() => Finding::error(
+            "webex",
+            error.reason(),
+            format!("check {BASE_URL}, the network and the firewall: no response arrived"),
+        ),
+        _ if error.is_webex => Finding::warning(
+            "webex",
+            error.reason(),
+            "check again later; if it stays so, ask Webex's support",
+        ),
         _ => Finding::error(
             "webex",
             error.reason(),
-            format!("check {BASE_URL}, the network and the firewall: no response of Webex arrived"),
+            format!("check {BASE_URL} and the proxies: the response is not Webex's"),
         ),
     }
 }

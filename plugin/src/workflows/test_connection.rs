@@ -16,7 +16,8 @@ use crate::webex::organizations::{OrganizationError, TokenTrust, resolve_organiz
 pub struct ConnectionTest {
     /// The grant whose access token was tested.
     pub grant: Grant,
-    /// The bare UUID of the organisation; none if Webex does not disclose it to this token.
+    /// The bare UUID of the organisation, from the token itself if Webex does not name it; none if
+    /// neither does.
     pub organization: Option<String>,
     /// The result for the administrator.
     pub message: String,
@@ -26,7 +27,8 @@ pub struct ConnectionTest {
 ///
 /// # Errors
 /// `not-found`; `invalid` (`grant`); `reauthorize` when there is no access token, Webex refuses it, or it
-/// belongs to another organisation; `unavailable` and `rate-limited` when Webex could not be asked.
+/// belongs to another organisation; `unavailable` and `rate-limited` when Webex could not be asked;
+/// `limit-exceeded` when a policy or a limit of the host forbids the request.
 pub fn test_connection<P: Platform + ?Sized>(
     platform: &P,
     pkid: &str,

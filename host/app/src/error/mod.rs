@@ -33,6 +33,8 @@ pub enum ErrorKind {
     Plugin,
     /// The author of the plugin or the host.
     Internal,
+    /// The operator: `status` found a problem of the installation.
+    Problem,
     /// A person has to investigate.
     Failed,
     /// The reader of stdout has closed it, so no message is needed.
@@ -106,11 +108,11 @@ impl From<Failure> for AppError {
         let error = Self::new(kind, message);
         match failure {
             Failure::Invalid(field_errors) => Self {
-                message: "the fields are not right".to_owned(),
+                message: "the input is not right".to_owned(),
                 field_errors,
                 ..error
             }
-            .hint("`relation-host describe` lists the fields and their rules"),
+            .hint("`relation-host describe` lists the fields and the actions with their rules"),
             Failure::NotFound(_) => error.hint("`relation-host list` shows what is there"),
             Failure::Reauthorize(_) => error.hint(CONNECT_AGAIN),
             Failure::RateLimited(_) => Self {

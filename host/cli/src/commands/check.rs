@@ -17,8 +17,8 @@ const TEST_CONNECTION: &str = "TestConnection";
 /// Arguments of `check`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_long_help = "\
-Without --webex, no request is sent. With it, one request proves client id and secret at Webex; it changes nothing.
-A customer is tested at Webex too, with its access token and through its proxies.")]
+Without --webex and RECORD, no request is sent. With --webex, one request tests client id and secret at Webex. The
+customer RECORD is tested at Webex with its access token and through its proxies. No request changes anything.")]
 pub struct Args {
     /// Also ask Webex: client id and secret, scopes, clock
     #[arg(long)]
@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(value_name = "RECORD")]
     record: Option<String>,
     /// The node at or below which the name is looked up
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", requires = "record")]
     hierarchy: Option<Hierarchy>,
 }
 
@@ -59,7 +59,7 @@ pub async fn run(args: Args, global: &GlobalArgs) -> Result<(), AppError> {
     match of_level(FindingLevel::Error).next() {
         Some(first) => Err(AppError::new(
             ErrorKind::Usage,
-            format!("the installation does not work: {errors} errors"),
+            format!("the check found errors: {errors}"),
         )
         .hint(first.hint.clone())),
         None => Ok(()),

@@ -29,7 +29,7 @@ pub struct Args {
 fn parse_argument(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("an argument is NAME=VALUE".to_owned()),
+        _ => Err("expected NAME=VALUE".to_owned()),
     }
 }
 
@@ -68,7 +68,7 @@ fn to_json(
     Ok(converted)
 }
 
-/// Renders every value of the result, with the path to it.
+/// Renders every value of the result that is not null, with the path to it.
 fn render_text(result: &Value) -> String {
     let mut lines = Vec::new();
     collect_lines("", result, &mut lines);

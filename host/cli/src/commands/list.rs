@@ -43,7 +43,7 @@ fn parse_state(text: &str) -> Result<State, String> {
 /// The sort order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 enum SortArg {
-    /// What needs a person first, then by name
+    /// By urgency, what needs a person first; then by name
     #[default]
     Urgency,
     /// By name
@@ -67,7 +67,10 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let store = context.installation.store_to_read()?;
     let subtree = args.hierarchy.map(|node| (node, Scope::Subtree));
     let name = match args.name {
-        Some(name) => Some(records::find_stored_spelling(store.as_ref(), &name).await?),
+        Some(name) => {
+            let store = store.as_ref();
+            Some(records::find_stored_spelling(store, &name, subtree.as_ref()).await?)
+        }
         None => None,
     };
     let filter = records::filter(subtree, name.as_deref(), args.state);

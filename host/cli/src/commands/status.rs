@@ -1,6 +1,6 @@
-//! `status`: shows in one screen what needs a person, what is due and what is wrong.
+//! `status`: shows customers that need a person, due wakeups and problems on one screen.
 
-use relation_app::status::{self, Customer, Status, Verdict};
+use relation_app::status::{self, CustomerNeedingPerson, Status, Verdict};
 use relation_app::{AppError, ErrorKind};
 use relation_host::reports::State;
 
@@ -13,9 +13,9 @@ use crate::{Context, time};
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 For a monitoring system, the exit code is
-  0  nobody must act
-  1  the operator must act: the installation has a problem
+  0  no action is needed
   4  a person must connect a customer again
+  6  the operator must act: the installation has a problem
 Any other code is an error of the command itself: the status is not known.")]
 pub struct Args {}
 
@@ -26,16 +26,22 @@ pub async fn run(context: &Context) -> Result<(), AppError> {
     match status.verdict {
         Verdict::Ok => Ok(()),
         Verdict::NeedsPerson => {
-            let count = status.needs_person_count();
-            Err(AppError::new(
-                ErrorKind::Reauthorize,
-                format!("{count} customers need a person"),
-            )
-            .hint("`relation-host connect RECORD` connects a customer again"))
+            let names = status.needs_person.iter().map(|customer| &*customer.name);
+            let names: Vec<&str> = names.take(3).collect();
+            let more = match status.needs_person.len() > names.len() {
+                true => " and others",
+                false => "",
+            };
+            let message = format!("customers need a person: {}{more}", names.join(", "));
+            Err(AppError::new(ErrorKind::Reauthorize, message)
+                .hint("`relation-host connect RECORD` connects a customer again"))
         }
         Verdict::Problem => {
             let problems = status.problems.len();
-            let error = AppError::new(ErrorKind::Failed, format!("problems: {problems}"));
+            let error = AppError::new(
+                ErrorKind::Problem,
+                format!("the installation has problems: {problems}"),
+            );
             Err(match status.problems.first() {
                 Some(first) => error.hint(first.hint.clone()),
                 None => error,
@@ -60,7 +66,7 @@ fn render_text(status: &Status) -> String {
     if !status.alerts.is_empty() {
         let total: u64 = status.alert_counts.values().sum();
         let table = render_alerts(&status.alerts).to_string();
-        blocks.push(with_rest(table, status.alerts.len(), total, "alerts"));
+        blocks.push(with_rest(table, status.alerts.len(), total));
     }
     blocks.join("\n\n")
 }
@@ -84,7 +90,7 @@ fn render_counts(status: &Status) -> Table {
     };
     let wakeups = match status.wakeups.next {
         Some(next) => format!(
-            "{} due; the next {}",
+            "{} due, the earliest {}",
             status.wakeups.due,
             time::format_due(next, status.at)
         ),
@@ -105,7 +111,7 @@ fn render_customers(status: &Status) -> String {
         Column::new("states"),
         Column::new("pkid").droppable(1),
     ]);
-    for Customer {
+    for CustomerNeedingPerson {
         pkid,
         name,
         hierarchy,
@@ -115,16 +121,18 @@ fn render_customers(status: &Status) -> String {
         let states = states.join(", ");
         rows.add([name, hierarchy.as_str(), &states, pkid.as_str()]);
     }
-    let total = status.needs_person_count();
-    with_rest(rows.to_string(), status.needs_person.len(), total, "list")
+    match status.more_need_person {
+        true => format!("{rows}\nand more: relation-host list"),
+        false => rows.to_string(),
+    }
 }
 
-/// Adds a line that names the command for the rows that are not shown.
-fn with_rest(table: String, shown: usize, total: u64, command: &str) -> String {
+/// Adds a line for the alerts that are not shown.
+fn with_rest(table: String, shown: usize, total: u64) -> String {
     let rest = total.saturating_sub(shown as u64);
     match rest {
         0 => table,
-        rest => format!("{table}\nand {rest} more: relation-host {command}"),
+        rest => format!("{table}\nand {rest} more: relation-host alerts"),
     }
 }
 
@@ -134,9 +142,9 @@ mod tests {
 
     #[test]
     fn rows_that_are_not_shown_are_counted() {
-        assert_eq!(with_rest("t".to_owned(), 20, 20, "list"), "t");
+        assert_eq!(with_rest("t".to_owned(), 20, 20), "t");
         assert_eq!(
-            with_rest("t".to_owned(), 20, 25, "alerts"),
+            with_rest("t".to_owned(), 20, 25),
             "t\nand 5 more: relation-host alerts"
         );
     }

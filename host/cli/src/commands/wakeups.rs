@@ -72,7 +72,7 @@ async fn with_subject_names(store: &dyn Store, due: Vec<DueWakeup>) -> Result<Ve
     let mut names = BTreeMap::new();
     for chunk in subjects.chunks(1000) {
         for document in store.get(chunk).await?.into_iter().flatten() {
-            let name = records::name_of(&document).unwrap_or_default().to_owned();
+            let name = records::find_name(&document).unwrap_or_default().to_owned();
             names.insert(document.reference, name);
         }
     }

@@ -1,5 +1,6 @@
 //! The outcome of a call: a message, a log level, and the condition of the customer's connection.
 
+use serde_json::Value;
 use tracing::Level;
 
 use super::{CallError, CallErrorKind, CallOutput};
@@ -204,6 +205,23 @@ fn expiry_condition(report: &ExpiryReport) -> ConnectionHealth {
     alert.max(condition(&report.connection))
 }
 
+/// Summarises the result of an action by its members `message` and `connection`, if it has them.
+pub(super) fn summarize_action(action: &str, result: &Value) -> CallSummary {
+    let message = result.get("message").and_then(Value::as_str);
+    let message = message.map_or_else(|| format!("{action} succeeded"), str::to_owned);
+    let summary = CallSummary::success(message);
+    let connection = result.get("connection").cloned();
+    match connection.map(serde_json::from_value::<ConnectionReport>) {
+        Some(Ok(connection)) => {
+            let condition = condition(&connection);
+            summary
+                .with_name(&connection.name)
+                .with_condition(condition)
+        }
+        _ => summary,
+    }
+}
+
 /// The condition of a connection: that of its worst grant.
 fn condition(connection: &ConnectionReport) -> ConnectionHealth {
     let grants = connection.grants.iter().map(|granted| granted.state);
@@ -245,6 +263,24 @@ mod tests {
             tracking_id: None,
             joined: false,
         }
+    }
+
+    #[test]
+    fn summary_of_an_action_follows_its_connection() {
+        let plain = summarize_action("Do", &serde_json::json!({}));
+        assert_eq!(
+            (plain.message.as_str(), plain.level),
+            ("Do succeeded", Level::INFO)
+        );
+        let result = serde_json::json!({
+            "message": "done", "connection": connection(State::Expired),
+        });
+        let summary = summarize_action("Do", &result);
+        assert_eq!(summary.name.as_deref(), Some("Contoso"));
+        assert_eq!(
+            (summary.message.as_str(), summary.level),
+            ("done", Level::ERROR)
+        );
     }
 
     #[test]

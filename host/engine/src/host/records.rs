@@ -1,9 +1,9 @@
-//! What the plugin shows of stored records, the actions that it describes, and its check of the integration.
+//! Shows stored records, checks the integration, and runs actions by name.
 
 use serde_json::{Map, Value};
 
 use super::call::CallRequest;
-use super::outcome::CallSummary;
+use super::outcome::summarize_action;
 use super::{CallError, CallErrorKind, CallOutput, Host};
 use crate::component::convert;
 use crate::imports::convert as shared;
@@ -57,6 +57,9 @@ impl Host {
 
     /// Asks Webex whether the installation's settings work, and returns what was found. Changes nothing. No
     /// transaction is stored.
+    ///
+    /// # Errors
+    /// The plugin refused a setting, or did not return a result.
     pub async fn check_integration(&self) -> Result<Vec<Finding>, CallError> {
         let found = self
             .instance(None, async |workflows, store| {
@@ -71,6 +74,9 @@ impl Host {
     }
 
     /// Runs an action of [`Host::describe`] on a record. The arguments and the result follow the action's schemas.
+    ///
+    /// # Errors
+    /// The plugin refused the action, its arguments or the record, or did not return a result.
     pub async fn invoke(
         &self,
         action: &str,
@@ -87,16 +93,7 @@ impl Host {
                     .await
             },
             convert::action_result,
-            |result: &Value| {
-                let text = |pointer: &str| result.pointer(pointer).and_then(Value::as_str);
-                let message = text("/message").map(str::to_owned);
-                let message = message.unwrap_or_else(|| format!("{action} succeeded"));
-                let summary = CallSummary::success(message);
-                match text("/connection/name") {
-                    Some(name) => summary.with_name(name),
-                    None => summary,
-                }
-            },
+            |result: &Value| summarize_action(action, result),
         )
         .await
     }
@@ -108,7 +105,10 @@ fn check_action_name(action: &str) -> Result<(), CallError> {
     if is_word && (1..=MAX_ACTION_BYTES).contains(&action.len()) {
         return Ok(());
     }
-    let message = format!("the name of an action has 1 to {MAX_ACTION_BYTES} letters and digits");
+    let message = format!(
+        "{:?} is not the name of an action, which has 1 to {MAX_ACTION_BYTES} letters and digits",
+        action.chars().take(MAX_ACTION_BYTES).collect::<String>()
+    );
     Err(CallError {
         transaction: None,
         kind: CallErrorKind::Refused(Failure::Invalid(vec![FieldError {

@@ -216,7 +216,7 @@ fn full_disk_is_found() {
         return;
     }
     let found = pick(&String::from_utf8_lossy(&output.stdout), "store");
-    assert_error(found, "nothing can be written beside");
+    assert_error(found, "cannot write a file beside");
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn status_says_who_must_act() {
 
     // Nobody runs what is due.
     world.time.advance(8 * DAY);
-    let late = status(&world, 1);
+    let late = status(&world, 6);
     assert_eq!(late["verdict"], "problem");
     let problem = late["problems"][0].to_string();
     assert!(problem.contains("relation-host run"), "{problem}");

@@ -34,6 +34,7 @@ pub use keys::{
     KeyStore, KeyUse, Quarantine, ResealAction, ResealStep, Retirement, SecretCount, SecretScope,
     StoredSecret, validate_rewrap,
 };
+pub use ownership::create_private_file;
 pub use transactions::{PruneReport, PruneRequest, TransactionStore};
 pub use wakeups::{DueWakeup, WakeupStore};
 

@@ -4,7 +4,7 @@
 //! must belong to the service, or the service cannot read them.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 #[cfg(unix)]
@@ -97,6 +97,23 @@ impl Ownership {
     pub(crate) fn apply_owner(self, _file: &File) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Creates the file at `path` durably, with mode 0600. Root creates the file for the owner of its directory.
+///
+/// The content is written to a temporary file that is then renamed: neither a crash nor a second process can
+/// leave or read half a file.
+///
+/// # Errors
+/// `AlreadyExists` if there is a file, which stays as it is; every other error of the file system.
+pub fn create_private_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    let directory = parent_directory(path);
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    Ownership::read(directory)?.apply_owner(file.as_file())?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path).map_err(|error| error.error)?;
+    File::open(directory)?.sync_all()
 }
 
 /// Returns the directory that contains the file at `path`.

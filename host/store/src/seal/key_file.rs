@@ -1,14 +1,14 @@
 //! The key-encryption key in a file that only its owner may read.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use super::key_text::{LABEL, MAX_KEY_TEXT_BYTES, decode, parse_file};
 use super::keys::{KeyEncryptionKey, KeyError, KeyProvider};
-use crate::ownership::{Ownership, explain_denied};
+use crate::ownership::{create_private_file, explain_denied, parent_directory};
 
 const HEADER: &str = "\
 # The key of the secrets in a relation store. Anyone with this file and the database can read every
@@ -73,10 +73,7 @@ impl KeyProvider for KeyFile {
     }
 
     fn create(&self) -> Result<KeyEncryptionKey, KeyError> {
-        let directory = match self.path.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
+        let directory = parent_directory(&self.path);
         if !directory.is_dir() {
             return Err(KeyError::NoDirectory {
                 path: self.path.clone(),
@@ -94,26 +91,13 @@ impl KeyProvider for KeyFile {
         }
         text.push('\n');
 
-        // Written to a temporary file with mode 0600 and then renamed, unless the name exists: neither a
-        // crash nor a second host can leave or read half a key, or replace a key in use.
-        let failed = self.failed("make");
-        let mut file = tempfile::NamedTempFile::new_in(directory).map_err(&failed)?;
-        Ownership::read(directory)
-            .and_then(|ownership| ownership.apply_owner(file.as_file()))
-            .map_err(&failed)?;
-        file.write_all(text.as_bytes()).map_err(&failed)?;
-        file.as_file().sync_all().map_err(&failed)?;
-        match file.persist_noclobber(&self.path) {
-            Ok(_) => {
-                File::open(directory)
-                    .and_then(|directory| directory.sync_all())
-                    .map_err(&failed)?;
-                Ok(key)
-            }
-            Err(error) if error.error.kind() == ErrorKind::AlreadyExists => self
+        match create_private_file(&self.path, text.as_bytes()) {
+            Ok(()) => Ok(key),
+            // Another process was faster.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => self
                 .load()?
-                .ok_or_else(|| failed(io::Error::from(ErrorKind::NotFound))),
-            Err(error) => Err(failed(error.error)),
+                .ok_or_else(|| self.failed("make")(io::Error::from(ErrorKind::NotFound))),
+            Err(error) => Err(self.failed("make")(error)),
         }
     }
 

@@ -8,7 +8,7 @@ use relation_host::store::seal::Sealer;
 use relation_host::store::stash;
 
 use crate::stash_contents::StashContents;
-use crate::{AppError, Installation, OpenMode};
+use crate::{AppError, Installation};
 
 /// The plugin's name of the setting for the base address of Webex.
 const BASE_URL: &str = "webex.base-url";
@@ -114,7 +114,7 @@ async fn check_store(installation: &Installation) -> Finding {
         );
     }
     let opened = async {
-        let store = config.store.open(OpenMode::Existing)?;
+        let store = installation.store_with_keys().await?;
         Sealer::open(store.as_ref(), config.key.clone(), installation.now()).await?;
         Ok::<_, AppError>(())
     };

@@ -1,6 +1,7 @@
 //! An installation: its configuration, its clock and its plugin, from which stores and hosts are opened.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +15,8 @@ use relation_host::types::{Failure, Timestamp};
 use relation_host::{CallError, CallErrorKind, ComponentSource, Host};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::config::Config;
+use crate::config::{Config, KeySource};
+use crate::error::MAKE_STORE;
 use crate::{AppError, ErrorKind, OpenMode, secret_text};
 
 /// The plugin's name of the setting for the client secret.
@@ -70,6 +72,15 @@ pub struct Installation {
     pub plugin: PluginFile,
 }
 
+/// The files that [`Installation::create_store`] has created. The others were there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Creation {
+    /// The store.
+    pub store: bool,
+    /// The key file.
+    pub key: bool,
+}
+
 /// The parts of a host that is not built yet.
 pub struct HostParts {
     /// The store.
@@ -96,6 +107,39 @@ impl Installation {
         self.config.store.open(OpenMode::Read)
     }
 
+    /// Creates the store, its first data key, and the key that wraps it, as far as they are missing. Every other
+    /// function opens existing stores only: a name may be mistyped.
+    ///
+    /// # Errors
+    /// The store or its key cannot be created or opened.
+    pub async fn create_store(&self) -> Result<Creation, AppError> {
+        let key_file = match &self.config.key {
+            KeySource::File(file) => Some(file),
+            KeySource::Env(_) | KeySource::Command { .. } => None,
+        };
+        let missing_key = key_file.is_some_and(|file| !file.exists());
+        let missing_store = !self.config.store.exists();
+        let store = self.config.store.open(OpenMode::Create)?;
+        Sealer::open(store.as_ref(), self.config.key.clone(), self.now()).await?;
+        Ok(Creation {
+            store: missing_store,
+            key: missing_key,
+        })
+    }
+
+    /// Opens the existing store, which has keys.
+    ///
+    /// # Errors
+    /// The store does not exist, cannot be opened, or was not finished by [`Installation::create_store`].
+    pub async fn store_with_keys(&self) -> Result<Arc<dyn Store>, AppError> {
+        let store = self.store()?;
+        if store.data_keys().await?.is_empty() {
+            let message = format!("the store {} has no keys yet", self.config.store);
+            return Err(AppError::new(ErrorKind::NotFound, message).hint(MAKE_STORE));
+        }
+        Ok(store)
+    }
+
     /// Opens the existing store.
     ///
     /// # Errors
@@ -113,23 +157,13 @@ impl Installation {
         self.check_settings(self.unchecked_host().await?).await
     }
 
-    /// Opens the host like [`Installation::host`], and creates the store if it does not exist.
-    ///
-    /// # Errors
-    /// A part cannot be opened, or the plugin refuses a setting.
-    pub async fn host_creating_store(&self) -> Result<Host, AppError> {
-        let parts = self.open_parts(OpenMode::Create).await?;
-        self.host_from(parts).await
-    }
-
     /// Opens the host like [`Installation::host`], for work that runs no workflow and needs no valid plugin
     /// settings.
     ///
     /// # Errors
     /// A part cannot be opened.
     pub async fn unchecked_host(&self) -> Result<Host, AppError> {
-        self.build_host(self.open_parts(OpenMode::Existing).await?)
-            .await
+        self.build_host(self.open_parts().await?).await
     }
 
     /// Builds a host from parts that the caller has opened and perhaps replaced.
@@ -191,9 +225,9 @@ impl Installation {
     ///
     /// # Errors
     /// A part cannot be opened.
-    pub async fn open_parts(&self, mode: OpenMode) -> Result<HostParts, AppError> {
+    pub async fn open_parts(&self) -> Result<HostParts, AppError> {
         let config = &self.config;
-        let store = config.store.open(mode)?;
+        let store = self.store_with_keys().await?;
         let sealer = Sealer::open(store.as_ref(), config.key.clone(), self.now()).await?;
         Ok(HostParts {
             store,
@@ -269,20 +303,33 @@ pub fn client_options(config: &Config) -> ClientOptions {
 fn read_client_secret(file: &Path) -> Result<SecretString, AppError> {
     warn_if_open_to_others(file);
     const WHAT: &str = "the client secret (webex.client-secret-file)";
-    let secret = secret_text::read_line_of_file(file, WHAT)?;
+    let secret = secret_text::read_line_of_file(file, WHAT)
+        .map_err(|error| error.or_hint("`relation-host init` writes the file"))?;
+    check_client_secret(&secret, WHAT, &file.display())?;
+    Ok(secret)
+}
+
+/// Checks that a client secret, which comes from `source`, is plausible.
+///
+/// # Errors
+/// The secret holds white space or a character that is not ASCII.
+pub fn check_client_secret(
+    secret: &SecretString,
+    what: &str,
+    source: &dyn fmt::Display,
+) -> Result<(), AppError> {
     // RFC 6749, appendix A.2. Secrets of Webex contain no space either.
-    if secret
+    match secret
         .expose_secret()
         .bytes()
         .all(|byte| byte.is_ascii_graphic())
     {
-        return Ok(secret);
+        true => Ok(()),
+        false => Err(AppError::usage(format!(
+            "cannot use {what}: {source} holds white space or a character that is not ASCII; write the secret \
+             there and nothing else"
+        ))),
     }
-    Err(AppError::usage(format!(
-        "cannot use {WHAT}: {} holds white space or a character that is not ASCII; write the secret \
-         there and nothing else",
-        file.display()
-    )))
 }
 
 #[cfg(unix)]

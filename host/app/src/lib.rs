@@ -13,6 +13,7 @@ mod installation;
 pub mod listing;
 pub mod records;
 pub mod secret_text;
+mod shell;
 mod stash_contents;
 pub mod status;
 mod stores;
@@ -20,6 +21,8 @@ pub mod upgrade_check;
 
 pub use error::{AppError, CONNECT_AGAIN, ErrorKind};
 pub use installation::{
-    CLIENT_SECRET, HostParts, Installation, PluginFile, client_options, open_component_cache,
+    CLIENT_SECRET, Creation, HostParts, Installation, PluginFile, check_client_secret,
+    client_options, open_component_cache,
 };
+pub use shell::quote_for_shell;
 pub use stores::{OpenMode, StoreUrl};

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use relation_app::OpenMode;
 use relation_app::config::Config;
 use relation_app::{AppError, Installation, PluginFile, StoreUrl};
 #[cfg(feature = "scenarios")]
@@ -47,7 +46,7 @@ impl Context {
     /// Opens the host, with a recorder on its store and its egress.
     #[cfg(feature = "scenarios")]
     pub async fn recorded_host(&self, file: &Path) -> Result<(Host, Recording), AppError> {
-        let mut parts = self.installation.open_parts(OpenMode::Create).await?;
+        let mut parts = self.installation.open_parts().await?;
         let recording = Recording::begin(file, &self.installation, &mut parts)?;
         let host = self.installation.host_from(parts).await?;
         Ok((host, recording))

@@ -99,6 +99,8 @@ enum Command {
     /// Run the whole lifetime of one customer, with real components and an emulated Webex
     #[cfg(feature = "demo")]
     Demo(demo::Args),
+    /// Make a new installation: a commented configuration, the key and the store; never changes what exists
+    Init(commands::init::Args),
     /// Check whether a component is compatible with this host: every import as provided, missing or wrong
     /// version
     Inspect(commands::inspect::Args),
@@ -307,6 +309,12 @@ fn execute(cli: Cli) -> Result<(), AppError> {
         _ => {}
     }
     let Cli { global, command } = cli;
+    if let Command::Init(args) = command {
+        // Its configuration may not exist yet.
+        let defaults = LogDefaults::at_level(LevelFilter::WARN);
+        logging::start(&global, LogFormat::default(), defaults)?;
+        return build_runtime()?.block_on(commands::init::run(args, &global));
+    }
     let config = context::load_config(&global)?;
     let defaults = match command {
         Command::Run(_) => LogDefaults {
@@ -345,7 +353,9 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), AppError> {
         Command::Run(args) => commands::run::run(context, args).await,
         Command::Backup(args) => commands::backup::run(context, args).await,
         Command::Keys(args) => commands::keys::run(context, args).await,
-        Command::Check(_) | Command::Inspect(_) | Command::Completions(_) => Ok(()),
+        Command::Init(_) | Command::Check(_) | Command::Inspect(_) | Command::Completions(_) => {
+            Ok(())
+        }
         #[cfg(feature = "conformance")]
         Command::Conformance(_) => Ok(()),
         #[cfg(feature = "scenarios")]

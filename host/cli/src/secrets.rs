@@ -95,6 +95,20 @@ impl SecretSource {
     }
 }
 
+/// Prompts for a secret of one line at a terminal. Returns `None` if the line is empty.
+pub fn prompt_optional_line(what: &str) -> Result<Option<SecretString>, AppError> {
+    const SOURCE: &str = "the typed text";
+    let line = rpassword::prompt_password(format!("{what} (not shown; empty: later): "))
+        .map_err(|error| secret_text::read_error(what, &SOURCE, &error))?;
+    let line = Zeroizing::new(line.into_bytes());
+    if line.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    let secret = secret_text::decode(&line, what, SOURCE, &SOURCE)?;
+    secret_text::check_line(&secret, what, &SOURCE)?;
+    Ok(Some(secret))
+}
+
 /// Parses a JSON object. Errors give only the position, because serde's message could quote a secret.
 fn parse_object(text: &SecretString) -> Result<serde_json::Map<String, serde_json::Value>, String> {
     match serde_json::from_str(text.expose_secret()) {

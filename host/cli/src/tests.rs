@@ -18,6 +18,7 @@ fn documented_commands_exist() {
     let command = Cli::command();
     let known: Vec<&str> = command.get_subcommands().map(|c| c.get_name()).collect();
     for promised in [
+        "init",
         "inspect",
         "describe",
         "add",
@@ -82,6 +83,7 @@ fn documented_command_lines_parse() {
         "relation-host list --all",
         "relation-host show A --hierarchy sys.A",
         "relation-host modify A --set email_domain=a --clear notes --tokens f --fields -",
+        "relation-host init --base-url http://127.0.0.1:8080/v1 --client-id C --client-secret -",
         "relation-host refresh A",
         "relation-host check-expiry A",
         "relation-host delete A --dry-run",

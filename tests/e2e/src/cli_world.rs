@@ -62,6 +62,13 @@ impl CliWorld {
         self
     }
 
+    /// Leaves the store to the test, see [`Workspace::without_store`].
+    #[must_use]
+    pub fn without_store(mut self) -> Self {
+        self.workspace = self.workspace.without_store();
+        self
+    }
+
     /// Sets a redirect address with a free port, also at Webex; returns it too.
     pub fn with_redirect(self) -> (Self, String) {
         let redirect = format!("http://{}/callback", free_address("127.0.0.1"));

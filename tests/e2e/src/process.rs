@@ -7,9 +7,13 @@ use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use relation_app::config::Config;
+use relation_app::{Installation, PluginFile};
+use relation_host::clock::SystemClock;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -51,6 +55,8 @@ pub struct Workspace {
     outputs: TempDir,
     started: AtomicUsize,
     time: Time,
+    /// Whether no store is made before the first program is started.
+    without_store: AtomicBool,
 }
 
 impl Workspace {
@@ -62,6 +68,7 @@ impl Workspace {
             outputs: TempDir::new().expect("a temporary directory"),
             started: AtomicUsize::new(0),
             time: Time::default(),
+            without_store: AtomicBool::new(false),
         };
         let origin = base_url.strip_suffix("/v1").unwrap_or(base_url);
         // Dotted keys, so that tests can add others to the same section.
@@ -86,6 +93,44 @@ impl Workspace {
         let text = std::fs::read_to_string(self.path("relation.toml")).expect("it was written");
         self.write("relation.toml", &format!("{text}{line}\n"));
         self
+    }
+
+    /// Leaves the store and the key to the test, which runs `init` itself or needs none.
+    #[must_use]
+    pub fn without_store(self) -> Self {
+        self.without_store.store(true, Ordering::Relaxed);
+        self
+    }
+
+    /// Makes the store and the key that the configuration names, once, as `init` does; the first program does so
+    /// too. A configuration that cannot be used is left to the program.
+    pub fn create_store(&self) {
+        if self.without_store.load(Ordering::Relaxed) {
+            return;
+        }
+        let Ok(config) = Config::load(Some(&self.path("relation.toml"))) else {
+            return;
+        };
+        self.without_store.store(true, Ordering::Relaxed);
+        if config.store.exists() {
+            return;
+        }
+        let installation = Installation {
+            config,
+            clock: Arc::new(SystemClock::new()),
+            plugin: PluginFile {
+                file: None,
+                embedded: None,
+            },
+        };
+        // On a thread of its own, since the test may run on a runtime.
+        let creation = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            let runtime = runtime.expect("a runtime");
+            // A key that only the program has, or an unusable path, is left to the program.
+            let _ = runtime.block_on(installation.create_store());
+        });
+        creation.join().expect("it does not panic");
     }
 
     /// Sets the time of its programs.
@@ -128,6 +173,7 @@ impl Workspace {
         name: &str,
         arguments: impl IntoIterator<Item = A>,
     ) -> Program {
+        self.create_store();
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let mut command = Command::new(artifacts::program(name));
         command

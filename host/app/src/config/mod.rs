@@ -21,13 +21,15 @@ mod key;
 mod redirect;
 mod setting_sources;
 mod stash;
+mod template;
 mod values;
 
 pub use self::component::CacheLocation;
 pub use self::key::KeySource;
 pub use self::redirect::RedirectAddress;
 pub use self::setting_sources::SettingSources;
-pub use self::values::LogFormat;
+pub use self::template::{DEFAULT_BASE_URL, DEFAULT_REDIRECT, NewConfig};
+pub use self::values::{LogFormat, check_base_url};
 use self::values::{
     format_duration, parse_base_url, parse_duration, parse_flag, parse_fraction, parse_list,
     parse_path, parse_positive, parse_proxies, parse_size, parse_targets, parse_text, parse_texts,
@@ -183,6 +185,10 @@ impl Config {
             path: path.to_owned(),
             found,
         })?;
+        Self::parse_file(path, text)
+    }
+
+    fn parse_file(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let parsed = Self::parse(&Source::new(path, text));
         let mut config = parsed.map_err(|errors| ConfigError::Invalid {
             path: path.to_owned(),

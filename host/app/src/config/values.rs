@@ -78,17 +78,26 @@ pub fn parse_path(value: DeValue<'_>, directory: &Path) -> Result<PathBuf, Value
 /// Parses a base URL, and removes its trailing slash.
 pub fn parse_base_url(value: DeValue<'_>) -> Result<String, ValueError> {
     let text = parse_text(value)?;
-    let url = url::Url::parse(&text).map_err(|error| format!("{text:?} is not a URL: {error}"))?;
+    check_base_url(&text)?;
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// Parses the root of an API.
+///
+/// # Errors
+/// The text is not an http or https address, or has a user, a password, a query or a fragment.
+pub fn check_base_url(text: &str) -> Result<url::Url, String> {
+    let url = url::Url::parse(text).map_err(|error| format!("{text:?} is not a URL: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err(format!("{text:?} is not an http or https address").into());
+        return Err(format!("{text:?} is not an http or https address"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("an address must not contain a user or password".into());
+        return Err("an address must not contain a user or password".to_owned());
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err("a base address has neither `?` nor `#`".into());
+        return Err("a base address has neither `?` nor `#`".to_owned());
     }
-    Ok(text.trim_end_matches('/').to_owned())
+    Ok(url)
 }
 
 /// Parses a program and its arguments.

@@ -6,7 +6,7 @@ use relation_host::store::seal::{KeyError, SealError};
 use relation_host::store::sqlite::OpenError;
 use relation_host::{BuildError, CallError, CallErrorKind};
 
-use super::{AppError, ErrorKind};
+use super::{AppError, ErrorKind, MAKE_STORE};
 use crate::config::ConfigError;
 
 impl From<ConfigError> for AppError {
@@ -23,10 +23,7 @@ impl From<OpenError> for AppError {
                 kind: ErrorKind::NotFound,
                 ..cli_error
             }
-            .hint(
-                "`store` in the configuration or --store names the store; \
-                 `relation-host add` makes a new one with its first customer",
-            ),
+            .hint(MAKE_STORE),
             OpenError::NoDirectory { .. } => Self {
                 kind: ErrorKind::Usage,
                 ..cli_error

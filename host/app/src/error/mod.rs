@@ -73,6 +73,14 @@ impl AppError {
         Self::new(ErrorKind::Usage, message)
     }
 
+    /// Adds what to do next, unless that is known already.
+    pub fn or_hint(self, hint: impl Into<String>) -> Self {
+        match self.hint {
+            Some(_) => self,
+            None => self.hint(hint),
+        }
+    }
+
     /// Adds what to do next.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -123,6 +131,9 @@ impl From<Failure> for AppError {
         }
     }
 }
+
+/// The hint for a store that does not exist.
+pub(crate) const MAKE_STORE: &str = "`relation-host init` makes a new one; `store` in the configuration or --store names another one";
 
 /// The hint for tokens that no longer work.
 pub const CONNECT_AGAIN: &str = "`relation-host connect RECORD` connects it again, or `relation-host modify RECORD --tokens FILE`";

@@ -9,6 +9,7 @@ use relation_host::store::Store;
 use relation_host::store::sqlite::{Backup, SqliteOptions, SqliteStore};
 
 use super::{OpenMode, StoreKind, StoreLocation, StoreUrl};
+use crate::error::MAKE_STORE;
 use crate::{AppError, ErrorKind};
 
 /// Stores in an SQLite file.
@@ -68,7 +69,7 @@ impl StoreLocation for SqliteFile {
     async fn backup(&self, file: &Path) -> Result<Backup, AppError> {
         if !self.exists() {
             let message = format!("there is no store {} to back up", self.0.display());
-            return Err(AppError::new(ErrorKind::NotFound, message));
+            return Err(AppError::new(ErrorKind::NotFound, message).hint(MAKE_STORE));
         }
         let store = SqliteStore::open_to_read(&self.0, &SqliteOptions::default())?;
         let copied = store.backup(file).await;

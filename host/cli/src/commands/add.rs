@@ -41,7 +41,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
         ("name", args.name.map(Value::from)),
         ("wholesale_status", args.wholesale.map(Value::from)),
     ])?;
-    let host = context.installation.host_creating_store().await?;
+    let host = context.installation.host().await?;
     let token_response = input.token_response.clone();
     let fields = input.into_fields(&host.describe().await?)?;
     let request = AddRequest {

@@ -45,15 +45,16 @@ pub async fn run(args: &Args, global: &GlobalArgs) -> Result<(), AppError> {
             (url, store, sealer)
         }
         Some(name) => {
-            let config = context::load_config(global)?;
-            let store = config.store.open(OpenMode::Create)?;
+            let installation = context::installation(global, context::load_config(global)?);
+            let store = installation.store_with_keys().await?;
             refuse_customers(store.as_ref(), name).await?;
-            let sealer = Sealer::open(store.as_ref(), config.key.clone(), now).await?;
+            let config = installation.config;
+            let sealer = Sealer::open(store.as_ref(), config.key, now).await?;
             (config.store, store, sealer)
         }
     };
     let again = move || {
-        url.open(OpenMode::Create)
+        url.open(OpenMode::Existing)
             .map_err(|error| StoreError::Unavailable(error.message))
     };
     let mut conformance =
@@ -93,7 +94,7 @@ async fn refuse_customers(store: &dyn Store, name: &str) -> Result<(), AppError>
     Err(AppError::usage(format!(
         "the store {name} holds customers; the suite does not run on it"
     ))
-    .hint("leave --store out for a temporary store, or name one that does not exist yet"))
+    .hint("leave --store out for a temporary store, or make another one with `relation-host init --store`"))
 }
 
 fn not_run(error: &ConformanceError) -> AppError {

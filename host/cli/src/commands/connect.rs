@@ -6,7 +6,7 @@ mod stdin_lines;
 
 use std::io::{self, IsTerminal};
 
-use relation_app::config::RedirectAddress;
+use relation_app::config::{DEFAULT_REDIRECT, RedirectAddress};
 use relation_app::records::{self, StoredRecord};
 use relation_app::{AppError, ErrorKind};
 use relation_host::reports::{Authorization, ConnectReport, Grant};
@@ -26,9 +26,6 @@ use crate::redirect::{Callback, ListenError, Listener};
 use crate::shutdown::Shutdown;
 use crate::streams::stderr;
 use crate::{Context, progress, time};
-
-/// The redirect address if none is configured.
-pub const DEFAULT_REDIRECT: &str = "http://127.0.0.1:8400/callback";
 
 /// Arguments of `connect`.
 #[derive(Debug, clap::Args)]

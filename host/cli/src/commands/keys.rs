@@ -54,7 +54,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
 
 /// Opens the store, and the sealer for its secrets.
 async fn open_sealer(context: &Context) -> Result<(Arc<dyn Store>, Sealer), AppError> {
-    let store = context.installation.store()?;
+    let store = context.installation.store_with_keys().await?;
     let key = context.installation.config.key.clone();
     let sealer = Sealer::open(store.as_ref(), key, context.installation.now()).await?;
     Ok((store, sealer))

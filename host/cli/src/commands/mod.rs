@@ -11,6 +11,7 @@ pub mod conformance;
 pub mod connect;
 pub mod delete;
 pub mod describe;
+pub mod init;
 pub mod inspect;
 pub mod invoke;
 pub mod keys;

@@ -50,7 +50,7 @@ impl ActiveRun {
     #[cfg(feature = "scenarios")]
     async fn begin(context: &Context, args: &Args) -> Result<Self, AppError> {
         let Some(file) = &args.record else {
-            let host = context.installation.host_creating_store().await?;
+            let host = context.installation.host().await?;
             let recording = None;
             return Ok(Self { host, recording });
         };
@@ -68,7 +68,7 @@ impl ActiveRun {
 
     #[cfg(not(feature = "scenarios"))]
     async fn begin(context: &Context, _: &Args) -> Result<Self, AppError> {
-        let host = context.installation.host_creating_store().await?;
+        let host = context.installation.host().await?;
         Ok(Self { host })
     }
 
@@ -124,18 +124,7 @@ fn parse_positive(text: &str) -> Result<usize, String> {
 pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     // Before anything else, so that a signal during the start is not lost.
     let shutdown = Shutdown::listen()?;
-    let store = &context.installation.config.store;
-    let is_new = !store.exists();
     let active = ActiveRun::begin(context, &args).await?;
-    if is_new {
-        tracing::warn!(
-            "there was no store {}: an empty one was made; if it should hold customers, `store` in the \
-             configuration or --store names another one",
-            store
-                .file()
-                .map_or(store.to_string(), |file| file.display().to_string())
-        );
-    }
     let host = &active.host;
     let defaults = DispatcherOptions::default();
     let configured = &context.installation.config.dispatch;

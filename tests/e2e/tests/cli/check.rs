@@ -197,7 +197,7 @@ fn full_disk_is_found() {
     let script = format!(
         "mount -t tmpfs -o size=3m tmpfs disk || exit 77
          cp client-secret relation.toml disk && cd disk || exit 1
-         {host} add --hierarchy sys.P --name Contoso >/dev/null || exit 2
+         {host} init >/dev/null || exit 2
          dd if=/dev/zero of=filling bs=1k >/dev/null 2>&1
          {host} check --json 2>/dev/null",
         host = artifacts::program("relation-host").display()

@@ -35,6 +35,8 @@ period = "7d"
 fn every_section_is_read_and_store_and_key_are_made() {
     let workspace = Workspace::new("http://127.0.0.1:9/v1", "secret");
     workspace.write("relation.toml", REFERENCE);
+    let workspace = workspace.without_store();
+    workspace.relation(["init"]).run().succeeds();
     workspace.relation(["run", "--until-idle"]).run().succeeds();
     assert!(workspace.path("relation.db").is_file());
     #[cfg(unix)]
@@ -50,10 +52,14 @@ fn every_section_is_read_and_store_and_key_are_made() {
 
 #[test]
 fn paths_are_relative_to_the_configuration() {
-    let workspace = Workspace::new("http://127.0.0.1:9/v1", "secret");
+    let workspace = Workspace::new("http://127.0.0.1:9/v1", "secret").without_store();
     std::fs::create_dir(workspace.path("etc")).unwrap();
     workspace.write("etc/other.toml", REFERENCE);
     workspace.write("etc/client-secret", "secret");
+    workspace
+        .relation(["init", "--config", "etc/other.toml"])
+        .run()
+        .succeeds();
     workspace
         .relation(["run", "--until-idle", "--config", "etc/other.toml"])
         .run()
@@ -102,8 +108,8 @@ fn all_errors_are_reported_with_lines_and_suggestions() {
 
 #[test]
 fn store_option_accepts_only_known_schemes() {
-    let workspace = Workspace::new("http://127.0.0.1:9/v1", "secret");
-    let other = ["run", "--until-idle", "--store", "sqlite:other.db"];
+    let workspace = Workspace::new("http://127.0.0.1:9/v1", "secret").without_store();
+    let other = ["init", "--store", "sqlite:other.db"];
     workspace.relation(other).run().succeeds();
     workspace.json(["list", "--store", "sqlite:other.db"]);
     assert!(workspace.path("other.db").is_file());
@@ -118,12 +124,7 @@ fn store_option_accepts_only_known_schemes() {
         assert!(output.stderr.contains(url), "{}", output.stderr);
     }
     workspace
-        .relation([
-            "run",
-            "--until-idle",
-            "--store",
-            "sqlite:absent/relation.db",
-        ])
+        .relation(["init", "--store", "sqlite:absent/relation.db"])
         .run()
         .exits(2)
         .reports(&["the directory absent does not exist"]);
@@ -190,6 +191,7 @@ fn unusable_ca_file_stops_the_start() {
 fn no_origin_is_allowed_without_configuration() {
     let world = CliWorld::new();
     let workspace = &world.workspace;
+    workspace.create_store();
     std::fs::remove_file(workspace.path("relation.toml")).unwrap();
     let (_, grant) = world.organization_with_grant("Contoso");
     world

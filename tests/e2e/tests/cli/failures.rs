@@ -25,7 +25,7 @@ fn exit_code_0_leaves_stderr_empty() {
 
 #[test]
 fn exit_code_2_for_command_line_errors() {
-    let world = CliWorld::new();
+    let world = CliWorld::new().without_store();
     let workspace = &world.workspace;
     for arguments in [
         vec!["refrsh"],

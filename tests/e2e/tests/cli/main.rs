@@ -10,6 +10,7 @@ mod connect;
 mod encodings;
 mod failures;
 mod imports;
+mod init;
 mod logs;
 mod mutants;
 mod naming;

@@ -10,13 +10,14 @@ fn names<'v>(items: &'v Value, member: &str) -> Vec<&'v str> {
 
 #[test]
 fn lifecycle_in_tables() {
-    let world = CliWorld::new();
+    let world = CliWorld::new().without_store();
     let (organization, grant) = world.organization_with_grant("Contoso");
     let workspace = &world.workspace;
     let say = |arguments: &[&str]| workspace.relation(arguments).run().succeeds().stdout;
 
     let none = workspace.relation(["list"]).run().exits(3);
-    none.reports(&["there is no store", "relation-host add"]);
+    none.reports(&["there is no store", "relation-host init"]);
+    say(&["init"]);
 
     workspace.write("tokens.json", &grant.json().to_string());
     let added = world

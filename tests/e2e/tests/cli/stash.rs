@@ -89,7 +89,7 @@ fn foreign_file_is_shown_and_set_aside() {
 
 #[test]
 fn the_list_needs_neither_store_nor_key() {
-    let world = relation_e2e::cli_world::CliWorld::new();
+    let world = relation_e2e::cli_world::CliWorld::new().without_store();
     let listed = world.workspace.json(["stash", "list"]);
     assert_eq!(listed["items"], json!([]));
     assert!(!world.workspace.path("relation.db").exists());

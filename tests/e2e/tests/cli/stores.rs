@@ -29,9 +29,15 @@ fn names(directory: &Path) -> Vec<String> {
 
 #[test]
 fn missing_store_is_named_and_not_created() {
-    let world = CliWorld::new();
+    let world = CliWorld::new().without_store();
     let before = names(world.workspace.directory());
     for arguments in [
+        vec!["add", "--hierarchy", "sys.Provider", "--name", "Contoso"],
+        vec!["run", "--until-idle"],
+        vec!["run", "--record", "night.toml"],
+        vec!["connect", "Contoso", "--no-listen"],
+        vec!["status"],
+        vec!["alerts"],
         vec!["list"],
         vec!["show", "Contoso"],
         vec!["wakeups"],
@@ -57,6 +63,8 @@ fn missing_store_is_named_and_not_created() {
             assert_eq!(error["kind"], "not-found", "{arguments:?}");
             let message = error["message"].as_str().unwrap();
             assert!(message.contains("there is no store"), "{message}");
+            let hint = error["hint"].as_str().unwrap();
+            assert!(hint.contains("relation-host init"), "{hint}");
         }
     }
     let hint = world.workspace.relation(["list"]).run().exits(3).reports(&[
@@ -72,28 +80,16 @@ fn missing_store_is_named_and_not_created() {
     world.workspace.relation(["stash", "list"]).run().succeeds();
     assert_eq!(names(world.workspace.directory()), before);
 
-    let elsewhere = [
-        "run",
-        "--until-idle",
-        "--store",
-        "sqlite:missing/relation.db",
-    ];
-    world.workspace.relation(elsewhere).run().exits(2);
-    let started = world
-        .workspace
-        .relation(["run", "--until-idle"])
-        .run()
-        .succeeds();
-    assert!(
-        started.stderr.contains("an empty one was made"),
-        "{started:?}"
-    );
-    let again = world
-        .workspace
-        .relation(["run", "--until-idle"])
-        .run()
-        .succeeds();
-    assert!(!again.stderr.contains("an empty one was made"), "{again:?}");
+    // A file without keys is not a store yet.
+    world.workspace.write("relation.db", "");
+    for arguments in [vec!["run", "--until-idle"], vec!["keys", "rotate"]] {
+        let unfinished = world.workspace.relation(arguments).run().exits(3);
+        unfinished.reports(&["has no keys yet", "relation-host init"]);
+    }
+    assert!(!world.workspace.path("relation.key").exists());
+    world.workspace.relation(["init"]).run().succeeds();
+    let run = ["run", "--until-idle"];
+    world.workspace.relation(run).run().succeeds();
 }
 
 #[test]
@@ -251,6 +247,7 @@ fn a_full_disk_alone_loses_no_response() {
         "mount -t tmpfs -o size=3m tmpfs disk && touch mounted || exit 77
          cp client-secret relation.toml disk && cd disk || exit 1
          host={}
+         $host init >/dev/null || exit 2
          $host add --hierarchy sys.P --name Contoso --tokens ../grant.json >/dev/null || exit 2
          touch ../added; while [ ! -e ../go ]; do sleep 0.02; done
          $host refresh Contoso >../refreshed 2>&1 & refresh=$!

@@ -114,7 +114,7 @@ fn backup_from_before_a_rotation_opens() {
 
 #[test]
 fn backup_of_a_missing_store_fails() {
-    let world = CliWorld::new();
+    let world = CliWorld::new().without_store();
     world
         .workspace
         .relation(["backup", "backup.db"])

@@ -76,6 +76,9 @@ fn store_without_secrets_has_no_data_key() {
     let none = workspace.relation(["keys", "list"]).run().succeeds();
     assert!(none.stdout.contains("no data key yet"), "{}", none.stdout);
     assert!(!workspace.path("relation.key").exists());
+    let refused = workspace.relation(["keys", "rotate"]).run().exits(3);
+    refused.reports(&["has no keys yet", "relation-host init"]);
+    workspace.relation(["init"]).run().succeeds();
     workspace.relation(["keys", "rotate"]).run().succeeds();
     assert_eq!(listed(workspace), [(1, 0, 0), (2, 0, 0)]);
     workspace.relation(["keys", "retire", "1"]).run().succeeds();

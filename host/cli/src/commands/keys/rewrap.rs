@@ -56,7 +56,7 @@ impl NewKey {
 /// Wraps the data keys with the new key, and prints what to configure.
 pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let source = args.new.into_source()?;
-    let store = context.installation.store()?;
+    let store = context.installation.store_with_keys().await?;
     let key = context.installation.config.key.clone();
     let existing = source.load().map_err(SealError::from)?;
     let sealer = match Sealer::open(store.as_ref(), key, context.installation.now()).await {

@@ -1,0 +1,120 @@
+//! The configuration file of a new installation.
+
+use super::{Config, ConfigError};
+
+/// The root of the API of the real Webex.
+pub const DEFAULT_BASE_URL: &str = "https://webexapis.com/v1";
+/// The redirect address if none is configured.
+pub const DEFAULT_REDIRECT: &str = "http://127.0.0.1:8400/callback";
+
+/// What differs between new installations.
+#[derive(Clone, Debug, Default)]
+pub struct NewConfig {
+    /// The URL of the store, with a path relative to the file.
+    pub store: Option<String>,
+    /// The root of the API.
+    pub base_url: Option<url::Url>,
+    /// The client id of the integration. Without one, the file has an example as a comment.
+    pub client_id: Option<String>,
+    /// The redirect address.
+    pub redirect: Option<String>,
+}
+
+impl NewConfig {
+    /// Renders the commented file. It allows the host to reach the API's server, and no other one.
+    pub fn render(&self) -> String {
+        let store = quote(self.store.as_deref().unwrap_or("sqlite:relation.db"));
+        let base_url = self.base_url.as_ref().map(|url| url.as_str());
+        let base_url = base_url.unwrap_or(DEFAULT_BASE_URL).trim_end_matches('/');
+        let origin = url::Url::parse(base_url).map(|url| url.origin().ascii_serialization());
+        let allow = quote(&origin.unwrap_or_default());
+        let base_url = quote(base_url);
+        let client_id = match &self.client_id {
+            Some(id) => format!("client-id = {}", quote(id)),
+            None => "# client-id = \"C0123…\"".to_owned(),
+        };
+        let redirect = quote(self.redirect.as_deref().unwrap_or(DEFAULT_REDIRECT));
+        format!(
+            "\
+# The configuration of relation-host. docs/configuration.md describes every key.
+# Relative paths are relative to this file.
+
+# The store of all durable data, and the key that seals the secrets in it. Back up both, apart from each other.
+store = {store}
+key-file = \"relation.key\"
+
+[webex]
+base-url = {base_url}
+# The integration at https://developer.webex.com/my-apps, and a file with its client secret and nothing else.
+{client_id}
+client-secret-file = \"client-secret\"
+
+[connect]
+# Webex sends the browser here after a consent. Register it for the integration, character by character.
+redirect = {redirect}
+# How long a link waits for the consent. A link that is sent to another person needs days.
+# lifetime = \"10m\"
+
+[egress]
+# The servers that this host may connect to.
+allow = [{allow}]
+
+# Alerts before a connection expires.
+# [expiry]
+# thresholds = [\"30d\", \"14d\", \"7d\", \"2d\"]
+"
+        )
+    }
+
+    /// Returns the configuration that the file at `path` will have.
+    ///
+    /// # Errors
+    /// A value cannot be used.
+    pub fn parse(&self, path: &std::path::Path) -> Result<Config, ConfigError> {
+        Config::parse_file(path, &self.render())
+    }
+}
+
+/// Quotes a text for TOML, whose basic strings have the escapes of JSON.
+fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn new_file_is_a_valid_configuration() {
+        let config = NewConfig::default().parse(Path::new("etc/r.toml")).unwrap();
+        assert_eq!(config.store.file(), Some(Path::new("etc/relation.db")));
+        assert_eq!(config.settings["webex.base-url"], DEFAULT_BASE_URL);
+        assert!(!config.settings.contains_key("webex.client-id"));
+        assert_eq!(config.egress.allow, ["https://webexapis.com"]);
+        assert_eq!(config.redirect.unwrap().as_str(), DEFAULT_REDIRECT);
+    }
+
+    #[test]
+    fn options_are_written_as_given() {
+        let new = NewConfig {
+            store: Some("sqlite:a \"b\"\\c.db".to_owned()),
+            base_url: Some("http://127.0.0.1:8080/v1/".parse().unwrap()),
+            client_id: Some("C\"1\n".to_owned()),
+            redirect: Some("http://LOCALHOST:8400/Back".to_owned()),
+        };
+        let config = new.parse(Path::new("r.toml")).unwrap();
+        assert_eq!(config.store.file(), Some(Path::new("a \"b\"\\c.db")));
+        assert_eq!(
+            config.settings["webex.base-url"],
+            "http://127.0.0.1:8080/v1"
+        );
+        assert_eq!(config.egress.allow, ["http://127.0.0.1:8080"]);
+        assert_eq!(config.settings["webex.client-id"], "C\"1\n");
+        assert_eq!(
+            config.redirect.unwrap().as_str(),
+            "http://LOCALHOST:8400/Back"
+        );
+    }
+}

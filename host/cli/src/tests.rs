@@ -84,6 +84,8 @@ fn documented_command_lines_parse() {
         "relation-host show A --hierarchy sys.A",
         "relation-host modify A --set email_domain=a --clear notes --tokens f --fields -",
         "relation-host init --base-url http://127.0.0.1:8080/v1 --client-id C --client-secret -",
+        "relation-host connect A --begin --grant wholesale-users",
+        "relation-host connect --complete -",
         "relation-host refresh A",
         "relation-host check-expiry A",
         "relation-host delete A --dry-run",

@@ -9,6 +9,7 @@ mod conformance;
 mod connect;
 mod encodings;
 mod failures;
+mod handover;
 mod imports;
 mod init;
 mod logs;

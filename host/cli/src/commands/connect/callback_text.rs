@@ -5,6 +5,7 @@
 //! consent, and with a code or an error.
 
 use relation_app::config::RedirectAddress;
+use relation_host::types::Pkid;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -18,8 +19,8 @@ const MAX_CANDIDATES: usize = 64;
 pub struct ExpectedCallback<'a> {
     /// The redirect address.
     pub redirect: &'a RedirectAddress,
-    /// The `state` parameter, which the callback repeats.
-    pub state: &'a str,
+    /// The `state` parameter, which the callback repeats; `None` for that of any customer's consent.
+    pub state: Option<&'a str>,
 }
 
 impl ExpectedCallback<'_> {
@@ -47,7 +48,7 @@ impl ExpectedCallback<'_> {
         None
     }
 
-    /// Returns whether `address` has this consent's state exactly once, and exactly one code or error.
+    /// Returns whether `address` has an expected state exactly once, and exactly one code or error.
     fn has_state_and_result(self, address: &str) -> bool {
         // `Url::parse` would drop white space silently.
         let url = Url::parse(address);
@@ -59,7 +60,15 @@ impl ExpectedCallback<'_> {
             pairs.map(|(_, value)| value.into_owned()).collect()
         };
         let results = values("code").len() + values("error").len();
-        results == 1 && values("state") == [self.state]
+        let states = values("state");
+        results == 1 && matches!(states.as_slice(), [state] if self.accepts(state))
+    }
+
+    fn accepts(self, state: &str) -> bool {
+        match self.state {
+            Some(expected) => state == expected,
+            None => parse_state(state).is_some(),
+        }
     }
 
     fn is_at_redirect(self, address: &str) -> bool {
@@ -82,11 +91,29 @@ impl ExpectedCallback<'_> {
             (false, false) => "it has neither a code nor a state",
             (false, true) => "it has no state: give the complete address that the browser shows",
             (true, false) => "it has no code: give the complete address that the browser shows",
+            (true, true) if self.state.is_none() => {
+                "its state names no customer: it is not of a link of relation-host, or was cut"
+            }
             (true, true) => {
                 "its state is not the one of the link above: it belongs to another consent, or was cut"
             }
         }
     }
+}
+
+/// Returns the customer that the state of a callback names.
+pub fn find_pkid(address: &str) -> Option<Pkid> {
+    let url = Url::parse(address).ok()?;
+    let mut pairs = url.query_pairs();
+    let (_, state) = pairs.find(|(name, _)| name == "state")?;
+    parse_state(&state)
+}
+
+/// Parses a state: a pkid, a full stop and a random text.
+fn parse_state(state: &str) -> Option<Pkid> {
+    let (pkid, random) = state.split_once('.')?;
+    let pkid = pkid.parse().ok()?;
+    (!random.is_empty()).then_some(pkid)
 }
 
 /// Returns candidates: `text` with one layer of wrapping removed.
@@ -170,7 +197,7 @@ mod tests {
         let redirect = RedirectAddress::parse("http://127.0.0.1:8400/callback").unwrap();
         let expected = ExpectedCallback {
             redirect: &redirect,
-            state: STATE,
+            state: Some(STATE),
         };
         let found = expected.find(text);
         found.map(|found| found.expose_secret().to_owned())
@@ -236,6 +263,39 @@ mod tests {
         ] {
             assert_eq!(find(&text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn callback_of_any_customer_names_the_pkid() {
+        let redirect = RedirectAddress::parse("http://127.0.0.1:8400/callback").unwrap();
+        let expected = ExpectedCallback {
+            redirect: &redirect,
+            state: None,
+        };
+        for text in [CALLBACK.to_owned(), CALLBACK.replace('&', "&amp;")] {
+            let found = expected.find(&text).unwrap();
+            let pkid = find_pkid(found.expose_secret()).unwrap();
+            assert_eq!(pkid.as_str(), "0123456789abcdef01234567");
+        }
+        for state in [
+            "",
+            "0123456789abcdef01234567",
+            "0123456789abcdef01234567.",
+            "x.y",
+        ] {
+            let text = CALLBACK.replace(STATE, state);
+            assert!(expected.find(&text).is_none(), "{text}");
+            assert!(
+                expected
+                    .describe_mismatch(&text)
+                    .contains("names no customer")
+            );
+        }
+        assert!(
+            expected
+                .describe_mismatch("http://127.0.0.1:8400/callback?code=C0d3")
+                .contains("no state")
+        );
     }
 
     #[test]

@@ -90,8 +90,7 @@ impl StdinLines {
             None => AppError::usage(
                 "stdin held no address: give the one to which Webex sent the browser",
             ),
-        }
-        .hint(super::RESTART_HINT))
+        })
     }
 
     async fn paste(&mut self, expected: ExpectedCallback<'_>) -> Result<Paste, AppError> {

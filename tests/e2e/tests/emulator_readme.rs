@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use relation_e2e::artifacts;
 use relation_e2e::optional_programs::{find_program, report_skipped};
 use relation_e2e::process::{Workspace, eventually, free_address};
 
@@ -25,16 +26,14 @@ fn first_section_leads_to_a_connected_customer() {
         return report_skipped("curl is not installed", "RELATION_REQUIRE_CLIENTS");
     }
     let [webex, callback] = [(); 2].map(|()| free_address("127.0.0.1").to_string());
-    let configuration = blocks("toml", &webex, &callback).concat();
     let [emulator, commands, accept] = &blocks("sh", &webex, &callback)[..] else {
         panic!("the section has other blocks");
     };
 
-    let workspace = Workspace::new("", "");
-    std::fs::remove_file(workspace.path("client-secret")).unwrap();
-    // The default address of the callback may be taken here.
-    let redirect = format!("\n[connect]\nredirect = \"http://{callback}/callback\"\n");
-    workspace.write("relation.toml", &(configuration + &redirect));
+    let workspace = Workspace::new("", "").without_store();
+    for file in ["relation.toml", "client-secret"] {
+        std::fs::remove_file(workspace.path(file)).unwrap();
+    }
 
     let arguments = emulator
         .trim()
@@ -62,6 +61,10 @@ fn first_section_leads_to_a_connected_customer() {
             None => shell(&workspace, line, ""),
         }
     }
+    // The default address of the callback may be taken here.
+    let configuration = std::fs::read_to_string(workspace.path("relation.toml")).unwrap();
+    let configuration = configuration.replace("127.0.0.1:8400", &callback);
+    workspace.write("relation.toml", &configuration);
     let arguments = connect.strip_prefix("relation-host ").unwrap();
     let connect = workspace.relation(arguments.split_whitespace()).start();
     let link = eventually("connect has printed its link", || {
@@ -81,6 +84,11 @@ fn first_section_leads_to_a_connected_customer() {
 fn shell(workspace: &Workspace, line: &str, link: &str) {
     let mut shell = Command::new("sh");
     shell.args(["-c", line]).current_dir(workspace.directory());
+    let programs = artifacts::program("relation-host");
+    let programs = programs.parent().unwrap().display();
+    let path = std::env::var("PATH").unwrap_or_default();
+    shell.env("PATH", format!("{programs}:{path}"));
+    shell.env("XDG_CACHE_HOME", artifacts::caches());
     let output = shell.env("link", link).output().unwrap();
     assert!(output.status.success(), "{line}: {output:?}");
 }

@@ -80,6 +80,7 @@ fn documented_command_lines_parse() {
         "relation-host add --hierarchy sys.A --http-proxy-file f --https-proxy-file -",
         "relation-host add --hierarchy sys.A --fields f --wholesale --contact-center --region US",
         "relation-host list --hierarchy sys --state connected --name A --limit 10 --cursor c",
+        "relation-host list --cursor -m5rA --json",
         "relation-host list --all",
         "relation-host show A --hierarchy sys.A",
         "relation-host modify A --set email_domain=a --clear notes --tokens f --fields -",

@@ -13,7 +13,7 @@ pub struct PageArgs {
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
     /// Continue after the page that printed this cursor
-    #[arg(long, value_name = "CURSOR")]
+    #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
     cursor: Option<String>,
     /// List every item
     #[arg(long, conflicts_with_all = ["limit", "cursor"])]

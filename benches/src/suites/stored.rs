@@ -97,7 +97,7 @@ impl FilledStore {
                 self.pages(&below, time).await
             }
             Work::StatePage => {
-                let connected = filter(None, Some(("state", "connected".to_owned())));
+                let connected = filter(None, Some(("state.connected", "yes".to_owned())));
                 self.pages(&connected, time).await
             }
             Work::Show => {

@@ -79,6 +79,9 @@ pub struct AlertBody {
     pub latest: String,
     /// The record that the alert is about, or `installation`.
     pub subject: String,
+    /// The crossed threshold in milliseconds before the expiry; 0: the expiry itself, or no threshold.
+    #[serde(default)]
+    pub threshold: u64,
     /// The grant that the alert is about.
     #[serde(default)]
     pub grant: relation_host::reports::Grant,

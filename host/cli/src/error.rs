@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(
             render(&error),
             "error: the input is not right\n  name: is required\n  shadow[0].name: is required\n\
-             hint: `relation-host describe` lists the fields and their rules"
+             hint: `relation-host describe` lists the fields and the actions with their rules"
         );
     }
 

@@ -104,6 +104,18 @@ impl<'a, P: Platform + ?Sized> Webex<'a, P> {
         }
     }
 
+    /// Asks for the time of the server: the `Date` of its response to a request without a token.
+    pub fn fetch_server_time(&self) -> Option<UnixMillis> {
+        let request = HttpRequest::new(Vec::new());
+        let (mut parts, body) = request.into_parts();
+        parts.uri = self.address("/people/me").parse().ok()?;
+        let response = self.send(HttpRequest::from_parts(parts, body)).ok()?;
+        let date = response.headers().get(http::header::DATE)?.to_str().ok()?;
+        let date = httpdate::parse_http_date(date).ok()?;
+        let since = date.duration_since(std::time::UNIX_EPOCH).ok()?;
+        u64::try_from(since.as_millis()).ok().map(UnixMillis)
+    }
+
     /// Sends `DELETE {base}{path_and_query}`.
     ///
     /// # Errors

@@ -62,8 +62,6 @@ pub struct WebexError {
     pub tracking_id: Option<String>,
     /// The pause that Webex asks for.
     pub retry_after: Option<Millis>,
-    /// The time of the response's `Date`.
-    pub server_time: Option<UnixMillis>,
     /// The media type of the response's `Content-Type`.
     pub content_type: MediaType,
     /// Whether the body is an error of Webex's API, and not of a proxy.
@@ -84,7 +82,6 @@ impl WebexError {
             description,
             tracking_id: None,
             retry_after: None,
-            server_time: None,
             content_type: MediaType::Absent,
             is_webex: false,
             lost: false,
@@ -189,7 +186,6 @@ impl WebexError {
             description: redactor.redact(&body.message()),
             tracking_id: tracking_id.and_then(|id| redactor.redact_name(id)),
             retry_after: head.retry_after,
-            server_time: head.date,
             content_type: head.content_type,
             is_webex: body.is_webex(&head),
             lost: matches!(head.status.as_u16(), 500 | 502 | 504),
@@ -335,8 +331,6 @@ pub struct ResponseHead {
     pub tracking_id: Option<String>,
     /// The `Retry-After`, capped; none when absent or malformed.
     pub retry_after: Option<Millis>,
-    /// The time of the `Date`; none when absent or malformed.
-    pub date: Option<UnixMillis>,
     /// The media type of the response's `Content-Type`.
     pub content_type: MediaType,
 }
@@ -349,16 +343,9 @@ impl ResponseHead {
             tracking_id: header(response.headers(), "trackingid").map(str::to_owned),
             retry_after: header(response.headers(), "retry-after")
                 .and_then(|value| timing::parse_retry_after(value, now)),
-            date: header(response.headers(), "date").and_then(parse_http_date),
             content_type: MediaType::parse(header(response.headers(), "content-type")),
         }
     }
-}
-
-fn parse_http_date(value: &str) -> Option<UnixMillis> {
-    let date = httpdate::parse_http_date(value).ok()?;
-    let since = date.duration_since(std::time::UNIX_EPOCH).ok()?;
-    u64::try_from(since.as_millis()).ok().map(UnixMillis)
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

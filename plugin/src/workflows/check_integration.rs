@@ -32,7 +32,7 @@ const USED_SCOPES: [(&str, &str); 5] = [
     ),
 ];
 
-/// Asks Webex about the integration and returns what was found. Sends one request, which changes nothing.
+/// Asks Webex about the integration and returns what was found. Sends two requests, which change nothing.
 ///
 /// # Errors
 /// `invalid` for unusable settings; `unavailable` of the storage of secrets.
@@ -50,13 +50,11 @@ pub fn check_integration<P: Platform + ?Sized>(platform: &P) -> Result<Vec<Findi
     };
     let webex = Webex::new(platform, &settings, &Proxies::default())?;
     let asked = oauth::refresh(&webex, &client, &Secret::new(UNKNOWN_TOKEN), || None);
-    let error = match asked {
-        // Only a server that is not Webex has tokens for it.
-        Ok(_) => None,
-        Err(error) => Some(error),
-    };
+    // Only a server that is not Webex has tokens for it.
+    let error = asked.err();
     findings.push(check_response(error.as_ref()));
-    if let Some(server_time) = error.and_then(|error| error.server_time) {
+    let has_response = error.is_none_or(|error| error.status.is_some());
+    if has_response && let Some(server_time) = webex.fetch_server_time() {
         let now = platform.now();
         let difference = (now - server_time).max(server_time - now);
         findings.push(check_clock(difference, now > server_time));
@@ -129,7 +127,7 @@ fn check_response(error: Option<&WebexError>) -> Finding {
             error.reason(),
             format!("check {BASE_URL}, the network and the firewall: no response arrived"),
         ),
-        _ if error.is_webex => Finding::warning(
+        ErrorKind::Unavailable | ErrorKind::Malformed if error.is_webex => Finding::warning(
             "webex",
             error.reason(),
             "check again later; if it stays so, ask Webex's support",
@@ -137,7 +135,7 @@ fn check_response(error: Option<&WebexError>) -> Finding {
         _ => Finding::error(
             "webex",
             error.reason(),
-            format!("check {BASE_URL} and the proxies: the response is not Webex's"),
+            format!("check {BASE_URL}: this is not the response of Webex's token endpoint"),
         ),
     }
 }

@@ -18,9 +18,9 @@ fn found(platform: &MemoryPlatform, check: &str) -> (FindingLevel, String) {
 
 fn answering(status: u16, body: Value) -> MemoryPlatform {
     let platform = MemoryPlatform::new();
-    platform.serve(move |_, request| {
-        assert_eq!(request.method(), Method::POST);
-        json_response(status, body.clone())
+    platform.serve(move |_, request| match *request.method() {
+        Method::POST => json_response(status, body.clone()),
+        _ => json_response(401, json!({})),
     });
     platform
 }
@@ -30,7 +30,7 @@ fn refused_token_proves_the_client() {
     let platform = answering(400, json!({ "error": "invalid_grant" }));
     let (level, message) = found(&platform, "client");
     assert_eq!(level, FindingLevel::Ok, "{message}");
-    assert_eq!(platform.sent().len(), 1);
+    assert_eq!(platform.sent().len(), 2);
 }
 
 #[test]

@@ -140,7 +140,8 @@ async fn observer_learns_of_calls_wakeups_and_alerts() {
     host.refresh(pkid).await.unwrap_err();
     assert_eq!(log.take(), ["refresh: Fail not-found"]);
 
-    for (id, status) in log.transactions.lock().clone() {
+    let ended = log.transactions.lock().clone();
+    for (id, status) in ended {
         let stored = host.store().transaction(&id).await.unwrap();
         assert_eq!(stored.unwrap().status, status);
     }

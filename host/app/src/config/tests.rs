@@ -377,7 +377,7 @@ fn key_has_exactly_one_source() {
 
     let both =
         errors("key-env = \"K\"\nstore = \"sqlite:a.db\"\nkey-file = \"a\"\nkey-command = [\"x\"]");
-    let one = "exactly one of key-file, key-env, key-command can be given, and `key-env` is given already";
+    let one = "at most one of `key-file`, `key-env`, `key-command` can be given, and `key-env` is given already";
     assert_eq!(
         both,
         [

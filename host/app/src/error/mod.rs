@@ -133,7 +133,8 @@ impl From<Failure> for AppError {
 }
 
 /// The hint for a store that does not exist.
-pub(crate) const MAKE_STORE: &str = "`relation-host init` makes a new one; `store` in the configuration or --store names another one";
+pub(crate) const MAKE_STORE: &str = "run it in the directory of the installation, or name its configuration by --config; \
+     `relation-host init` makes a new installation here";
 
 /// The hint for tokens that no longer work.
 pub const CONNECT_AGAIN: &str = "`relation-host connect RECORD` connects it again, or `relation-host modify RECORD --tokens FILE`";

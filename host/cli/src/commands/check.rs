@@ -3,11 +3,11 @@
 use relation_app::{AppError, ErrorKind, check};
 use relation_host::reports::{Finding, FindingLevel};
 use relation_host::types::Hierarchy;
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 use crate::GlobalArgs;
 use crate::context::{installation, load_config};
-use crate::output::{Output, escape_control_chars_in_lines};
+use crate::output::{Output, escape_control_chars};
 use crate::record_selector::RecordSelector;
 use crate::table::{Column, Table};
 
@@ -17,7 +17,7 @@ const TEST_CONNECTION: &str = "TestConnection";
 /// Arguments of `check`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_long_help = "\
-Without --webex and RECORD, no request is sent. With --webex, one request tests client id and secret at Webex. The
+Without --webex and RECORD, no request is sent. With --webex, client id, secret and clock are tested at Webex. The
 customer RECORD is tested at Webex with its access token and through its proxies. No request changes anything.")]
 pub struct Args {
     /// Also ask Webex: client id and secret, scopes, clock
@@ -76,8 +76,8 @@ async fn test_connection(
         let tested = host
             .invoke(TEST_CONNECTION, &record.pkid, Map::new())
             .await?;
-        let message = tested.value["message"].as_str().unwrap_or_default();
-        Ok::<_, AppError>(message.to_owned())
+        let message = tested.value.get("message").and_then(Value::as_str);
+        Ok::<_, AppError>(message.unwrap_or_default().to_owned())
     };
     let part = format!("connection of {}", selector.record);
     match tested.await {
@@ -107,11 +107,10 @@ fn render_text(findings: &[Finding]) -> String {
             "" => finding.message.clone(),
             hint => format!("{} ({hint})", finding.message),
         };
-        rows.add([
-            &finding.check,
-            result,
-            &escape_control_chars_in_lines(&text),
-        ]);
+        // A cell has one line.
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        let text = escape_control_chars(&lines.join("; "));
+        rows.add([&finding.check, result, &text]);
     }
     rows.to_string()
 }

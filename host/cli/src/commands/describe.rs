@@ -2,6 +2,7 @@
 
 use relation_app::AppError;
 use relation_host::reports::{Action, Field, Model};
+use serde_json::Value;
 
 use crate::Context;
 use crate::output::escape_control_chars;
@@ -62,9 +63,10 @@ fn render_text(model: &Model) -> String {
 
 fn render_arguments(action: &Action) -> String {
     let schema = &action.arguments_schema;
-    let required = schema["required"].as_array();
+    let required = schema.get("required").and_then(Value::as_array);
     let is_required = |name: &str| required.is_some_and(|all| all.iter().any(|each| each == name));
-    let names = schema["properties"].as_object().into_iter().flatten();
+    let names = schema.get("properties").and_then(Value::as_object);
+    let names = names.into_iter().flatten();
     let arguments = names.map(|(name, _)| match is_required(name) {
         true => format!("{name} (required)"),
         false => name.clone(),

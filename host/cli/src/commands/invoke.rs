@@ -54,7 +54,8 @@ fn to_json(
 ) -> Result<Map<String, Value>, AppError> {
     let mut converted = Map::new();
     for (name, text) in arguments {
-        let schema = action.map(|action| &action.arguments_schema["properties"][&name]["type"]);
+        let properties = action.and_then(|action| action.arguments_schema.get("properties"));
+        let schema = properties.and_then(|properties| properties.get(&name)?.get("type"));
         let value = match schema.and_then(Value::as_str) {
             None | Some("string") => Value::String(text),
             Some(_) => serde_json::from_str(&text).unwrap_or(Value::String(text)),

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 #[cfg(feature = "scenarios")]
 use std::path::PathBuf;
+use std::time::Duration;
 
 use relation_app::{AppError, ErrorKind, upgrade_check};
 use relation_host::Host;
@@ -19,10 +20,13 @@ use crate::{Context, progress};
 /// minutes. Webex publishes no limit for its token endpoint.
 const REFRESH_RATE: u32 = 20;
 
+/// How soon a wakeup must be due for `--until-idle` to wait for it.
+const IMMINENT: Duration = Duration::from_secs(2);
+
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Exit when no wakeup is due; with 4 if a customer needs a person, else with 5 if one is retried later
+    /// Exit when no wakeup is due now or within 2 seconds; with 4 if a customer needs a person, else with 5 if one is retried later
     /// or an import failed
     #[arg(long)]
     until_idle: bool,
@@ -149,6 +153,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let dispatcher = active.dispatcher(options);
     let result = if args.until_idle {
         let spinner = progress::spinner("running what is due");
+        wait_for_imminent(host).await?;
         let result = dispatcher.run_until_idle_or(shutdown.wait()).await;
         spinner.finish_and_clear();
         result
@@ -183,6 +188,18 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
         // Stopping on request is not a failure.
         false => written,
     }
+}
+
+/// Waits for wakeups that are due within [`IMMINENT`]: those that a command has scheduled just now, such as the
+/// import after a consent.
+async fn wait_for_imminent(host: &Host) -> Result<(), AppError> {
+    let clock = host.clock();
+    let soon = clock.now().after(IMMINENT);
+    let next = host.store().next_due().await?;
+    if next.is_some_and(|next| next > clock.now() && next <= soon) {
+        clock.sleep_until(soon).await;
+    }
+    Ok(())
 }
 
 /// Derives the result of `--until-idle` from the summary.

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use relation_e2e::artifacts;
-use relation_e2e::cli_world::CliWorld;
+use relation_e2e::cli_world::{CliWorld, NODE};
 use relation_e2e::process::{CLIENT_ID, ProgramOutput, RunningProgram, eventually};
 use relation_e2e::world::CLIENT_SECRET;
 use serde_json::{Value, json};
@@ -287,7 +287,9 @@ fn unusable_recording_target_is_rejected_first() {
     assert!(world.token_requests().is_empty());
 
     let nothing = CliWorld::new();
-    nothing.add_customer("Contoso");
+    nothing
+        .workspace
+        .json(["add", "--hierarchy", NODE, "--name", "Contoso"]);
     let run = ["run", "--until-idle", "--record", "a.toml"];
     let run = nothing.workspace.json(run);
     assert_eq!(run["recorded"]["file"], Value::Null, "{run}");

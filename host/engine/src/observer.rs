@@ -15,7 +15,7 @@ use crate::{CallErrorKind, WakeupOutcome};
 /// A hook runs within the call that it reports, so it must return quickly: hand slow work to a
 /// channel. A hook cannot fail a call or a commit: a panic is caught and logged.
 ///
-/// Events contain no secrets and are not stored: a crash may lose an event, or repeat the alerts
+/// Events never contain a secret and are not stored: a crash may lose an event, or repeat the alerts
 /// of a stashed response. The store has the transactions and the alerts in full.
 pub trait Observer: Send + Sync + 'static {
     /// Reports the end of a call that had a transaction. A call whose future is dropped has no end.

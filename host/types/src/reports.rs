@@ -94,7 +94,7 @@ pub struct SettingDescription {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FindingLevel {
-    /// Nothing is wrong.
+    /// The check passed.
     Ok,
     /// Something will not work, but most does.
     Warning,
@@ -111,7 +111,7 @@ pub struct Finding {
     pub level: FindingLevel,
     /// The finding, for an operator.
     pub message: String,
-    /// What the operator can do; empty if nothing is wrong.
+    /// The next step for the operator; empty if the check passed.
     pub hint: String,
 }
 

@@ -1,4 +1,4 @@
-//! What the check of the integration finds.
+//! Tests of the check of the integration.
 
 use http::Method;
 use serde_json::{Value, json};

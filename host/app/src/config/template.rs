@@ -7,7 +7,7 @@ pub const DEFAULT_BASE_URL: &str = "https://webexapis.com/v1";
 /// The redirect address if none is configured.
 pub const DEFAULT_REDIRECT: &str = "http://127.0.0.1:8400/callback";
 
-/// What differs between new installations.
+/// The options of a new installation.
 #[derive(Clone, Debug, Default)]
 pub struct NewConfig {
     /// The URL of the store, with a path relative to the file.

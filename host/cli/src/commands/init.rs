@@ -47,13 +47,13 @@ pub struct Args {
     redirect: Option<RedirectAddress>,
 }
 
-/// What `init` has made and what comes next.
+/// The files that `init` has made, and the next steps.
 #[derive(Serialize)]
 struct InitReport {
     files: Vec<FileReport>,
     redirect: String,
     scopes: Vec<ScopeReport>,
-    /// What a person must add before a customer can be connected.
+    /// The settings that a person must add before a customer can be connected.
     missing: Vec<String>,
     /// The commands that connect the first customer.
     next: Vec<String>,

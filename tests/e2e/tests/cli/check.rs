@@ -1,4 +1,4 @@
-//! What `check` finds, each with its own words and a hint.
+//! The findings of `check`, each with its own message and hint.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;

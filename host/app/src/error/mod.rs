@@ -133,7 +133,7 @@ impl From<Failure> for AppError {
 }
 
 /// The hint for a store that does not exist.
-pub(crate) const MAKE_STORE: &str = "run it in the directory of the installation, or name its configuration by --config; \
+pub(crate) const MAKE_STORE: &str = "run it in the directory of the installation, or name its configuration by --config or the store by --store; \
      `relation-host init` makes a new installation here";
 
 /// The hint for tokens that no longer work.

@@ -41,8 +41,8 @@ pub enum FindError {
 /// The scenarios at and below some paths.
 #[derive(Debug, Default)]
 pub struct FoundFiles {
-    /// The given files, and files that end in `.toml` below the given directories, without repetitions, sorted
-    /// by name.
+    /// The given files, and files that end in `.toml` below the given directories, without repetitions, in
+    /// the order of the given paths; those of a directory are sorted by name.
     pub files: Vec<PathBuf>,
     /// The skipped entries of directories.
     pub skipped: Vec<SkippedEntry>,
@@ -223,7 +223,7 @@ pub fn run_all(
 /// Returns the result and the number of rewritten steps.
 ///
 /// # Errors
-/// If the file cannot be written.
+/// If the file cannot be read or written.
 pub fn accept(
     loaded: &LoadedScenario,
     component: &Component,

@@ -2,7 +2,7 @@
 //! may be lost or duplicated. Without leases the known races must occur, which proves that the exploration can
 //! fail.
 //!
-//! `SCHEDULE_SEED=n` runs one order and prints it.
+//! `SCHEDULE_SEED=n` runs one order and prints it if it has a violation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

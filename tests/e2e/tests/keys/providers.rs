@@ -112,7 +112,7 @@ fn only_one_key_provider_can_be_configured() {
         .run()
         .exits(2)
         .reports(&[
-            "key-env: exactly one of key-file, key-env, key-command can be given",
+            "key-env: at most one of `key-file`, `key-env`, `key-command` can be given",
             "`key-file` is given already",
         ]);
 }

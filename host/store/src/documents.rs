@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::seal::Sealed;
 use crate::{Lease, StoreError};
@@ -10,7 +11,10 @@ use relation_types::transactions::TransactionUpdate;
 use relation_types::{Document, Filter, Page, RECORD_MODEL, Reference, Timestamp, Wakeup};
 
 /// A condition that must hold at the moment of a commit.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// As JSON, it is part of the stash's files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Check {
     /// The document exists with exactly this version.
     Version(Reference, u64),
@@ -21,13 +25,17 @@ pub enum Check {
 }
 
 /// One step of a commit. Steps are applied in the order given.
-#[derive(Clone, Debug)]
+///
+/// As JSON, it is part of the stash's files.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Change {
     /// Create or replace a document. Its version becomes the old version plus one.
     Put(Document),
     /// Delete a document with every secret it owns and every wakeup of which it is the subject.
     Delete(Reference),
     /// Store a sealed secret of a document that exists after the commit.
+    #[serde(rename = "seal")]
     PutSecret {
         /// The document that owns the secret.
         owner: Reference,
@@ -37,6 +45,7 @@ pub enum Change {
         sealed: Sealed,
     },
     /// Remove a secret.
+    #[serde(rename = "unseal")]
     RemoveSecret(Reference, String),
     /// Create a wakeup, or replace the wakeup with the same subject and id. Resets its attempts. Its
     /// subject must exist after the commit.

@@ -247,7 +247,8 @@ pub enum Scope {
 }
 
 /// The conditions that a document must match.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "FilterJson", into = "FilterJson")]
 pub struct Filter {
     /// The document's model.
     pub model: String,
@@ -267,6 +268,42 @@ impl Filter {
         };
         let has = |key| document.keys.contains(key);
         here && self.model == document.reference.model && self.equals.iter().all(has)
+    }
+}
+
+/// A filter as JSON.
+#[derive(Serialize, Deserialize)]
+struct FilterJson {
+    model: String,
+    node: Option<Hierarchy>,
+    subtree: bool,
+    equals: Vec<Key>,
+}
+
+impl From<Filter> for FilterJson {
+    fn from(filter: Filter) -> Self {
+        let (node, scope) = filter.hierarchy.unzip();
+        Self {
+            model: filter.model,
+            node,
+            subtree: scope == Some(Scope::Subtree),
+            equals: filter.equals,
+        }
+    }
+}
+
+impl From<FilterJson> for Filter {
+    fn from(json: FilterJson) -> Self {
+        let scope = if json.subtree {
+            Scope::Subtree
+        } else {
+            Scope::Node
+        };
+        Self {
+            model: json.model,
+            hierarchy: json.node.map(|node| (node, scope)),
+            equals: json.equals,
+        }
     }
 }
 

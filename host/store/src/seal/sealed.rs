@@ -12,8 +12,11 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::SealError;
@@ -30,8 +33,9 @@ const TAG: usize = 16;
 #[error("not a sealed value of a known format")]
 pub struct MalformedSeal;
 
-/// An encrypted secret, which only the store's data key opens, and only in its own row.
-#[derive(Clone, PartialEq, Eq)]
+/// An encrypted secret, which only the store's data key opens, and only in its own row. As JSON, it is base64.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Sealed {
     bytes: Vec<u8>,
     key: u32,
@@ -68,6 +72,20 @@ impl Sealed {
 
     fn ciphertext(&self) -> &[u8] {
         self.bytes.get(HEADER..).unwrap_or_default()
+    }
+}
+
+impl From<Sealed> for String {
+    fn from(sealed: Sealed) -> Self {
+        BASE64.encode(sealed.bytes)
+    }
+}
+
+impl TryFrom<String> for Sealed {
+    type Error = MalformedSeal;
+
+    fn try_from(text: String) -> Result<Self, MalformedSeal> {
+        BASE64.decode(text).map_err(|_| MalformedSeal)?.try_into()
     }
 }
 

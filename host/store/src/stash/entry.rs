@@ -5,13 +5,13 @@
 //! - a line of JSON with store, subject, epoch, time and transaction, which can be listed without a key;
 //! - the commit as JSON, sealed with a data key of the store and bound to store, subject and epoch.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::seal::Sealed;
 use crate::{Change, Check};
-use relation_types::{Document, Filter, Hierarchy, Key, Pkid, Reference, Scope, Timestamp, Wakeup};
+use relation_types::{Document, Pkid, Reference, Timestamp};
 
 /// The first line, which identifies the format.
 pub(super) const MAGIC: &str = "relation-stash-1";
@@ -97,44 +97,11 @@ pub(super) fn split(bytes: &[u8]) -> Result<Parts, String> {
 
 /// The content of an entry.
 #[derive(Serialize, Deserialize)]
-struct Content {
+struct Content<'a> {
     /// Repeated inside the sealed part, so that a changed label is detected.
     label: Label,
-    checks: Vec<CheckText>,
-    changes: Vec<ChangeText>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum CheckText {
-    Version(Reference, u64),
-    Absent(Reference),
-    Unique(FilterText, Option<Reference>),
-}
-
-#[derive(Serialize, Deserialize)]
-struct FilterText {
-    model: String,
-    node: Option<Hierarchy>,
-    subtree: bool,
-    equals: Vec<Key>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum ChangeText {
-    Put(Document),
-    Delete(Reference),
-    #[serde(rename = "seal")]
-    PutSecret {
-        owner: Reference,
-        name: String,
-        sealed: String,
-    },
-    #[serde(rename = "unseal")]
-    RemoveSecret(Reference, String),
-    Schedule(Wakeup),
-    Cancel(Reference, String),
+    checks: Cow<'a, [Check]>,
+    changes: Cow<'a, [Change]>,
 }
 
 pub(super) fn make_label(commit: &StashedCommit, store: &str) -> Label {
@@ -153,8 +120,8 @@ pub(super) fn encode_content(
 ) -> Result<Vec<u8>, serde_json::Error> {
     serde_json::to_vec(&Content {
         label: label.clone(),
-        checks: commit.checks.iter().map(CheckText::from_check).collect(),
-        changes: commit.changes.iter().map(ChangeText::from_change).collect(),
+        checks: Cow::Borrowed(&commit.checks),
+        changes: Cow::Borrowed(&commit.changes),
     })
 }
 
@@ -165,104 +132,14 @@ pub(super) fn decode_content(content: &[u8], label: Label) -> Result<StashedComm
     if content.label != label {
         return Err("its label was changed".to_owned());
     }
-    let changes = content.changes.into_iter().map(ChangeText::into_change);
     Ok(StashedCommit {
         subject: label.subject,
         epoch: label.epoch,
         since: label.since,
         transaction: label.transaction,
-        checks: content
-            .checks
-            .into_iter()
-            .map(CheckText::into_check)
-            .collect(),
-        changes: changes.collect::<Result<_, _>>()?,
+        checks: content.checks.into_owned(),
+        changes: content.changes.into_owned(),
     })
-}
-
-impl CheckText {
-    fn from_check(check: &Check) -> Self {
-        match check {
-            Check::Version(reference, version) => Self::Version(reference.clone(), *version),
-            Check::Absent(reference) => Self::Absent(reference.clone()),
-            Check::Unique(filter, except) => {
-                let place = filter.hierarchy.as_ref();
-                let filter = FilterText {
-                    model: filter.model.clone(),
-                    node: place.map(|(node, _)| node.clone()),
-                    subtree: place.is_some_and(|(_, scope)| *scope == Scope::Subtree),
-                    equals: filter.equals.clone(),
-                };
-                Self::Unique(filter, except.clone())
-            }
-        }
-    }
-
-    fn into_check(self) -> Check {
-        match self {
-            Self::Version(reference, version) => Check::Version(reference, version),
-            Self::Absent(reference) => Check::Absent(reference),
-            Self::Unique(filter, except) => {
-                let scope = if filter.subtree {
-                    Scope::Subtree
-                } else {
-                    Scope::Node
-                };
-                let filter = Filter {
-                    model: filter.model,
-                    hierarchy: filter.node.map(|node| (node, scope)),
-                    equals: filter.equals,
-                };
-                Check::Unique(filter, except)
-            }
-        }
-    }
-}
-
-impl ChangeText {
-    fn from_change(change: &Change) -> Self {
-        match change {
-            Change::Put(document) => Self::Put(document.clone()),
-            Change::Delete(reference) => Self::Delete(reference.clone()),
-            Change::PutSecret {
-                owner,
-                name,
-                sealed,
-            } => Self::PutSecret {
-                owner: owner.clone(),
-                name: name.clone(),
-                sealed: BASE64.encode(sealed.as_bytes()),
-            },
-            Change::RemoveSecret(owner, name) => Self::RemoveSecret(owner.clone(), name.clone()),
-            Change::Schedule(wakeup) => Self::Schedule(wakeup.clone()),
-            Change::Cancel(subject, id) => Self::Cancel(subject.clone(), id.clone()),
-        }
-    }
-
-    fn into_change(self) -> Result<Change, String> {
-        Ok(match self {
-            Self::Put(document) => Change::Put(document),
-            Self::Delete(reference) => Change::Delete(reference),
-            Self::PutSecret {
-                owner,
-                name,
-                sealed,
-            } => {
-                let bytes = BASE64.decode(sealed).ok();
-                let sealed = bytes.and_then(|bytes| Sealed::try_from(bytes).ok());
-                let sealed = sealed
-                    .ok_or_else(|| format!("the secret {name} in it is not a sealed value"))?;
-                Change::PutSecret {
-                    owner,
-                    name,
-                    sealed,
-                }
-            }
-            Self::RemoveSecret(owner, name) => Change::RemoveSecret(owner, name),
-            Self::Schedule(wakeup) => Change::Schedule(wakeup),
-            Self::Cancel(subject, id) => Change::Cancel(subject, id),
-        })
-    }
 }
 
 /// The file name of an entry.

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use tempfile::TempDir;
 
 use super::*;
-use crate::seal::KeyFile;
+use crate::seal::{KeyFile, Sealed};
 use crate::sqlite::SqliteStore;
 use crate::{Change, Check, Store};
 use relation_types::{Document, Filter, Key, Pkid, Scope, Timestamp, Wakeup};
@@ -115,6 +115,48 @@ async fn stashed_commit_is_read_back_unchanged() {
         .expect("a missing entry is removed without error");
     assert!(stash.read(&names[0]).unwrap().is_none());
     assert!(stash.entries_for(&commit.subject).unwrap().is_empty());
+}
+
+/// Entries of an earlier release must be readable.
+#[tokio::test]
+async fn content_of_an_entry_keeps_its_format() {
+    let World { stash, .. } = world().await;
+    let mut commit = stashed_commit(&stash, PKID, 3);
+    let sealed = Sealed::try_from([vec![1, 0, 0, 0, 2], vec![3; 24 + 16]].concat()).unwrap();
+    commit.changes = vec![
+        commit.changes[0].clone(),
+        Change::PutSecret {
+            owner: subject(PKID),
+            name: "token".to_owned(),
+            sealed,
+        },
+        commit.changes[2].clone(),
+        commit.changes[3].clone(),
+        commit.changes[4].clone(),
+        Change::Delete(subject(OTHER)),
+    ];
+    let label = entry::make_label(&commit, "s1");
+    let content = entry::encode_content(&commit, &label).unwrap();
+    let mine = r#"{"model":"data/SparkCustomer","pkid":"0123456789abcdef01234567"}"#;
+    let other = r#"{"model":"data/SparkCustomer","pkid":"76543210fedcba9876543210"}"#;
+    let sealed = "AQAAAAIDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMD";
+    let label =
+        format!(r#"{{"store":"s1","subject":{mine},"epoch":3,"since":5,"transaction":"t1"}}"#);
+    let filter = r#"{"model":"data/Schedule","node":"sys.A","subtree":true,"equals":[{"name":"name","value":"x"}]}"#;
+    let checks =
+        format!(r#"{{"version":[{mine},7]}},{{"absent":{mine}}},{{"unique":[{filter},{mine}]}}"#);
+    let body = r#""{\"note\":\"canary-body\"}""#;
+    let changes = [
+        format!(r#"{{"put":{{"reference":{mine},"hierarchy":"sys.A","version":7,"body":{body},"keys":[]}}}}"#),
+        format!(r#"{{"seal":{{"owner":{mine},"name":"token","sealed":"{sealed}"}}}}"#),
+        format!(r#"{{"unseal":[{mine},"old"]}}"#),
+        format!(r#"{{"schedule":{{"id":"refresh","subject":{mine},"due":9,"deadline":10,"payload":""}}}}"#),
+        format!(r#"{{"cancel":[{mine},"expiry"]}}"#),
+        format!(r#"{{"delete":{other}}}"#),
+    ]
+    .join(",");
+    let expected = format!(r#"{{"label":{label},"checks":[{checks}],"changes":[{changes}]}}"#);
+    assert_eq!(String::from_utf8(content).unwrap(), expected);
 }
 
 #[tokio::test]

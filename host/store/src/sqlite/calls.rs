@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::{Result, from_millis, from_sql_count, to_millis, to_sql_count};
+use super::writer::Durability;
 use super::{SqliteStore, recovery, sequence, transactions, wakeups};
 use crate::{
     Begin, BeginOutcome, CallStore, End, Lease, Recovery, RedateReport, StoreError,
@@ -36,19 +37,25 @@ impl CallStore for SqliteStore {
     async fn begin(&self, begin: Begin) -> Result<BeginOutcome, StoreError> {
         let holder = Arc::clone(&self.process_lock);
         self.writer
-            .write(move |connection| super::calls::begin(connection, holder.id(), &begin))
+            .write_as(Durability::Process, move |connection| {
+                super::calls::begin(connection, holder.id(), &begin)
+            })
             .await
     }
 
     async fn report(&self, update: TransactionUpdate) -> Result<(), StoreError> {
         self.writer
-            .write(move |connection| transactions::report(connection, &update))
+            .write_as(Durability::Process, move |connection| {
+                transactions::report(connection, &update)
+            })
             .await
     }
 
     async fn end(&self, end: End) -> Result<(), StoreError> {
         self.writer
-            .write(move |connection| super::calls::end(connection, &end))
+            .write_as(Durability::Process, move |connection| {
+                super::calls::end(connection, &end)
+            })
             .await
     }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::{Result, corrupt, from_sql_count, parse_hierarchy};
-use super::search::{self, SearchLimits};
+use super::search::{self, Direction, SearchLimits};
 use super::{SqliteStore, commit, sorted};
 use crate::cursor::{Listing, build_page, validate_limit};
 use crate::seal::{HINT, Sealed};
@@ -47,6 +47,9 @@ pub(super) const STATEMENTS: &[&str] = &[
     DROP_SECRETS,
 ];
 
+/// The number of documents that are read on the calling thread.
+const FEW: usize = 16;
+
 /// A document without its body.
 struct Head {
     id: i64,
@@ -61,6 +64,10 @@ impl DocumentStore for SqliteStore {
         match references {
             [] => Ok(Vec::new()),
             [one] => self.read(|connection| Ok(vec![get(connection, one)?])),
+            few if few.len() <= FEW => self.readers.read_snapshot(|connection| {
+                let found = few.iter().map(|one| get(connection, one));
+                found.collect()
+            }),
             several => {
                 let several = several.to_vec();
                 let each = move |connection: &Connection| {
@@ -86,6 +93,13 @@ impl DocumentStore for SqliteStore {
             Some(cursor) => Some(listing.document_position(order, cursor)?),
             None => None,
         };
+        if order.key.is_none()
+            && let Some(found) = self.find_few(filter, order, after.as_ref(), limit)?
+        {
+            return Ok(build_page(found, |last: &Document| {
+                listing.document_cursor(order, last)
+            }));
+        }
         let (filter, sorting) = (filter.clone(), order.clone());
         let found = self
             .readers
@@ -118,6 +132,36 @@ impl DocumentStore for SqliteStore {
         self.writer
             .write(move |connection| commit::commit(connection, &commit))
             .await
+    }
+}
+
+impl SqliteStore {
+    /// Finds a page on the calling thread, if the filter's first key is rare; `None` when it is not.
+    fn find_few(
+        &self,
+        filter: &Filter,
+        order: &SortOrder,
+        after: Option<&(String, String)>,
+        limit: usize,
+    ) -> Result<Option<(Vec<Document>, bool)>, StoreError> {
+        if filter.equals.is_empty() {
+            return Ok(None);
+        }
+        let direction = Direction::new(order.descending);
+        let from = match after {
+            Some((_, pkid)) => direction.after(pkid),
+            None => direction.start(),
+        };
+        self.readers.read_snapshot(|connection| {
+            let Some(mut found) = search::find_few(connection, filter, direction, &from, FEW)?
+            else {
+                return Ok(None);
+            };
+            let more = found.len() > limit;
+            found.truncate(limit);
+            let documents = search::fetch(connection, &filter.model, found.into_iter())?;
+            Ok(Some((documents, more)))
+        })
     }
 }
 

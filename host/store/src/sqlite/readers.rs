@@ -45,6 +45,14 @@ impl Readers {
         Ok(self.run(work)?)
     }
 
+    /// Runs a short read like [`read`](Self::read), with all its statements on one snapshot.
+    pub(super) fn read_snapshot<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T>,
+    ) -> Result<T, StoreError> {
+        Ok(self.run(|connection| snapshot(connection, work))?)
+    }
+
     /// Runs a longer read on one snapshot, on a blocking thread of the runtime.
     pub(super) async fn read_blocking<T, F>(self: &Arc<Self>, work: F) -> Result<T, StoreError>
     where

@@ -173,6 +173,46 @@ pub(super) fn find_pkids(
     }
 }
 
+/// Finds all matching documents from the bound `from` on, if at most `most` documents have the filter's first
+/// key; `None` when there are more, or the filter has no key.
+pub(super) fn find_few(
+    connection: &Connection,
+    filter: &Filter,
+    direction: Direction,
+    from: &str,
+    most: usize,
+) -> Result<Option<Vec<String>>> {
+    let Some((first, others)) = filter.equals.split_first() else {
+        return Ok(None);
+    };
+    let search = Search {
+        connection,
+        filter,
+        direction,
+        effort: SearchLimits::default(),
+    };
+    let candidates = search.scan(Source::Key(first), from, most.saturating_add(1))?;
+    if candidates.len() > most {
+        return Ok(None);
+    }
+    let mut found = Vec::new();
+    for pkid in candidates {
+        let is_here = match &filter.hierarchy {
+            None => true,
+            Some((node, scope)) => find_node(connection, &filter.model, &pkid)?.is_some_and(|path| {
+                match scope {
+                    Scope::Node => path == node.as_str(),
+                    Scope::Subtree => Subtree::new(node).contains(&path),
+                }
+            }),
+        };
+        if is_here && has_all_keys(connection, &filter.model, others, &pkid)? {
+            found.push(pkid);
+        }
+    }
+    Ok(Some(found))
+}
+
 /// Counts the matching documents up to `at_most`.
 pub(super) fn count(
     connection: &Connection,
@@ -481,9 +521,13 @@ impl<'a> Search<'a> {
 
 /// Returns whether a document has all keys of the filter.
 pub(super) fn has_keys(connection: &Connection, filter: &Filter, pkid: &str) -> Result<bool> {
-    for Key { name, value } in &filter.equals {
+    has_all_keys(connection, &filter.model, &filter.equals, pkid)
+}
+
+fn has_all_keys(connection: &Connection, model: &str, keys: &[Key], pkid: &str) -> Result<bool> {
+    for Key { name, value } in keys {
         let mut statement = connection.prepare_cached(HAS_KEY)?;
-        if !statement.exists(params![filter.model, name, value, pkid])? {
+        if !statement.exists(params![model, name, value, pkid])? {
             return Ok(false);
         }
     }

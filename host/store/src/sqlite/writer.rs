@@ -2,7 +2,8 @@
 //!
 //! Making a commit durable costs far more than its writes. While one group is written to disk, the next
 //! one queues. It is then written in one transaction, each request in its own savepoint, so a failed
-//! request does not affect the others. Requests get their results only after the transaction is durable.
+//! request does not affect the others. Requests get their results only after the transaction is as durable
+//! as the most demanding of them needs.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -18,6 +19,26 @@ use crate::StoreError;
 /// How often a writer retries when another process locks the database. Short, because the gaps between
 /// the commits of a busy process are short.
 const RETRY_INTERVAL: Duration = Duration::from_millis(1);
+
+/// What a write must survive before its caller gets the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Durability {
+    /// The end of the process: the operating system has the write. A power cut may undo it until the next
+    /// write that survives one, because the log is in order.
+    Process,
+    /// A power cut: the disk has the write.
+    PowerCut,
+}
+
+impl Durability {
+    /// The value of SQLite's `synchronous` for a transaction in the write-ahead log.
+    fn synchronous(self) -> &'static str {
+        match self {
+            Self::Process => "NORMAL",
+            Self::PowerCut => "FULL",
+        }
+    }
+}
 
 pub(super) struct Writer {
     queue: Option<mpsc::Sender<Box<dyn Job>>>,
@@ -38,9 +59,11 @@ impl Writer {
             .name("store-writer".to_owned())
             .spawn(move || {
                 let mut group = Vec::with_capacity(most);
+                // As connections are opened.
+                let mut present = Durability::PowerCut;
                 while jobs.blocking_recv_many(&mut group, most) > 0 {
                     let connection = connection.lock();
-                    write(&connection, &mut group, busy);
+                    write(&connection, &mut group, busy, &mut present);
                 }
             })?;
         Ok(Self {
@@ -57,8 +80,23 @@ impl Writer {
         }
     }
 
-    /// Runs `work` and returns its result once it is durable. If `work` fails, its writes are undone.
+    /// Runs `work` and returns its result once it survives a power cut. If `work` fails, its writes are
+    /// undone.
     pub(super) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        self.write_as(Durability::PowerCut, work).await
+    }
+
+    /// Runs `work` and returns its result once it is as durable as wanted. If `work` fails, its writes are
+    /// undone.
+    pub(super) async fn write_as<T, F>(
+        &self,
+        durability: Durability,
+        work: F,
+    ) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
@@ -66,6 +104,7 @@ impl Writer {
         let stopped = || StoreError::Unavailable("it is being closed".to_owned());
         let (reply, result) = oneshot::channel();
         let job = Request {
+            durability,
             work: Some(work),
             done: None,
             reply,
@@ -91,6 +130,8 @@ impl Drop for Writer {
 }
 
 trait Job: Send {
+    fn durability(&self) -> Durability;
+
     /// Runs the work; returns false when its writes are to be undone.
     fn run(&mut self, connection: &Connection) -> bool;
 
@@ -99,6 +140,7 @@ trait Job: Send {
 }
 
 struct Request<T, F> {
+    durability: Durability,
     work: Option<F>,
     done: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
@@ -109,6 +151,10 @@ where
     T: Send,
     F: FnOnce(&Connection) -> Result<T> + Send,
 {
+    fn durability(&self) -> Durability {
+        self.durability
+    }
+
     fn run(&mut self, connection: &Connection) -> bool {
         self.done = self
             .work
@@ -129,14 +175,36 @@ where
     }
 }
 
-fn write(connection: &Connection, group: &mut Vec<Box<dyn Job>>, busy: Duration) {
-    let failed = transact(connection, group, busy).err().map(|fault| fault.0);
+fn write(
+    connection: &Connection,
+    group: &mut Vec<Box<dyn Job>>,
+    busy: Duration,
+    present: &mut Durability,
+) {
+    let written = set_durability(connection, group, present)
+        .and_then(|()| transact(connection, group, busy));
+    let failed = written.err().map(|fault| fault.0);
     if let Some(error) = &failed {
         tracing::warn!(%error, requests = group.len(), "a transaction of the store failed");
     }
     for job in group.drain(..) {
         job.reply(failed.as_ref());
     }
+}
+
+/// Makes the next transaction as durable as the most demanding request of the group needs.
+fn set_durability(
+    connection: &Connection,
+    group: &[Box<dyn Job>],
+    present: &mut Durability,
+) -> Result<()> {
+    let wanted = group.iter().map(|job| job.durability()).max();
+    if let Some(wanted) = wanted.filter(|wanted| wanted != present) {
+        // Not a cached statement: SQLite applies this pragma when it is prepared.
+        connection.pragma_update(None, "synchronous", wanted.synchronous())?;
+        *present = wanted;
+    }
+    Ok(())
 }
 
 fn transact(connection: &Connection, group: &mut [Box<dyn Job>], busy: Duration) -> Result<()> {

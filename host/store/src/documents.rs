@@ -1,12 +1,11 @@
 //! Documents: what they are written with, and how they are found.
 
-use std::collections::BTreeSet;
-
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::seal::Sealed;
 use crate::{Lease, StoreError};
+use relation_types::json::check_object;
 use relation_types::transactions::TransactionUpdate;
 use relation_types::{Document, Filter, Page, RECORD_MODEL, Reference, Timestamp, Wakeup};
 
@@ -88,9 +87,7 @@ impl Commit {
 
 fn validate_document(document: &Document) -> Result<(), StoreError> {
     let reference = &document.reference;
-    let body: Result<serde_json::Map<String, serde_json::Value>, _> =
-        serde_json::from_str(&document.body);
-    if let Err(error) = body {
+    if let Err(error) = check_object(&document.body) {
         // The error gives the position in the body, but none of its content.
         return Err(StoreError::Invalid(format!(
             "the body of {reference} is not one JSON object: {:?} at line {}, column {}",
@@ -99,16 +96,14 @@ fn validate_document(document: &Document) -> Result<(), StoreError> {
             error.column()
         )));
     }
-    let mut names = BTreeSet::new();
-    for key in &document.keys {
-        if !names.insert(&key.name) {
-            return Err(StoreError::Invalid(format!(
-                "{reference} has the key {} twice",
-                key.name
-            )));
-        }
+    let mut names: Vec<&str> = document.keys.iter().map(|key| key.name.as_str()).collect();
+    names.sort_unstable();
+    match names.array_windows().find(|[one, next]| one == next) {
+        None => Ok(()),
+        Some([name, _]) => Err(StoreError::Invalid(format!(
+            "{reference} has the key {name} twice"
+        ))),
     }
-    Ok(())
 }
 
 /// The keys by which documents can be listed in order, with their models. A store has an index for each.

@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod entropy;
+pub mod json;
 pub mod limits;
 pub mod reports;
 pub mod text;

@@ -41,6 +41,11 @@ pub fn config(limits: &Limits) -> Config {
         // cheaper.
         .concurrency_support(false)
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    // For profiles that name the plugin's functions: see docs/performance.md.
+    #[cfg(feature = "test-util")]
+    if std::env::var_os("RELATION_PERF_MAP").is_some() {
+        config.profiler(wasmtime::ProfilingStrategy::PerfMap);
+    }
     config
 }
 

@@ -1,6 +1,8 @@
 //! Conversion between the contract's generated types and the host's types. Validates guest input.
 
 use super::bindings::automate::platform::{scheduling, storage, types};
+use relation_types::json::check_object;
+
 use crate::types::{
     Document, Failure, FieldError, Filter, Hierarchy, Key, Pkid, Reference, Scope, Timestamp,
     Wakeup,
@@ -88,13 +90,10 @@ fn keys(from: Vec<storage::Key>) -> Result<Vec<Key>, Failure> {
 }
 
 pub(crate) fn document(from: storage::Document) -> Result<Document, Failure> {
-    match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&from.body) {
-        Ok(_) => {}
-        Err(error) => {
-            // The position is enough: the surrounding text may contain anything.
-            let place = format!("line {} column {}", error.line(), error.column());
-            return Err(malformed("body", format!("not a JSON object ({place})")));
-        }
+    if let Err(error) = check_object(&from.body) {
+        // The position is enough: the surrounding text may contain anything.
+        let place = format!("line {} column {}", error.line(), error.column());
+        return Err(malformed("body", format!("not a JSON object ({place})")));
     }
     Ok(Document {
         reference: reference(from.reference)?,

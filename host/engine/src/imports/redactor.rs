@@ -1,5 +1,6 @@
 //! Redacts the secrets that a call knows from every text that leaves the call.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -37,14 +38,21 @@ impl Redactor {
     /// Replaces every secret in the text.
     pub(crate) fn redact(&self, text: &str) -> String {
         let secrets = self.0.lock();
-        secrets.iter().fold(text.to_owned(), |text, secret| {
-            text.replace(secret.expose_secret(), "[secret]")
-        })
+        let mut redacted = Cow::Borrowed(text);
+        for secret in secrets.iter().map(ExposeSecret::expose_secret) {
+            if redacted.len() >= secret.len() && redacted.contains(secret) {
+                redacted = Cow::Owned(redacted.replace(secret, "[secret]"));
+            }
+        }
+        redacted.into_owned()
     }
 
     /// Returns the beginning of a text, at most `most` bytes. Never cuts within a secret, because
     /// half a secret would not be recognised. The rest of the text is not scanned.
     pub(crate) fn truncate<'a>(&self, text: &'a str, most: usize) -> &'a str {
+        if text.len() <= most {
+            return text;
+        }
         let secrets = self.0.lock();
         let mut end = text.floor_char_boundary(most);
         let cut_through = |end| {

@@ -19,12 +19,10 @@ use std::time::Duration;
 
 use relation_store::sqlite::{SqliteOptions, SqliteStore};
 use relation_store::{
-    Begin, BeginOutcome, CallStore, Change, Check, Commit, DocumentStore, DueWakeup, End, Lease, Recovery,
-    TransactionStore, WakeupSettlement, WakeupStore,
+    Begin, BeginOutcome, CallStore, Change, Check, Commit, DocumentStore, DueWakeup, End, Lease,
+    Recovery, TransactionStore, WakeupSettlement, WakeupStore,
 };
-use relation_types::transactions::{
-    NewTransaction, Status, TransactionOutcome, TransactionUpdate,
-};
+use relation_types::transactions::{NewTransaction, Status, TransactionOutcome, TransactionUpdate};
 use relation_types::{Document, Reference, Timestamp, Wakeup};
 use rusqlite::ffi;
 
@@ -80,7 +78,9 @@ unsafe extern "C" fn open(
             methods.xSync = Some(sync);
             (*file).pMethods = Box::leak(Box::new(methods));
             let path = PathBuf::from(CStr::from_ptr(name).to_str().expect("a path of this test"));
-            OPEN.lock().unwrap().insert(file as usize, (path, own as usize));
+            OPEN.lock()
+                .unwrap()
+                .insert(file as usize, (path, own as usize));
         }
         code
     }
@@ -120,7 +120,14 @@ impl Machine {
     }
 
     fn start(&self) -> SqliteStore {
-        open_store(&self.directory.path().canonicalize().unwrap().join("store.db"))
+        open_store(
+            &self
+                .directory
+                .path()
+                .canonicalize()
+                .unwrap()
+                .join("store.db"),
+        )
     }
 
     /// Returns the store as it is found after a power cut at this moment.

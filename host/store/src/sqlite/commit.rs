@@ -24,7 +24,7 @@ pub(super) fn commit(connection: &Connection, commit: &Commit) -> Result<()> {
         apply(connection, change, commit.now, &mut owners)?;
     }
     for owner in owners {
-        if !documents::exists(connection, owner)? {
+        if !is_put(commit, owner) && !documents::exists(connection, owner)? {
             return Err(SqlError(StoreError::missing_owner(owner)));
         }
     }
@@ -32,6 +32,16 @@ pub(super) fn commit(connection: &Connection, commit: &Commit) -> Result<()> {
         Some(update) => transactions::report(connection, update),
         None => Ok(()),
     }
+}
+
+/// Returns whether the last change of a document by this commit puts it.
+fn is_put(commit: &Commit, reference: &Reference) -> bool {
+    let last = commit.changes.iter().rev().find_map(|change| match change {
+        Change::Put(document) if document.reference == *reference => Some(true),
+        Change::Delete(deleted) if deleted == reference => Some(false),
+        _ => None,
+    });
+    last == Some(true)
 }
 
 /// Refuses values that are sealed with an older data key, so that a rotation can finish.

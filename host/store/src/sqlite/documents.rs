@@ -15,13 +15,16 @@ use relation_types::{Document, Filter, Key, Page, Reference};
 
 const GET: &str =
     "SELECT hierarchy, version, body, keys FROM documents WHERE model = ?1 AND pkid = ?2";
-const HEAD: &str =
-    "SELECT id, hierarchy, version, keys FROM documents WHERE model = ?1 AND pkid = ?2";
+const VERSION: &str = "SELECT version FROM documents WHERE model = ?1 AND pkid = ?2";
+const HEAD: &str = "SELECT id, hierarchy, keys FROM documents WHERE model = ?1 AND pkid = ?2";
 const INSERT: &str = "INSERT INTO documents (model, pkid, hierarchy, version, body, keys)
     VALUES (?1, ?2, ?3, 1, ?4, ?5)";
 /// Does not set indexed columns: SQLite would rewrite the indexes even for an unchanged hierarchy.
 const REPLACE: &str =
     "UPDATE documents SET version = version + 1, body = ?2, keys = ?3 WHERE id = ?1";
+/// Replaces the body of a document whose node and keys stay, which is the usual change.
+const REWRITE: &str = "UPDATE documents SET version = version + 1, body = ?5
+    WHERE model = ?1 AND pkid = ?2 AND hierarchy = ?3 AND keys = ?4";
 const MOVE: &str = "UPDATE documents SET hierarchy = ?2 WHERE id = ?1";
 const DELETE: &str = "DELETE FROM documents WHERE id = ?1";
 const ADD_KEY: &str =
@@ -37,8 +40,10 @@ const DROP_SECRETS: &str = "DELETE FROM secrets WHERE model = ?1 AND pkid = ?2";
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
     GET,
+    VERSION,
     HEAD,
     REPLACE,
+    REWRITE,
     MOVE,
     DELETE,
     DROP_KEY,
@@ -54,7 +59,6 @@ const FEW: usize = 16;
 struct Head {
     id: i64,
     hierarchy: String,
-    version: i64,
     keys: String,
 }
 
@@ -191,10 +195,15 @@ pub(super) fn get(connection: &Connection, reference: &Reference) -> Result<Opti
 
 /// Returns the version of a document; `None` when it does not exist.
 pub(super) fn version(connection: &Connection, reference: &Reference) -> Result<Option<u64>> {
-    match head(connection, reference)? {
-        Some(head) => from_sql_count(head.version, "a version").map(Some),
-        None => Ok(None),
-    }
+    let found = connection
+        .prepare_cached(VERSION)?
+        .query_row(params![reference.model, reference.pkid.as_str()], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    found
+        .map(|version| from_sql_count(version, "a version"))
+        .transpose()
 }
 
 /// Returns the keys of a document; none when it does not exist.
@@ -206,7 +215,8 @@ pub(super) fn keys(connection: &Connection, reference: &Reference) -> Result<Vec
 }
 
 pub(super) fn exists(connection: &Connection, reference: &Reference) -> Result<bool> {
-    Ok(head(connection, reference)?.is_some())
+    let mut statement = connection.prepare_cached(VERSION)?;
+    Ok(statement.exists(params![reference.model, reference.pkid.as_str()])?)
 }
 
 pub(super) fn put(connection: &Connection, document: &Document) -> Result<()> {
@@ -214,6 +224,16 @@ pub(super) fn put(connection: &Connection, document: &Document) -> Result<()> {
     let (model, pkid) = (&reference.model, reference.pkid.as_str());
     let node = document.hierarchy.as_str();
     let keys = encode_keys(&document.keys)?;
+    let rewritten = connection.prepare_cached(REWRITE)?.execute(params![
+        model,
+        pkid,
+        node,
+        keys,
+        document.body
+    ])?;
+    if rewritten > 0 {
+        return Ok(());
+    }
     let old = match head(connection, reference)? {
         None => {
             connection.prepare_cached(INSERT)?.execute(params![
@@ -230,14 +250,10 @@ pub(super) fn put(connection: &Connection, document: &Document) -> Result<()> {
             connection
                 .prepare_cached(REPLACE)?
                 .execute(params![head.id, document.body, keys])?;
-            let moved = head.hierarchy != node;
-            if moved {
+            if head.hierarchy != node {
                 connection
                     .prepare_cached(MOVE)?
                     .execute(params![head.id, node])?;
-            }
-            if !moved && head.keys == keys {
-                return Ok(());
             }
             let old = decode_keys(&head.keys, reference)?;
             let was = (head.hierarchy.as_str(), old.as_slice());
@@ -329,8 +345,7 @@ fn head(connection: &Connection, reference: &Reference) -> Result<Option<Head>> 
             Ok(Head {
                 id: row.get(0)?,
                 hierarchy: row.get(1)?,
-                version: row.get(2)?,
-                keys: row.get(3)?,
+                keys: row.get(2)?,
             })
         })
         .optional()?;

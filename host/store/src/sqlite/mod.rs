@@ -33,7 +33,6 @@ mod process_lock;
 mod readers;
 mod recovery;
 mod search;
-mod secret_accesses;
 mod secrets;
 mod sequence;
 mod sorted;

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
 use rusqlite_migration::{M, Migrations, SchemaVersion};
 
@@ -24,6 +25,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("scheduled.sql")),
     M::up(include_str!("sorted.sql")),
     M::up(include_str!("urgency.sql")),
+    M::up(include_str!("reveals_column.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
@@ -368,6 +370,8 @@ pub(super) fn connect(path: &Path, busy: Duration) -> rusqlite::Result<Connectio
 fn apply_settings(connection: &Connection, busy: Duration) -> rusqlite::Result<()> {
     connection.busy_timeout(busy)?;
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+    // Without this guarantee, SQLite prepares a statement with `LIMIT ?` again for each execution.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "trusted_schema", false)?;

@@ -199,12 +199,12 @@ pub(super) fn find_few(
     for pkid in candidates {
         let is_here = match &filter.hierarchy {
             None => true,
-            Some((node, scope)) => find_node(connection, &filter.model, &pkid)?.is_some_and(|path| {
-                match scope {
+            Some((node, scope)) => {
+                find_node(connection, &filter.model, &pkid)?.is_some_and(|path| match scope {
                     Scope::Node => path == node.as_str(),
                     Scope::Subtree => Subtree::new(node).contains(&path),
-                }
-            }),
+                })
+            }
         };
         if is_here && has_all_keys(connection, &filter.model, others, &pkid)? {
             found.push(pkid);

@@ -3,18 +3,18 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+use rusqlite::{Connection, Row, ToSql, params};
 
+use super::SqliteStore;
 use super::error::{
     Result, SqlError, corrupt, from_millis, from_sql_count, parse_reference, to_millis,
     to_sql_count,
 };
-use super::{SqliteStore, secret_accesses};
 use crate::cursor::{Listing, build_page, validate_limit};
 use crate::{PruneReport, PruneRequest, StoreError, TransactionStore};
 use relation_types::Page;
 use relation_types::transactions::{
-    Level, LogLine, NewTransaction, Progress, Status, Transaction, TransactionFilter,
+    Level, LogLine, NewTransaction, Progress, SecretAccess, Status, Transaction, TransactionFilter,
     TransactionOutcome, TransactionUpdate,
 };
 
@@ -22,14 +22,21 @@ const BEGIN: &str = "INSERT INTO transactions
     (id, action, subject_model, subject_pkid, subject_name, status, message, submitted, started,
      holder)
     VALUES (?1, ?2, ?3, ?4, ?5, 'Processing', '', ?6, ?7, ?8) ON CONFLICT DO NOTHING";
-const STATUS: &str = "SELECT status FROM transactions WHERE id = ?1";
-const PROGRESS: &str = "UPDATE transactions
-    SET progress_done = ?2, progress_total = ?3, progress_message = ?4 WHERE id = ?1";
-const RENAME: &str = "UPDATE transactions SET subject_name = ?2 WHERE id = ?1";
+const EXISTS: &str = "SELECT 1 FROM transactions WHERE id = ?1";
+const REPORT: &str = "UPDATE transactions SET
+    progress_done = COALESCE(?2, progress_done), progress_total = COALESCE(?3, progress_total),
+    progress_message = COALESCE(?4, progress_message), subject_name = COALESCE(?5, subject_name),
+    more_reveals = more_reveals + ?6, reveals = reveals || ?7
+    WHERE id = ?1 AND status = 'Processing'";
+/// Not the same statement as `REPORT`: a status is in two indexes.
+const FINISH: &str = "UPDATE transactions SET
+    progress_done = COALESCE(?2, progress_done), progress_total = COALESCE(?3, progress_total),
+    progress_message = COALESCE(?4, progress_message), subject_name = COALESCE(?5, subject_name),
+    more_reveals = more_reveals + ?6, reveals = reveals || ?7, status = ?8, message = ?9,
+    completed = ?10
+    WHERE id = ?1 AND status = 'Processing'";
 const ADD_LINE: &str =
     "INSERT INTO transaction_log (transaction_id, at, level, message) VALUES (?1, ?2, ?3, ?4)";
-const ADD_OMITTED_ACCESSES: &str =
-    "UPDATE transactions SET more_reveals = more_reveals + ?2 WHERE id = ?1";
 const CLOSE: &str =
     "UPDATE transactions SET status = ?2, message = ?3, completed = ?4 WHERE id = ?1";
 const RUNNING: &str = "SELECT id, holder FROM transactions INDEXED BY transactions_running
@@ -41,7 +48,7 @@ const RUNNING_WITHOUT_LEASE: &str = "SELECT id FROM transactions t
         AND l.holder = ?1)";
 const GET: &str = "SELECT id, action, subject_model, subject_pkid, subject_name, status,
     progress_done, progress_total, progress_message, message, submitted, started, completed,
-    more_reveals FROM transactions WHERE id = ?1";
+    more_reveals, reveals FROM transactions WHERE id = ?1";
 const LOG: &str =
     "SELECT at, level, message FROM transaction_log WHERE transaction_id = ?1 ORDER BY id";
 const NEXT: &str = "SELECT id, status, started, completed FROM transactions
@@ -51,16 +58,7 @@ const DELETE: &str = "DELETE FROM transactions WHERE id = ?1";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
-    STATUS,
-    PROGRESS,
-    RENAME,
-    ADD_OMITTED_ACCESSES,
-    CLOSE,
-    GET,
-    LOG,
-    NEXT,
-    DELETE_LOG,
-    DELETE,
+    EXISTS, REPORT, FINISH, CLOSE, GET, LOG, NEXT, DELETE_LOG, DELETE,
 ];
 
 #[async_trait]
@@ -136,44 +134,49 @@ pub(super) fn begin(connection: &Connection, holder: &str, new: &NewTransaction)
 
 /// Records an update of a running transaction. An update of an ended one is dropped.
 pub(super) fn report(connection: &Connection, update: &TransactionUpdate) -> Result<()> {
-    match status(connection, &update.id)? {
-        None => Err(SqlError(StoreError::unknown_transaction(&update.id))),
-        Some(Status::Processing) => record(connection, update),
-        Some(_) => Ok(()),
+    if record(connection, update)? || exists(connection, &update.id)? {
+        return Ok(());
     }
+    Err(SqlError(StoreError::unknown_transaction(&update.id)))
 }
 
 /// Works like [`report`], but an unknown transaction does not prevent the end of a call.
 pub(super) fn finish(connection: &Connection, update: &TransactionUpdate) -> Result<()> {
-    match status(connection, &update.id)? {
-        Some(Status::Processing) => record(connection, update),
-        _ => Ok(()),
-    }
+    record(connection, update).map(|_| ())
 }
 
-fn status(connection: &Connection, id: &str) -> Result<Option<Status>> {
-    let status: Option<String> = connection
-        .prepare_cached(STATUS)?
-        .query_row([id], |row| row.get(0))
-        .optional()?;
-    status.as_deref().map(parse_status).transpose()
+fn exists(connection: &Connection, id: &str) -> Result<bool> {
+    Ok(connection.prepare_cached(EXISTS)?.exists([id])?)
 }
 
-fn record(connection: &Connection, update: &TransactionUpdate) -> Result<()> {
-    if let Some(Progress {
-        done,
-        total,
-        message,
-    }) = &update.progress
-    {
-        connection
-            .prepare_cached(PROGRESS)?
-            .execute(params![update.id, done, total, message])?;
-    }
-    if let Some(name) = &update.subject_name {
-        connection
-            .prepare_cached(RENAME)?
-            .execute([&update.id, name])?;
+/// Records an update; returns whether the transaction is running. Otherwise, nothing is recorded.
+fn record(connection: &Connection, update: &TransactionUpdate) -> Result<bool> {
+    let progress = update.progress.as_ref();
+    let done = progress.map(|progress| progress.done);
+    let total = progress.map(|progress| progress.total);
+    let message = progress.map(|progress| &progress.message);
+    let omitted = to_sql_count(update.omitted_accesses);
+    let name = &update.subject_name;
+    let accesses = encode_accesses(&update.secret_accesses)?;
+    let updated = match &update.outcome {
+        None => connection.prepare_cached(REPORT)?.execute(params![
+            update.id, done, total, message, name, omitted, accesses
+        ])?,
+        Some(outcome) => connection.prepare_cached(FINISH)?.execute(params![
+            update.id,
+            done,
+            total,
+            message,
+            name,
+            omitted,
+            accesses,
+            outcome.status.as_str(),
+            outcome.message,
+            to_millis(outcome.completed)
+        ])?,
+    };
+    if updated == 0 {
+        return Ok(false);
     }
     for line in &update.lines {
         connection.prepare_cached(ADD_LINE)?.execute(params![
@@ -183,16 +186,7 @@ fn record(connection: &Connection, update: &TransactionUpdate) -> Result<()> {
             line.message
         ])?;
     }
-    secret_accesses::add(connection, &update.id, &update.secret_accesses)?;
-    if update.omitted_accesses > 0 {
-        connection
-            .prepare_cached(ADD_OMITTED_ACCESSES)?
-            .execute(params![update.id, to_sql_count(update.omitted_accesses)])?;
-    }
-    match &update.outcome {
-        Some(outcome) => close(connection, &update.id, outcome),
-        None => Ok(()),
-    }
+    Ok(true)
 }
 
 fn close(connection: &Connection, id: &str, outcome: &TransactionOutcome) -> Result<()> {
@@ -259,8 +253,27 @@ pub(super) fn get(connection: &Connection, id: &str) -> Result<Option<Transactio
     };
     let mut transaction = read(row)?;
     transaction.log = log(connection, id)?;
-    transaction.secret_accesses = secret_accesses::list(connection, id)?;
+    transaction.secret_accesses = decode_accesses(&row.get::<_, String>(14)?, id)?;
     Ok(Some(transaction))
+}
+
+/// Encodes accesses as JSON, one object per line.
+fn encode_accesses(accesses: &[SecretAccess]) -> Result<String> {
+    let mut lines = String::new();
+    for access in accesses {
+        let line = serde_json::to_string(access).map_err(|error| corrupt(error.to_string()))?;
+        lines.push_str(&line);
+        lines.push('\n');
+    }
+    Ok(lines)
+}
+
+fn decode_accesses(lines: &str, id: &str) -> Result<Vec<SecretAccess>> {
+    let accesses = lines.lines().map(|line| {
+        serde_json::from_str(line)
+            .map_err(|error| corrupt(format!("a secret access of the transaction {id}: {error}")))
+    });
+    accesses.collect()
 }
 
 fn log(connection: &Connection, id: &str) -> Result<Vec<LogLine>> {
@@ -308,7 +321,6 @@ pub(super) fn find_prunable(
 pub(super) fn delete(connection: &Connection, ids: &[String]) -> Result<()> {
     for id in ids {
         connection.prepare_cached(DELETE_LOG)?.execute([id])?;
-        secret_accesses::delete(connection, id)?;
         connection.prepare_cached(DELETE)?.execute([id])?;
     }
     Ok(())

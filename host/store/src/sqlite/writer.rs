@@ -181,8 +181,8 @@ fn write(
     busy: Duration,
     present: &mut Durability,
 ) {
-    let written = set_durability(connection, group, present)
-        .and_then(|()| transact(connection, group, busy));
+    let written =
+        set_durability(connection, group, present).and_then(|()| transact(connection, group, busy));
     let failed = written.err().map(|fault| fault.0);
     if let Some(error) = &failed {
         tracing::warn!(%error, requests = group.len(), "a transaction of the store failed");

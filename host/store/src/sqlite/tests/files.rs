@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::*;
 use crate::SortOrder;
+use relation_types::transactions::{SecretAccess, SecretAccessOutcome};
 use relation_types::{Key, Scope};
 
 fn open(path: &Path) -> Result<SqliteStore, OpenError> {
@@ -101,20 +102,68 @@ fn schema_of_a_later_release_is_left_alone() {
     let stores = InFile::new();
     drop(open(&stores.path()).unwrap());
     let later = Connection::open(stores.path()).unwrap();
-    later.pragma_update(None, "user_version", 8).unwrap();
+    later.pragma_update(None, "user_version", 9).unwrap();
     drop(later);
     let error = open(&stores.path()).unwrap_err();
     let text = error.to_string();
-    assert!(matches!(error, OpenError::Newer { found: 8, .. }), "{text}");
+    assert!(matches!(error, OpenError::Newer { found: 9, .. }), "{text}");
     assert!(
-        text.contains("version 8 and this release knows 7"),
+        text.contains("version 9 and this release knows 8"),
         "{text}"
     );
     let still = Connection::open(stores.path()).unwrap();
     let version: i64 = still
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 8);
+    assert_eq!(version, 9);
+}
+
+#[tokio::test]
+async fn accesses_of_version_7_are_migrated() {
+    let stores = InFile::new();
+    let old = Connection::open(stores.path()).unwrap();
+    for step in [
+        include_str!("../schema.sql"),
+        include_str!("../quarantine.sql"),
+        include_str!("../deadlines.sql"),
+        include_str!("../reveals.sql"),
+        include_str!("../scheduled.sql"),
+        include_str!("../sorted.sql"),
+        include_str!("../urgency.sql"),
+        "PRAGMA user_version = 7;
+        INSERT INTO transactions (id, action, subject_name, status, message, submitted, started,
+            holder, more_reveals) VALUES ('t1', 'refresh', '', 'Success', '', 1, 1, '', 5);
+        INSERT INTO transactions (id, action, subject_name, status, message, submitted, started,
+            holder) VALUES ('t2', 'refresh', '', 'Success', '', 1, 1, '');
+        INSERT INTO transaction_reveals (transaction_id, at, owner_model, owner_pkid, name, outcome)
+            VALUES ('t1', 7, 'm', '000000000000000000000001', 'a \"quoted\" name', 'absent'),
+                ('t1', 6, NULL, NULL, 'webex.client-secret', 'opened');",
+    ] {
+        old.execute_batch(step).unwrap();
+    }
+    drop(old);
+    let store = open(&stores.path()).unwrap();
+    let migrated = store.transaction("t1").await.unwrap().unwrap();
+    let access = |at, owner, name: &str, outcome| SecretAccess {
+        at: Timestamp(at),
+        owner,
+        name: name.to_owned(),
+        outcome,
+    };
+    let owner = Reference::new("m", "000000000000000000000001".parse().unwrap());
+    let expected = [
+        access(
+            7,
+            Some(owner),
+            "a \"quoted\" name",
+            SecretAccessOutcome::Absent,
+        ),
+        access(6, None, "webex.client-secret", SecretAccessOutcome::Opened),
+    ];
+    assert_eq!(migrated.secret_accesses, expected);
+    assert_eq!(migrated.omitted_accesses, 5);
+    let without = store.transaction("t2").await.unwrap().unwrap();
+    assert_eq!(without.secret_accesses, []);
 }
 
 #[tokio::test]

@@ -28,7 +28,6 @@ fn statements_use_an_index_without_sorting() {
         secrets::STATEMENTS,
         wakeups::STATEMENTS,
         due::STATEMENTS,
-        secret_accesses::STATEMENTS,
         calls::STATEMENTS,
         transactions::STATEMENTS,
     ];

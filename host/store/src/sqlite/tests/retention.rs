@@ -62,7 +62,7 @@ async fn a_removed_transaction_leaves_no_row() {
     };
     let done = store.prune_transactions(prune).await.unwrap();
     assert_eq!((done.removed, done.next), (3, None));
-    for table in ["transactions", "transaction_log", "transaction_reveals"] {
+    for table in ["transactions", "transaction_log"] {
         let rows = |connection: &Connection| {
             let count = format!("SELECT COUNT(*) FROM {table}");
             Ok(connection.query_row(&count, [], |row| row.get::<_, i64>(0))?)

@@ -197,6 +197,44 @@ impl StoredSchedule {
         Ok(Self { role, body })
     }
 
+    /// Reads both schedules of `grant`, in one request: refresh and expiry.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read).
+    pub fn read_both(
+        storage: &(impl Storage + ?Sized),
+        record: &Record,
+        grant: Grant,
+    ) -> Result<[Self; 2], Failure> {
+        let roles = [grant.refresh_schedule(), grant.expiry_schedule()];
+        let owned = roles.map(|role| record.owned_document(role));
+        let references: Vec<Reference> = owned
+            .iter()
+            .flatten()
+            .map(|owned| owned.reference())
+            .collect();
+        let mut found = match references.is_empty() {
+            true => Vec::new(),
+            false => storage.get_many(&references)?,
+        }
+        .into_iter();
+        let [refresh, expiry] = owned.map(|owned| match owned {
+            Some(_) => found.next().flatten().map(parse_body).transpose(),
+            None => Ok(None),
+        });
+        let [refresh_role, expiry_role] = roles;
+        Ok([
+            Self {
+                role: refresh_role,
+                body: refresh?,
+            },
+            Self {
+                role: expiry_role,
+                body: expiry?,
+            },
+        ])
+    }
+
     /// Returns the change that updates the schedule. None when the schedule is up to date, or the
     /// record has no such document. `executed` is the time of a run that has just happened.
     pub fn reschedule(
@@ -406,15 +444,15 @@ fn stored_body(
     storage: &(impl Storage + ?Sized),
     owned: &OwnedDocument,
 ) -> Result<Option<Map<String, Value>>, Failure> {
-    let Some(document) = storage.get(&owned.reference())? else {
-        return Ok(None);
-    };
-    serde_json::from_str(&document.body)
-        .map(Some)
-        .map_err(|error| {
-            let reference = document.reference;
-            Failure::Internal(format!("the stored {reference} cannot be read: {error}"))
-        })
+    let document = storage.get(&owned.reference())?;
+    document.map(parse_body).transpose()
+}
+
+fn parse_body(document: Document) -> Result<Map<String, Value>, Failure> {
+    serde_json::from_str(&document.body).map_err(|error| {
+        let reference = document.reference;
+        Failure::Internal(format!("the stored {reference} cannot be read: {error}"))
+    })
 }
 
 fn document(record: &Record, owned: &OwnedDocument, body: &Map<String, Value>) -> Document {

@@ -51,10 +51,13 @@ impl Prefetched {
         record: &Record,
         grant: Grant,
     ) -> Result<Self, Failure> {
+        let alerts = ActiveAlerts::load(platform, record)?;
+        let [refresh_schedule, expiry_schedule] =
+            StoredSchedule::read_both(platform, record, grant)?;
         Ok(Self {
-            alerts: ActiveAlerts::load(platform, record)?,
-            refresh_schedule: StoredSchedule::read(platform, record, grant.refresh_schedule())?,
-            expiry_schedule: StoredSchedule::read(platform, record, grant.expiry_schedule())?,
+            alerts,
+            refresh_schedule,
+            expiry_schedule,
         })
     }
 }

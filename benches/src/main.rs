@@ -3,6 +3,7 @@
 //! Absolute rates drift by a factor of ten beside a busy neighbour. Every figure therefore comes
 //! with its ratio to a baseline measured in the same run, alternating with it round by round.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,6 +16,7 @@ mod customers;
 mod floor;
 mod measure;
 mod native;
+mod peers;
 mod phases;
 mod report;
 mod suites;
@@ -25,6 +27,10 @@ mod world;
 use report::Report;
 use suites::{BENCHES, Plan};
 use token_server::TokenServer;
+
+/// The command's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Measures the host and the plugin; prints ratios first
 ///
@@ -60,6 +66,12 @@ struct Args {
     /// Seconds that each side runs per round [default: 1.5; quick: 0.02]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     slot: Option<Duration>,
+    /// Compare the whole host with the programs in this directory, and run nothing else
+    #[arg(long, value_name = "DIRECTORY", conflicts_with = "filter")]
+    peers: Option<PathBuf>,
+    /// Be the host's side of that comparison, at this token endpoint
+    #[arg(long, value_name = "ADDRESS", hide = true, requires = "directory")]
+    worker: Option<SocketAddr>,
     /// Customers in the largest store, at least 100 [default: 1000000; quick: 400]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(100..))]
     scale: Option<u64>,
@@ -101,7 +113,10 @@ fn run(args: &Args) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let chosen = select_benches(&args.filter)?;
+    let chosen = match &args.peers {
+        Some(_) => vec!["peers"],
+        None => select_benches(&args.filter)?,
+    };
     // Removed when this returns.
     let directory = tempfile::Builder::new()
         .prefix("relation-benches-")
@@ -116,6 +131,11 @@ fn run(args: &Args) -> Result<ExitCode> {
         .build()
         .context("starting the runtime")?;
 
+    if let Some(webex) = args.worker {
+        runtime.block_on(peers::work(&plan, webex))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+
     let mut output = RunOutput {
         processors: std::thread::available_parallelism().map_or(1, usize::from),
         quick: args.quick,
@@ -126,10 +146,13 @@ fn run(args: &Args) -> Result<ExitCode> {
     let mut missed = Vec::new();
     for name in chosen {
         eprintln!("==> {name}");
-        let report = runtime
-            .block_on(suites::run(name, &plan))
-            .with_context(|| format!("the benchmark {name}"))?
-            .with_context(|| format!("no benchmark is called {name}"))?;
+        let report = match &args.peers {
+            Some(programs) => Some(peers::run(&plan, programs)),
+            None => runtime.block_on(suites::run(name, &plan)).transpose(),
+        };
+        let report = report
+            .with_context(|| format!("no benchmark is called {name}"))?
+            .with_context(|| format!("the benchmark {name}"))?;
         if !args.json {
             println!("{}", report.text());
         }
@@ -196,6 +219,7 @@ fn plan(args: &Args, directory: &Path) -> Result<Plan> {
     sizes.push(scale);
     Ok(Plan {
         component,
+        component_file: file,
         directory: directory.to_owned(),
         server: TokenServer::start().context("starting the token endpoint")?,
         rounds: args.rounds.map_or(rounds, usize::from),

@@ -7,6 +7,7 @@ use anyhow::Result;
 
 mod component;
 mod mutants;
+mod peers;
 mod setup;
 mod step;
 mod tasks;
@@ -25,6 +26,7 @@ commands; each one runs the ones above that it needs:
   test [ARGS]      run every test; ARGS go to `cargo test`
   fuzz [ARGS]      fuzz the exported functions through the component; ARGS go to the fuzzer
   bench [ARGS]     run the benchmarks; ARGS go to the benchmark program
+  bench peers      compare the host with what people run today
 
 `cargo xtask COMMAND --help` explains each. On a fresh clone, start with `cargo xtask demo`.
 Each step prints its purpose and its duration to stderr; stdout has only the output of the demo,
@@ -74,7 +76,10 @@ ARGS go to `cargo test`: `cargo xtask test refresh` runs the tests with `refresh
 const BENCH_HELP: &str = "\
 Builds everything optimised, then runs the benchmark program.
 
-usage: cargo xtask bench [ARGS]
+usage: cargo xtask bench [peers] [ARGS]
+
+With `peers`, compares the whole host with the programs of benches/peers/ in one run. Their packages are
+installed from PyPI and npm below the target directory; what cannot be installed is skipped.
 
 ARGS go to the program; `cargo xtask bench -- --help` lists the benchmarks. Measure on an idle
 machine, and compare figures of the same run only.";

@@ -9,7 +9,7 @@ use anyhow::Result;
 use crate::component::{self, Selection};
 use crate::step::{run, run_for_code, step};
 use crate::workspace::Folders;
-use crate::{mutants, setup as wasm_setup, workspace};
+use crate::{mutants, peers, setup as wasm_setup, workspace};
 
 /// How the host and its programs are compiled. The component is always optimised.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -91,12 +91,27 @@ pub fn test(args: &[OsString]) -> Result<ExitCode> {
     )
 }
 
-/// Runs the benchmark program and returns its exit code.
+/// Runs the benchmark program and returns its exit code. With `peers` as the first argument, it compares the
+/// whole host with what people run today.
 pub fn bench(args: &[OsString]) -> Result<ExitCode> {
     let folders = build_programs(Profile::Release, Selection::Plugin)?;
-    let benches = program(&folders.target, Profile::Release, "relation-benches");
+    let mut benches = Command::new(program(
+        &folders.target,
+        Profile::Release,
+        "relation-benches",
+    ));
+    let args = match args {
+        [first, rest @ ..] if first == "peers" => {
+            let programs = step("peers", "install the programs to compare with", || {
+                peers::set_up(&folders)
+            })?;
+            benches.arg("--peers").arg(programs);
+            rest
+        }
+        all => all,
+    };
     step("bench", "run the benchmarks; keep the machine idle", || {
-        run_for_code(Command::new(benches).args(args))
+        run_for_code(benches.args(args))
     })
 }
 

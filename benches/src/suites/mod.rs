@@ -30,6 +30,8 @@ pub const BENCHES: [(&str, &str); 5] = [
 pub struct Plan {
     /// The component's bytes.
     pub component: Vec<u8>,
+    /// The component's file.
+    pub component_file: PathBuf,
     /// Directory for the stores, on the disk to measure.
     pub directory: PathBuf,
     /// The token endpoint.

@@ -1,0 +1,247 @@
+//! Compares the whole host, as a process, with programs that people run today: see `benches/peers/README.md`.
+//!
+//! Every side is a process of its own that speaks one protocol: it prints `ready`, then answers each line `go
+//! SECONDS` with a line of JSON ([`SlotReport`]). Sides take turns, round by round, at one token endpoint.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::measure::{Measurement, Series, in_flight};
+use crate::phases::Phases;
+use crate::report::{Goal, Report, Row, Unit};
+use crate::suites::refresh::{CustomerRotation, refresh_through_component};
+use crate::suites::{Plan, note};
+use crate::world::BenchWorld;
+
+pub const TITLE: &str = "one refresh: the whole host against what people run today";
+
+/// Number of refreshes in flight, and of customers, on every side.
+const IN_FLIGHT: usize = 32;
+const CUSTOMERS: usize = 512;
+
+/// The programs to compare with, with the least ratio that is the goal.
+const PEERS: [Peer; 3] = [
+    Peer {
+        name: "aiohttp with SQLite",
+        interpreter: Interpreter::Python,
+        program: "aiohttp_sqlite.py",
+        goal: 5.0,
+    },
+    Peer {
+        name: "authlib, 32 threads",
+        interpreter: Interpreter::Python,
+        program: "authlib_threads.py",
+        goal: 15.0,
+    },
+    Peer {
+        name: "Node with better-sqlite3",
+        interpreter: Interpreter::Node,
+        program: "node/refresh.mjs",
+        goal: 4.0,
+    },
+];
+
+struct Peer {
+    name: &'static str,
+    interpreter: Interpreter,
+    program: &'static str,
+    goal: f64,
+}
+
+#[derive(Clone, Copy)]
+enum Interpreter {
+    Python,
+    Node,
+}
+
+/// One slot of a side.
+#[derive(Debug, Serialize, Deserialize)]
+struct SlotReport {
+    refreshes: u64,
+    seconds: f64,
+    cpu_seconds: f64,
+}
+
+impl SlotReport {
+    fn measurement(&self) -> Result<Measurement> {
+        Ok(Measurement {
+            done: self.refreshes,
+            wall: Duration::try_from_secs_f64(self.seconds)?,
+            cpu: Duration::try_from_secs_f64(self.cpu_seconds)?,
+        })
+    }
+}
+
+/// A running side.
+struct Side {
+    child: Child,
+    requests: Option<ChildStdin>,
+    reports: BufReader<ChildStdout>,
+}
+
+impl Side {
+    /// Starts a program and waits until it is ready.
+    fn start(command: &mut Command) -> Result<Self> {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("starting {command:?}"))?;
+        let stdout = child.stdout.take().context("the program has no stdout")?;
+        let mut side = Self {
+            requests: child.stdin.take(),
+            reports: BufReader::new(stdout),
+            child,
+        };
+        let line = side.read_line()?;
+        if line.trim() != "ready" {
+            bail!("{command:?} printed {line:?} in place of `ready`");
+        }
+        Ok(side)
+    }
+
+    /// Lets the side run for `time`.
+    fn run(&mut self, time: Duration) -> Result<Measurement> {
+        let requests = self.requests.as_mut().context("the program was stopped")?;
+        writeln!(requests, "go {}", time.as_secs_f64())?;
+        requests.flush()?;
+        let line = self.read_line()?;
+        let report: SlotReport = serde_json::from_str(&line)
+            .with_context(|| format!("the program printed {line:?} in place of a report"))?;
+        report.measurement()
+    }
+
+    fn read_line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        if self.reports.read_line(&mut line)? == 0 {
+            bail!("the program ended: {}", self.child.wait()?);
+        }
+        Ok(line)
+    }
+}
+
+impl Drop for Side {
+    fn drop(&mut self) {
+        self.requests.take();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs the comparison. `peers` has the peers' programs, and their packages if they could be installed.
+pub fn run(plan: &Plan, peers: &Path) -> Result<Report> {
+    let endpoint = format!("http://{}/v1/access_token", plan.webex());
+    let mut skipped = Vec::new();
+    let mut sides = Vec::new();
+    for peer in &PEERS {
+        let Some(mut command) = peer.command(peers) else {
+            skipped.push(format!("{} is not installed: it was skipped", peer.name));
+            continue;
+        };
+        let database = plan.directory.join(format!("peer-{}.db", sides.len()));
+        command
+            .args(["--endpoint", &endpoint, "--database"])
+            .arg(database)
+            .args(["--customers", &CUSTOMERS.to_string()])
+            .args(["--in-flight", &IN_FLIGHT.to_string()]);
+        let side = Side::start(&mut command).with_context(|| peer.name)?;
+        sides.push((peer, side, Series::default()));
+    }
+    let mut own = Command::new(std::env::current_exe().context("finding this program's own file")?);
+    own.args(["--worker", &plan.webex().to_string(), "--component"])
+        .arg(&plan.component_file)
+        .arg("--directory")
+        .arg(&plan.directory);
+    let mut host = Side::start(&mut own).context("the host")?;
+    let mut series = Series::default();
+    host.run(plan.slot / 8)?;
+    for (_, side, _) in &mut sides {
+        side.run(plan.slot / 8)?;
+    }
+    for round in 1..=plan.rounds {
+        note(&format!("peers: round {round}/{}", plan.rounds));
+        series.add(host.run(plan.slot)?);
+        for (peer, side, series) in &mut sides {
+            series.add(side.run(plan.slot).with_context(|| peer.name)?);
+        }
+    }
+
+    let row = |what: &str, side: &Series| {
+        let row = Row::new(what, side.percentiles(Measurement::rate)?, Unit::PerSecond);
+        anyhow::Ok(row.cpu(side.percentiles(Measurement::cpu_each)?))
+    };
+    let mut own = row("the whole host", &series)?;
+    let mut rows = Vec::new();
+    for (peer, _, side) in &sides {
+        let ratio = series.ratio(side, Measurement::rate)?;
+        own = own.ratio(peer.name, ratio, Some(Goal::AtLeast(peer.goal)));
+        rows.push(row(peer.name, side)?);
+    }
+    rows.insert(0, own);
+    skipped.push(format!(
+        "{IN_FLIGHT} in flight, {CUSTOMERS} customers; each side is a process, every refresh is on the disk when it counts"
+    ));
+    Ok(Report {
+        bench: "peers",
+        title: TITLE,
+        rows,
+        notes: skipped,
+    })
+}
+
+impl Peer {
+    /// Returns the command, if the interpreter's packages are installed.
+    fn command(&self, peers: &Path) -> Option<Command> {
+        let packages: PathBuf = match self.interpreter {
+            Interpreter::Python => peers.join("python"),
+            Interpreter::Node => peers.join("node/node_modules"),
+        };
+        if !packages.is_dir() {
+            return None;
+        }
+        let mut command = match self.interpreter {
+            Interpreter::Python => Command::new(packages.join("bin/python")),
+            Interpreter::Node => Command::new("node"),
+        };
+        command.arg(peers.join(self.program));
+        Some(command)
+    }
+}
+
+/// Serves as the host's side: a process with a host of its own.
+pub async fn work(plan: &Plan, webex: std::net::SocketAddr) -> Result<()> {
+    let directory = &plan.directory;
+    let world = BenchWorld::start(directory, "host", &plan.component, webex, Phases::off()).await?;
+    let rotation = Arc::new(CustomerRotation::new(&world, IN_FLIGHT).await?);
+    let world = Arc::new(world);
+    println!("ready");
+    for line in std::io::stdin().lines() {
+        let line = line?;
+        let seconds: f64 = line
+            .strip_prefix("go ")
+            .and_then(|seconds| seconds.parse().ok())
+            .with_context(|| format!("{line:?} is not `go SECONDS`"))?;
+        let (world, rotation) = (Arc::clone(&world), Arc::clone(&rotation));
+        let slot = in_flight(
+            IN_FLIGHT,
+            Duration::try_from_secs_f64(seconds)?,
+            move |_| {
+                let (world, rotation) = (Arc::clone(&world), Arc::clone(&rotation));
+                async move { refresh_through_component(&world, &rotation).await }
+            },
+        );
+        let slot = slot.await?;
+        let report = SlotReport {
+            refreshes: slot.done,
+            seconds: slot.wall.as_secs_f64(),
+            cpu_seconds: slot.cpu.as_secs_f64(),
+        };
+        println!("{}", serde_json::to_string(&report)?);
+    }
+    Ok(())
+}

@@ -9,6 +9,7 @@ pub use crate::contract::{
 };
 use crate::grant::Grant;
 use crate::model::derived;
+use crate::platform::Failure;
 use crate::record::{self, Record};
 
 impl From<record::Expiry> for Expiry {
@@ -37,11 +38,41 @@ impl GrantStatus {
                     attempts: failed.attempts,
                     reason: failed.reason.clone(),
                     tracking_id: failed.tracking_id.clone(),
+                    needs_change: failed.needs_change,
                 }),
             next_refresh: state.next_refresh.map(|at| at.0),
             scopes: state.scopes.clone(),
             missing_scopes: state.missing_scopes.clone(),
         }
+    }
+}
+
+impl RefreshReport {
+    /// Returns the report of new tokens, for workflows that need them.
+    ///
+    /// # Errors
+    /// Webex returned no tokens: `limit-exceeded` until the operator corrects the cause, `unavailable` if
+    /// the refresh is only to be retried, else `reauthorize`.
+    pub fn require_tokens(self) -> Result<Self, Failure> {
+        match self.outcome {
+            RefreshOutcome::Connected => Ok(self),
+            RefreshOutcome::Retrying if self.needs_change() => {
+                Err(Failure::LimitExceeded(self.message))
+            }
+            RefreshOutcome::Retrying => Err(Failure::Unavailable(self.message)),
+            RefreshOutcome::Reauthorize | RefreshOutcome::Expired => {
+                Err(Failure::Reauthorize(self.message))
+            }
+        }
+    }
+
+    /// Whether the refreshed grant fails until the operator corrects the cause.
+    fn needs_change(&self) -> bool {
+        let mut grants = self.connection.grants.iter();
+        let grant = grants.find(|status| status.grant == self.grant);
+        grant
+            .and_then(|status| status.failed_refresh.as_ref())
+            .is_some_and(|failed| failed.needs_change)
     }
 }
 

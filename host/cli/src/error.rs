@@ -15,24 +15,26 @@ Exit codes:
   3  not found
   4  a person must reauthorize at Webex
   5  try again later
-  6  `status` found a problem of the installation
+  6  the operator must correct the installation: a missing setting, the client secret, the key, the
+     allow-list, a limit, a proxy, or the integration at Webex
+A reason has the same code in every command.
 
 With every code but 0, stderr has an error: `error:` and often `hint:` lines. With --json, stderr has
 only one object {\"error\": {kind, message, hint, transaction, field_errors, warnings}}; logs then go to
 --log-file, or, if they are warnings, into `warnings`.";
 
-/// Returns the exit code of the process.
+/// Returns the exit code of the process: the only place that decides it.
 pub fn exit_code(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::BrokenPipe => 0,
-        ErrorKind::LimitExceeded | ErrorKind::Plugin | ErrorKind::Internal | ErrorKind::Failed => 1,
+        ErrorKind::Plugin | ErrorKind::Internal | ErrorKind::Failed => 1,
         ErrorKind::Usage | ErrorKind::Invalid => 2,
         ErrorKind::NotFound => 3,
         ErrorKind::Reauthorize => 4,
-        ErrorKind::Problem => 6,
         ErrorKind::Conflict | ErrorKind::Busy | ErrorKind::RateLimited | ErrorKind::Unavailable => {
             5
         }
+        ErrorKind::LimitExceeded | ErrorKind::Problem => 6,
     }
 }
 
@@ -97,7 +99,7 @@ mod tests {
         assert_eq!(code(Failure::Conflict(text())), 5);
         assert_eq!(code(Failure::RateLimited(Some(Timestamp(0)))), 5);
         assert_eq!(code(Failure::Unavailable(text())), 5);
-        assert_eq!(code(Failure::LimitExceeded(text())), 1);
+        assert_eq!(code(Failure::LimitExceeded(text())), 6);
         assert_eq!(code(Failure::Internal(text())), 1);
         assert_eq!(exit_code(ErrorKind::BrokenPipe), 0);
     }
@@ -134,7 +136,7 @@ mod tests {
 
     #[test]
     fn every_exit_code_is_in_the_help() {
-        for code in 0..=5 {
+        for code in 0..=6 {
             assert!(EXIT_CODES.contains(&format!("\n  {code}  ")), "{code}");
         }
     }

@@ -234,6 +234,9 @@ pub struct FailedRefresh {
     pub reason: String,
     /// Webex's tracking id of the request.
     pub tracking_id: Option<String>,
+    /// Whether further attempts fail too until the operator corrects the cause: a setting, a policy or limit of
+    /// the host, or a proxy.
+    pub needs_change: bool,
 }
 
 /// The state of one grant of a record.
@@ -352,6 +355,15 @@ impl RefreshReport {
     /// Whether Webex returned tokens, to this call or to the attempt that it joined.
     pub fn is_connected(&self) -> bool {
         self.outcome == RefreshOutcome::Connected
+    }
+
+    /// Whether refreshes of this grant fail until the operator corrects the cause.
+    pub fn needs_change(&self) -> bool {
+        let mut grants = self.connection.grants.iter();
+        grants
+            .find(|status| status.grant == self.grant)
+            .and_then(|status| status.failed_refresh.as_ref())
+            .is_some_and(|failed| failed.needs_change)
     }
 
     /// Returns the report of a refresh with new tokens.

@@ -12,9 +12,7 @@ use serde_json::Value;
 use crate::contract;
 use crate::grant::Grant;
 use crate::platform::{Failure, FieldError, Platform};
-use crate::reports::{
-    Authorization, ExpiryReport, RefreshOutcome, RefreshReport, SyncKind, SyncReport,
-};
+use crate::reports::{Authorization, ExpiryReport, RefreshReport, SyncKind, SyncReport};
 use crate::text::find_similar;
 use crate::workflows::test_connection::{ConnectionTest, test_connection};
 use crate::workflows::{connect, expiry, refresh, sync};
@@ -90,13 +88,7 @@ pub const ACTIONS: &[Action] = &[
             let requested_at = arguments.timestamp("requested_at");
             let requested_at = requested_at.unwrap_or_else(|| platform.now());
             let report = refresh::refresh(platform, pkid, parse_grant(arguments), requested_at)?;
-            match report.outcome {
-                RefreshOutcome::Connected => to_json(&report),
-                RefreshOutcome::Retrying => Err(Failure::Unavailable(report.message)),
-                RefreshOutcome::Reauthorize | RefreshOutcome::Expired => {
-                    Err(Failure::Reauthorize(report.message))
-                }
-            }
+            to_json(&report.require_tokens()?)
         },
     },
     Action {
@@ -147,7 +139,7 @@ pub const ACTIONS: &[Action] = &[
 ///
 /// # Errors
 /// `invalid` for an unknown action (field `action`) and for all errors in the arguments; those of the
-/// workflow. A failed refresh is an error too: `unavailable` if it is retried, else `reauthorize`.
+/// workflow. A failed refresh is an error too, see [`RefreshReport::require_tokens`].
 pub fn invoke(
     platform: &dyn Platform,
     action: &str,

@@ -131,15 +131,18 @@ fn null_is_an_absent_argument() {
 
 #[test]
 fn failed_refresh_is_an_error() {
-    for (status, body, reauthorize) in [
-        (503, json!({}), false),
-        (400, json!({ "error": "invalid_grant" }), true),
+    for (status, body, case) in [
+        (503, json!({}), "unavailable"),
+        (407, json!({}), "limit"),
+        (401, json!({ "error": "invalid_client" }), "limit"),
+        (400, json!({ "error": "invalid_grant" }), "reauthorize"),
     ] {
         let platform = MemoryPlatform::connected().unwrap();
         platform.serve(move |_, _| json_response(status, body.clone()));
         match invoke_with(&platform, REFRESH, json!({})) {
-            Err(Failure::Unavailable(_)) => assert!(!reauthorize),
-            Err(Failure::Reauthorize(_)) => assert!(reauthorize),
+            Err(Failure::Unavailable(_)) => assert_eq!(case, "unavailable"),
+            Err(Failure::LimitExceeded(_)) => assert_eq!(case, "limit"),
+            Err(Failure::Reauthorize(_)) => assert_eq!(case, "reauthorize"),
             other => panic!("{other:?}"),
         }
     }

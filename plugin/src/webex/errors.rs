@@ -202,12 +202,14 @@ impl WebexError {
         self.kind == ErrorKind::Client && coded
     }
 
-    /// Whether further attempts fail too, until a person changes a setting or the proxy.
+    /// Whether further attempts fail too, until the operator corrects a setting, a limit or the proxy. Another
+    /// response may be smaller than one that is too large.
     pub fn needs_change(&self) -> bool {
-        matches!(
-            self.kind,
-            ErrorKind::Client | ErrorKind::Denied | ErrorKind::ProxyCredentials
-        )
+        match self.kind {
+            ErrorKind::Client | ErrorKind::Denied | ErrorKind::ProxyCredentials => true,
+            ErrorKind::Limit => !self.lost,
+            _ => false,
+        }
     }
 
     /// Whether the request did not reach Webex: a proxy, the network or the host's policy is the cause.
@@ -217,6 +219,11 @@ impl WebexError {
             ErrorKind::Unavailable => self.status.is_none(),
             _ => false,
         }
+    }
+
+    /// Whether the request certainly did not reach Webex, so that it can be sent again.
+    pub fn is_unsent(&self) -> bool {
+        self.is_before_webex() && !self.lost
     }
 
     /// Returns request, status and cause, without the advice and the tracking id.
@@ -279,6 +286,7 @@ impl WebexError {
     pub fn into_failure(self, now: UnixMillis) -> Failure {
         let text = self.to_string();
         match self.kind {
+            _ if self.needs_change() => Failure::LimitExceeded(text),
             ErrorKind::Refused | ErrorKind::Unauthorized | ErrorKind::Forbidden => {
                 Failure::Reauthorize(text)
             }
@@ -286,13 +294,13 @@ impl WebexError {
                 let until = self.retry_after.map(|pause| now + pause);
                 Failure::RateLimited(until)
             }
-            ErrorKind::ProxyCredentials | ErrorKind::Unavailable | ErrorKind::Malformed => {
-                Failure::Unavailable(text)
-            }
-            ErrorKind::Client | ErrorKind::Denied | ErrorKind::Limit => {
-                Failure::LimitExceeded(text)
-            }
             ErrorKind::NotFound | ErrorKind::Rejected => Failure::Internal(text),
+            ErrorKind::Unavailable
+            | ErrorKind::Malformed
+            | ErrorKind::Client
+            | ErrorKind::Denied
+            | ErrorKind::Limit
+            | ErrorKind::ProxyCredentials => Failure::Unavailable(text),
         }
     }
 }

@@ -361,6 +361,10 @@ fn each_error_kind_maps_to_its_failure() {
         failure(ErrorKind::Client),
         Failure::LimitExceeded(_)
     ));
+    assert!(matches!(
+        failure(ErrorKind::ProxyCredentials),
+        Failure::LimitExceeded(_)
+    ));
     assert!(matches!(failure(ErrorKind::Rejected), Failure::Internal(_)));
     assert_eq!(failure(ErrorKind::RateLimited), Failure::RateLimited(None));
     let limited = WebexError {

@@ -2,7 +2,7 @@
 
 use relation_host::component::{GuestError, GuestErrorKind};
 use relation_host::store::StoreError;
-use relation_host::store::seal::{KeyError, SealError};
+use relation_host::store::seal::SealError;
 use relation_host::store::sqlite::OpenError;
 use relation_host::{BuildError, CallError, CallErrorKind};
 
@@ -63,11 +63,11 @@ impl From<SealError> for AppError {
             SealError::UsedElsewhere { .. } => Self::new(ErrorKind::Failed, message).hint(
                 "`relation-host stash list` shows the stashed commits, `relation-host stash apply` applies them",
             ),
-            SealError::Key(KeyError::Malformed { .. }) => {
-                Self::usage(message)
-            }
-            SealError::NoKey { .. } | SealError::WrongKey { .. } => {
-                Self::new(ErrorKind::Failed, message)
+            SealError::Key(_)
+            | SealError::NoKey { .. }
+            | SealError::WrongKey { .. }
+            | SealError::KeyReplaced { .. } => {
+                Self::new(ErrorKind::Problem, message)
                     .hint("the configuration names the store as `store`, and the key as `key-file`, `key-env` or `key-command`")
             }
             _ => Self::new(ErrorKind::Failed, message),

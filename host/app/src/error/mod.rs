@@ -27,13 +27,14 @@ pub enum ErrorKind {
     RateLimited,
     /// No person: a transient error.
     Unavailable,
-    /// The operator: a limit or a policy was hit.
+    /// The operator: a setting is missing, a limit or a policy was hit, a proxy refuses its credentials, or Webex
+    /// refuses the integration.
     LimitExceeded,
     /// The plugin's author.
     Plugin,
     /// The author of the plugin or the host.
     Internal,
-    /// The operator: `status` found a problem of the installation.
+    /// The operator: the installation has a problem, such as a wrong key or a missing client secret.
     Problem,
     /// A person has to investigate.
     Failed,

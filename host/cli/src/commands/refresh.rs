@@ -51,6 +51,11 @@ fn outcome(report: &RefreshReport) -> Option<AppError> {
     let error = report.clone().into_result().err()?;
     let message = error.to_string();
     Some(match error.0.outcome {
+        RefreshOutcome::Retrying if report.needs_change() => {
+            AppError::new(ErrorKind::LimitExceeded, message).hint(
+                "correct what the message names; the tokens are kept, and this command or `relation-host run` then uses them",
+            )
+        }
         RefreshOutcome::Retrying => AppError::new(ErrorKind::Unavailable, message)
             .hint("the tokens are kept; `relation-host run` retries automatically"),
         _ => AppError::new(ErrorKind::Reauthorize, message).hint(CONNECT_AGAIN),
@@ -59,7 +64,7 @@ fn outcome(report: &RefreshReport) -> Option<AppError> {
 
 #[cfg(test)]
 mod tests {
-    use relation_host::reports::{ConnectionReport, Grant, State};
+    use relation_host::reports::{ConnectionReport, FailedRefresh, Grant, GrantStatus, State};
 
     use super::*;
 
@@ -91,6 +96,27 @@ mod tests {
         assert_eq!(code(RefreshOutcome::Retrying), 5);
         assert_eq!(code(RefreshOutcome::Reauthorize), 4);
         assert_eq!(code(RefreshOutcome::Expired), 4);
+
+        let mut denied = report(RefreshOutcome::Retrying);
+        denied.connection.grants.push(GrantStatus {
+            grant: Grant::Organization,
+            state: State::Retrying,
+            access_token_expires: None,
+            refresh_token_expires: None,
+            refreshed: None,
+            failed_refresh: Some(FailedRefresh {
+                attempts: 1,
+                reason: "egress.allow".to_owned(),
+                tracking_id: None,
+                needs_change: true,
+            }),
+            next_refresh: None,
+            scopes: Vec::new(),
+            missing_scopes: Vec::new(),
+        });
+        let error = outcome(&denied).unwrap();
+        assert_eq!(crate::error::exit_code(error.kind), 6);
+        assert!(!error.hint.unwrap().contains("automatically"));
     }
 
     #[test]

@@ -25,9 +25,15 @@ const IMMINENT: Duration = Duration::from_secs(2);
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+--until-idle runs what is due now, or within 2 seconds of the start, and what these calls schedule for the time until they
+end. It does not wait for wakeups of a later time, such as retries. Its exit code is for the customers that it ran:
+  0  everything that was due is done
+  4  a customer needs a person at Webex
+  5  a refresh or an import is retried later, or a call has failed and is due again
+  6  the operator must correct a setting, a policy, a limit or a proxy first; 6 precedes 4, and 4 precedes 5")]
 pub struct Args {
-    /// Exit when no wakeup is due now or within 2 seconds; with 4 if a customer needs a person, else with 5 if one is retried later
-    /// or an import failed
+    /// Exit when no wakeup is due now or within 2 seconds; the exit code summarises the customers
     #[arg(long)]
     until_idle: bool,
     /// The maximum number of concurrent workflows, in place of the configured one
@@ -178,6 +184,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
         failed = summary.failed,
         refreshed = summary.refreshed,
         retrying = summary.retrying,
+        need_operator = summary.need_operator,
         need_person = summary.need_person,
         failed_imports = summary.failed_imports,
         "stopped"
@@ -205,6 +212,11 @@ async fn wait_for_imminent(host: &Host) -> Result<(), AppError> {
 /// Derives the result of `--until-idle` from the summary.
 fn verdict(summary: Summary) -> Result<(), AppError> {
     let counts = [
+        (
+            summary.need_operator,
+            "fails until the operator corrects the cause",
+            "fail until the operator corrects the cause",
+        ),
         (summary.need_person, "needs a person", "need a person"),
         (
             summary.retrying,
@@ -229,6 +241,11 @@ fn verdict(summary: Summary) -> Result<(), AppError> {
     };
     let messages: Vec<String> = customer_messages.chain(call_message).collect();
     let messages = messages.join(", ");
+    if summary.need_operator > 0 {
+        let hint = "`relation-host check` names what is wrong with the installation, and `relation-host \
+                    transactions --status fail` what is wrong with a customer";
+        return Err(AppError::new(ErrorKind::Problem, messages).hint(hint));
+    }
     if summary.need_person > 0 {
         let hint = "`relation-host list` shows them as reauthorize, expired or missing-scope; \
                     `relation-host connect RECORD` connects one again";
@@ -247,20 +264,21 @@ fn print(context: &Context, summary: Summary, recorded: Option<Value>) -> Result
         failed,
         refreshed,
         retrying,
+        need_operator,
         need_person,
         failed_imports,
     } = summary;
     let mut document = json!({
         "done": done, "failed": failed, "refreshed": refreshed, "retrying": retrying,
-        "need_person": need_person, "failed_imports": failed_imports,
+        "need_operator": need_operator, "need_person": need_person, "failed_imports": failed_imports,
     });
     if let (Some(recorded), Some(members)) = (recorded, document.as_object_mut()) {
         members.insert("recorded".to_owned(), recorded);
     }
     context.output.print(&document, |document| {
         let done = format!(
-            "{done} wakeups run: {refreshed} refreshed, {retrying} retrying, {need_person} need a person, \
-             {failed_imports} failed imports, {failed} failed calls"
+            "{done} wakeups run: {refreshed} refreshed, {retrying} retrying, {need_operator} need the operator, \
+             {need_person} need a person, {failed_imports} failed imports, {failed} failed calls"
         );
         let recorded = document.get("recorded");
         let calls = recorded.and_then(|recorded| recorded.get("calls"));

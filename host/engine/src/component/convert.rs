@@ -65,6 +65,7 @@ fn grant_status(from: guest::GrantStatus) -> GrantStatus {
             attempts: failed.attempts,
             reason: failed.reason,
             tracking_id: failed.tracking_id,
+            needs_change: failed.needs_change,
         }),
         next_refresh: from.next_refresh.map(Timestamp),
         scopes: from.scopes,

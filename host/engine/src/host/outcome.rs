@@ -71,7 +71,9 @@ impl CallSummary {
     fn with_condition(self, condition: ConnectionHealth) -> Self {
         match condition {
             ConnectionHealth::Working => self,
-            ConnectionHealth::Retrying => self.at_least(Level::WARN),
+            ConnectionHealth::Retrying | ConnectionHealth::NeedsOperator => {
+                self.at_least(Level::WARN)
+            }
             ConnectionHealth::NeedsPerson => self.at_least(Level::ERROR),
         }
     }
@@ -176,6 +178,7 @@ fn failed_effect(wakeup: &str, kind: &CallErrorKind) -> Effect {
     let is_import = wakeup == wakeup_kinds::SYNC;
     let condition = match kind {
         CallErrorKind::Refused(Failure::Reauthorize(_)) => Some(ConnectionHealth::NeedsPerson),
+        CallErrorKind::Refused(Failure::LimitExceeded(_)) => Some(ConnectionHealth::NeedsOperator),
         CallErrorKind::Refused(Failure::NotFound(_)) => None,
         _ if is_import => None,
         _ => Some(ConnectionHealth::Retrying),
@@ -224,10 +227,14 @@ pub(super) fn summarize_action(action: &str, result: &Value) -> CallSummary {
 
 /// The condition of a connection: that of its worst grant.
 fn condition(connection: &ConnectionReport) -> ConnectionHealth {
-    let grants = connection.grants.iter().map(|granted| granted.state);
-    let states = std::iter::once(connection.state).chain(grants);
-    let conditions = states.map(|state| match state {
+    let grants = connection.grants.iter();
+    let grants = grants.map(|status| (status.state, status.failed_refresh.as_ref()));
+    let states = std::iter::once((connection.state, None)).chain(grants);
+    let conditions = states.map(|(state, failed)| match state {
         State::NotConnected | State::Connected | State::Expiring => ConnectionHealth::Working,
+        State::Retrying if failed.is_some_and(|failed| failed.needs_change) => {
+            ConnectionHealth::NeedsOperator
+        }
         State::Retrying => ConnectionHealth::Retrying,
         State::Expired | State::Reauthorize | State::MissingScope => ConnectionHealth::NeedsPerson,
     });
@@ -237,7 +244,7 @@ fn condition(connection: &ConnectionReport) -> ConnectionHealth {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reports::{Alert, Grant};
+    use crate::reports::{Alert, FailedRefresh, Grant, GrantStatus};
     use crate::types::{Pkid, Reference};
 
     fn connection(state: State) -> ConnectionReport {
@@ -366,18 +373,32 @@ mod tests {
     #[test]
     fn condition_is_that_of_the_worst_grant() {
         let mut report = refreshed(RefreshOutcome::Connected, State::Connected);
-        report.connection.grants.push(crate::reports::GrantStatus {
-            refreshed: None,
-            failed_refresh: None,
-            grant: Grant::WholesaleUsers,
-            state: State::Reauthorize,
-            access_token_expires: None,
-            refresh_token_expires: None,
-            next_refresh: None,
-            scopes: Vec::new(),
-            missing_scopes: Vec::new(),
-        });
-        assert_eq!(refresh_condition(&report), ConnectionHealth::NeedsPerson);
+        let mut add = |state, failed_refresh| {
+            report.connection.grants.push(GrantStatus {
+                refreshed: None,
+                failed_refresh,
+                grant: Grant::WholesaleUsers,
+                state,
+                access_token_expires: None,
+                refresh_token_expires: None,
+                next_refresh: None,
+                scopes: Vec::new(),
+                missing_scopes: Vec::new(),
+            });
+            refresh_condition(&report)
+        };
+        let failed = |needs_change| FailedRefresh {
+            attempts: 1,
+            reason: "a reason".to_owned(),
+            tracking_id: None,
+            needs_change,
+        };
+        let retrying = add(State::Retrying, Some(failed(false)));
+        assert_eq!(retrying, ConnectionHealth::Retrying);
+        let denied = add(State::Retrying, Some(failed(true)));
+        assert_eq!(denied, ConnectionHealth::NeedsOperator);
+        let refused = add(State::Reauthorize, Some(failed(false)));
+        assert_eq!(refused, ConnectionHealth::NeedsPerson);
     }
 
     #[test]
@@ -389,6 +410,9 @@ mod tests {
         assert_eq!(failed.imported, None);
         let failed = failed_effect("sync", &unavailable);
         assert_eq!((failed.condition, failed.imported), (None, Some(false)));
+        let denied = CallErrorKind::Refused(Failure::LimitExceeded("denied".to_owned()));
+        let failed = failed_effect("sync", &denied);
+        assert_eq!(failed.condition, Some(ConnectionHealth::NeedsOperator));
         let failed = failed_effect("sync", &refused);
         assert_eq!(failed.condition, Some(ConnectionHealth::NeedsPerson));
         assert_eq!(CallSummary::error(&unavailable).level, Level::WARN);

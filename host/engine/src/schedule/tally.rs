@@ -22,6 +22,8 @@ pub(crate) enum ConnectionHealth {
     Working,
     /// The last attempt failed temporarily and will be repeated.
     Retrying,
+    /// Attempts fail until the operator corrects a setting, a policy, a limit or a proxy.
+    NeedsOperator,
     /// The connection does not work properly until a person connects it again.
     NeedsPerson,
 }
@@ -37,6 +39,8 @@ pub struct Summary {
     pub refreshed: u64,
     /// Customers whose last attempt failed temporarily and will be repeated.
     pub retrying: u64,
+    /// Customers whose attempts fail until the operator corrects a setting, a policy, a limit or a proxy.
+    pub need_operator: u64,
     /// Customers that a person has to connect again.
     pub need_person: u64,
     /// Customers whose last import failed.
@@ -60,6 +64,7 @@ impl Tally {
         };
         Summary {
             retrying: count_with(ConnectionHealth::Retrying),
+            need_operator: count_with(ConnectionHealth::NeedsOperator),
             need_person: count_with(ConnectionHealth::NeedsPerson),
             failed_imports: self.failed_imports.len() as u64,
             ..self.counts

@@ -3,7 +3,6 @@
 use crate::grant::Grant;
 use crate::platform::{Failure, Level, Millis, Platform, Secret};
 use crate::record::{Record, secret};
-use crate::reports::RefreshOutcome;
 use crate::settings::Settings;
 use crate::webex::client::{Proxies, Webex};
 use crate::webex::directory::Directory;
@@ -123,13 +122,8 @@ fn refresh_record<P: Platform + ?Sized>(platform: &P, record: &Record) -> Result
     // An attempt made in this millisecond yielded the rejected token, so that attempt must not be joined.
     let requested_at = platform.now() + Millis(1);
     let report = refresh(platform, &record.pkid, Grant::Organization, requested_at)?;
-    match report.outcome {
-        RefreshOutcome::Connected => Record::load(platform, &record.pkid),
-        RefreshOutcome::Retrying => Err(Failure::Unavailable(report.message)),
-        RefreshOutcome::Reauthorize | RefreshOutcome::Expired => {
-            Err(Failure::Reauthorize(report.message))
-        }
-    }
+    report.require_tokens()?;
+    Record::load(platform, &record.pkid)
 }
 
 fn reveal_access_token<P: Platform + ?Sized>(

@@ -144,7 +144,7 @@ fn wrong_key_file_does_not_open_the_store() {
     workspace.write("relation.key", &foreign);
     let refused = |arguments: &[&str], text: &str| {
         let output = workspace.relation(arguments).run();
-        assert!(matches!(output.code, Some(1 | 2)), "{output:?}");
+        assert_eq!(output.code, Some(6), "{output:?}");
         assert!(
             output.stderr.contains("relation.key") && output.stderr.contains(text),
             "{output:?}"
@@ -155,6 +155,8 @@ fn wrong_key_file_does_not_open_the_store() {
 
     workspace.write("relation.key", "nonsense\n");
     refused(&["run", "--until-idle"], "key");
+    refused(&["keys", "check"], "key");
+    refused(&["init"], "key");
 
     // Without a key it must not create another, which could open nothing.
     std::fs::remove_file(workspace.path("relation.key")).unwrap();
@@ -199,7 +201,7 @@ fn no_origin_is_allowed_without_configuration() {
         .args(["--tokens", "-"])
         .stdin(grant.json().to_string())
         .run()
-        .exits(1)
+        .exits(6)
         .reports(&["egress.allow"]);
     assert!(
         workspace.json(["list"])["items"]

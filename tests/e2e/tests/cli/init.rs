@@ -140,7 +140,7 @@ fn repeated_init_changes_nothing() {
     let report = workspace.json(given);
     assert_eq!(states(&report)[1], ("client secret", "made"));
     std::fs::remove_file(workspace.path("relation.key")).unwrap();
-    let without_key = workspace.relation(["init"]).run().exits(1);
+    let without_key = workspace.relation(["init"]).run().exits(6);
     without_key.reports(&["sealed under key", "does not exist"]);
     assert!(!workspace.path("relation.key").exists());
 }
@@ -166,7 +166,7 @@ fn init_names_what_is_missing() {
     assert!(workspace.path("here.db").is_file());
     assert!(workspace.path("my etc/relation.key").is_file());
     let add = ["add", "--hierarchy", "sys.Provider", "--name", "Contoso"];
-    let missing = workspace.relation(add).args(config).run().exits(2);
+    let missing = workspace.relation(add).args(config).run().exits(6);
     missing.reports(&["my etc/client-secret", "relation-host init"]);
 
     let nowhere = ["init", "--config", "absent/r.toml"];

@@ -223,7 +223,7 @@ fn too_little_address_space_is_named() {
         .output()
         .unwrap();
     let reported = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{reported}");
+    assert_eq!(output.status.code(), Some(6), "{reported}");
     for part in ["address space", "limits.calls", "ulimit -v"] {
         assert!(reported.contains(part), "{reported}");
     }

@@ -63,7 +63,7 @@ fn backup_is_restored_only_with_its_key() {
     copy.workspace
         .relation(["run", "--until-idle"])
         .run()
-        .exits(1)
+        .exits(6)
         .reports(&["sealed under key", "does not exist"]);
     assert!(!copy.workspace.path("relation.key").exists());
     // The key of another store.
@@ -75,7 +75,7 @@ fn backup_is_restored_only_with_its_key() {
         copy.workspace
             .relation(command)
             .run()
-            .exits(1)
+            .exits(6)
             .reports(&["sealed under key", backup["wrapped_by"].as_str().unwrap()]);
     }
     copy.workspace.write("relation.key", &key);

@@ -46,14 +46,14 @@ fn key_moves_between_providers() {
     }
     refresh(workspace, &customer)
         .run()
-        .exits(1)
+        .exits(6)
         .reports(&["sealed under key", "relation.key"]);
     configure(&world, "key-env = \"RELATION_TEST_KEY\"");
     refresh(workspace, &customer).run().succeeds();
     workspace
         .relation(["refresh", &customer.pkid])
         .run()
-        .exits(1)
+        .exits(6)
         .reports(&["environment variable RELATION_TEST_KEY: it is not set"]);
 
     workspace.write("vault", COMMAND);
@@ -71,7 +71,7 @@ fn key_moves_between_providers() {
     );
     refresh(workspace, &customer)
         .run()
-        .exits(1)
+        .exits(6)
         .reports(&["the command sh: it ended with exit code 4"]);
     let printed = workspace.all_output();
     let digits = file.trim().rsplit(' ').next().unwrap();
@@ -96,7 +96,7 @@ fn rewrap_to_a_new_key_file_retires_the_old() {
     );
     refresh(workspace, &customer)
         .run()
-        .exits(1)
+        .exits(6)
         .reports(&["sealed under key"]);
     std::fs::rename(absolute, workspace.path("relation.key")).unwrap();
     refresh(workspace, &customer).run().succeeds();

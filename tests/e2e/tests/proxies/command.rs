@@ -84,7 +84,7 @@ fn wrong_proxy_account_is_reported() {
     let refresh = workspace
         .relation(["refresh", &customer.pkid])
         .run()
-        .exits(5);
+        .exits(6);
     assert_eq!(world.emulator.requests().len(), before);
 
     let id = refresh.stderr.split("`relation-host transactions ").nth(1);
@@ -142,7 +142,7 @@ fn denied_proxy_is_reported_with_the_setting() {
         workspace.relation(modify).stdin(change).run().succeeds();
         workspace.write("relation.toml", &forbidden);
         let refresh = workspace.relation(["refresh", &customer.pkid]).run();
-        refresh.exits(5).reports(&[words]);
+        refresh.exits(6).reports(&[words]);
         assert_eq!(world.emulator.requests().len(), before);
         assert!(
             !workspace.all_output().contains("canary"),

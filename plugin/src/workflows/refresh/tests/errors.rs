@@ -89,6 +89,8 @@ fn error_that_needs_a_change_promises_no_recovery() {
         (webex(429, json!({})), false, false),
         (Err(HttpError::Network("refused".to_owned())), false, true),
         (Err(HttpError::Lost("timed out".to_owned())), false, true),
+        (Err(HttpError::Limit("requests".to_owned())), true, false),
+        (Err(HttpError::TooLarge("8 MiB".to_owned())), false, false),
     ] {
         let platform = platform();
         platform.expect(Method::POST, TOKENS, error);

@@ -116,6 +116,17 @@ fn failed_refresh_makes_the_import_unavailable() {
 }
 
 #[test]
+fn refresh_that_needs_a_change_makes_the_import_fail_so() {
+    let world = World::new();
+    expect_error(&world, "/roles", 401, &[]);
+    let refusal = json_response(401, json!({"error": "invalid_client"}));
+    world
+        .platform
+        .expect(Method::POST, "/access_token", refusal);
+    assert!(matches!(world.sync(), Err(Failure::LimitExceeded(_))));
+}
+
+#[test]
 fn a_missing_scope_is_named_with_webexs_tracking_id() {
     let world = World::new();
     expect_error(&world, "/licenses", 403, &[]);

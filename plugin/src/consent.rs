@@ -58,8 +58,10 @@ pub struct PastConsent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ConsentOutcome {
-    /// Its callback arrived, with a code or an error.
+    /// Its tokens are stored.
     Used,
+    /// Its callback arrived, but brought no tokens: Webex refused, or the tokens were not stored.
+    Failed,
     /// A later consent for the same grant replaced it.
     Superseded,
     /// No callback arrived in time.
@@ -100,6 +102,29 @@ impl Consents {
         if let Some(PendingConsent { state, .. }) = self.pending.remove(&grant) {
             self.past.insert(grant, PastConsent { state, outcome });
         }
+    }
+
+    /// Makes the consent for `grant` pending again, if it is still the latest one.
+    pub fn restore(&mut self, grant: Grant, pending: PendingConsent) {
+        if self.is_latest(grant, &pending.state) {
+            self.past.remove(&grant);
+            self.pending.insert(grant, pending);
+        }
+    }
+
+    /// Notes that the latest finished consent for `grant` has succeeded, if that is the one of `state`.
+    pub fn succeed(&mut self, grant: Grant, state: &str) {
+        if self.is_latest(grant, state)
+            && let Some(past) = self.past.get_mut(&grant)
+        {
+            past.outcome = ConsentOutcome::Used;
+        }
+    }
+
+    /// Whether the finished consent with the hashed `state` is the latest one for `grant`.
+    fn is_latest(&self, grant: Grant, state: &str) -> bool {
+        let is_past = |past: &PastConsent| past.state == state;
+        !self.pending.contains_key(&grant) && self.past.get(&grant).is_some_and(is_past)
     }
 
     /// Finds the consent that `state` belongs to.
@@ -267,5 +292,33 @@ mod tests {
         );
         let stored = serde_json::to_string(&consents).unwrap();
         assert!(!stored.contains("three"), "{stored}");
+    }
+
+    #[test]
+    fn only_the_latest_consent_is_restored() {
+        let pending = |state: &str| PendingConsent {
+            state: hash_state(state),
+            redirect_uri: "http://localhost/".to_owned(),
+            scopes: Vec::new(),
+            expires: UnixMillis(10),
+        };
+        let grant = Grant::Organization;
+        let mut consents = Consents::default();
+        consents.begin(grant, pending("one"), UnixMillis(0));
+        consents.end(grant, ConsentOutcome::Failed);
+        consents.restore(grant, pending("one"));
+        let restored = ConsentMatch::Pending(grant, pending("one"));
+        assert_eq!(consents.find("one"), restored);
+
+        consents.end(grant, ConsentOutcome::Failed);
+        consents.begin(grant, pending("two"), UnixMillis(0));
+        consents.restore(grant, pending("one"));
+        consents.succeed(grant, &hash_state("one"));
+        let failed = ConsentMatch::Past(grant, ConsentOutcome::Failed);
+        assert_eq!(consents.find("one"), failed);
+        consents.end(grant, ConsentOutcome::Failed);
+        consents.succeed(grant, &hash_state("two"));
+        let used = ConsentMatch::Past(grant, ConsentOutcome::Used);
+        assert_eq!(consents.find("two"), used);
     }
 }

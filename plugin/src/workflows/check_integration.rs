@@ -113,7 +113,7 @@ fn check_response(error: Option<&WebexError>) -> Finding {
             "check webex.client-id and the client secret, and that the integration is enabled at Webex",
         ),
         ErrorKind::Denied | ErrorKind::Limit => Finding::error(
-            "webex",
+            "egress",
             error.reason(),
             "correct the setting that the finding names",
         ),

@@ -58,7 +58,7 @@ fn unreachable_or_foreign_server_is_an_error() {
     platform.serve(|_, _| Err(HttpError::Network("no route".to_owned())));
     assert_eq!(found(&platform, "webex").0, FindingLevel::Error);
     platform.serve(|_, _| Err(HttpError::Denied("egress.allow".to_owned())));
-    let (level, message) = found(&platform, "webex");
+    let (level, message) = found(&platform, "egress");
     assert_eq!(level, FindingLevel::Error);
     assert!(message.contains("egress.allow"), "{message}");
     platform.serve(|_, _| raw_response(404, &[("content-type", "text/html")], "<html>"));

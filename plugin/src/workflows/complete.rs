@@ -2,7 +2,8 @@
 //!
 //! A commit of its own uses up the state before the code is sent to Webex. A crash therefore leaves
 //! either the old connection with its tokens or the complete new one. A crash between response and
-//! commit loses only the new consent: the person connects again.
+//! commit loses only the new consent: the person connects again. If the request certainly did not reach
+//! Webex, another commit makes the consent pending again.
 
 mod exchange;
 
@@ -24,6 +25,7 @@ use crate::store_tokens::{IssuedTokens, StorageSteps, store_tokens};
 use crate::timing::MIN_DELAY;
 use crate::tokens::{StoredTokens, TokenSource, TokenUpdate};
 use crate::uniqueness;
+use crate::webex::errors::WebexError;
 use crate::webex::ids::OrgId;
 use crate::{scopes, workflows::connect};
 use exchange::TokenExchange;
@@ -34,8 +36,8 @@ const STEPS: u32 = 4;
 /// Completes the consent of `callback`, whatever the state of the connection.
 ///
 /// # Errors
-/// Those of the contract; each leaves the connection unchanged. The consent is used up once Webex has
-/// responded with a code or an error. Before that, the same callback can be tried again.
+/// Those of the contract; each leaves the connection unchanged. The consent is used up once its code may
+/// have reached Webex, or the callback has an error. Before that, the same callback can be tried again.
 pub fn complete_connect<P: Platform + ?Sized>(
     platform: &P,
     pkid: &str,
@@ -61,7 +63,7 @@ pub fn complete_connect<P: Platform + ?Sized>(
         ));
     }
     if let Some(refusal) = callback.error() {
-        consume(platform, &mut record, grant, ConsentOutcome::Used)?;
+        consume(platform, &mut record, grant, ConsentOutcome::Failed)?;
         let failure = map_callback_error(&record, grant, &pending, refusal);
         platform.log(Level::Warning, &failure.to_string());
         return Err(failure);
@@ -87,13 +89,22 @@ pub fn complete_connect<P: Platform + ?Sized>(
         proxies: exchange::load_proxies(platform, &record)?,
         code: code.clone(),
         verifier,
-        redirect_uri: pending.redirect_uri,
+        redirect_uri: pending.redirect_uri.clone(),
     };
-    consume(platform, &mut record, grant, ConsentOutcome::Used)?;
+    consume(platform, &mut record, grant, ConsentOutcome::Failed)?;
 
     platform.progress(1, STEPS, "asking Webex for the tokens of the consent");
     let issued = platform.now();
-    let response = exchange.exchange_code(&record, grant)?;
+    let response = match exchange.exchange_code()? {
+        Ok(response) => response,
+        Err(error) if error.is_unsent() => {
+            let failure = restore(platform, record, grant, pending, exchange.verifier, error);
+            platform.log(Level::Warning, &failure.to_string());
+            return Err(failure);
+        }
+        Err(error) => return Err(exchange.map_exchange_error(&record, grant, error)),
+    };
+    exchange.require_refresh_token(&response)?;
     platform.progress(2, STEPS, "checking the organization");
     let organization = exchange.verify_organization(&record, &response)?;
     platform.progress(3, STEPS, "storing the tokens");
@@ -106,6 +117,7 @@ pub fn complete_connect<P: Platform + ?Sized>(
     let mut steps = ConsentSteps {
         platform,
         grant,
+        state: pending.state,
         organization,
         cleared: Vec::new(),
     };
@@ -164,6 +176,40 @@ fn consume<P: Platform + ?Sized>(
     Ok(())
 }
 
+/// Makes a used-up consent pending again, whose code did not reach Webex. Returns the failure of the call.
+fn restore<P: Platform + ?Sized>(
+    platform: &P,
+    mut record: Record,
+    grant: Grant,
+    pending: PendingConsent,
+    verifier: Secret,
+    error: WebexError,
+) -> Failure {
+    let until = derived::format_timestamp(pending.expires);
+    let check = record.version_check();
+    record.body.consents.restore(grant, pending);
+    let seal = Change::PutSecret {
+        owner: record.reference(),
+        name: consent::verifier_name(grant).to_owned(),
+        value: verifier,
+    };
+    let stored = record
+        .to_document()
+        .and_then(|document| platform.commit(vec![check], vec![Change::Put(document), seal]));
+    let next = match stored {
+        Ok(()) => format!("the consent waits until {until}: use the same callback again"),
+        Err(failure) => {
+            format!("the consent is used up ({failure}): begin again with connect")
+        }
+    };
+    let extended = |text| format!("{text}; the connection is unchanged; {next}");
+    match error.into_failure(platform.now()) {
+        Failure::Unavailable(text) => Failure::Unavailable(extended(text)),
+        Failure::LimitExceeded(text) => Failure::LimitExceeded(extended(text)),
+        failure => failure,
+    }
+}
+
 /// Returns the failure of a callback for a finished consent; each outcome says what to do.
 fn consent_ended(
     record: &Record,
@@ -184,6 +230,10 @@ fn consent_ended(
         ConsentOutcome::Used => format!(
             "{consent} was used already, because each callback counts once; the connection is \
              unchanged; begin again with connect"
+        ),
+        ConsentOutcome::Failed => format!(
+            "{consent} was used already, because each callback counts once, and brought no tokens; \
+             the connection is unchanged; begin again with connect"
         ),
         ConsentOutcome::Superseded => format!(
             "{consent} was replaced by one that was begun later; the connection is unchanged; use \
@@ -247,6 +297,8 @@ fn map_callback_error(
 struct ConsentSteps<'a, P: ?Sized> {
     platform: &'a P,
     grant: Grant,
+    // The hash of the consent's state.
+    state: String,
     organization: OrgId,
     // The alerts that the latest attempt deletes.
     cleared: Vec<Reference>,
@@ -255,6 +307,7 @@ struct ConsentSteps<'a, P: ?Sized> {
 impl<P: Platform + ?Sized> StorageSteps for ConsentSteps<'_, P> {
     fn prepare(&mut self, record: &mut Record) -> Result<(StoredTokens, Vec<Check>), Failure> {
         let checks = self.fill_in_organization(record)?;
+        record.body.consents.succeed(self.grant, &self.state);
         let stored = StoredTokens::reveal(record, self.grant, self.platform)?;
         Ok((stored, checks))
     }

@@ -46,29 +46,33 @@ pub(super) fn load_proxies<P: Platform + ?Sized>(
 }
 
 impl<P: Platform + ?Sized> TokenExchange<'_, P> {
-    /// Exchanges the code for tokens.
-    pub(super) fn exchange_code(
-        &self,
-        record: &Record,
-        grant: Grant,
-    ) -> Result<TokenResponse, Failure> {
+    /// Exchanges the code for tokens. The inner error is that of the request.
+    pub(super) fn exchange_code(&self) -> Result<Result<TokenResponse, WebexError>, Failure> {
         let webex = Webex::new(self.platform, self.settings, &self.proxies)?;
         let redirect = RedirectUrl::new(self.redirect_uri.clone()).map_err(|error| {
             Failure::Internal(format!(
                 "the redirect address cannot be read again: {error}"
             ))
         })?;
-        let response = oauth::exchange(&webex, &self.client, &self.code, &redirect, &self.verifier);
-        let response = response
-            .map_err(|error| self.log_failure(&self.map_exchange_error(record, grant, error)))?;
-        if response.refresh_token.is_none() {
-            return Err(self.log_failure(&Failure::Unavailable(
+        Ok(oauth::exchange(
+            &webex,
+            &self.client,
+            &self.code,
+            &redirect,
+            &self.verifier,
+        ))
+    }
+
+    /// Refuses a response without a refresh token.
+    pub(super) fn require_refresh_token(&self, response: &TokenResponse) -> Result<(), Failure> {
+        match response.refresh_token {
+            Some(_) => Ok(()),
+            None => Err(self.log_failure(&Failure::Unavailable(
                 "Webex's response to the consent has no refresh token, so the connection would \
                  expire; the connection is unchanged; begin again with connect"
                     .to_owned(),
-            )));
+            ))),
         }
-        Ok(response)
     }
 
     /// Returns the organisation of the tokens. It must be the record's, unless the record has none yet.
@@ -115,8 +119,14 @@ impl<P: Platform + ?Sized> TokenExchange<'_, P> {
         }
     }
 
-    fn map_exchange_error(&self, record: &Record, grant: Grant, error: WebexError) -> Failure {
-        match error.kind {
+    /// Maps and logs the error of an exchange that uses the consent up.
+    pub(super) fn map_exchange_error(
+        &self,
+        record: &Record,
+        grant: Grant,
+        error: WebexError,
+    ) -> Failure {
+        let failure = match error.kind {
             ErrorKind::Refused => require_new_consent(&format!(
                 "Webex refused the code: it was used before, has expired, or belongs to another \
                  link ({})",
@@ -124,20 +134,22 @@ impl<P: Platform + ?Sized> TokenExchange<'_, P> {
             )),
             ErrorKind::Rejected if error.error.as_deref() == Some("invalid_scope") => {
                 Failure::LimitExceeded(format!(
-                    "Webex does not accept a scope ({}): correct {}; the connection is unchanged",
+                    "Webex does not accept a scope ({}): correct {}; the connection is unchanged; \
+                     begin again with connect",
                     describe_error(&error),
                     scopes::setting_names(record, grant),
                 ))
             }
             _ => self.map_temporary_error(error),
-        }
+        };
+        self.log_failure(&failure)
     }
 
     fn map_temporary_error(&self, error: WebexError) -> Failure {
+        let again = |text| format!("{text}; the connection is unchanged; begin again with connect");
         match error.into_failure(self.platform.now()) {
-            Failure::Unavailable(text) => Failure::Unavailable(format!(
-                "{text}; the connection is unchanged; begin again with connect"
-            )),
+            Failure::Unavailable(text) => Failure::Unavailable(again(text)),
+            Failure::LimitExceeded(text) => Failure::LimitExceeded(again(text)),
             failure => failure,
         }
     }

@@ -164,6 +164,58 @@ fn failed_code_exchange_keeps_the_connection() {
 }
 
 #[test]
+fn request_that_was_not_sent_keeps_the_consent() {
+    let again = "use the same callback again";
+    for (error, case) in [
+        (HttpError::Denied("egress".to_owned()), "limit"),
+        (HttpError::ProxyCredentials("407".to_owned()), "limit"),
+        (HttpError::Network("refused".to_owned()), "unavailable"),
+    ] {
+        let platform = connected();
+        let begun = begin(&platform);
+        let before = snapshot(&platform);
+        for _ in 0..2 {
+            platform.expect(Method::POST, TOKENS, Err(error.clone()));
+            let (found, text) = classify(&run(&platform, &callback(&begun)).unwrap_err());
+            assert_eq!(found, case, "{text}");
+            assert!(
+                text.contains(again) && !text.contains("begin again"),
+                "{text}"
+            );
+            assert_eq!(snapshot(&platform), before);
+        }
+        serve_webex(
+            &platform,
+            ORGANIZATION,
+            json_response(200, token_response()),
+        );
+        run(&platform, &callback(&begun)).unwrap();
+        let (_, text) = classify(&run(&platform, &callback(&begun)).unwrap_err());
+        assert!(text.contains("nothing needs to be done"), "{text}");
+    }
+}
+
+#[test]
+fn consumed_consent_says_that_it_failed() {
+    for error in [
+        Err(HttpError::Lost("timed out".to_owned())),
+        json_response(401, json!({"error": "invalid_client"})),
+    ] {
+        let platform = connected();
+        let begun = begin(&platform);
+        platform.expect(Method::POST, TOKENS, error);
+        let (_, text) = classify(&run(&platform, &callback(&begun)).unwrap_err());
+        assert!(text.contains("begin again with connect"), "{text}");
+        // The grant works, but not by this consent.
+        let (_, text) = classify(&run(&platform, &callback(&begun)).unwrap_err());
+        assert!(
+            text.contains("brought no tokens") && !text.contains("nothing needs"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn consent_of_other_organisation_is_rejected() {
     let platform = connected();
     let begun = begin(&platform);

@@ -37,6 +37,7 @@ mod imports;
 pub mod imports;
 mod observer;
 pub mod schedule;
+mod secret_setting;
 
 pub use host::{
     AddRequest, BuildError, CallError, CallErrorKind, CallOutput, ComponentSource, Host,
@@ -49,3 +50,4 @@ pub use relation_store as store;
 pub use relation_types::entropy;
 pub use relation_types::limits::Limits;
 pub use relation_types::{self as types, clock, limits, reports, text, transactions, wakeup_kinds};
+pub use secret_setting::SecretSetting;

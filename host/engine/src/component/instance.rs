@@ -205,9 +205,10 @@ impl Capture {
     pub(crate) fn new(params: &InstanceParams, limits: &Limits) -> Self {
         let redactor = Redactor::default();
         let settings = params.services.secret_settings.values();
-        for secret in settings.chain(&params.input_secrets) {
+        let settings = settings.filter_map(|setting| setting.current());
+        for secret in settings.chain(params.input_secrets.iter().cloned()) {
             // Unlimited: the plugin does not control their number.
-            redactor.add(secret, usize::MAX);
+            redactor.add(&secret, usize::MAX);
         }
         Self {
             stderr: MemoryOutputPipe::new(STDERR),

@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use secrecy::SecretString;
-
 use super::housekeeping::{Housekeeping, Retention};
 use super::record_locks::RecordLocks;
 use super::{Host, Parts};
@@ -16,6 +14,7 @@ use crate::egress::Client;
 use crate::imports::{Interceptor, Services};
 use crate::limits::Limits;
 use crate::observer::{Observer, Observers};
+use crate::secret_setting::SecretSetting;
 use crate::store::seal::Sealer;
 use crate::store::stash::Stash;
 use crate::store::{Store, StoreError};
@@ -64,7 +63,7 @@ pub struct HostBuilder {
     sealer: Option<Arc<Sealer>>,
     clock: Option<Arc<dyn Clock>>,
     settings: BTreeMap<String, String>,
-    secret_settings: BTreeMap<String, SecretString>,
+    secret_settings: BTreeMap<String, Arc<dyn SecretSetting>>,
     limits: Limits,
     egress: Option<Client>,
     stash: Option<PathBuf>,
@@ -113,10 +112,15 @@ impl HostBuilder {
         self
     }
 
-    /// Adds a secret setting, which the plugin reads through `secrets.reveal-setting`.
+    /// Adds a secret setting, which the plugin reads through `secrets.reveal-setting`. Its value is a
+    /// [`SecretString`](secrecy::SecretString), or comes from a source that may change.
     #[must_use]
-    pub fn secret_setting(mut self, name: impl Into<String>, value: SecretString) -> Self {
-        self.secret_settings.insert(name.into(), value);
+    pub fn secret_setting(
+        mut self,
+        name: impl Into<String>,
+        value: impl SecretSetting + 'static,
+    ) -> Self {
+        self.secret_settings.insert(name.into(), Arc::new(value));
         self
     }
 

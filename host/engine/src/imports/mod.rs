@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use crate::clock::Clock;
 use crate::limits::{Limit, LimitExceeded, Limits};
 use crate::observer::Observers;
+use crate::secret_setting::SecretSetting;
 use crate::store::seal::Sealer;
 use crate::store::stash::Stash;
 use crate::store::{Lease, Store};
@@ -67,7 +68,7 @@ pub(crate) struct Services {
     /// The limits of a call.
     pub limits: Limits,
     /// The installation's secret settings, by name.
-    pub secret_settings: BTreeMap<String, SecretString>,
+    pub secret_settings: BTreeMap<String, Arc<dyn SecretSetting>>,
     /// The embedder's observers.
     pub observers: Observers,
     /// Notified when a commit has scheduled a wakeup.

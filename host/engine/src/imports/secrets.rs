@@ -59,6 +59,11 @@ impl Call {
 
     fn reveal_secret_setting(&self, name: &str) -> Option<String> {
         let value = self.services.secret_settings.get(name);
+        let value = value.and_then(|setting| setting.current());
+        // The value may have changed since the call began. Unlimited: the plugin does not control it.
+        if let Some(value) = &value {
+            self.redactor.add(value, usize::MAX);
+        }
         let outcome = match value {
             Some(_) => SecretAccessOutcome::Opened,
             None => SecretAccessOutcome::Absent,

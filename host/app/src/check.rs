@@ -4,70 +4,171 @@ use std::path::Path;
 
 use relation_host::egress::Policy;
 use relation_host::reports::{Finding, FindingLevel};
+use relation_host::store::Store;
 use relation_host::store::seal::Sealer;
 use relation_host::store::stash;
+use serde::Serialize;
 
+use crate::config::{DEFAULT_BASE_URL, DEFAULT_FILE};
+use crate::error::MAKE_STORE;
 use crate::stash_contents::StashContents;
-use crate::{AppError, Installation};
+use crate::{AppError, ErrorKind, Installation};
 
 /// The plugin's name of the setting for the base address of Webex.
 const BASE_URL: &str = "webex.base-url";
+/// The check whose errors mean that Webex could not be asked, in the plugin's findings too.
+const WEBEX: &str = "webex";
 /// The number of bytes written to find out whether a disk has room.
 const PROBE_BYTES: usize = 64 << 10;
 
+/// A finding, and of an error the kind, which decides the exit code of a command.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckFinding {
+    /// The finding.
+    #[serde(flatten)]
+    pub finding: Finding,
+    /// The kind of the error; `None` if the level is not [`FindingLevel::Error`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ErrorKind>,
+}
+
+impl CheckFinding {
+    fn new(
+        check: &str,
+        level: FindingLevel,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        let finding = Finding {
+            check: check.to_owned(),
+            level,
+            message: message.into(),
+            hint: hint.into(),
+        };
+        Self::with_kind(finding, ErrorKind::Problem)
+    }
+
+    /// Creates the finding that a check passed.
+    pub fn ok(check: &str, message: impl Into<String>) -> Self {
+        Self::new(check, FindingLevel::Ok, message, "")
+    }
+
+    fn warning(check: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new(check, FindingLevel::Warning, message, hint)
+    }
+
+    fn error(check: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new(check, FindingLevel::Error, message, hint)
+    }
+
+    /// Creates the finding for an error of an operation.
+    pub fn from_error(check: &str, error: AppError) -> Self {
+        let kind = error.kind;
+        let message = error.to_string();
+        let hint = error.hint;
+        let hint =
+            hint.unwrap_or_else(|| "correct what the finding names, and check again".to_owned());
+        let Self { finding, .. } = Self::error(check, message, hint);
+        Self::with_kind(finding, kind)
+    }
+
+    fn with_kind(finding: Finding, kind: ErrorKind) -> Self {
+        let kind = (finding.level == FindingLevel::Error).then_some(kind);
+        Self { finding, kind }
+    }
+
+    /// Returns the error of a finding of level [`FindingLevel::Error`].
+    pub fn to_error(&self) -> Option<AppError> {
+        let error = AppError::new(self.kind?, self.finding.message.clone());
+        Some(error.hint(self.finding.hint.clone()))
+    }
+
+    /// Refuses a finding of level [`FindingLevel::Error`].
+    ///
+    /// # Errors
+    /// That of the finding.
+    pub fn to_result(&self) -> Result<(), AppError> {
+        self.to_error().map_or(Ok(()), Err)
+    }
+
+    /// Logs the finding as a warning, unless the check passed.
+    pub fn log(&self) {
+        let Finding {
+            check,
+            level,
+            message,
+            hint,
+        } = &self.finding;
+        if *level != FindingLevel::Ok {
+            tracing::warn!(check, hint = %hint, "{message}");
+        }
+    }
+}
+
 /// Checks the parts of an installation, and with `ask_webex` also the integration at Webex. Waiting entries of the
 /// stash are applied when Webex is asked, as by every command that opens the host.
-pub async fn check(installation: &Installation, ask_webex: bool) -> Vec<Finding> {
+pub async fn check(installation: &Installation, ask_webex: bool) -> Vec<CheckFinding> {
     let mut findings = vec![
+        check_configuration(installation),
         check_plugin(installation).await,
-        check_client(installation),
         check_store(installation).await,
         check_stash(installation),
     ];
-    findings.extend(check_egress(installation).await);
+    findings.extend(check_requests(installation));
     if ask_webex {
         findings.extend(check_webex(installation).await);
     }
     findings
 }
 
+/// Checks the conditions of every request for tokens: client id, client secret, and the allow-list. Reads only the
+/// configuration and the file of the client secret.
+pub fn check_requests(installation: &Installation) -> Vec<CheckFinding> {
+    vec![check_client(installation), check_egress(installation)]
+}
+
+/// Refuses an installation that can request no tokens.
+///
+/// # Errors
+/// The first error of [`check_requests`].
+pub fn require_requests(installation: &Installation) -> Result<(), AppError> {
+    let findings = check_requests(installation);
+    findings.iter().try_for_each(CheckFinding::to_result)
+}
+
+/// Logs a warning for each local problem of an installation whose host is open, so that the plugin, the store and
+/// its key are known to work.
+pub fn warn_at_start(installation: &Installation) {
+    let findings = [check_configuration(installation), check_disk(installation)];
+    let findings = findings.into_iter().chain(check_requests(installation));
+    findings.for_each(|finding| finding.log());
+}
+
 /// Returns the finding for a configuration that cannot be used.
-pub fn configuration_error(error: AppError) -> Finding {
-    from_error("configuration", error)
+pub fn configuration_error(error: AppError) -> CheckFinding {
+    CheckFinding::from_error("configuration", error)
 }
 
-fn ok(check: &str, message: impl Into<String>) -> Finding {
-    Finding {
-        check: check.to_owned(),
-        level: FindingLevel::Ok,
-        message: message.into(),
-        hint: String::new(),
+/// Names the configuration file that was read.
+fn check_configuration(installation: &Installation) -> CheckFinding {
+    match &installation.config.file {
+        Some(file) => CheckFinding::ok("configuration", format!("{} was read", file.display())),
+        None => {
+            let directory = std::env::current_dir().unwrap_or_default();
+            CheckFinding::warning(
+                "configuration",
+                format!(
+                    "there is no {DEFAULT_FILE} in {}, so only defaults apply",
+                    directory.display()
+                ),
+                MAKE_STORE,
+            )
+        }
     }
-}
-
-fn problem(
-    check: &str,
-    level: FindingLevel,
-    message: impl Into<String>,
-    hint: impl Into<String>,
-) -> Finding {
-    Finding {
-        level,
-        hint: hint.into(),
-        ..ok(check, message)
-    }
-}
-
-/// Returns the finding for an error of an operation.
-pub fn from_error(check: &str, error: AppError) -> Finding {
-    let hint = error.hint.clone();
-    let hint = hint.unwrap_or_else(|| "correct what the finding names, and check again".to_owned());
-    let message = error.to_string();
-    problem(check, FindingLevel::Error, message, hint)
 }
 
 /// Loads the plugin and lets it check its settings.
-async fn check_plugin(installation: &Installation) -> Finding {
+async fn check_plugin(installation: &Installation) -> CheckFinding {
     let checked = async {
         let host = installation.plugin_host().await?;
         let name = host.plugin().name().to_owned();
@@ -75,56 +176,77 @@ async fn check_plugin(installation: &Installation) -> Finding {
         Ok(name)
     };
     match checked.await {
-        Ok(name) => ok("plugin", format!("{name} accepts the settings")),
-        Err(error) => from_error("plugin", error),
+        Ok(name) => CheckFinding::ok("plugin", format!("{name} accepts the settings")),
+        Err(error) => CheckFinding::from_error("plugin", error),
     }
 }
 
 /// Checks that a client id and a readable client secret are configured.
-fn check_client(installation: &Installation) -> Finding {
-    let config = &installation.config;
-    let hint = "copy both from the integration's page at Webex to webex.client-id and to the file that \
-                webex.client-secret-file names";
-    if !config.settings.contains_key("webex.client-id") {
-        let message = "webex.client-id is not configured, so no tokens can be requested";
-        return problem("client", FindingLevel::Error, message, hint);
+pub fn check_client(installation: &Installation) -> CheckFinding {
+    let mut hint =
+        "copy both from the integration's page at Webex to webex.client-id and to the file that \
+                    webex.client-secret-file names"
+            .to_owned();
+    let mut problems = Vec::new();
+    if !installation.config.settings.contains_key("webex.client-id") {
+        problems.push("webex.client-id is not configured".to_owned());
     }
-    match installation.read_client_secret() {
-        Ok(Some(_)) => ok("client", "client id and client secret are configured"),
-        Ok(None) => {
-            let message =
-                "webex.client-secret-file is not configured, so no tokens can be requested";
-            problem("client", FindingLevel::Error, message, hint)
+    match installation.client_secret().map(|file| file.check()) {
+        Some(Ok(())) => {}
+        None => problems.push("webex.client-secret-file is not configured".to_owned()),
+        Some(Err(error)) => {
+            problems.push(error.to_string());
+            hint = error.hint.unwrap_or(hint);
         }
-        Err(error) => from_error("client", error),
     }
+    if problems.is_empty() {
+        return CheckFinding::ok("client", "client id and client secret are configured");
+    }
+    let message = format!("{}, so no tokens can be requested", problems.join("; "));
+    CheckFinding::error("client", message, hint)
 }
 
 /// Opens the store and its keys, and checks that its disk has room.
-async fn check_store(installation: &Installation) -> Finding {
-    let config = &installation.config;
-    if let Some(file) = config.store.file().filter(|file| file.exists())
-        && let Err(error) = probe(directory_of(file))
-    {
-        return problem(
-            "store",
-            FindingLevel::Error,
-            format!("cannot write a file beside {}: {error}", file.display()),
-            "make room on the disk, and let the user of `relation-host run` write there",
-        );
+async fn check_store(installation: &Installation) -> CheckFinding {
+    let disk = check_disk(installation);
+    if disk.kind.is_some() {
+        return disk;
     }
     let opened = async {
         let store = installation.store_with_keys().await?;
-        Sealer::open(store.as_ref(), config.key.clone(), installation.now()).await?;
-        Ok::<_, AppError>(())
+        check_key(installation, store.as_ref()).await
     };
-    if let Err(error) = opened.await {
-        return from_error("store", error);
+    match opened.await {
+        Ok(()) => CheckFinding::ok(
+            "store",
+            "the store opens with its key, and its disk has room",
+        ),
+        Err(error) => CheckFinding::from_error("store", error),
     }
-    ok(
-        "store",
-        "the store opens with its key, and its disk has room",
-    )
+}
+
+/// Checks that the configured key opens the store, which must have keys.
+pub(crate) async fn check_key(
+    installation: &Installation,
+    store: &dyn Store,
+) -> Result<(), AppError> {
+    let key = installation.config.key.clone();
+    Sealer::open(store, key, installation.now()).await?;
+    Ok(())
+}
+
+/// Checks that a file can be written beside the store.
+fn check_disk(installation: &Installation) -> CheckFinding {
+    let file = installation.config.store.file();
+    let file = file.filter(|file| file.exists());
+    match file.map(|file| (file, probe(directory_of(file)))) {
+        Some((file, Err(error))) => CheckFinding::error(
+            "store",
+            format!("cannot write a file beside {}: {error}", file.display()),
+            "make room on the disk, and let the user of `relation-host run` write there",
+        ),
+        _ => CheckFinding::ok("store", "the disk of the store has room"),
+    }
 }
 
 fn directory_of(file: &Path) -> &Path {
@@ -143,87 +265,84 @@ fn probe(directory: &Path) -> std::io::Result<()> {
     written.and(removed)
 }
 
-fn check_stash(installation: &Installation) -> Finding {
+fn check_stash(installation: &Installation) -> CheckFinding {
     let config = &installation.config;
     let directory = config.stash_directory();
     let contents = match StashContents::read(&directory) {
         Ok(contents) => contents,
         Err(error) => {
             let hint = "the user of `relation-host run` must be able to read and write it";
-            return problem("stash", FindingLevel::Error, error.to_string(), hint);
+            return CheckFinding::error("stash", error.to_string(), hint);
         }
     };
     if let Some((message, hint)) = contents.problems().next() {
-        return problem("stash", FindingLevel::Warning, message, hint);
+        return CheckFinding::warning("stash", message, hint);
     }
     if stash::reserve_bytes(&directory) < config.stash_reserve {
-        return problem(
+        return CheckFinding::warning(
             "stash",
-            FindingLevel::Warning,
             "no disk space is reserved yet: while the disk is full, a response may be lost",
             "`relation-host run` reserves it at its start",
         );
     }
-    ok(
+    CheckFinding::ok(
         "stash",
         "the stash is empty, and its disk space is reserved",
     )
 }
 
-/// Checks that the allow-list has the base address.
-async fn check_egress(installation: &Installation) -> Vec<Finding> {
+/// Checks that the allow-list has the base address, below which is the token endpoint.
+pub fn check_egress(installation: &Installation) -> CheckFinding {
     let config = &installation.config;
-    let hint = "add the address's origin to egress.allow";
+    let base_url = config.settings.get(BASE_URL);
+    let base_url = base_url.map_or(DEFAULT_BASE_URL, String::as_str);
+    let hint = match url::Url::parse(base_url) {
+        Ok(url) => format!(
+            "add {:?} to egress.allow",
+            url.origin().ascii_serialization()
+        ),
+        Err(_) => format!("correct {BASE_URL}"),
+    };
     if config.egress.allow.is_empty() {
         let message = "egress.allow is empty, so Webex cannot be reached";
-        return vec![problem("egress", FindingLevel::Error, message, hint)];
+        return CheckFinding::error("egress", message, hint);
     }
     let policy = match Policy::parse(&config.egress.allow) {
         Ok(policy) => policy,
-        Err(error) => {
-            return vec![problem(
-                "egress",
-                FindingLevel::Error,
-                error.to_string(),
-                hint,
-            )];
-        }
+        Err(error) => return CheckFinding::error("egress", error.to_string(), hint),
     };
-    // The finding about the plugin has the reason if the base address is unknown or cannot be parsed.
-    let Some(base_url) = base_url(installation).await else {
-        return Vec::new();
+    let denial = match base_url.parse() {
+        Ok(uri) => policy
+            .check_target(&uri)
+            .err()
+            .map(|denial| denial.to_string()),
+        Err(_) => Some("it is not an address".to_owned()),
     };
-    let Ok(uri) = base_url.parse() else {
-        return Vec::new();
-    };
-    vec![match policy.check_target(&uri) {
-        Ok(_) => ok("egress", format!("egress.allow has {base_url}")),
-        Err(denial) => problem(
+    match denial {
+        None => CheckFinding::ok("egress", format!("egress.allow has {base_url}")),
+        Some(denial) => CheckFinding::error(
             "egress",
-            FindingLevel::Error,
             format!("{BASE_URL} is {base_url}: {denial}"),
             hint,
         ),
-    }]
-}
-
-/// Returns the base address in effect: the configured one, or the plugin's default.
-async fn base_url(installation: &Installation) -> Option<String> {
-    if let Some(configured) = installation.config.settings.get(BASE_URL) {
-        return Some(configured.clone());
     }
-    let host = installation.plugin_host().await.ok()?;
-    let mut settings = host.describe().await.ok()?.settings.into_iter();
-    settings.find(|setting| setting.key == BASE_URL)?.default
 }
 
-async fn check_webex(installation: &Installation) -> Vec<Finding> {
+/// Asks Webex about the integration.
+async fn check_webex(installation: &Installation) -> Vec<CheckFinding> {
     let asked = async {
         let host = installation.unchecked_host().await?;
         Ok::<_, AppError>(host.check_integration().await?)
     };
+    let with_kind = |finding: Finding| {
+        let kind = match finding.check.as_str() {
+            WEBEX => ErrorKind::Unavailable,
+            _ => ErrorKind::Problem,
+        };
+        CheckFinding::with_kind(finding, kind)
+    };
     match asked.await {
-        Ok(findings) => findings,
-        Err(error) => vec![from_error("webex", error)],
+        Ok(findings) => findings.into_iter().map(with_kind).collect(),
+        Err(error) => vec![CheckFinding::from_error(WEBEX, error)],
     }
 }

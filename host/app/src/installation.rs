@@ -1,7 +1,6 @@
 //! An installation: its configuration, its clock and its plugin, from which stores and hosts are opened.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,11 +12,11 @@ use relation_host::store::seal::{KeyEncryptionKey, KeyError, KeyProvider, Sealer
 use relation_host::store::sqlite::SqliteStore;
 use relation_host::types::{Failure, Timestamp};
 use relation_host::{CallError, CallErrorKind, ComponentSource, Host};
-use secrecy::{ExposeSecret, SecretString};
 
+use crate::client_secret::ClientSecretFile;
 use crate::config::{Config, KeySource};
 use crate::error::MAKE_STORE;
-use crate::{AppError, ErrorKind, OpenMode, secret_text};
+use crate::{AppError, ErrorKind, OpenMode};
 
 /// The plugin's name of the setting for the client secret.
 pub const CLIENT_SECRET: &str = "webex.client-secret";
@@ -90,7 +89,7 @@ pub struct HostParts {
     /// The HTTP client.
     pub egress: Client,
     /// The client secret of the Webex integration.
-    pub client_secret: Option<SecretString>,
+    pub client_secret: Option<ClientSecretFile>,
 }
 
 impl Installation {
@@ -133,11 +132,16 @@ impl Installation {
     /// The store does not exist, cannot be opened, or was not finished by [`Installation::create_store`].
     pub async fn store_with_keys(&self) -> Result<Arc<dyn Store>, AppError> {
         let store = self.store()?;
-        if store.data_keys().await?.is_empty() {
-            let message = format!("the store {} has no keys yet", self.config.store);
-            return Err(AppError::new(ErrorKind::NotFound, message).hint(MAKE_STORE));
+        match store.data_keys().await?.is_empty() {
+            true => Err(self.no_keys()),
+            false => Ok(store),
         }
-        Ok(store)
+    }
+
+    /// Returns the error of a store that was not finished by [`Installation::create_store`].
+    pub(crate) fn no_keys(&self) -> AppError {
+        let message = format!("the store {} has no keys yet", self.config.store);
+        AppError::new(ErrorKind::NotFound, message).hint(MAKE_STORE)
     }
 
     /// Opens the existing store.
@@ -152,13 +156,17 @@ impl Installation {
     /// settings.
     ///
     /// # Errors
-    /// A part cannot be opened, or the plugin refuses a setting.
+    /// A part cannot be opened, the client secret cannot be read, or the plugin refuses a setting.
     pub async fn host(&self) -> Result<Host, AppError> {
-        self.check_settings(self.unchecked_host().await?).await
+        let parts = self.open_parts().await?;
+        if let Some(file) = &parts.client_secret {
+            file.check()?;
+        }
+        self.host_from(parts).await
     }
 
-    /// Opens the host like [`Installation::host`], for work that runs no workflow and needs no valid plugin
-    /// settings.
+    /// Opens the host like [`Installation::host`], for work that runs no workflow, and needs neither a client
+    /// secret nor valid plugin settings.
     ///
     /// # Errors
     /// A part cannot be opened.
@@ -166,7 +174,8 @@ impl Installation {
         self.build_host(self.open_parts().await?).await
     }
 
-    /// Builds a host from parts that the caller has opened and perhaps replaced.
+    /// Builds a host from parts that the caller has opened and perhaps replaced. A client secret that cannot be
+    /// read is used once its file has changed.
     ///
     /// # Errors
     /// The plugin cannot be loaded or refuses a setting.
@@ -196,13 +205,10 @@ impl Installation {
         Ok(builder.build().await?)
     }
 
-    /// Reads the client secret, if one is configured.
-    ///
-    /// # Errors
-    /// The file cannot be read, or does not hold a secret.
-    pub fn read_client_secret(&self) -> Result<Option<SecretString>, AppError> {
-        let file = self.config.client_secret_file.as_deref();
-        file.map(read_client_secret).transpose()
+    /// Reads the file of the client secret, if one is configured.
+    pub fn client_secret(&self) -> Option<ClientSecretFile> {
+        let path = self.config.client_secret_file.as_ref();
+        path.map(ClientSecretFile::new)
     }
 
     /// Refuses settings that the plugin would refuse in every call.
@@ -221,10 +227,10 @@ impl Installation {
         }
     }
 
-    /// Opens the store, the keys and the HTTP client, and reads the client secret.
+    /// Opens the store, the keys, the HTTP client, and the client secret, which may be unreadable.
     ///
     /// # Errors
-    /// A part cannot be opened.
+    /// Another part cannot be opened.
     pub async fn open_parts(&self) -> Result<HostParts, AppError> {
         let config = &self.config;
         let store = self.store_with_keys().await?;
@@ -233,7 +239,7 @@ impl Installation {
             store,
             sealer: Arc::new(sealer),
             egress: egress_client(config)?,
-            client_secret: self.read_client_secret()?,
+            client_secret: self.client_secret(),
         })
     }
 
@@ -299,48 +305,3 @@ pub fn client_options(config: &Config) -> ClientOptions {
         ..ClientOptions::default()
     }
 }
-
-fn read_client_secret(file: &Path) -> Result<SecretString, AppError> {
-    warn_if_open_to_others(file);
-    const WHAT: &str = "the client secret (webex.client-secret-file)";
-    let secret = secret_text::read_line_of_file(file, WHAT)
-        .map_err(|error| error.or_hint("`relation-host init` writes the file"))?;
-    check_client_secret(&secret, WHAT, &file.display())?;
-    Ok(secret)
-}
-
-/// Checks that a client secret, which comes from `source`, is plausible.
-///
-/// # Errors
-/// The secret holds white space or a character that is not ASCII.
-pub fn check_client_secret(
-    secret: &SecretString,
-    what: &str,
-    source: &dyn fmt::Display,
-) -> Result<(), AppError> {
-    // RFC 6749, appendix A.2. Secrets of Webex contain no space either.
-    match secret
-        .expose_secret()
-        .bytes()
-        .all(|byte| byte.is_ascii_graphic())
-    {
-        true => Ok(()),
-        false => Err(AppError::usage(format!(
-            "cannot use {what}: {source} holds white space or a character that is not ASCII; write the secret \
-             there and nothing else"
-        ))),
-    }
-}
-
-#[cfg(unix)]
-fn warn_if_open_to_others(file: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = std::fs::metadata(file).map_or(0, |file| file.permissions().mode());
-    if mode & 0o077 != 0 {
-        let file = file.display();
-        tracing::warn!("others on this machine can read the client secret: chmod 600 {file}");
-    }
-}
-
-#[cfg(not(unix))]
-fn warn_if_open_to_others(_file: &Path) {}

@@ -6,6 +6,7 @@
 
 pub mod alerts;
 pub mod check;
+mod client_secret;
 pub mod config;
 pub mod details;
 mod error;
@@ -19,10 +20,11 @@ pub mod status;
 mod stores;
 pub mod upgrade_check;
 
+pub use client_secret::{ClientSecretFile, check_client_secret};
 pub use error::{AppError, CONNECT_AGAIN, ErrorKind};
 pub use installation::{
-    CLIENT_SECRET, Creation, HostParts, Installation, PluginFile, check_client_secret,
-    client_options, open_component_cache,
+    CLIENT_SECRET, Creation, HostParts, Installation, PluginFile, client_options,
+    open_component_cache,
 };
 pub use shell::quote_for_shell;
 pub use stores::{OpenMode, StoreUrl};

@@ -11,6 +11,7 @@ use relation_host::types::{Document, Hierarchy, Pkid, Timestamp};
 use serde::Serialize;
 
 use crate::alerts::{self, Alert, Severity};
+use crate::check::{self, CheckFinding};
 use crate::stash_contents::StashContents;
 use crate::{AppError, ErrorKind, Installation, OpenMode, records};
 
@@ -74,6 +75,15 @@ pub struct Problem {
     pub hint: String,
 }
 
+impl From<AppError> for Problem {
+    fn from(error: AppError) -> Self {
+        Self {
+            message: error.to_string(),
+            hint: error.hint.unwrap_or_default(),
+        }
+    }
+}
+
 /// The number of customers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CustomerCounts {
@@ -114,6 +124,10 @@ pub async fn read(installation: &Installation) -> Result<Status, AppError> {
     let store = store.as_ref();
     let at = installation.now();
     let mut problems = Vec::new();
+    let findings = check::check_requests(installation);
+    let errors = findings.iter().filter_map(CheckFinding::to_error);
+    problems.extend(errors.map(Problem::from));
+    problems.extend(find_key_problem(installation, store).await?);
 
     let wakeups = WakeupCounts {
         due: store.count_due(at, u64::MAX).await?,
@@ -171,6 +185,22 @@ pub async fn read(installation: &Installation) -> Result<Status, AppError> {
         wakeups,
         stashed,
     })
+}
+
+/// Returns the problem of a key that does not open the store.
+async fn find_key_problem(
+    installation: &Installation,
+    store: &dyn Store,
+) -> Result<Option<Problem>, AppError> {
+    // Without a data key, opening the store would add one.
+    if store.data_keys().await?.is_empty() {
+        return Err(installation.no_keys());
+    }
+    match check::check_key(installation, store).await {
+        Ok(()) => Ok(None),
+        Err(error) if error.kind == ErrorKind::Problem => Ok(Some(error.into())),
+        Err(error) => Err(error),
+    }
 }
 
 /// Adds the problems of the stash, and returns the number of waiting entries.

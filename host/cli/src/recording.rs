@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use relation_app::{AppError, CLIENT_SECRET, ErrorKind, HostParts, Installation, client_options};
 use relation_harness::recording::{RecordError, Recorder, RecordingSummary, Setup};
-use relation_host::Host;
 use relation_host::egress::Client;
 use relation_host::schedule::{Dispatcher, DispatcherOptions};
+use relation_host::{Host, SecretSetting};
 
 /// A running recording.
 pub struct Recording(Recorder);
@@ -19,7 +19,8 @@ impl Recording {
         installation: &Installation,
         parts: &mut HostParts,
     ) -> Result<Self, AppError> {
-        let secret = parts.client_secret.clone();
+        let secret = parts.client_secret.as_ref();
+        let secret = secret.and_then(SecretSetting::current);
         let setup = Setup {
             settings: installation.config.settings.clone(),
             secrets: secret

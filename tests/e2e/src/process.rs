@@ -241,6 +241,15 @@ impl Program {
         self
     }
 
+    /// Runs it in this directory below the workspace's.
+    pub fn in_directory(mut self, name: &str) -> Self {
+        if let Some(directory) = self.command.get_current_dir() {
+            let directory = directory.join(name);
+            self.command.current_dir(directory);
+        }
+        self
+    }
+
     /// Sets its stdin; empty by default.
     pub fn stdin(mut self, text: impl Into<String>) -> Self {
         self.input = Some(text.into());

@@ -41,6 +41,8 @@ pub const DEFAULT_FILE: &str = "relation.toml";
 /// Everything that an operator can configure.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
+    /// The file that was read; `None` for the defaults.
+    pub file: Option<PathBuf>,
     /// The store.
     pub store: StoreUrl,
     /// The source of the key-encryption key.
@@ -194,6 +196,7 @@ impl Config {
             path: path.to_owned(),
             errors,
         })?;
+        config.file = Some(path.to_owned());
         config.setting_sources.set_file(path);
         Ok(config)
     }
@@ -201,6 +204,7 @@ impl Config {
     /// Returns the defaults, with files in `directory`. The defaults allow no egress.
     pub fn without_file(directory: &Path) -> Self {
         Self {
+            file: None,
             store: StoreUrl::sqlite(directory.join("relation.db")),
             key: KeySource::File(directory.join("relation.key")),
             stash: None,

@@ -1,7 +1,8 @@
 //! `check`: checks the installation, and with `--webex` the integration at Webex.
 
-use relation_app::{AppError, ErrorKind, check};
-use relation_host::reports::{Finding, FindingLevel};
+use relation_app::AppError;
+use relation_app::check::{self, CheckFinding};
+use relation_host::reports::FindingLevel;
 use relation_host::types::Hierarchy;
 use serde_json::{Map, Value};
 
@@ -18,7 +19,10 @@ const TEST_CONNECTION: &str = "TestConnection";
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_long_help = "\
 Without --webex and RECORD, no request is sent. With --webex, client id, secret and clock are tested at Webex. The
-customer RECORD is tested at Webex with its access token and through its proxies. No request changes anything.")]
+customer RECORD is tested at Webex with its access token and through its proxies. No request changes anything.
+
+The exit code is that of the first error: the one with which any other command fails for the same reason. It is 0
+without an error; a warning does not count.")]
 pub struct Args {
     /// Also ask Webex: client id and secret, scopes, clock
     #[arg(long)]
@@ -50,18 +54,13 @@ pub async fn run(args: Args, global: &GlobalArgs) -> Result<(), AppError> {
     }
     let output = Output { json: global.json };
     output.print(&findings, |findings| render_text(findings))?;
-    let of_level = |level| {
-        findings
-            .iter()
-            .filter(move |finding| finding.level == level)
-    };
-    let errors = of_level(FindingLevel::Error).count();
-    match of_level(FindingLevel::Error).next() {
-        Some(first) => Err(AppError::new(
-            ErrorKind::Usage,
-            format!("the check found errors: {errors}"),
-        )
-        .hint(first.hint.clone())),
+    let errors: Vec<AppError> = findings.iter().filter_map(CheckFinding::to_error).collect();
+    let count = errors.len();
+    match errors.into_iter().next() {
+        Some(first) => Err(AppError {
+            message: format!("the check found errors: {count}"),
+            ..first
+        }),
         None => Ok(()),
     }
 }
@@ -69,7 +68,7 @@ pub async fn run(args: Args, global: &GlobalArgs) -> Result<(), AppError> {
 async fn test_connection(
     installation: &relation_app::Installation,
     selector: &RecordSelector,
-) -> Finding {
+) -> CheckFinding {
     let tested = async {
         let host = installation.unchecked_host().await?;
         let record = selector.find(host.store().as_ref()).await?;
@@ -81,23 +80,18 @@ async fn test_connection(
     };
     let part = format!("connection of {}", selector.record);
     match tested.await {
-        Ok(message) => Finding {
-            check: part,
-            level: FindingLevel::Ok,
-            message,
-            hint: String::new(),
-        },
-        Err(error) => check::from_error(&part, error),
+        Ok(message) => CheckFinding::ok(&part, message),
+        Err(error) => CheckFinding::from_error(&part, error),
     }
 }
 
-fn render_text(findings: &[Finding]) -> String {
+fn render_text(findings: &[CheckFinding]) -> String {
     let mut rows = Table::with_columns(&[
         Column::new("check"),
         Column::new("result"),
         Column::new("finding").wrapped(24),
     ]);
-    for finding in findings {
+    for CheckFinding { finding, .. } in findings {
         let result = match finding.level {
             FindingLevel::Ok => "ok",
             FindingLevel::Warning => "warning",

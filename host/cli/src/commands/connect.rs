@@ -7,6 +7,7 @@ mod stdin_lines;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
+use relation_app::check;
 use relation_app::config::{DEFAULT_REDIRECT, RedirectAddress};
 use relation_app::records::{self, StoredRecord};
 use relation_app::{AppError, ErrorKind, quote_for_shell};
@@ -126,6 +127,14 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
         (false, false) => Some(CallbackSource::Browser(Listener::bind(&redirect).await?)),
     };
     let host = context.installation.host().await?;
+    match args.begin {
+        // The link needs no request: the allow-list can be corrected until the callback arrives.
+        true => {
+            check::check_client(&context.installation).to_result()?;
+            check::check_egress(&context.installation).log();
+        }
+        false => check::require_requests(&context.installation)?,
+    }
     let record = selector.find(host.store().as_ref()).await?;
     let flow = ConnectFlow {
         context,
@@ -184,6 +193,14 @@ async fn complete_handed_over(
             "the redirect URL has no state that names a customer",
         ));
     };
+    check::require_requests(&context.installation).map_err(|error| AppError {
+        message: format!("{error}; the consent stays open"),
+        hint: Some(format!(
+            "{}; then run this command with the same address again",
+            error.hint.as_deref().unwrap_or("correct the installation")
+        )),
+        ..error
+    })?;
     let host = context.installation.host().await?;
     let store = host.store().as_ref();
     let found = store.get(&[Reference::record(pkid.clone())]).await?;
@@ -300,6 +317,17 @@ impl ConnectFlow<'_> {
         format!("relation-host connect {name}{option}")
     }
 
+    /// Returns the hint for an error that may have left the consent open: its message says which.
+    fn retry_hint(&self) -> String {
+        match self.is_handed_over {
+            true => format!(
+                "while the consent waits, this command works again with the same address; otherwise {}",
+                self.restart_hint()
+            ),
+            false => self.restart_hint(),
+        }
+    }
+
     fn restart_hint(&self) -> String {
         format!("`{}` prints a new link", self.connect_command())
     }
@@ -408,7 +436,7 @@ impl ConnectFlow<'_> {
             .host
             .connect(&self.record.pkid, grant, self.redirect.as_str());
         let call_output = progress::show_while(&label, None, call).await;
-        call_output.map_err(|error| self.explain(error.into()))
+        call_output.map_err(|error| self.explain(error.into(), &self.restart_hint()))
     }
 
     /// Prints the link on a line of its own to stdout, and the instructions to stderr. Without a source, another
@@ -509,11 +537,11 @@ impl ConnectFlow<'_> {
         let watched = Some((self.host.store().as_ref(), self.record.reference()));
         let call = self.host.complete_connect(&self.record.pkid, address);
         let call_output = progress::show_while(&label, watched, call).await;
-        call_output.map_err(|error| self.explain(error.into()))
+        call_output.map_err(|error| self.explain(error.into(), &self.retry_hint()))
     }
 
-    /// Adds a message and a hint to the error of a failed consent.
-    fn explain(&self, error: AppError) -> AppError {
+    /// Adds a message and a hint to the error of a failed consent. `retry` says how to try again.
+    fn explain(&self, error: AppError, retry: &str) -> AppError {
         let about = |field: &str| {
             error
                 .field_errors
@@ -521,29 +549,32 @@ impl ConnectFlow<'_> {
                 .any(|field_error| field_error.field == field)
         };
         let (message, hint) = match error.kind {
-        ErrorKind::Invalid if about("callback") => (
-            Some("this is not the URL to which Webex redirected the browser"),
-            "give the whole address that the browser shows after the consent".to_owned(),
-        ),
-        ErrorKind::Invalid if about("redirect-uri") => (
-            Some("this redirect address cannot be used"),
-            "it is configured as `connect.redirect`, or given with --redirect".to_owned(),
-        ),
-        ErrorKind::Invalid if about("grant") => (
-            Some("this customer has no such grant"),
-            "the wholesale grants belong to customers that were added with --wholesale".to_owned(),
-        ),
-        ErrorKind::Reauthorize => (None, self.restart_hint()),
-        ErrorKind::LimitExceeded => (
-            None,
-            "compare [webex] and connect.redirect in the configuration with the integration at Webex".to_owned(),
-        ),
-        ErrorKind::Unavailable | ErrorKind::RateLimited => (
-            None,
-            format!("the connection is unchanged; {}", self.restart_hint()),
-        ),
-        _ => return error,
-    };
+            ErrorKind::Invalid if about("callback") => (
+                Some("this is not the URL to which Webex redirected the browser"),
+                "give the whole address that the browser shows after the consent".to_owned(),
+            ),
+            ErrorKind::Invalid if about("redirect-uri") => (
+                Some("this redirect address cannot be used"),
+                "it is configured as `connect.redirect`, or given with --redirect".to_owned(),
+            ),
+            ErrorKind::Invalid if about("grant") => (
+                Some("this customer has no such grant"),
+                "the wholesale grants belong to customers that were added with --wholesale"
+                    .to_owned(),
+            ),
+            ErrorKind::Reauthorize => (None, self.restart_hint()),
+            ErrorKind::LimitExceeded => (
+                None,
+                format!(
+                    "correct what the message names; the integration at Webex must match [webex] and \
+                 connect.redirect in the configuration; {retry}"
+                ),
+            ),
+            ErrorKind::Unavailable | ErrorKind::RateLimited => {
+                (None, format!("the connection is unchanged; {retry}"))
+            }
+            _ => return error,
+        };
         let error = error.hint(hint);
         match message {
             Some(message) => AppError {

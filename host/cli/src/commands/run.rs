@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use relation_app::{AppError, ErrorKind, upgrade_check};
+use relation_app::{AppError, ErrorKind, check, upgrade_check};
 use relation_host::Host;
 use relation_host::schedule::{Dispatcher, DispatcherOptions, Summary, Throttle};
 use relation_host::wakeup_kinds;
@@ -26,8 +26,12 @@ const IMMINENT: Duration = Duration::from_secs(2);
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
---until-idle runs what is due now, or within 2 seconds of the start, and what these calls schedule for the time until they
-end. It does not wait for wakeups of a later time, such as retries. Its exit code is for the customers that it ran:
+At its start the command checks the installation like `relation-host check`, without requests, and logs every
+problem as a warning. It then runs nevertheless. A client secret that changes in its file is used from the next call
+on.
+
+--until-idle runs what is due now, or within 2 seconds of the start, and what becomes due while these calls run. It
+does not wait for later wakeups, such as retries. Its exit code is for the customers of these calls:
   0  everything that was due is done
   4  a customer needs a person at Webex
   5  a refresh or an import is retried later, or a call has failed and is due again
@@ -60,7 +64,7 @@ impl ActiveRun {
     #[cfg(feature = "scenarios")]
     async fn begin(context: &Context, args: &Args) -> Result<Self, AppError> {
         let Some(file) = &args.record else {
-            let host = context.installation.host().await?;
+            let host = open_host(context).await?;
             let recording = None;
             return Ok(Self { host, recording });
         };
@@ -78,7 +82,7 @@ impl ActiveRun {
 
     #[cfg(not(feature = "scenarios"))]
     async fn begin(context: &Context, _: &Args) -> Result<Self, AppError> {
-        let host = context.installation.host().await?;
+        let host = open_host(context).await?;
         Ok(Self { host })
     }
 
@@ -123,6 +127,12 @@ impl ActiveRun {
     }
 }
 
+/// Opens the host. A missing or unusable client secret does not stop a service, which reads a changed file again.
+async fn open_host(context: &Context) -> Result<Host, AppError> {
+    let parts = context.installation.open_parts().await?;
+    context.installation.host_from(parts).await
+}
+
 fn parse_positive(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number) if number >= 1 => Ok(number),
@@ -136,6 +146,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let shutdown = Shutdown::listen()?;
     let active = ActiveRun::begin(context, &args).await?;
     let host = &active.host;
+    check::warn_at_start(&context.installation);
     let defaults = DispatcherOptions::default();
     let configured = &context.installation.config.dispatch;
     let refresh_rate = configured.refresh_rate.or(NonZeroU32::new(REFRESH_RATE));

@@ -81,16 +81,57 @@ fn configuration_that_cannot_be_read_is_a_finding() {
 }
 
 #[test]
+fn configuration_file_is_named() {
+    let world = world();
+    let (level, message) = find(&world, &[], "configuration", 0);
+    assert_eq!(level, "ok");
+    assert!(message.contains("relation.toml"), "{message}");
+    // A wrong directory: the code of every command without a store.
+    std::fs::create_dir(world.workspace.path("elsewhere")).unwrap();
+    let check = ["check", "--json"];
+    let check = world.workspace.relation(check).in_directory("elsewhere");
+    let output = check.run().exits(3);
+    let (level, message) = pick(&output.stdout, "configuration");
+    assert_eq!(level, "warning");
+    assert!(
+        message.contains("no relation.toml in") && message.contains("elsewhere"),
+        "{message}"
+    );
+    let hint = output.error()["hint"].to_string();
+    assert!(hint.contains("relation-host init"), "{hint}");
+}
+
+#[test]
+fn customer_has_the_exit_code_of_other_commands() {
+    let world = CliWorld::new();
+    let customer = world.add_customer("Contoso");
+    let check = |record: &str, code: i32, kind: &str| {
+        let (level, _) = find(&world, &[record], &format!("connection of {record}"), code);
+        assert_eq!(level, "error");
+        let output = world.workspace.relation(["check", record, "--json"]).run();
+        assert_eq!(output.error()["kind"], kind);
+    };
+    check("Nobody", 3, "not-found");
+    let organizations = "/v1/organizations";
+    let fault = webex_emulator::Fault::status(organizations, 503).always();
+    world.emulator.inject(fault);
+    check("Contoso", 5, "unavailable");
+    world.emulator.clear_faults();
+    world.emulator.revoke(&customer.organization);
+    check("Contoso", 4, "reauthorize");
+}
+
+#[test]
 fn missing_client_id_and_secret_are_found() {
     let world = world();
     replace_line(&world, "webex.client-id", "");
-    assert_error(find(&world, &[], "client", 2), "webex.client-id");
+    assert_error(find(&world, &[], "client", 6), "webex.client-id");
     replace_line(
         &world,
         "webex.client-secret-file",
         "webex.client-id = \"C0ffee\"",
     );
-    assert_error(find(&world, &[], "client", 2), "webex.client-secret-file");
+    assert_error(find(&world, &[], "client", 6), "webex.client-secret-file");
 }
 
 #[test]
@@ -103,7 +144,7 @@ fn wrong_secret_is_found_at_webex() {
         .workspace
         .relation(["check", "--webex", "--json"])
         .run()
-        .exits(2)
+        .exits(6)
         .stdout;
     assert!(output.contains("invalid_client"), "{output}");
     assert!(!output.contains("another-secret"));
@@ -117,7 +158,7 @@ fn unreachable_base_address_is_found() {
     replace_line(&world, "webex.base-url", &base_url);
     let allow = format!("egress.allow = [\"http://{free}\"]");
     replace_line(&world, "egress.allow", &allow);
-    assert_error(find(&world, &["--webex"], "webex", 2), "/v1/access_token");
+    assert_error(find(&world, &["--webex"], "webex", 5), "/v1/access_token");
 }
 
 #[test]
@@ -129,7 +170,7 @@ fn base_address_without_a_version_is_found() {
         "webex.base-url",
         &format!("webex.base-url = \"{base_url}\""),
     );
-    let (level, message) = find(&world, &["--webex"], "base-url", 2);
+    let (level, message) = find(&world, &["--webex"], "base-url", 5);
     assert_eq!(level, "warning");
     assert!(message.contains("does not end with /v1"), "{message}");
 }
@@ -142,9 +183,9 @@ fn allow_list_without_the_base_address_is_found() {
         "egress.allow",
         "egress.allow = [\"https://webexapis.com\"]",
     );
-    assert_error(find(&world, &[], "egress", 2), &world.emulator.base_url());
+    assert_error(find(&world, &[], "egress", 6), &world.emulator.base_url());
     replace_line(&world, "egress.allow", "egress.allow = []");
-    assert_error(find(&world, &[], "egress", 2), "egress.allow is empty");
+    assert_error(find(&world, &[], "egress", 6), "egress.allow is empty");
 }
 
 #[test]
@@ -171,7 +212,7 @@ fn proxy_that_wants_a_password_is_found() {
         .run()
         .succeeds();
     assert_error(
-        find(&world, &["Contoso"], "connection of Contoso", 2),
+        find(&world, &["Contoso"], "connection of Contoso", 6),
         "407",
     );
 }
@@ -185,7 +226,7 @@ fn key_of_another_store_is_found() {
         .json(["add", "--hierarchy", NODE, "--name", "Contoso"]);
     let key = std::fs::read_to_string(other.workspace.path("relation.key")).unwrap();
     world.workspace.write("relation.key", &key);
-    assert_error(find(&world, &[], "store", 2), "key");
+    assert_error(find(&world, &[], "store", 6), "key");
 }
 
 /// Needs its own mount, for which Linux lets most users have a namespace.
@@ -227,7 +268,7 @@ fn wrong_clock_is_found_at_webex() {
         .relation(["check", "--webex", "--json"])
         .env("RELATION_TEST_CLOCK_AHEAD", "1h")
         .run()
-        .exits(2)
+        .exits(6)
         .stdout;
     assert_error(pick(&output, "clock"), "60 min ahead of Webex's");
 }

@@ -103,7 +103,7 @@ fn a_client_secret_is_one_line_without_quotes() {
         let output = workspace
             .relation(["refresh", &customer.pkid])
             .run()
-            .exits(2);
+            .exits(6);
         let output = output.reports(&["webex.client-secret-file", found]);
         assert!(!output.stderr.contains("emulated-client"), "{output:?}");
     }

@@ -223,6 +223,66 @@ fn exit_code_5_for_retry_later() {
 }
 
 #[test]
+fn exit_code_6_for_the_operator_in_every_command() {
+    let world = CliWorld::new();
+    let customer = world.add_customer("Contoso");
+    let (_, grant) = world.organization_with_grant("Fabrikam");
+    let workspace = &world.workspace;
+    let text = std::fs::read_to_string(workspace.path("relation.toml")).unwrap();
+    let pkid = customer.pkid.as_str();
+    for (key, line, reason) in [
+        (
+            "egress.allow",
+            "egress.allow = [\"https://webexapis.com\"]",
+            "egress.allow",
+        ),
+        ("webex.client-id", "", "webex.client-id"),
+        (
+            "webex.client-id",
+            "webex.client-id = \"another\"",
+            "webex.client-id",
+        ),
+    ] {
+        let lines = text.lines().filter(|line| !line.starts_with(key));
+        let lines: Vec<&str> = lines.chain([line]).collect();
+        workspace.write("relation.toml", &lines.join("\n"));
+        world
+            .time
+            .advance(std::time::Duration::from_secs(8 * 86_400));
+        let is_egress = key == "egress.allow";
+        let is_local = line != "webex.client-id = \"another\"";
+        let mut commands = vec![
+            vec!["run", "--until-idle"],
+            vec!["refresh", pkid],
+            vec!["invoke", "RefreshAccessToken", pkid],
+            vec!["status"],
+            vec!["check", "--webex"],
+        ];
+        if is_local {
+            commands.push(vec!["connect", pkid, "--no-listen"]);
+            commands.push(vec!["check"]);
+        }
+        if is_egress {
+            commands.push(vec!["sync", pkid]);
+            commands.push(vec!["check", pkid]);
+        }
+        for command in commands {
+            let output = workspace.relation(&command).run().exits(6);
+            let shown = format!("{}{}", output.stdout, output.stderr);
+            assert!(!shown.contains("automatically"), "{command:?}: {shown}");
+            let named = shown.contains(reason) || command[0] == "run";
+            assert!(named, "{command:?}: {shown}");
+        }
+        if is_egress {
+            let add = world.add("Fabrikam").args(["--tokens", "-"]);
+            add.stdin(grant.json().to_string()).run().exits(6);
+        }
+    }
+    workspace.write("relation.toml", &text);
+    workspace.relation(["refresh", pkid]).run().succeeds();
+}
+
+#[test]
 fn exit_code_1_for_other_errors() {
     let world = CliWorld::new();
     let workspace = &world.workspace;

@@ -179,6 +179,61 @@ fn handed_over_consent_fails_with_its_reason() {
 }
 
 #[test]
+fn local_fault_keeps_the_consent() {
+    let handover = Handover::new(&[]);
+    let workspace = &handover.world.workspace;
+    let text = std::fs::read_to_string(workspace.path("relation.toml")).unwrap();
+    let replace = |key: &str, line: &str| {
+        let lines = text.lines().filter(|line| !line.starts_with(key));
+        let lines: Vec<&str> = lines.chain([line]).collect();
+        workspace.write("relation.toml", &lines.join("\n"));
+    };
+    replace("egress.allow", "egress.allow = [\"https://webexapis.com\"]");
+    let begin = ["connect", "Contoso & Co", "--begin"];
+    let begun = workspace.relation(begin).run().succeeds();
+    let begun = begun.reports(&["WARN", "add \"http://127.0.0.1", "to egress.allow"]);
+    let link = serde_json::json!({ "url": begun.stdout.trim() });
+    let callback = handover.accept(&link);
+
+    let same = "run this command with the same address again";
+    let waits = "the consent stays open";
+    let refused_here = |message: &str| {
+        refused(handover.complete(&callback), 6, message, same);
+        refused(handover.complete(&callback), 6, waits, same);
+    };
+    refused_here("webex.base-url is");
+    replace("webex.client-id", "");
+    refused_here("webex.client-id is not configured");
+    replace("webex.client-secret-file", "");
+    refused_here("webex.client-secret-file is not configured");
+
+    // No server is there: the plugin knows that its request was not sent.
+    let free = relation_e2e::process::free_address("127.0.0.1");
+    let away = text.replace(
+        &handover.world.emulator.base_url(),
+        &format!("http://{free}/v1"),
+    );
+    let away = away.replace(
+        "egress.allow = [",
+        &format!("egress.allow = [\"http://{free}\", "),
+    );
+    workspace.write("relation.toml", &away);
+    for _ in 0..2 {
+        let again = "works again with the same address";
+        refused(
+            handover.complete(&callback),
+            5,
+            "use the same callback again",
+            again,
+        );
+    }
+    workspace.write("relation.toml", &text);
+    handover.complete(&callback).succeeds();
+    assert_eq!(handover.state(), "connected");
+    handover.world.emulator.assert_sound();
+}
+
+#[test]
 fn grants_are_handed_over_one_after_the_other() {
     let handover = Handover::new(&["--wholesale"]);
     let grants = ["organization", "wholesale-customers", "wholesale-users"];

@@ -21,6 +21,7 @@ mod recording;
 mod records;
 mod retention;
 mod scenarios;
+mod service;
 mod signals;
 mod stash;
 mod status;

@@ -66,6 +66,67 @@ fn status_says_who_must_act() {
 }
 
 #[test]
+fn local_fault_is_a_problem_of_status() {
+    let world = CliWorld::new();
+    world.add_customer("Contoso");
+    let workspace = &world.workspace;
+    let read = |file: &str| std::fs::read_to_string(workspace.path(file)).unwrap();
+    let without = |key: &str| {
+        let text = read("relation.toml");
+        let lines = text.lines().filter(|line| !line.starts_with(key));
+        lines.map(|line| format!("{line}\n")).collect::<String>()
+    };
+    assert_eq!(status(&world, 0)["problems"], json!([]));
+    for (file, content, message, hint) in [
+        (
+            "relation.toml",
+            without("webex.client-id"),
+            "webex.client-id is not configured",
+            "integration's page",
+        ),
+        (
+            "relation.toml",
+            without("webex.client-secret-file"),
+            "webex.client-secret-file is not configured",
+            "integration's page",
+        ),
+        (
+            "relation.toml",
+            without("egress.allow") + "egress.allow = [\"https://webexapis.com\"]\n",
+            "webex.base-url is http://127.0.0.1",
+            "egress.allow",
+        ),
+        (
+            "client-secret",
+            String::new(),
+            "client-secret is empty",
+            "relation-host init",
+        ),
+        (
+            "relation.key",
+            "nonsense".to_owned(),
+            "cannot read the key file",
+            "key-file",
+        ),
+    ] {
+        let before = read(file);
+        workspace.write(file, &content);
+        let found = status(&world, 6);
+        assert_eq!(found["verdict"], "problem");
+        let problems = found["problems"].as_array().unwrap();
+        assert_eq!(problems.len(), 1, "{message}: {problems:?}");
+        for (member, part) in [("message", message), ("hint", hint)] {
+            let text = problems[0][member].as_str().unwrap();
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        workspace.write(file, &before);
+    }
+    std::fs::remove_file(workspace.path("client-secret")).unwrap();
+    let missing = status(&world, 6)["problems"][0].to_string();
+    assert!(missing.contains("client secret"), "{missing}");
+}
+
+#[test]
 fn what_needs_a_person_is_listed_first_with_its_alert() {
     let world = CliWorld::new();
     world.add_customer("Alpine");

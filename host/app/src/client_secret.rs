@@ -1,0 +1,225 @@
+//! The file with the client secret of the integration, which is read again when it changes.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use relation_host::SecretSetting;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::{AppError, ErrorKind, secret_text};
+
+/// The file with the client secret. An error of a changed file keeps the last value that was read.
+pub struct ClientSecretFile {
+    path: PathBuf,
+    content: Mutex<Content>,
+}
+
+struct Content {
+    stamp: Option<FileStamp>,
+    secret: Option<SecretString>,
+    /// The error of the latest attempt to read the file.
+    error: Option<AppError>,
+}
+
+impl ClientSecretFile {
+    /// Reads the file at `path`. [`ClientSecretFile::check`] returns the error, if there is one.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        let stamp = FileStamp::read(&path);
+        let (secret, error) = match read(&path) {
+            Ok(secret) => (Some(secret), None),
+            Err(error) => (None, Some(error)),
+        };
+        let content = Content {
+            stamp,
+            secret,
+            error,
+        };
+        Self {
+            path,
+            content: Mutex::new(content),
+        }
+    }
+
+    /// Checks that the file could be read.
+    ///
+    /// # Errors
+    /// The file cannot be read, or does not hold a secret.
+    pub fn check(&self) -> Result<(), AppError> {
+        self.content().error.clone().map_or(Ok(()), Err)
+    }
+
+    fn content(&self) -> MutexGuard<'_, Content> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SecretSetting for ClientSecretFile {
+    fn current(&self) -> Option<SecretString> {
+        // Before the file is read: a change in between is noticed next time.
+        let stamp = FileStamp::read(&self.path);
+        let mut content = self.content();
+        if content.stamp != stamp {
+            content.stamp = stamp;
+            match read(&self.path) {
+                Ok(secret) => {
+                    let file = self.path.display();
+                    tracing::info!("the client secret was read again: {file} has changed");
+                    content.secret = Some(secret);
+                    content.error = None;
+                }
+                Err(error) if content.error.as_ref() == Some(&error) => {}
+                Err(error) => {
+                    let kept = match content.secret {
+                        Some(_) => "; the last one that was read stays in use",
+                        None => "",
+                    };
+                    let hint = error.hint.as_deref().unwrap_or_default();
+                    tracing::warn!(hint = %hint, "{error}{kept}");
+                    content.error = Some(error);
+                }
+            }
+        }
+        content.secret.clone()
+    }
+}
+
+/// The state of a file by which a change is noticed; of an absent file, `None`.
+#[derive(Debug, PartialEq, Eq)]
+struct FileStamp {
+    length: u64,
+    modified: Option<std::time::SystemTime>,
+    /// Device and inode, and the time of the last change of content or mode. Empty on other systems.
+    identity: [i64; 4],
+}
+
+impl FileStamp {
+    fn read(path: &Path) -> Option<Self> {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some(Self {
+            length: metadata.len(),
+            modified: metadata.modified().ok(),
+            identity: identity(&metadata),
+        })
+    }
+}
+
+#[cfg(unix)]
+fn identity(metadata: &std::fs::Metadata) -> [i64; 4] {
+    use std::os::unix::fs::MetadataExt as _;
+    [
+        metadata.dev().cast_signed(),
+        metadata.ino().cast_signed(),
+        metadata.ctime(),
+        metadata.ctime_nsec(),
+    ]
+}
+
+#[cfg(not(unix))]
+fn identity(_metadata: &std::fs::Metadata) -> [i64; 4] {
+    [0; 4]
+}
+
+fn read(file: &Path) -> Result<SecretString, AppError> {
+    const WHAT: &str = "the client secret (webex.client-secret-file)";
+    warn_if_open_to_others(file);
+    let secret = secret_text::read_line_of_file(file, WHAT);
+    let checked = secret.and_then(|secret| {
+        check_client_secret(&secret, WHAT, &file.display())?;
+        Ok(secret)
+    });
+    checked.map_err(|error| {
+        // The operator must act, as with a secret that Webex refuses.
+        let error = AppError {
+            kind: ErrorKind::Problem,
+            ..error
+        };
+        error.or_hint(format!(
+            "write the secret of the integration at Webex to {}; `relation-host init` asks for it if the file is \
+             missing",
+            file.display()
+        ))
+    })
+}
+
+/// Checks that a client secret, which comes from `source`, is plausible.
+///
+/// # Errors
+/// The secret holds white space or a character that is not ASCII.
+pub fn check_client_secret(
+    secret: &SecretString,
+    what: &str,
+    source: &dyn fmt::Display,
+) -> Result<(), AppError> {
+    // RFC 6749, appendix A.2. Secrets of Webex contain no space either.
+    match secret
+        .expose_secret()
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic())
+    {
+        true => Ok(()),
+        false => Err(AppError::usage(format!(
+            "cannot use {what}: {source} holds white space or a character that is not ASCII; write the secret \
+             there and nothing else"
+        ))),
+    }
+}
+
+#[cfg(unix)]
+fn warn_if_open_to_others(file: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(file).map_or(0, |file| file.permissions().mode());
+    if mode & 0o077 != 0 {
+        let file = file.display();
+        tracing::warn!("others on this machine can read the client secret: chmod 600 {file}");
+    }
+}
+
+#[cfg(not(unix))]
+fn warn_if_open_to_others(_file: &Path) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn current(file: &ClientSecretFile) -> Option<String> {
+        let secret = file.current()?;
+        Some(secret.expose_secret().to_owned())
+    }
+
+    #[test]
+    fn changed_file_is_read_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("client-secret");
+        let file = ClientSecretFile::new(&path);
+        assert_eq!(file.check().unwrap_err().kind, ErrorKind::Problem);
+        assert_eq!(current(&file), None);
+        std::fs::write(&path, "first\n").unwrap();
+        assert_eq!(current(&file).as_deref(), Some("first"));
+        file.check().unwrap();
+        // Replaced by a rename, as editors and secret managers do.
+        let new = directory.path().join("new");
+        std::fs::write(&new, "other\n").unwrap();
+        std::fs::rename(&new, &path).unwrap();
+        assert_eq!(current(&file).as_deref(), Some("other"));
+    }
+
+    #[test]
+    fn unusable_file_keeps_the_last_secret() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("client-secret");
+        std::fs::write(&path, "first").unwrap();
+        let file = ClientSecretFile::new(&path);
+        for content in ["", "two\nlines"] {
+            std::fs::write(&path, content).unwrap();
+            assert_eq!(current(&file).as_deref(), Some("first"), "{content:?}");
+            assert!(file.check().is_err());
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(current(&file).as_deref(), Some("first"));
+        std::fs::write(&path, "second").unwrap();
+        assert_eq!(current(&file).as_deref(), Some("second"));
+        file.check().unwrap();
+    }
+}

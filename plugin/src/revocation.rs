@@ -7,13 +7,13 @@ use crate::grant::Grant;
 use crate::platform::{
     Failure, Filter, Key, Level, Platform, RECORD_MODEL, Scope, Secret, UnixMillis,
 };
-use crate::record::{Record, key};
+use crate::record::{GrantState, Record, key};
 use crate::reports::Revocation;
 use crate::settings::Settings;
 use crate::timing::EXPIRY_TOLERANCE;
 use crate::webex::authorizations::{Authorization, list_authorizations, revoke_authorization};
 use crate::webex::client::{Proxies, Webex};
-use crate::webex::errors::WebexError;
+use crate::webex::errors::{ErrorKind, WebexError};
 use crate::webex::ids::OrgId;
 use crate::webex::oauth;
 
@@ -52,13 +52,15 @@ pub fn revoke<P: Platform + ?Sized>(
             return Revocation::Failed(format!("the proxies cannot be used: {failure}"));
         }
     };
+    let is_refused = |grant: &Grant| record.grant_state(*grant).is_refused();
     if others.is_empty() {
         let result = oauth::revoke(&webex, client_id, &organization, access_token);
-        return report(platform, result);
+        let are_refused = tokens.iter().all(|(grant, _)| is_refused(grant));
+        return report(platform, result, are_refused);
     }
     let outcomes = tokens.iter().map(|(grant, token)| {
-        let begun = record.grant_state(*grant).granted;
-        revoke_own(platform, &webex, client_id, token, begun, &others)
+        let state = record.grant_state(*grant);
+        revoke_own(platform, &webex, client_id, token, state, &others)
     });
     // Every grant is tried; the first that stays is reported.
     let outcomes: Vec<Revocation> = outcomes.collect();
@@ -68,16 +70,16 @@ pub fn revoke<P: Platform + ?Sized>(
     problems.next().unwrap_or(Revocation::Revoked)
 }
 
-/// Revokes the authorization of the grant that began at `begun`, if it can be told from the others.
-/// `others` has the beginnings of all grants of other records of the organisation.
+/// Revokes the authorization of the grant with this state, if it can be told from the others. `others` has the beginnings of all grants of other records of the organisation.
 fn revoke_own<P: Platform + ?Sized>(
     platform: &P,
     webex: &Webex<'_, P>,
     client_id: &str,
     access_token: &Secret,
-    begun: Option<UnixMillis>,
+    state: &GrantState,
     others: &[Option<UnixMillis>],
 ) -> Revocation {
+    let (begun, is_refused) = (state.granted, state.is_refused());
     let is_same =
         |other: &UnixMillis| begun.is_some_and(|begun| begun.abs_diff(*other) <= EXPIRY_TOLERANCE);
     if others.iter().flatten().any(is_same) {
@@ -85,7 +87,7 @@ fn revoke_own<P: Platform + ?Sized>(
     }
     let listed = match list_authorizations(webex, client_id, access_token) {
         Ok(listed) => listed,
-        Err(error) => return report(platform, Err(error)),
+        Err(error) => return report(platform, Err(error), is_refused),
     };
     let own = match listed.as_slice() {
         [] => {
@@ -100,7 +102,10 @@ fn revoke_own<P: Platform + ?Sized>(
         several => begun.and_then(|begun| find_nearest(several, begun, others)),
     };
     match own {
-        Some(own) => report(platform, revoke_authorization(webex, &own.id, access_token)),
+        Some(own) => {
+            let result = revoke_authorization(webex, &own.id, access_token);
+            report(platform, result, is_refused)
+        }
         None => Revocation::Skipped(format!(
             "another connection has the same organization, and it cannot be told which of the {} \
              authorizations that Webex lists is this one's",
@@ -128,9 +133,17 @@ fn find_nearest<'a>(
     (!is_ambiguous && !others.iter().any(is_nearer)).then_some(nearest)
 }
 
-fn report<P: Platform + ?Sized>(platform: &P, result: Result<(), WebexError>) -> Revocation {
+/// Reports the result of a revocation. `are_refused`: Webex refused the refresh tokens before.
+fn report<P: Platform + ?Sized>(
+    platform: &P,
+    result: Result<(), WebexError>,
+    are_refused: bool,
+) -> Revocation {
     match result {
         Ok(()) => Revocation::Revoked,
+        Err(error) if are_refused && error.kind == ErrorKind::Unauthorized => Revocation::Skipped(
+            "Webex refuses both tokens already, so neither is valid any more".to_owned(),
+        ),
         Err(error) => {
             let text = format!("the tokens were not revoked at Webex: {error}");
             platform.log(Level::Warning, &text);
@@ -197,7 +210,7 @@ mod tests {
 
     use super::*;
     use crate::platform::{Environment, HttpError};
-    use crate::record::GrantState;
+    use crate::record::{Retry, State};
     use crate::testing::{
         ACCESS_TOKEN, DAY, MemoryPlatform, SECOND, START, connected_record, json_response,
         raw_response,
@@ -406,6 +419,27 @@ mod tests {
         let outcome = run(&platform, &own, Some(ACCESS_TOKEN));
         assert!(matches!(outcome, Revocation::Failed(why) if why.contains("T1")));
         assert!(platform.logged(Level::Warning, "not revoked"));
+    }
+
+    #[test]
+    fn tokens_that_webex_refuses_are_not_valid() {
+        for (state, is_known) in [(State::Reauthorize, true), (State::Connected, false)] {
+            for is_shared in [false, true] {
+                let platform = MemoryPlatform::new();
+                let mut own = record(&platform);
+                own.body.connection.state = state;
+                own.body.connection.refusal = is_known.then(Retry::default);
+                if is_shared {
+                    store_other(&platform, None);
+                }
+                platform.serve(|_, _| json_response(401, json!({"message": "no valid token"})));
+                match run(&platform, &own, Some(ACCESS_TOKEN)) {
+                    Revocation::Skipped(why) => assert!(is_known && why.contains("valid"), "{why}"),
+                    Revocation::Failed(_) => assert!(!is_known),
+                    Revocation::Revoked => panic!("nothing was revoked"),
+                }
+            }
+        }
     }
 
     #[test]

@@ -42,6 +42,23 @@ impl Millis {
     pub const fn from_hours(hours: u64) -> Self {
         Self::from_seconds(hours.saturating_mul(3_600))
     }
+
+    /// Formats the duration for people in its two largest units: `7 d`, `1 h 30 min`.
+    pub fn to_words(self) -> String {
+        let mut rest = self.0 / 1_000;
+        let mut parts = Vec::new();
+        for (size, unit) in [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")] {
+            if rest >= size {
+                parts.push(format!("{} {unit}", rest / size));
+                rest %= size;
+            }
+        }
+        parts.truncate(2);
+        match parts.is_empty() {
+            true => "0 s".to_owned(),
+            false => parts.join(" "),
+        }
+    }
 }
 
 impl Add<Millis> for UnixMillis {

@@ -1,5 +1,7 @@
 //! The table of fields, which `describe` returns and validation follows.
 
+use std::fmt;
+
 pub use crate::contract::FieldKind;
 use crate::text::find_similar;
 
@@ -132,6 +134,26 @@ const REGIONS: &[Choice] = &[
     choice("Canada", "Canada"),
     choice("Singapore", "Singapore"),
 ];
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.value)?;
+        match self.title == self.value {
+            true => Ok(()),
+            false => write!(f, " ({:?})", self.title),
+        }
+    }
+}
+
+impl Field {
+    /// Finds the choice with this value or title, in any case.
+    pub fn find_choice(&self, text: &str) -> Option<&Choice> {
+        let mut choices = self.choices.iter();
+        choices.find(|choice| {
+            choice.value.eq_ignore_ascii_case(text) || choice.title.eq_ignore_ascii_case(text)
+        })
+    }
+}
 
 const fn choice(value: &'static str, title: &'static str) -> Choice {
     Choice { value, title }

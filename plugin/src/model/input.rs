@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use email_address::{EmailAddress, Options};
 use serde_json::{Map, Value};
 
-use super::fields::{self, Field, FieldKind, SHADOW, Syntax};
+use super::fields::{self, Choice, Field, FieldKind, SHADOW, Syntax};
 use super::proxy::Proxy;
 use super::{FieldErrors, RELATION};
 use crate::names::find_hidden_character;
@@ -140,7 +140,10 @@ impl Input {
             return None;
         }
         match field.syntax {
-            Syntax::Free => return Some(text.into()),
+            Syntax::Free => {
+                let choice = field.find_choice(text).map(|choice| choice.value);
+                return Some(choice.unwrap_or(text).into());
+            }
             Syntax::Email => match EmailAddress::parse_with_options(text, PLAIN_EMAIL) {
                 Ok(_) => return Some(text.into()),
                 Err(error) => errors.add(
@@ -277,9 +280,9 @@ fn check_text(
         );
         return false;
     }
-    if !field.choices.is_empty() && !field.choices.iter().any(|choice| choice.value == text) {
-        let values: Vec<&str> = field.choices.iter().map(|choice| choice.value).collect();
-        errors.add(path, format!("must be one of {}", values.join(", ")));
+    if !field.choices.is_empty() && field.find_choice(text).is_none() {
+        let choices: Vec<String> = field.choices.iter().map(Choice::to_string).collect();
+        errors.add(path, format!("must be one of {}", choices.join(", ")));
         return false;
     }
     // The proxy parser itself reports which character is not allowed.

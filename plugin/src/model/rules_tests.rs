@@ -263,7 +263,14 @@ fn region_is_required_only_with_contact_center() {
         [REGION]
     );
     for choice in find_field(REGION).unwrap().choices {
-        validate_new(json!({CONTACT_CENTER: true, REGION: choice.value})).unwrap();
+        for text in [choice.value, choice.title, &choice.title.to_lowercase()] {
+            let accepted = validate_new(json!({CONTACT_CENTER: true, REGION: text})).unwrap();
+            assert_eq!(
+                accepted.fields.get(REGION),
+                Some(&choice.value.into()),
+                "{text}"
+            );
+        }
     }
 }
 

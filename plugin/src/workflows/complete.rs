@@ -7,8 +7,6 @@
 
 mod exchange;
 
-use std::time::Duration;
-
 use crate::alerts::ActiveAlerts;
 use crate::callback::{AuthorizationError, Callback};
 use crate::consent::{self, ConsentMatch, ConsentOutcome, PendingConsent};
@@ -242,7 +240,7 @@ fn consent_ended(
         ConsentOutcome::Expired => format!(
             "{consent} has expired, because its callback came too late; the connection is \
              unchanged; begin again with connect, and consent within {}",
-            humantime::format_duration(Duration::from_millis(settings.connect_lifetime.0))
+            settings.connect_lifetime.to_words()
         ),
     })
 }

@@ -63,7 +63,7 @@ fn wrong_state_is_explained() {
     let (case, text) = classify(&run(&platform, &callback(&begun)).unwrap_err());
     assert_eq!(case, "reauthorize");
     assert!(
-        text.contains("came too late") && text.contains("within 10m"),
+        text.contains("came too late") && text.contains("within 10 min"),
         "{text}"
     );
     let (_, text) = classify(&run(&platform, &callback(&begun)).unwrap_err());

@@ -26,7 +26,7 @@ pub fn required(record: &Record, grant: Grant, settings: &Settings) -> Vec<Strin
 pub fn setting_names(record: &Record, grant: Grant) -> &'static str {
     match grant {
         Grant::Organization if record.flag("webex_contact_center") => {
-            "webex.scopes and webex.scopes.contact-center"
+            "webex.scopes and webex.contact-center-scopes"
         }
         Grant::Organization => settings::SCOPES,
         Grant::WholesaleCustomers => settings::WHOLESALE_CUSTOMERS_SCOPES,

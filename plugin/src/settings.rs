@@ -16,11 +16,11 @@ pub const CLIENT_ID: &str = "webex.client-id";
 /// The scopes that every connection requests, separated by spaces.
 pub const SCOPES: &str = "webex.scopes";
 /// The additional scopes that a Contact Center customer's connection requests.
-pub const CONTACT_CENTER_SCOPES: &str = "webex.scopes.contact-center";
+pub const CONTACT_CENTER_SCOPES: &str = "webex.contact-center-scopes";
 /// The scopes of the grant for a wholesale partner's customers.
-pub const WHOLESALE_CUSTOMERS_SCOPES: &str = "webex.scopes.wholesale-customers";
+pub const WHOLESALE_CUSTOMERS_SCOPES: &str = "webex.wholesale-customers-scopes";
 /// The scopes of the grant for the users of a wholesale partner's customers.
-pub const WHOLESALE_USERS_SCOPES: &str = "webex.scopes.wholesale-users";
+pub const WHOLESALE_USERS_SCOPES: &str = "webex.wholesale-users-scopes";
 /// The secret setting with the integration's client secret.
 pub const CLIENT_SECRET: &str = "webex.client-secret";
 /// The time from the link of a consent to its callback, a duration from a minute to seven days.

@@ -136,8 +136,8 @@ fn read(file: &Path) -> Result<SecretString, AppError> {
             ..error
         };
         error.or_hint(format!(
-            "write the secret of the integration at Webex to {}; `relation-host init` asks for it if the file is \
-             missing",
+            "write the secret of the integration at Webex to {}; `relation-host init --client-secret -` does so if the \
+             file is missing or empty",
             file.display()
         ))
     })

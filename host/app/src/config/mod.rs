@@ -29,10 +29,11 @@ pub use self::key::KeySource;
 pub use self::redirect::RedirectAddress;
 pub use self::setting_sources::SettingSources;
 pub use self::template::{DEFAULT_BASE_URL, DEFAULT_REDIRECT, NewConfig};
-pub use self::values::{LogFormat, check_base_url};
+pub use self::values::{LogFormat, check_base_url, check_client_id};
 use self::values::{
-    format_duration, parse_base_url, parse_duration, parse_flag, parse_fraction, parse_list,
-    parse_path, parse_positive, parse_proxies, parse_size, parse_targets, parse_text, parse_texts,
+    format_duration, parse_base_url, parse_client_id, parse_duration, parse_flag, parse_fraction,
+    parse_list, parse_path, parse_positive, parse_proxies, parse_size, parse_targets, parse_text,
+    parse_texts,
 };
 
 /// The configuration file that is read if it exists and no other file is named.
@@ -351,15 +352,15 @@ impl Config {
 
     fn read_webex(&mut self, mut table: Table<'_, '_>, directory: &Path) {
         self.set(&mut table, "base-url", "webex.base-url", parse_base_url);
-        self.set(&mut table, "client-id", "webex.client-id", parse_text);
+        self.set(&mut table, "client-id", "webex.client-id", parse_client_id);
         for (key, setting) in [
             ("scopes", "webex.scopes"),
-            ("contact-center-scopes", "webex.scopes.contact-center"),
+            ("contact-center-scopes", "webex.contact-center-scopes"),
             (
                 "wholesale-customers-scopes",
-                "webex.scopes.wholesale-customers",
+                "webex.wholesale-customers-scopes",
             ),
-            ("wholesale-users-scopes", "webex.scopes.wholesale-users"),
+            ("wholesale-users-scopes", "webex.wholesale-users-scopes"),
         ] {
             self.set(&mut table, key, setting, |value| {
                 Ok(parse_texts(value)?.join(" "))

@@ -101,7 +101,7 @@ mod tests {
         let new = NewConfig {
             store: Some("sqlite:a \"b\"\\c.db".to_owned()),
             base_url: Some("http://127.0.0.1:8080/v1/".parse().unwrap()),
-            client_id: Some("C\"1\n".to_owned()),
+            client_id: Some("C\"1\\".to_owned()),
             redirect: Some("http://LOCALHOST:8400/Back".to_owned()),
         };
         let config = new.parse(Path::new("r.toml")).unwrap();
@@ -111,7 +111,7 @@ mod tests {
             "http://127.0.0.1:8080/v1"
         );
         assert_eq!(config.egress.allow, ["http://127.0.0.1:8080"]);
-        assert_eq!(config.settings["webex.client-id"], "C\"1\n");
+        assert_eq!(config.settings["webex.client-id"], "C\"1\\");
         assert_eq!(
             config.redirect.unwrap().as_str(),
             "http://LOCALHOST:8400/Back"

@@ -126,13 +126,13 @@ fn every_key_is_read() {
             "webex.scopes",
             "spark-admin:organizations_read identity:tokens_write",
         ),
-        ("webex.scopes.contact-center", "cjp:config"),
+        ("webex.contact-center-scopes", "cjp:config"),
         (
-            "webex.scopes.wholesale-customers",
+            "webex.wholesale-customers-scopes",
             "spark-admin:wholesale_customers_read",
         ),
         (
-            "webex.scopes.wholesale-users",
+            "webex.wholesale-users-scopes",
             "spark-admin:wholesale_subscribers_read",
         ),
     ];
@@ -232,7 +232,7 @@ fn refused_setting_is_reported_with_key_and_line() {
         message: "must be another".to_owned(),
     };
     let refused = config.setting_sources.to_config_error(vec![
-        error("webex.scopes.wholesale-users"),
+        error("webex.wholesale-users-scopes"),
         error("webex.client-id"),
         error("refresh.fraction"),
     ]);

@@ -82,6 +82,39 @@ pub fn parse_base_url(value: DeValue<'_>) -> Result<String, ValueError> {
     Ok(text.trim_end_matches('/').to_owned())
 }
 
+/// Checks a client id, which has visible ASCII characters only (RFC 6749, appendix A.1; ids of Webex have no space).
+///
+/// # Errors
+/// The text is empty, or has another character.
+pub fn check_client_id(text: &str) -> Result<String, String> {
+    let wrong = text
+        .chars()
+        .enumerate()
+        .find(|(_, c)| !c.is_ascii_graphic());
+    match wrong {
+        None if text.is_empty() => Err("a client id is not empty".to_owned()),
+        None => Ok(text.to_owned()),
+        Some((index, c)) => {
+            let place = index.saturating_add(1);
+            Err(match c {
+                c if c.is_whitespace() => {
+                    format!("a client id has no white space; character {place} is some")
+                }
+                c if c.is_control() => {
+                    format!("a client id has no control characters; character {place} is one")
+                }
+                c => format!("a client id has ASCII characters only; character {place} is {c:?}"),
+            })
+        }
+    }
+}
+
+/// Parses a client id.
+pub fn parse_client_id(value: DeValue<'_>) -> Result<String, ValueError> {
+    let text = parse_text(value)?;
+    Ok(check_client_id(&text)?)
+}
+
 /// Parses the root of an API.
 ///
 /// # Errors

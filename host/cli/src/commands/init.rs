@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use relation_app::config::{
     Config, DEFAULT_BASE_URL, DEFAULT_FILE, DEFAULT_REDIRECT, KeySource, NewConfig,
-    RedirectAddress, check_base_url,
+    RedirectAddress, check_base_url, check_client_id,
 };
 use relation_app::{
     AppError, ErrorKind, StoreUrl, check_client_secret, quote_for_shell, secret_text,
@@ -27,8 +27,10 @@ const SECRET: &str = "the integration's client secret";
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Makes only what is missing: the configuration (relation.toml, or the file of --config), the file with the client
-secret, the key and the store. A file that exists is never changed, so the command can be repeated. All other
-commands need an existing store.
+secret, the key and the store. A file that exists is never changed, so the command can be repeated; an empty file for
+the client secret counts as missing. All other commands need an existing store.
+
+Below the directory of an installation, a new one is made only with --config, such as --config relation.toml.
 
 The options become part of a new configuration. If the file exists and has another value, the command fails.")]
 pub struct Args {
@@ -36,7 +38,7 @@ pub struct Args {
     #[arg(long, value_name = "URL", value_parser = check_base_url)]
     base_url: Option<Url>,
     /// The client id of the integration at Webex
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = check_client_id)]
     client_id: Option<String>,
     /// The integration's client secret, from a file or, as -, from stdin or a prompt; it is copied to the file
     /// that the configuration names [default: a prompt, at a terminal]
@@ -113,6 +115,7 @@ struct SecretFile {
 pub async fn run(args: Args, global: &GlobalArgs) -> Result<(), AppError> {
     let output = Output { json: global.json };
     let file = global.config.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
+    refuse_nested(global, file)?;
     // Everything that can be refused is read and checked before the first file is made.
     let (config, text) = match file.exists() {
         true => {
@@ -146,6 +149,9 @@ pub async fn run(args: Args, global: &GlobalArgs) -> Result<(), AppError> {
     }) = &secret
     {
         if let Some(secret) = secret {
+            if path.exists() {
+                remove_blank(path)?;
+            }
             let line = zeroize::Zeroizing::new(format!("{}\n", secret.expose_secret()));
             create(path, SECRET, &line)?;
         }
@@ -168,6 +174,28 @@ pub async fn run(args: Args, global: &GlobalArgs) -> Result<(), AppError> {
         next: next(global, text.is_some()),
     };
     output.print(&report, render_text)
+}
+
+/// Refuses to make an installation below another one, unless --config names the new configuration: commands are
+/// probably meant for the other one.
+fn refuse_nested(global: &GlobalArgs, file: &Path) -> Result<(), AppError> {
+    if global.config.is_some() || file.exists() {
+        return Ok(());
+    }
+    let Ok(here) = std::env::current_dir() else {
+        return Ok(());
+    };
+    let mut above = here.ancestors().skip(1);
+    match above.find(|directory| directory.join(DEFAULT_FILE).is_file()) {
+        None => Ok(()),
+        Some(directory) => Err(AppError::usage(format!(
+            "an installation exists above this directory, in {}",
+            directory.display()
+        ))
+        .hint(format!(
+            "run the command there; `relation-host init --config {DEFAULT_FILE}` makes another installation here"
+        ))),
+    }
 }
 
 impl Args {
@@ -233,8 +261,13 @@ impl Args {
                 .hint("add the line client-secret-file = \"client-secret\" below [webex]")),
             };
         };
-        let given = given.map(|source| source.read_line(SECRET)).transpose()?;
-        if path.exists() {
+        let given = given.map(|source| source.read_line(SECRET)).transpose();
+        let given = given.map_err(|error| {
+            error.or_hint(
+                "--client-secret takes the secret alone, on one line; without the option, write the secret later",
+            )
+        })?;
+        if path.exists() && !is_blank(&path) {
             if let Some(given) = given {
                 let found = secret_text::read_line_of_file(&path, SECRET)?;
                 if found.expose_secret() != given.expose_secret() {
@@ -290,6 +323,21 @@ fn store_for(store: &str, file: &Path) -> Result<String, AppError> {
     })
 }
 
+/// Returns whether a file holds nothing but white space. It is then as good as missing.
+fn is_blank(path: &Path) -> bool {
+    secret_text::read_file(path).is_ok_and(|bytes| bytes.trim_ascii().is_empty())
+}
+
+fn remove_blank(path: &Path) -> Result<(), AppError> {
+    std::fs::remove_file(path).map_err(|error| {
+        let path = path.display();
+        AppError::new(
+            ErrorKind::Failed,
+            format!("cannot replace the empty file {path} for {SECRET}: {error}"),
+        )
+    })
+}
+
 fn create(path: &Path, what: &str, content: &str) -> Result<(), AppError> {
     create_private_file(path, content.as_bytes()).map_err(|error| {
         let path = path.display();
@@ -311,7 +359,7 @@ fn redirect(config: &Config) -> &str {
 
 fn scopes(config: &Config, model: &Model) -> Vec<ScopeReport> {
     let settings = model.settings.iter();
-    let settings = settings.filter(|setting| setting.key.starts_with("webex.scopes"));
+    let settings = settings.filter(|setting| setting.key.ends_with("scopes"));
     let scopes = settings.map(|setting| ScopeReport {
         setting: setting.key.clone(),
         scopes: config

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use relation_e2e::artifacts;
 use relation_e2e::cli_world::CliWorld;
 use relation_e2e::process::{ProgramOutput, Workspace, eventually, free_address};
 use relation_e2e::world::CLIENT_SECRET;
@@ -65,7 +66,7 @@ fn empty_directory_becomes_a_connected_customer() {
         &redirect,
         "webex.scopes: ",
         "identity:tokens_read",
-        "webex.scopes.contact-center: cjp:config_read cjp:config_write",
+        "webex.contact-center-scopes: cjp:config_read cjp:config_write",
         "relation-host check --webex",
         "relation-host add --hierarchy",
         "relation-host connect Contoso",
@@ -185,4 +186,80 @@ fn init_names_what_is_missing() {
     }
     assert!(!workspace.path("relation.toml").exists());
     assert!(!workspace.path("relation.db").exists());
+}
+
+#[test]
+fn empty_secret_file_counts_as_missing() {
+    let world = empty_world();
+    let workspace = &world.workspace;
+    workspace.write("client-secret", " \n");
+    let made = workspace.relation(["init", "--client-id", "C1"]).run();
+    let made = made.succeeds().stdout;
+    assert!(
+        made.contains("or run `relation-host init --client-secret -`"),
+        "{made}"
+    );
+    let add = ["add", "--hierarchy", "sys.Provider", "--name", "Contoso"];
+    let refused = workspace.relation(add).run().exits(6);
+    refused.reports(&["is empty", "relation-host init --client-secret -"]);
+
+    workspace.write("empty.txt", "\n");
+    let empty = ["init", "--client-secret", "empty.txt"];
+    let empty = workspace.relation(empty).run().exits(2);
+    empty.reports(&["empty.txt is empty", "the secret alone, on one line"]);
+    let given = ["init", "--client-secret", "-"];
+    let given = workspace.relation(given).stdin(CLIENT_SECRET);
+    assert!(given.run().succeeds().stdout.contains("made"));
+    assert_eq!(read(workspace, "client-secret").trim(), CLIENT_SECRET);
+    assert_private(&workspace.path("client-secret"));
+}
+
+#[test]
+fn implausible_client_id_is_refused() {
+    let world = empty_world();
+    let workspace = &world.workspace;
+    for (id, problem) in [
+        ("bad id", "has no white space; character 4"),
+        ("bad\u{1}", "has no control characters; character 4"),
+        ("C\u{f8}ffee", "ASCII"),
+        ("", "is not empty"),
+    ] {
+        let refused = workspace.relation(["init", "--client-id", id]).run();
+        refused.exits(2).reports(&[problem]);
+    }
+    assert!(!workspace.path("relation.toml").exists());
+    workspace.relation(["init"]).run().succeeds();
+    let config = read(workspace, "relation.toml");
+    let id = "client-id = \"bad id\"";
+    workspace.write(
+        "relation.toml",
+        &config.replace("# client-id = \"C0123…\"", id),
+    );
+    let refused = workspace.relation(["list"]).run().exits(2);
+    refused.reports(&["client-id", "has no white space"]);
+}
+
+#[test]
+fn init_below_an_installation_is_refused() {
+    let world = empty_world();
+    let workspace = &world.workspace;
+    workspace.relation(["init"]).run().succeeds();
+    std::fs::create_dir_all(workspace.path("a/b")).unwrap();
+    let init = |more: &[&str]| {
+        let mut init = std::process::Command::new(artifacts::program("relation-host"));
+        init.arg("init").args(more).env_remove("RELATION_CONFIG");
+        let output = init.current_dir(workspace.path("a/b")).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), stderr)
+    };
+    let (code, stderr) = init(&[]);
+    assert_eq!(code, Some(2), "{stderr}");
+    for part in ["exists above this directory", "init --config relation.toml"] {
+        assert!(stderr.contains(part), "{part}: {stderr}");
+    }
+    assert!(!workspace.path("a/b/relation.toml").exists());
+    assert_eq!(init(&["--config", "relation.toml"]).0, Some(0));
+    assert!(workspace.path("a/b/relation.db").exists());
+    // It exists now, and the command can be repeated.
+    assert_eq!(init(&[]).0, Some(0));
 }

@@ -116,7 +116,7 @@ impl Storage for NativePlatform<'_> {
         _: OnUnavailable,
     ) -> Result<(), Failure> {
         if let Some(name) = self.subject_name(&changes) {
-            self.journal.set_subject_name(name);
+            self.journal.set_subject_name(&name);
         }
         let checks = checks
             .into_iter()

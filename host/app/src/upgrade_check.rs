@@ -69,7 +69,8 @@ async fn check_connections(
             match details {
                 Ok(details) => checked += check_record(host, &details.connection).await,
                 Err(failure) => {
-                    tracing::warn!(subject = %document.reference, %failure, "a record cannot be read");
+                    let customer = records::find_name(document).unwrap_or_default();
+                    tracing::warn!(?customer, subject = %document.reference, %failure, "a record cannot be read");
                 }
             }
         }
@@ -97,7 +98,8 @@ async fn check_record(host: &Host, connection: &ConnectionReport) -> u64 {
         match host.check_grant(&connection.pkid, status.grant).await {
             Ok(_) => checked += 1,
             Err(error) => {
-                tracing::warn!(pkid = %connection.pkid, %error, "a connection could not be checked");
+                let customer = &connection.name;
+                tracing::warn!(?customer, pkid = %connection.pkid, %error, "a connection could not be checked");
             }
         }
     }

@@ -1,6 +1,8 @@
-//! Text from people and other programs: UTF-8, with or without a byte order mark.
+//! Text from people and other programs, UTF-8 with or without a byte order mark; counts and durations in texts for
+//! people.
 
 use std::fmt;
+use std::time::Duration;
 
 /// The reason why bytes cannot be used as text. The error text follows the name of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +97,41 @@ pub fn is_invisible(character: char) -> bool {
         )
 }
 
+const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
+
+/// Formats a count with its noun: `1 wakeup`, `2 wakeups`.
+pub fn format_count(count: u64, one: &str, many: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        count => format!("{count} {many}"),
+    }
+}
+
+/// Formats a duration in its two largest adjacent units, rounded down: `12 d 4 h`, `7 d`, `3 min 20 s`. A duration below a
+/// second is in milliseconds.
+pub fn format_span(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let mut rest = seconds;
+    let mut parts = Vec::new();
+    for (size, unit) in UNITS {
+        let count = rest / size;
+        rest %= size;
+        if count > 0 {
+            parts.push(format!("{count} {unit}"));
+        } else if !parts.is_empty() {
+            break;
+        }
+        if parts.len() == 2 {
+            break;
+        }
+    }
+    match (parts.is_empty(), span.as_millis()) {
+        (false, _) => parts.join(" "),
+        (true, 0) => "0 s".to_owned(),
+        (true, millis) => format!("{millis} ms"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,5 +168,34 @@ mod tests {
         );
         assert_eq!(decode(b"\x80 5"), Err(NotUtf8::SingleByte { line: 1 }));
         assert_eq!(decode(b"\x7fELF\x02\x01\x01\x00\xff"), Err(NotUtf8::Binary));
+    }
+
+    const DAY: u64 = 86_400;
+
+    #[test]
+    fn count_has_its_noun() {
+        let text = |count| format_count(count, "wakeup", "wakeups");
+        assert_eq!(
+            [text(0), text(1), text(2)],
+            ["0 wakeups", "1 wakeup", "2 wakeups"]
+        );
+    }
+
+    #[test]
+    fn a_span_is_its_two_largest_neighbouring_units() {
+        let text = |seconds| format_span(Duration::from_secs(seconds));
+        assert_eq!(text(12 * DAY + 4 * 3600 + 59 * 60), "12 d 4 h");
+        assert_eq!(text(7 * DAY), "7 d");
+        assert_eq!(
+            text(7 * DAY + 59),
+            "7 d",
+            "59 seconds do not matter beside days"
+        );
+        assert_eq!(text(DAY - 1), "23 h 59 min");
+        assert_eq!(text(200), "3 min 20 s");
+        assert_eq!(text(59), "59 s");
+        assert_eq!(text(0), "0 s");
+        assert_eq!(format_span(Duration::from_millis(999)), "999 ms");
+        assert_eq!(format_span(Duration::from_millis(1_999)), "1 s");
     }
 }

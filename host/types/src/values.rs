@@ -337,6 +337,14 @@ impl Wakeup {
     pub fn kind(&self) -> &str {
         self.id.split_once('.').map_or(&self.id, |(kind, _)| kind)
     }
+
+    /// The action of the transactions of its calls.
+    pub fn action(&self) -> &str {
+        match self.kind() {
+            crate::wakeup_kinds::EXPIRY => "check-expiry",
+            kind => kind,
+        }
+    }
 }
 
 /// One invalid field of the caller's input.

@@ -350,8 +350,11 @@ impl Host {
         let (action, subject, given_name) = &started.label;
         let name = match &summary.name {
             Some(name) => name.clone(),
-            None if !given_name.is_empty() => given_name.clone(),
-            None => self.name_of(subject).await,
+            None => match started.journal.subject_name() {
+                known if !known.is_empty() => known,
+                _ if !given_name.is_empty() => given_name.clone(),
+                _ => self.name_of(subject).await,
+            },
         };
         summary.log(&name, subject.pkid.as_str(), action, started.transaction());
     }

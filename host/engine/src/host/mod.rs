@@ -19,9 +19,9 @@ use crate::reports::{
     Model, RefreshReport,
 };
 use crate::store::stash::Stash;
-use crate::store::{DueWakeup, Store, StoreError};
+use crate::store::{Store, StoreError};
+use crate::text::format_count;
 use crate::types::{Failure, Hierarchy, Pkid, RECORD_MODEL, Reference, Timestamp};
-use crate::wakeup_kinds;
 
 mod builder;
 mod call;
@@ -295,9 +295,12 @@ impl Host {
             async |workflows, store| workflows.call_delete(store, pkid.as_str(), dry_run).await,
             convert::deletion,
             |deletion: &Deletion| {
-                let documents = deletion.documents.len();
+                let documents = deletion.documents.len() as u64;
                 let would = if dry_run { "would delete" } else { "deleted" };
-                let summary = CallSummary::success(format!("{would} {documents} documents"));
+                let summary = CallSummary::success(format!(
+                    "{would} {}",
+                    format_count(documents, "document", "documents")
+                ));
                 // The record cannot be read any more.
                 let mut deleted = deletion.documents.iter();
                 match deleted.find(|(document, _)| document.pkid == *pkid) {
@@ -413,12 +416,4 @@ impl Host {
 
 fn expose(secret: Option<&SecretString>) -> Option<String> {
     secret.map(|secret| secret.expose_secret().to_owned())
-}
-
-/// The action of a wakeup's transaction: the workflow that the wakeup runs.
-fn wake_action(wakeup: &DueWakeup) -> String {
-    match wakeup.wakeup.kind() {
-        wakeup_kinds::EXPIRY => "check-expiry".to_owned(),
-        kind => kind.to_owned(),
-    }
 }

@@ -185,9 +185,11 @@ impl Host {
             "the response that the transaction {} stashed at {}",
             stashed.transaction, stashed.since
         );
-        match self.write(started, &stashed).await {
+        let written = self.write(started, &stashed).await;
+        let customer = started.journal.subject_name();
+        match written {
             Ok(()) => {
-                tracing::warn!(%subject, epoch = stashed.epoch, transaction = stashed.transaction, "a stashed response is applied");
+                tracing::warn!(?customer, %subject, epoch = stashed.epoch, transaction = stashed.transaction, "a stashed response is applied");
                 note(Level::Info, format!("{of} is applied"));
                 self.report_alerts(started, &stashed);
                 Ok(EntryOutcome::Applied)
@@ -198,7 +200,7 @@ impl Host {
                 Ok(EntryOutcome::Applied)
             }
             Err(StoreError::Conflict(why)) => {
-                tracing::warn!(%subject, epoch = stashed.epoch, transaction = stashed.transaction, why, "a stashed response is superseded and was dropped");
+                tracing::warn!(?customer, %subject, epoch = stashed.epoch, transaction = stashed.transaction, why, "a stashed response is superseded and was dropped");
                 note(
                     Level::Warning,
                     format!("{of} is superseded and was dropped: {why}"),
@@ -227,7 +229,7 @@ impl Host {
         let record = stashed.record();
         let name = record.and_then(|record| record.keys.iter().find(|key| key.name == "name"));
         if let Some(name) = name {
-            started.journal.set_subject_name(name.value.clone());
+            started.journal.set_subject_name(&name.value);
         }
         let update = started.journal.take_update();
         let commit = Commit {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::call::CallRequest;
 use super::outcome::summarize_wakeup;
-use super::{CallError, CallErrorKind, CallOutput, Host, wake_action};
+use super::{CallError, CallErrorKind, CallOutput, Host};
 use crate::component::convert;
 use crate::imports::bindings::automate::platform::scheduling;
 use crate::imports::convert as shared;
@@ -64,7 +64,7 @@ impl Host {
 
     async fn settle_wakeup(&self, due: &DueWakeup) -> Result<WakeupOutcome, StoreError> {
         let subject = due.wakeup.subject.clone();
-        let mut request = CallRequest::new(&wake_action(due), subject.clone());
+        let mut request = CallRequest::new(due.wakeup.action(), subject.clone());
         request.wakeup = Some(due.clone());
         let record_lock = self.parts.record_locks.acquire(&subject).await;
         let started = match self.start(&request, due.wakeup.due).await? {

@@ -246,7 +246,8 @@ impl Call {
     }
 
     fn note(&self, level: Level, message: String) {
-        tracing::warn!(transaction = self.journal.id(), "{message}");
+        let customer = self.journal.subject_name();
+        tracing::warn!(?customer, transaction = self.journal.id(), "{message}");
         self.journal.log(self.services.clock.now(), level, message);
     }
 }
@@ -349,14 +350,15 @@ fn stash_commit(
         None => Err(StashingError::NoStash),
     };
     let (transaction, subject, epoch) = (journal.id(), &stashed.subject, stashed.epoch);
+    let customer = journal.subject_name();
     match &done {
         Ok(()) => {
-            tracing::error!(transaction, %subject, epoch, "the store could not take a response: it is in the stash");
+            tracing::error!(?customer, transaction, %subject, epoch, "the store could not take a response: it is in the stash");
             let text = "the response is in the stash until the store can be written";
             journal.log(stashed.since, Level::Error, text.to_owned());
         }
         Err(error) => {
-            tracing::error!(transaction, %subject, epoch, %error, "the store could not take a response, and it is lost");
+            tracing::error!(?customer, transaction, %subject, epoch, %error, "the store could not take a response, and it is lost");
             journal.log(
                 stashed.since,
                 Level::Error,

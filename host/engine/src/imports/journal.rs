@@ -26,7 +26,10 @@ pub struct Journal {
 struct State {
     lines: Vec<LogLine>,
     progress: Option<Progress>,
+    /// The name that is to be stored.
     subject_name: Option<String>,
+    /// The latest known name.
+    known_name: String,
     secret_accesses: Vec<SecretAccess>,
     omitted_accesses: u64,
     /// The number of secret accesses that may still be listed.
@@ -45,6 +48,7 @@ impl Journal {
                 lines: Vec::new(),
                 progress: None,
                 subject_name: None,
+                known_name: String::new(),
                 secret_accesses: Vec::new(),
                 omitted_accesses: 0,
                 accesses_left: MAX_SECRET_ACCESSES,
@@ -99,9 +103,18 @@ impl Journal {
         self.state.lock().progress = Some(progress);
     }
 
-    /// Sets the subject's display name.
-    pub fn set_subject_name(&self, name: String) {
-        self.state.lock().subject_name = Some(name);
+    /// Sets the subject's display name, to be stored unless that name is known already.
+    pub fn set_subject_name(&self, name: &str) {
+        let mut state = self.state.lock();
+        if state.known_name != name {
+            name.clone_into(&mut state.known_name);
+            state.subject_name = Some(name.to_owned());
+        }
+    }
+
+    /// Returns the subject's display name; empty if the call has not learnt the name.
+    pub fn subject_name(&self) -> String {
+        self.state.lock().known_name.clone()
     }
 
     /// Takes the updates since the last call, to be stored.
@@ -147,6 +160,19 @@ impl Journal {
 mod tests {
     use super::*;
     use crate::transactions::SecretAccessOutcome;
+
+    #[test]
+    fn name_is_stored_once_unless_it_changes() {
+        let journal = Journal::new("t1", 160);
+        let stored = |name: &str| {
+            journal.set_subject_name(name);
+            journal.take_update().subject_name
+        };
+        assert_eq!(stored("Acme").as_deref(), Some("Acme"));
+        assert_eq!(stored("Acme"), None);
+        assert_eq!(stored("Acme Ltd").as_deref(), Some("Acme Ltd"));
+        assert_eq!(journal.subject_name(), "Acme Ltd");
+    }
 
     #[test]
     fn empty_log_lines_count_against_the_limit() {

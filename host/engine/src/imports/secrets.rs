@@ -102,6 +102,7 @@ impl Call {
             .collect();
         tracing::info!(
             target: "relation_host::audit",
+            customer = ?self.journal.subject_name(),
             transaction = self.journal.id(),
             owner = owner.as_ref().map(ToString::to_string),
             secret = name,

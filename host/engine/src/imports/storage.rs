@@ -88,6 +88,7 @@ impl Call {
             .await;
         let found = found.map_err(|error| convert::store_failure(&error))?;
         self.note_alerts(found.iter().flatten());
+        self.note_subject_name(found.iter().flatten());
         Ok(found
             .into_iter()
             .map(|document| document.map(convert::document_out))
@@ -166,10 +167,10 @@ impl Call {
         let schedules = steps
             .iter()
             .any(|change| matches!(change, Change::Schedule(_)));
-        if let Some(name) = self.subject_name(&steps) {
-            self.journal.set_subject_name(name);
-        }
-
+        self.note_subject_name(steps.iter().filter_map(|change| match change {
+            Change::Put(document) => Some(document),
+            _ => None,
+        }));
         let alerts = match self.services.observers.is_empty() {
             true => Vec::new(),
             false => self.known_alerts.find_changed(&steps),
@@ -223,17 +224,17 @@ impl Call {
         self.known_alerts.note_committed(alerts);
     }
 
-    /// Returns the name key of the subject's document, if the changes write that document.
-    fn subject_name(&self, changes: &[Change]) -> Option<String> {
-        let subject = &self.lease.as_ref()?.subject;
-        changes.iter().find_map(|change| match change {
-            Change::Put(document) if document.reference == *subject => document
-                .keys
-                .iter()
-                .find(|key| key.name == "name")
-                .map(|key| key.value.clone()),
-            _ => None,
-        })
+    /// Notes the subject's name for the transaction, if one of the documents is the subject's.
+    fn note_subject_name<'a>(&self, documents: impl IntoIterator<Item = &'a Document>) {
+        let Some(lease) = &self.lease else {
+            return;
+        };
+        let mut documents = documents.into_iter();
+        let own = documents.find(|document| document.reference == lease.subject);
+        let mut keys = own.into_iter().flat_map(|document| &document.keys);
+        if let Some(name) = keys.find(|key| key.name == "name") {
+            self.journal.set_subject_name(&name.value);
+        }
     }
 
     fn change(&mut self, from: storage::Change) -> Result<Change, Failure> {

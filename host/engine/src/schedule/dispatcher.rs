@@ -17,6 +17,7 @@ use super::tally::{Effect, Summary, Tally};
 use crate::WakeupOutcome;
 use crate::clock::{Clock, ManualClock};
 use crate::store::{DueWakeup, Store, StoreError};
+use crate::text::format_span;
 use crate::types::{Reference, Timestamp, Wakeup};
 
 /// The executor of a dispatcher's wakeups.
@@ -400,11 +401,11 @@ impl Dispatcher {
             Some(Jump::Ahead(by)) => tracing::warn!(
                 "the wall clock went ahead by {}: it was set, or the machine was suspended; \
                  wakeups that came due with it run now",
-                format_days(by)
+                format_span(by)
             ),
             Some(Jump::Back(by)) => tracing::warn!(
                 "the wall clock was set back by {}: wakeups that were scheduled before run now",
-                format_days(by)
+                format_span(by)
             ),
             None => {}
         }
@@ -423,7 +424,7 @@ impl Dispatcher {
                         leases = redating.leases,
                         "the wall clock was ahead by up to {} when wakeups were scheduled: \
                          they run now",
-                        format_days(latest.since(now))
+                        format_span(latest.since(now))
                     );
                 }
             }
@@ -454,17 +455,6 @@ impl Dispatcher {
 fn round_up_to_millis(wait: Duration) -> Duration {
     let millis = wait.as_nanos().div_ceil(1_000_000);
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
-}
-
-/// Formats a duration for the log: whole days, and the rest in hours, minutes and seconds.
-fn format_days(duration: Duration) -> String {
-    const DAY: u64 = 86_400;
-    let (days, rest) = (duration.as_secs() / DAY, duration.as_secs() % DAY);
-    let rest = humantime::format_duration(Duration::from_secs(rest));
-    match days {
-        0 => rest.to_string(),
-        days => format!("{days}days {rest}"),
-    }
 }
 
 /// How long the dispatcher may wait.

@@ -7,6 +7,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use relation_types::text::format_span;
 use zeroize::Zeroizing;
 
 use super::key_text::{KEY_FORMATS, MAX_KEY_TEXT_BYTES, decode, parse_bare};
@@ -109,7 +110,7 @@ impl KeyCommand {
             })
             .map_err(broken)?;
         let late = || {
-            let limit = humantime::format_duration(self.time_limit);
+            let limit = format_span(self.time_limit);
             self.failed(format!("it did not end within {limit} and was stopped"))
         };
         let bytes = output
@@ -248,7 +249,7 @@ mod tests {
             format!("echo {DIGITS}; exec >&-; exec sleep 600"),
         ] {
             let text = refusal(&shell(&script).time_limit(limit));
-            assert!(text.contains("within 50ms"), "{text}");
+            assert!(text.contains("within 50 ms"), "{text}");
         }
     }
 

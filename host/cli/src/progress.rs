@@ -51,7 +51,7 @@ async fn read_progress(store: &dyn Store, subject: &Reference) -> Option<Progres
     let filter = TransactionFilter {
         subject: Some(subject.clone()),
         status: Some(Status::Processing),
-        action: None,
+        ..TransactionFilter::default()
     };
     let page = store.transactions(&filter, None, 1).await.ok()?;
     page.items.into_iter().next()?.progress

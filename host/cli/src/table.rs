@@ -14,6 +14,8 @@ use crate::output::escape_control_chars;
 const GAP: usize = 2;
 /// The minimum width of a shortened column, as a last resort.
 const MIN_WIDTH: usize = 4;
+/// The maximum width of a name on a terminal, so that one long name does not widen every row.
+pub const MAX_NAME_WIDTH: usize = 40;
 const ELLIPSIS: char = '…';
 
 /// A column: its heading, and how it adapts to a narrow terminal.
@@ -23,6 +25,8 @@ pub struct Column {
     fit: Fit,
     /// Columns with a rank may be dropped, the lowest rank first.
     rank: Option<u8>,
+    /// The maximum width, if the width of the output is limited.
+    max: Option<usize>,
 }
 
 /// How a column's texts are made to fit. The number is the minimum width.
@@ -45,6 +49,7 @@ impl Column {
             heading,
             fit: Fit::Whole,
             rank: None,
+            max: None,
         }
     }
 
@@ -60,6 +65,14 @@ impl Column {
     pub const fn tail(self, width: usize) -> Self {
         Self {
             fit: Fit::Tail(width),
+            ..self
+        }
+    }
+
+    /// Shortens texts to `width` also where there is room for more, unless the width of the output is not limited.
+    pub const fn at_most(self, width: usize) -> Self {
+        Self {
+            max: Some(width),
             ..self
         }
     }
@@ -181,7 +194,14 @@ fn layout(columns: &[Column], natural: &[usize], width: Option<usize>) -> Vec<(u
         .iter()
         .zip(natural)
         .enumerate()
-        .map(|(index, (column, natural))| (index, *column, *natural))
+        .map(|(index, (column, natural))| {
+            let max = column.max.filter(|_| width.is_some());
+            (
+                index,
+                *column,
+                max.map_or(*natural, |max| max.min(*natural)),
+            )
+        })
         .collect();
     if let Some(width) = width {
         while total_width(shown.iter().map(min_width)) > width {
@@ -398,5 +418,20 @@ mod tests {
             )
         );
         assert_eq!(shown.render(None).lines().count(), 2);
+    }
+
+    #[test]
+    fn long_name_does_not_widen_every_row() {
+        let mut rows = Table::with_columns(&[
+            Column::new("name").shortened(16).at_most(20),
+            Column::new("state"),
+        ]);
+        rows.add(["x".repeat(100), "connected".to_owned()]);
+        rows.add(["Acme", "expired"]);
+        let narrow = rows.render(Some(200));
+        let widths: Vec<usize> = narrow.lines().map(measure).collect();
+        assert_eq!(widths, [27, 31, 29], "{narrow}");
+        // An output that is not a terminal has every name in full.
+        assert!(rows.render(None).contains(&"x".repeat(100)));
     }
 }

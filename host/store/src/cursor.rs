@@ -65,6 +65,9 @@ impl Listing {
         if let Some(action) = &filter.action {
             parts.extend(["action", action.as_str()]);
         }
+        if let Some(prefix) = &filter.id_prefix {
+            parts.extend(["id", prefix.as_str()]);
+        }
         Self::new(&parts)
     }
 

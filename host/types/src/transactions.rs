@@ -204,4 +204,6 @@ pub struct TransactionFilter {
     pub status: Option<Status>,
     /// Only those with this action.
     pub action: Option<String>,
+    /// Only those whose id begins with this text.
+    pub id_prefix: Option<String>,
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use relation_app::{AppError, ErrorKind};
 use relation_host::store::Store;
+use relation_host::text::format_span;
 use relation_host::transactions::{Level, LogLine, Status, Transaction, TransactionFilter};
 use relation_host::types::{Hierarchy, Reference, Timestamp};
 use serde::Serialize;
@@ -13,18 +14,22 @@ use super::page::PageArgs;
 use crate::output::{Output, escape_control_chars};
 use crate::record_selector::RecordSelector;
 use crate::shutdown::Shutdown;
-use crate::table::{Column, Table, pair_table};
+use crate::table::{Column, MAX_NAME_WIDTH, Table, pair_table};
 use crate::{Context, time};
 
 /// How often followed transactions are read.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// The length of an id, a UUID.
+const ID_LENGTH: usize = 36;
+/// The maximum number of transactions that the error of an ambiguous id lists.
+const MAX_CANDIDATES: u32 = 10;
 /// The number of newest transactions that are followed.
 const FOLLOWED_PAGE_SIZE: u32 = 100;
 
 /// Arguments of `transactions`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Show this transaction with its log
+    /// Show this transaction with its log; the beginning of its id is enough
     #[arg(value_name = "ID", conflicts_with_all = ["subject", "status", "action", "limit", "cursor", "all"])]
     id: Option<String>,
     /// Follow: print the log of the given transaction until it ends, or every transaction as it starts and
@@ -59,10 +64,11 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let store = context.installation.store_to_read()?;
     let output = context.output;
     if let Some(id) = &args.id {
+        let id = resolve_id(store.as_ref(), id).await?;
         return match args.follow {
-            true => follow_one(store.as_ref(), output, id).await,
+            true => follow_one(store.as_ref(), output, &id).await,
             false => {
-                let transaction = find_transaction(store.as_ref(), id).await?;
+                let transaction = find_transaction(store.as_ref(), &id).await?;
                 let now = context.installation.now();
                 output.print(&transaction, |transaction| render_detail(transaction, now))
             }
@@ -78,6 +84,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
         },
         status: args.status,
         action: args.action,
+        id_prefix: None,
     };
     if args.follow {
         return follow_all(store.as_ref(), output, &filter).await;
@@ -104,14 +111,51 @@ async fn find_subject(store: &dyn Store, selector: RecordSelector) -> Result<Ref
     }
 }
 
+/// Finds the id of the only transaction whose id begins with `prefix`. Returns a whole id as it is.
+async fn resolve_id(store: &dyn Store, prefix: &str) -> Result<String, AppError> {
+    let prefix = prefix.trim().to_lowercase();
+    if prefix.len() >= ID_LENGTH || prefix.is_empty() {
+        return Ok(prefix);
+    }
+    let filter = TransactionFilter {
+        id_prefix: Some(prefix.clone()),
+        ..TransactionFilter::default()
+    };
+    let page = store.transactions(&filter, None, MAX_CANDIDATES).await?;
+    match page.items.as_slice() {
+        [] => Err(not_found_error(&prefix)),
+        [transaction] => Ok(transaction.id.clone()),
+        candidates => {
+            let lines = candidates.iter().map(|candidate| {
+                let started = time::format_utc(candidate.started);
+                let (id, action) = (&candidate.id, &candidate.action);
+                format!("\n  {id}  {started}  {action} {}", subject_name(candidate))
+            });
+            let lines: String = lines.collect();
+            let more = if page.next.is_some() {
+                "\n  and more"
+            } else {
+                ""
+            };
+            Err(AppError::usage(format!(
+                "the ids of several transactions begin with {prefix:?}:{lines}{more}"
+            ))
+            .hint("give more of the id"))
+        }
+    }
+}
+
+fn not_found_error(id: &str) -> AppError {
+    AppError::new(
+        ErrorKind::NotFound,
+        format!("no transaction has the id {id:?}"),
+    )
+    .hint("`relation-host transactions` shows the newest")
+}
+
 async fn find_transaction(store: &dyn Store, id: &str) -> Result<Transaction, AppError> {
-    store.transaction(id).await?.ok_or_else(|| {
-        AppError::new(
-            ErrorKind::NotFound,
-            format!("no transaction has the id {id:?}"),
-        )
-        .hint("`relation-host transactions` shows the newest")
-    })
+    let found = store.transaction(id).await?;
+    found.ok_or_else(|| not_found_error(id))
 }
 
 /// An event of a followed transaction, as JSON.
@@ -215,7 +259,7 @@ fn render_rows(transactions: &[Transaction], now: Timestamp) -> String {
     let mut rows = Table::with_columns(&[
         Column::new("started (UTC)").droppable(3),
         Column::new("action"),
-        Column::new("of").shortened(12),
+        Column::new("of").shortened(12).at_most(MAX_NAME_WIDTH),
         Column::new("status"),
         Column::new("took").droppable(1),
         Column::new("message").shortened(12),
@@ -329,7 +373,7 @@ fn format_took(transaction: &Transaction, now: Timestamp) -> String {
         .since(transaction.started);
     match took.as_secs() {
         0..60 => format!("{} ms", took.as_millis()),
-        _ => time::format_span(took),
+        _ => format_span(took),
     }
 }
 

@@ -172,6 +172,7 @@ pub const CASES: &[Case] = cases![
     transactions::update_of_an_unknown_transaction_is_refused,
     transactions::an_id_is_used_once,
     transactions::listings_are_newest_first_filtered_and_complete,
+    transactions::listings_select_ids_by_prefix,
     retention::old_transactions_are_removed_in_steps,
     retention::a_running_transaction_is_never_removed,
     retention::pruning_removes_exactly_the_old_transactions,

@@ -222,6 +222,7 @@ pub(super) async fn listings_are_newest_first_filtered_and_complete(stores: Arc<
                     subject,
                     status,
                     action: action.map(str::to_owned),
+                    id_prefix: None,
                 };
                 let expected: Vec<&str> = all
                     .iter()
@@ -234,6 +235,45 @@ pub(super) async fn listings_are_newest_first_filtered_and_complete(stores: Arc<
                     let found = list(&store, &filter, limit).await;
                     assert_eq!(found, expected, "{filter:?} in pages of {limit}");
                 }
+            }
+        }
+    }
+}
+
+pub(super) async fn listings_select_ids_by_prefix(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let ids = ["0192f0c1-a", "0192f0c1-b", "0192f0c2-a", "0192f0c2"];
+    for (number, id) in (0..).zip(ids) {
+        let beginning = Begin {
+            transaction: transaction(id, at(number)),
+            subject: None,
+            lease: LEASE,
+            now: at(number),
+            wakeup: None,
+        };
+        store.begin(beginning).await.unwrap();
+    }
+    for (prefix, expected) in [
+        (
+            "",
+            vec!["0192f0c2-a", "0192f0c2", "0192f0c1-b", "0192f0c1-a"],
+        ),
+        ("0192f0c1", vec!["0192f0c1-b", "0192f0c1-a"]),
+        ("0192f0c2", vec!["0192f0c2-a", "0192f0c2"]),
+        ("0192f0c1-b", vec!["0192f0c1-b"]),
+        ("0192f0c1-b0", vec![]),
+        ("1", vec![]),
+        ("%", vec![]),
+    ] {
+        for action in [None, Some("refresh".to_owned())] {
+            let filter = TransactionFilter {
+                action,
+                id_prefix: Some(prefix.to_owned()),
+                ..TransactionFilter::default()
+            };
+            for limit in [1, 100] {
+                let found = list(&store, &filter, limit).await;
+                assert_eq!(found, expected, "{prefix:?} in pages of {limit}");
             }
         }
     }

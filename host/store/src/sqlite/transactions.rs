@@ -334,8 +334,10 @@ pub(super) fn list(
     want: usize,
 ) -> Result<Vec<Transaction>> {
     let want = i64::try_from(want).unwrap_or(i64::MAX);
-    // Without a position, start at the last possible character, which is after every id.
-    let before = before.unwrap_or("\u{10ffff}");
+    let prefix = filter.id_prefix.as_deref().unwrap_or_default();
+    // The last possible character is after every id, and after every id that begins with the prefix.
+    let last = format!("{prefix}\u{10ffff}");
+    let before = before.unwrap_or(&last);
     let subject = filter.subject.as_ref();
     let subject = subject.map(|subject| (subject.model.as_str(), subject.pkid.as_str()));
     let mut values: Vec<(&str, &dyn ToSql)> = vec![(":before", &before), (":want", &want)];
@@ -345,6 +347,9 @@ pub(super) fn list(
     }
     if let Some(action) = &filter.action {
         values.push((":action", action));
+    }
+    if filter.id_prefix.is_some() {
+        values.push((":prefix", &prefix));
     }
     let mut statement = connection.prepare_cached(&listing_statement(filter))?;
     let mut rows = statement.query(values.as_slice())?;
@@ -392,6 +397,9 @@ pub(super) fn listing_statement(filter: &TransactionFilter) -> String {
     });
     if filter.action.is_some() {
         statement.push_str(" AND action = :action");
+    }
+    if filter.id_prefix.is_some() {
+        statement.push_str(" AND id >= :prefix");
     }
     statement.push_str(" ORDER BY id DESC LIMIT :want");
     statement

@@ -159,12 +159,16 @@ fn matches(filter: &TransactionFilter, transaction: &Transaction) -> bool {
         subject,
         status,
         action,
+        id_prefix,
     } = filter;
     (subject.is_none() || *subject == transaction.subject)
         && status.is_none_or(|status| status == transaction.status)
         && action
             .as_ref()
             .is_none_or(|action| *action == transaction.action)
+        && id_prefix
+            .as_ref()
+            .is_none_or(|prefix| transaction.id.starts_with(prefix))
 }
 
 fn without_log(transaction: &Transaction) -> Transaction {

@@ -51,15 +51,18 @@ fn transaction_listings_walk_one_index() {
     for status in statuses.map(Some).into_iter().chain([None]) {
         for subject in [None, Some(subject.clone())] {
             for action in [None, Some("refresh".to_owned())] {
-                let filter = TransactionFilter {
-                    subject: subject.clone(),
-                    status,
-                    action,
-                };
-                let statement = transactions::listing_statement(&filter);
-                let steps = plan(&connection, &statement);
-                assert_eq!(steps.len(), 1, "{statement}: {steps:?}");
-                assert!(steps[0].starts_with("SEARCH"), "{statement}: {steps:?}");
+                for id_prefix in [None, Some("01".to_owned())] {
+                    let filter = TransactionFilter {
+                        subject: subject.clone(),
+                        status,
+                        action: action.clone(),
+                        id_prefix,
+                    };
+                    let statement = transactions::listing_statement(&filter);
+                    let steps = plan(&connection, &statement);
+                    assert_eq!(steps.len(), 1, "{statement}: {steps:?}");
+                    assert!(steps[0].starts_with("SEARCH"), "{statement}: {steps:?}");
+                }
             }
         }
     }

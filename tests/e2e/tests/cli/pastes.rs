@@ -136,7 +136,7 @@ fn paste_of_another_address_keeps_the_consent_open() {
 fn address_changed_by_mail_software_is_repaired() {
     let encoded =
         |text: &str| -> String { url::form_urlencoded::byte_serialize(text.as_bytes()).collect() };
-    let changes: [&dyn Fn(&str) -> String; 4] = [
+    let changes: [&dyn Fn(&str) -> String; 5] = [
         &|callback| callback.replace('&', "&amp;"),
         &|callback| {
             let (first, rest) = callback.split_at(callback.len() / 2);
@@ -149,6 +149,10 @@ fn address_changed_by_mail_software_is_repaired() {
             )
         },
         &|callback| format!("<{callback}>"),
+        &|callback| {
+            let (first, rest) = callback.split_at(callback.len() / 2);
+            format!("> It ended here:\n>\n> {first}\n> {rest}")
+        },
     ];
     for change in changes {
         let mut pending = start_connect(&[]);

@@ -124,6 +124,11 @@ fn remove_layer(text: &str) -> Vec<String> {
             candidates.push(candidate);
         }
     };
+    // A quoted mail: each line begins with `>`.
+    if text.lines().any(|line| line.trim_start().starts_with('>')) {
+        let lines = text.lines().map(trim_quote_marks);
+        add(lines.collect::<Vec<_>>().join("\n"));
+    }
     // A wrapped line: no URL contains white space.
     add(text.split_whitespace().collect());
     // Surrounding words, quotes or angle brackets.
@@ -175,13 +180,20 @@ fn percent_decode(text: &str) -> String {
 
 /// Returns whether `line` may continue a wrapped URL: it does not begin another URL.
 pub fn may_continue(line: &str) -> bool {
-    let line = line.trim();
+    let line = trim_quote_marks(line);
     !line.is_empty() && !line.contains("://") && !line.contains(char::is_whitespace)
+}
+
+/// Removes the marks of a quoted mail from the beginning of a line, and surrounding white space.
+fn trim_quote_marks(line: &str) -> &str {
+    line.trim_start_matches(|c: char| c == '>' || c.is_whitespace())
+        .trim_end()
 }
 
 /// Joins the lines of one paste.
 pub fn join_lines(lines: &[SecretString]) -> SecretString {
-    let lines = lines.iter().map(|line| line.expose_secret().trim());
+    let lines = lines.iter();
+    let lines = lines.map(|line| trim_quote_marks(line.expose_secret()));
     lines.collect::<Vec<_>>().concat().into()
 }
 
@@ -224,6 +236,10 @@ mod tests {
             CALLBACK.replace('&', "&amp;amp;"),
             CALLBACK.replace('&', "\\u0026"),
             format!("{first}\n  {rest}"),
+            format!("> {CALLBACK}"),
+            format!("> {first}\n> {rest}\n"),
+            format!("> It ended here:\n> <{CALLBACK}>\n>\n> -- \n> Ann"),
+            format!(">> {first}\r\n> > {rest}").replace('&', "&amp;"),
             format!("{first}\r\n{rest}").replace('&', "&amp;"),
             format!("https://www.google.com/url?q={inner}&sa=D"),
             format!("https://secure-web.cisco.com/1aBc-_x/{inner}"),
@@ -307,7 +323,15 @@ mod tests {
     #[test]
     fn continuation_line_differs_from_new_address() {
         assert!(may_continue("  def&state=x\r\n"));
-        for line in ["", " ", "http://127.0.0.1/", "two words"] {
+        assert!(may_continue("> > def&state=x"));
+        for line in [
+            "",
+            " ",
+            ">",
+            "http://127.0.0.1/",
+            "two words",
+            "> two words",
+        ] {
             assert!(!may_continue(line), "{line:?}");
         }
     }

@@ -1,13 +1,16 @@
 //! A record with everything that belongs to it.
 
 use relation_host::reports::RecordDetails;
-use relation_host::store::{DueWakeup, Store};
-use relation_host::types::{Document, Filter, Reference, Timestamp};
+use relation_host::store::Store;
+use relation_host::types::{Document, Filter, Reference};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::AppError;
 use crate::alerts::{self, Alert, INSTALLATION};
+use crate::imports::{self, FailedImport};
+use crate::records::StoredRecord;
+use crate::wakeups::{self, WakeupRow};
 
 /// The maximum number of alerts of one record, and of the installation.
 const MAX_ALERTS: u32 = 100;
@@ -25,26 +28,21 @@ pub struct FullRecord {
     pub alerts: Vec<Alert>,
     /// The state of the last import.
     pub imports: Vec<Map<String, Value>>,
+    /// The last import, if it failed.
+    pub failed_import: Option<FailedImport>,
     /// The record's wakeups, the earliest first.
     pub wakeups: Vec<WakeupRow>,
 }
 
-/// A wakeup of a record.
-#[derive(Debug, Serialize)]
-pub struct WakeupRow {
-    /// The name among the wakeups of the record.
-    pub id: String,
-    /// When the wakeup is due.
-    pub due: Timestamp,
-    /// The number of failed calls.
-    pub attempts: u32,
-}
-
-/// Reads what belongs to `record`.
+/// Reads what belongs to the record `stored`, which the plugin shows as `record`.
 ///
 /// # Errors
 /// The store cannot be read.
-pub async fn gather(store: &dyn Store, record: RecordDetails) -> Result<FullRecord, AppError> {
+pub async fn gather(
+    store: &dyn Store,
+    stored: &StoredRecord,
+    record: RecordDetails,
+) -> Result<FullRecord, AppError> {
     let pkid = record.connection.pkid.to_string();
     let mut found = Vec::new();
     // Alerts of the installation concern every customer.
@@ -53,30 +51,25 @@ pub async fn gather(store: &dyn Store, record: RecordDetails) -> Result<FullReco
         let page = alerts::read_page(store, &filter, None, MAX_ALERTS).await?;
         found.extend(page.items);
     }
-    let imports = Filter {
+    let imported = Filter {
         model: IMPORT_MODEL.to_owned(),
         ..alerts::filter_by_owner(&pkid)
     };
-    let imports = store.find(&imports, None, MAX_ALERTS).await?;
-    let wakeups = store
-        .wakeups(&Reference::record(record.connection.pkid.clone()))
-        .await?;
+    let imported = store.find(&imported, None, MAX_ALERTS).await?;
+    let reference = Reference::record(record.connection.pkid.clone());
+    let mut rows = Vec::new();
+    for due in store.wakeups(&reference).await? {
+        rows.push(wakeups::to_row(store, due, Some(&record.connection)).await?);
+    }
     Ok(FullRecord {
         alerts: found,
-        imports: imports.items.iter().filter_map(parse_body).collect(),
-        wakeups: wakeups.into_iter().map(wakeup_row).collect(),
+        imports: imported.items.iter().filter_map(parse_body).collect(),
+        failed_import: imports::find_failed(store, stored).await?,
+        wakeups: rows,
         record,
     })
 }
 
 fn parse_body(document: &Document) -> Option<Map<String, Value>> {
     serde_json::from_str(&document.body).ok()
-}
-
-fn wakeup_row(due: DueWakeup) -> WakeupRow {
-    WakeupRow {
-        id: due.wakeup.id,
-        due: due.wakeup.due,
-        attempts: due.attempts,
-    }
 }

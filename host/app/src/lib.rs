@@ -10,6 +10,7 @@ mod client_secret;
 pub mod config;
 pub mod details;
 mod error;
+pub mod imports;
 mod installation;
 pub mod listing;
 pub mod records;
@@ -19,9 +20,10 @@ mod stash_contents;
 pub mod status;
 mod stores;
 pub mod upgrade_check;
+pub mod wakeups;
 
 pub use client_secret::{ClientSecretFile, check_client_secret};
-pub use error::{AppError, CONNECT_AGAIN, ErrorKind};
+pub use error::{AppError, ErrorKind};
 pub use installation::{
     CLIENT_SECRET, Creation, HostParts, Installation, PluginFile, client_options,
     open_component_cache,

@@ -8,7 +8,7 @@ use relation_host::types::{
     Document, Filter, Hierarchy, Key, Pkid, RECORD_MODEL, Reference, Scope,
 };
 
-use crate::{AppError, ErrorKind};
+use crate::{AppError, ErrorKind, quote_for_shell};
 
 /// The maximum number of candidates that the error of an ambiguous name lists.
 const CANDIDATES: u32 = 10;
@@ -18,6 +18,9 @@ pub(crate) const STATE_PREFIX: &str = "state.";
 
 /// The key of a record's document that holds the customer's name.
 const NAME_KEY: &str = "name";
+
+/// The key of a record's document that holds the organisation's UUID.
+const ORGANIZATION_KEY: &str = "organization";
 
 /// A stored record, as far as its document's keys describe it. Only the plugin understands the rest: see [`show`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +53,40 @@ impl StoredRecord {
     pub fn name(&self) -> &str {
         find_name(&self.document).unwrap_or(self.pkid.as_str())
     }
+
+    /// Returns whether a grant of the record has this state.
+    pub fn has_state(&self, state: State) -> bool {
+        has_state(&self.document, state)
+    }
+
+    /// Returns the commands that connect the customer.
+    pub fn connect_hint(&self) -> String {
+        connect_hint(self.name(), !self.has_state(State::NotConnected))
+    }
+
+    /// Adds the next step to an error of this record that asks for a person at Webex.
+    pub fn explain(&self, error: impl Into<AppError>) -> AppError {
+        let error = error.into();
+        match error.kind {
+            ErrorKind::Reauthorize => error.or_hint(self.connect_hint()),
+            _ => error,
+        }
+    }
+}
+
+/// Returns the commands that connect the customer `name`, for a shell.
+pub fn connect_hint(name: &str, was_connected: bool) -> String {
+    let name = quote_for_shell(name);
+    let again = if was_connected { " again" } else { "" };
+    format!(
+        "`relation-host connect {name}` connects the customer{again}, or `relation-host modify {name} --tokens FILE`"
+    )
+}
+
+/// Returns whether a grant of the record in `document` has this state.
+pub(crate) fn has_state(document: &Document, state: State) -> bool {
+    let name = format!("{STATE_PREFIX}{state}");
+    document.keys.iter().any(|key| key.name == name)
 }
 
 /// Returns the name under which a record's document can be found.
@@ -206,6 +243,29 @@ fn ambiguous_error(record: &str, candidates: &[StoredRecord]) -> AppError {
         "more than one record is called {record:?}:{lines}{more}"
     ))
     .hint("name it by its pkid, or say where with --hierarchy")
+}
+
+/// Finds other records with the Webex organization of the record `pkid`: at most [`CANDIDATES`] of them.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn find_same_organization(
+    store: &dyn Store,
+    pkid: &Pkid,
+) -> Result<Vec<StoredRecord>, AppError> {
+    let found = store.get(&[Reference::record(pkid.clone())]).await?;
+    let document = found.into_iter().flatten().next();
+    let mut keys = document.into_iter().flat_map(|document| document.keys);
+    let Some(organization) = keys.find(|key| key.name == ORGANIZATION_KEY) else {
+        return Ok(Vec::new());
+    };
+    let filter = Filter {
+        equals: vec![organization],
+        ..filter(None, None, None)
+    };
+    let page = store.find(&filter, None, CANDIDATES + 1).await?;
+    let records = page.items.into_iter().map(StoredRecord::from);
+    Ok(records.filter(|record| record.pkid != *pkid).collect())
 }
 
 /// Finds the spelling under which `name` is stored, optionally at or below a node. Returns the normalized spelling if

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use relation_host::store::stash::{self, StashError};
+use relation_host::text::format_count;
 
 /// The number of entries of a stash.
 pub(crate) struct StashContents {
@@ -39,7 +40,14 @@ impl StashContents {
         });
         let set_aside = (self.set_aside > 0).then(|| {
             (
-                format!("{} entries of the stash were set aside", self.set_aside),
+                format!(
+                    "{} set aside",
+                    format_count(
+                        self.set_aside,
+                        "entry of the stash was",
+                        "entries of the stash were"
+                    )
+                ),
                 "`relation-host stash list` lists them; the log has the reason",
             )
         });

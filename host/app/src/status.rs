@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use relation_host::reports::State;
 use relation_host::store::{SortOrder, Store};
+use relation_host::text::{format_count, format_span};
 use relation_host::types::{Document, Hierarchy, Pkid, Timestamp};
 use serde::Serialize;
 
 use crate::alerts::{self, Alert, Severity};
 use crate::check::{self, CheckFinding};
+use crate::imports::{self, FailedImport};
 use crate::stash_contents::StashContents;
 use crate::{AppError, ErrorKind, Installation, OpenMode, records};
 
-/// The maximum number of customers and of alerts in a [`Status`].
+/// The maximum number of customers, of alerts and of failed imports in a [`Status`].
 const MAX_ROWS: u32 = 20;
 /// How late a wakeup may be before something is wrong.
 const MAX_DELAY: Duration = Duration::from_secs(5 * 60);
@@ -48,6 +50,8 @@ pub struct Status {
     pub alert_counts: BTreeMap<Severity, u64>,
     /// The first alerts, the most severe first.
     pub alerts: Vec<Alert>,
+    /// The first failed imports, the newest first.
+    pub failed_imports: Vec<FailedImport>,
     /// The scheduled wakeups.
     pub wakeups: WakeupCounts,
     /// Responses of Webex in the stash, which are not in the store yet.
@@ -138,9 +142,9 @@ pub async fn read(installation: &Installation) -> Result<Status, AppError> {
     {
         problems.push(Problem {
             message: format!(
-                "{} wakeups are due; the earliest has been due for {}",
-                wakeups.due,
-                humantime::format_duration(Duration::from_secs(late.as_secs()))
+                "{} due; the earliest has been due for {}",
+                format_count(wakeups.due, "wakeup is", "wakeups are"),
+                format_span(late)
             ),
             hint: "`relation-host run` must be running; if it is, its log has the reason"
                 .to_owned(),
@@ -166,6 +170,7 @@ pub async fn read(installation: &Installation) -> Result<Status, AppError> {
         });
     }
 
+    let failed_imports = imports::list_failed(store, MAX_ROWS as usize).await?;
     let customers = count_customers(store).await?;
     let (needs_person, more_need_person) = list_needing_person(store).await?;
     let verdict = match (problems.is_empty(), needs_person.is_empty()) {
@@ -182,6 +187,7 @@ pub async fn read(installation: &Installation) -> Result<Status, AppError> {
         more_need_person,
         alert_counts,
         alerts: first.items,
+        failed_imports,
         wakeups,
         stashed,
     })
@@ -229,7 +235,10 @@ async fn count_customers(store: &dyn Store) -> Result<CustomerCounts, AppError> 
 }
 
 /// Lists the first customers that need a person, and returns whether there may be more.
-async fn list_needing_person(
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn list_needing_person(
     store: &dyn Store,
 ) -> Result<(Vec<CustomerNeedingPerson>, bool), AppError> {
     let order = SortOrder {
@@ -260,6 +269,15 @@ impl From<&Document> for CustomerNeedingPerson {
 }
 
 impl CustomerNeedingPerson {
+    /// Returns the commands that connect the customer again.
+    pub fn connect_hint(&self) -> String {
+        let name = match self.name.as_str() {
+            "" => self.pkid.as_str(),
+            name => name,
+        };
+        records::connect_hint(name, true)
+    }
+
     fn has(&self, state: State) -> bool {
         self.states.iter().any(|each| each == state.as_str())
     }

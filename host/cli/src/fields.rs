@@ -32,7 +32,7 @@ pub struct FieldArgs {
     /// The customer uses Webex Contact Center; needs --region
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     contact_center: Option<bool>,
-    /// The Contact Center region, such as US or EU
+    /// The Contact Center region, by its value or its title in `describe`, such as US or "EU (Frankfurt)"
     #[arg(long, value_name = "REGION")]
     region: Option<String>,
     /// The name of the customer's shadow

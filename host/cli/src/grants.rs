@@ -8,6 +8,7 @@ use relation_host::{CallOutput, Host};
 use serde::Serialize;
 
 use super::Context;
+use super::commands::view::Notes;
 
 /// A grant on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -78,28 +79,35 @@ impl<'a> GrantReporter<'a> {
         }
     }
 
-    /// Prints the result of a call, and keeps the error that it implies, if any.
+    /// Prints the result of a call, and keeps the error that it implies, if any. `render_text` learns whether the
+    /// error that is reported in the end has the notes and the message.
     pub fn report<T: Serialize>(
         &mut self,
         call_output: Result<CallOutput<T>, AppError>,
-        render_text: impl FnOnce(&T) -> String,
+        render_text: impl FnOnce(&T, Notes) -> String,
         failure: impl FnOnce(&T) -> Option<AppError>,
     ) {
         let error = match call_output {
             Ok(call_output) => {
+                let error = failure(&call_output.value);
+                // The first error is reported, so that the text need not have its message too.
+                let notes = match error.is_some() && self.error.is_none() {
+                    true => Notes::Hidden,
+                    false => Notes::Shown,
+                };
+                let render_text = |value: &T| render_text(value, notes);
                 let written = match self.lines {
                     true => self.context.print_call_line(&call_output, render_text),
                     false => self.context.print_call(&call_output, render_text),
                 };
                 self.write_error = self.write_error.take().or(written.err());
-                failure(&call_output.value).map(|error| AppError {
+                error.map(|error| AppError {
                     transaction: Some(call_output.transaction),
                     ..error
                 })
             }
             Err(error) => Some(error),
         };
-        // The first error is reported.
         self.error = self.error.take().or(error);
     }
 

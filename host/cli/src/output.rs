@@ -36,8 +36,23 @@ impl Output {
         next: Option<&str>,
         render_text: impl FnOnce(&[T]) -> String,
     ) -> Result<(), AppError> {
+        self.page_with(items, next, &NoMembers {}, render_text)
+    }
+
+    /// Prints like [`Output::page`], in JSON with further `members`.
+    pub fn page_with<T: Serialize, M: Serialize>(
+        self,
+        items: &[T],
+        next: Option<&str>,
+        members: &M,
+        render_text: impl FnOnce(&[T]) -> String,
+    ) -> Result<(), AppError> {
         if self.json {
-            return write(&to_pretty_json(&Listing { items, next })?);
+            return write(&to_pretty_json(&Listing {
+                items,
+                next,
+                members,
+            })?);
         }
         if items.is_empty() {
             stderr::note("nothing found");
@@ -66,10 +81,16 @@ impl Output {
 }
 
 #[derive(Serialize)]
-struct Listing<'a, T> {
+struct Listing<'a, T, M> {
     items: &'a [T],
     next: Option<&'a str>,
+    #[serde(flatten)]
+    members: &'a M,
 }
+
+/// No further members of a page.
+#[derive(Serialize)]
+struct NoMembers {}
 
 fn to_pretty_json<T: Serialize>(value: &T) -> Result<String, AppError> {
     serde_json::to_string_pretty(value).map_err(|error| serialize_error(&error))

@@ -1,39 +1,11 @@
 //! Formats times and durations for people: `12 d 4 h`.
 
-use std::time::Duration;
-
 use relation_host::reports::Expiry;
+use relation_host::text::format_span;
 use relation_host::types::Timestamp;
 
 /// Marks an assumed expiry.
 pub const ASSUMED_MARK: &str = "~";
-
-const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
-
-/// Formats a duration in its two largest adjacent units, rounded down: `12 d 4 h`, `7 d`, `3 min 20 s`, `0
-/// s`.
-pub fn format_span(span: Duration) -> String {
-    let seconds = span.as_secs();
-    let mut rest = seconds;
-    let mut parts = Vec::new();
-    for (size, unit) in UNITS {
-        let count = rest / size;
-        rest %= size;
-        if count > 0 {
-            parts.push(format!("{count} {unit}"));
-        } else if !parts.is_empty() {
-            break;
-        }
-        if parts.len() == 2 {
-            break;
-        }
-    }
-    if parts.is_empty() {
-        "0 s".to_owned()
-    } else {
-        parts.join(" ")
-    }
-}
 
 /// Formats the time until `at`, or `over`.
 pub fn format_remaining(at: Timestamp, now: Timestamp) -> String {
@@ -104,23 +76,6 @@ mod tests {
     use super::*;
 
     const DAY: u64 = 86_400;
-
-    #[test]
-    fn a_span_is_its_two_largest_neighbouring_units() {
-        let text = |seconds| format_span(Duration::from_secs(seconds));
-        assert_eq!(text(12 * DAY + 4 * 3600 + 59 * 60), "12 d 4 h");
-        assert_eq!(text(7 * DAY), "7 d");
-        assert_eq!(
-            text(7 * DAY + 59),
-            "7 d",
-            "59 seconds do not matter beside days"
-        );
-        assert_eq!(text(DAY - 1), "23 h 59 min");
-        assert_eq!(text(200), "3 min 20 s");
-        assert_eq!(text(59), "59 s");
-        assert_eq!(text(0), "0 s");
-        assert_eq!(format_span(Duration::from_millis(999)), "0 s");
-    }
 
     #[test]
     fn remaining_time_is_over_at_expiry() {

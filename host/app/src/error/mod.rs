@@ -123,7 +123,6 @@ impl From<Failure> for AppError {
             }
             .hint("`relation-host describe` lists the fields and the actions with their rules"),
             Failure::NotFound(_) => error.hint("`relation-host list` shows what is there"),
-            Failure::Reauthorize(_) => error.hint(CONNECT_AGAIN),
             Failure::RateLimited(_) => Self {
                 message: format!("Webex {}", error.message),
                 ..error
@@ -136,6 +135,3 @@ impl From<Failure> for AppError {
 /// The hint for a store that does not exist.
 pub(crate) const MAKE_STORE: &str = "run it in the directory of the installation, or name its configuration by --config or the store by --store; \
      `relation-host init` makes a new installation here";
-
-/// The hint for tokens that no longer work.
-pub const CONNECT_AGAIN: &str = "`relation-host connect RECORD` connects it again, or `relation-host modify RECORD --tokens FILE`";

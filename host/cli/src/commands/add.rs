@@ -6,6 +6,7 @@ use relation_host::reports::AddReport;
 use relation_host::types::Hierarchy;
 use serde_json::Value;
 
+use super::connect::warn_of_same_organization;
 use super::view;
 use crate::fields::FieldArgs;
 use crate::table::{Column, Table};
@@ -52,7 +53,10 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     };
     let call_output = progress::show_while(&label, None, host.add(request)).await?;
     let now = host.clock().now();
-    context.print_call(&call_output, |added| render_text(added, now))
+    context.print_call(&call_output, |added| render_text(added, now))?;
+    let pkid = &call_output.value.connection.pkid;
+    warn_of_same_organization(host.store().as_ref(), pkid).await;
+    Ok(())
 }
 
 fn render_text(added: &AddReport, now: relation_host::types::Timestamp) -> String {

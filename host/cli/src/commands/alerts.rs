@@ -6,7 +6,7 @@ use relation_host::types::{Hierarchy, Page};
 
 use super::page::PageArgs;
 use crate::Context;
-use crate::table::{Column, Table};
+use crate::table::{Column, MAX_NAME_WIDTH, Table};
 
 /// Arguments of `alerts`.
 #[derive(Debug, clap::Args)]
@@ -53,7 +53,9 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
 pub fn render_alerts(alerts: &[Alert]) -> Table {
     let mut rows = Table::with_columns(&[
         Column::new("severity"),
-        Column::new("customer").shortened(16),
+        Column::new("customer")
+            .shortened(16)
+            .at_most(MAX_NAME_WIDTH),
         Column::new("hierarchy").tail(12).droppable(4),
         Column::new("alert").droppable(1),
         Column::new("count").droppable(3),

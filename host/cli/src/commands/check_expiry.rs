@@ -4,7 +4,7 @@ use relation_app::AppError;
 use relation_host::reports::ExpiryReport;
 use relation_host::types::Timestamp;
 
-use super::view;
+use super::view::{self, Notes};
 use crate::grants::{GrantReporter, GrantSelector};
 use crate::output::escape_control_chars;
 use crate::record_selector::RecordSelector;
@@ -32,24 +32,25 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
         let call_output = progress::show_while(&label, watched, call).await;
         let now = host.clock().now();
         reporter.report(
-            call_output.map_err(AppError::from),
-            |report| render_text(report, now),
+            call_output.map_err(|error| record.explain(error)),
+            |report, notes| render_text(report, now, notes),
             |report| view::reauthorize_error(&report.connection, report.grant),
         );
     }
     reporter.finish()
 }
 
-fn render_text(report: &ExpiryReport, now: Timestamp) -> String {
-    let mut text = view::render_grant(&report.connection, report.grant, now);
+fn render_text(report: &ExpiryReport, now: Timestamp, notes: Notes) -> String {
+    let mut text = view::render_grant(&report.connection, report.grant, now, notes);
     if let Some(alert) = &report.alert {
+        // Without a threshold, the code says all.
         let threshold = match alert.threshold_ms {
-            0 => "at the expiry".to_owned(),
-            before => format!("{} before the expiry", view::format_millis(before)),
+            0 => String::new(),
+            before => format!(", {} before the expiry", view::format_millis(before)),
         };
         let code = escape_control_chars(&alert.code);
         text.push_str(&format!(
-            "\n\nalert: {code}, {threshold}, count {}",
+            "\n\nalert: {code}{threshold}, count {}",
             alert.count
         ));
     }

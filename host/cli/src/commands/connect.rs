@@ -12,7 +12,9 @@ use relation_app::config::{DEFAULT_REDIRECT, RedirectAddress};
 use relation_app::records::{self, StoredRecord};
 use relation_app::{AppError, ErrorKind, quote_for_shell};
 use relation_host::reports::{Authorization, ConnectReport, ConnectionReport, Grant, State};
-use relation_host::types::{Hierarchy, Reference, Timestamp};
+use relation_host::store::Store;
+use relation_host::text::format_count;
+use relation_host::types::{Hierarchy, Pkid, Reference, Timestamp};
 use relation_host::{CallOutput, Host};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
@@ -241,6 +243,7 @@ async fn complete_handed_over(
         Err(error) => return Err(flow.explain_refusal(error).await),
     };
     flow.print_connected(&connected)?;
+    warn_of_same_organization(flow.host.store().as_ref(), &flow.record.pkid).await;
     if let Some(open) = next_open_grant(&connected.value.connection) {
         stderr::note(&format!(
             "The grant {open} is not connected yet: `{}` prints the link.",
@@ -248,6 +251,27 @@ async fn complete_handed_over(
         ));
     }
     Ok(())
+}
+
+/// Warns of other customers with the Webex organization of the record `pkid`. An error of the store is not one of the
+/// command, whose work is done.
+pub async fn warn_of_same_organization(store: &dyn Store, pkid: &Pkid) {
+    let others = records::find_same_organization(store, pkid).await;
+    let others = others.unwrap_or_default();
+    let Some(first) = others.first() else {
+        return;
+    };
+    let more = match others.len() - 1 {
+        0 => String::new(),
+        more => format!(
+            " and {}",
+            format_count(more as u64, "other customer", "other customers")
+        ),
+    };
+    let (name, node) = (escape_control_chars(first.name()), &first.hierarchy);
+    stderr::note(&format!(
+        "warning: {name} at {node}{more} has the same Webex organization; if that is not intended, delete one of them"
+    ));
 }
 
 /// Returns the first grant that needs a consent.
@@ -390,6 +414,9 @@ impl ConnectFlow<'_> {
             }
             let connected = completed?;
             write_error = write_error.and(self.print_connected(&connected));
+            if connected.value.grant == Grant::Organization {
+                warn_of_same_organization(self.host.store().as_ref(), &self.record.pkid).await;
+            }
             is_linked = matches!(source, CallbackSource::Browser(_));
             next = following.transpose()?;
         }

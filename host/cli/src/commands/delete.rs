@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal};
 
 use relation_app::{AppError, ErrorKind, records};
 use relation_host::reports::{Deletion, RecordDetails, Revocation};
+use relation_host::text::format_count;
 
 use crate::output::escape_control_chars;
 use crate::record_selector::RecordSelector;
@@ -48,14 +49,9 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     };
     let call = host.delete(&record.pkid, dry_run);
     let watched = Some((host.store().as_ref(), record.reference()));
-    let call_output = progress::show_while(&label, watched, call).await?;
-    let written = context.print_call(&call_output, |deletion| render_text(deletion, dry_run));
-    if let (false, Revocation::Failed(why)) = (dry_run, &call_output.value.revocation) {
-        tracing::warn!(
-            "the tokens were not revoked at Webex and are valid until their expiry: {why}"
-        );
-    }
-    written
+    let call_output = progress::show_while(&label, watched, call).await;
+    let call_output = call_output.map_err(|error| record.explain(error))?;
+    context.print_call(&call_output, |deletion| render_text(deletion, dry_run))
 }
 
 fn confirm(record: &RecordDetails) -> Result<bool, AppError> {
@@ -63,10 +59,14 @@ fn confirm(record: &RecordDetails) -> Result<bool, AppError> {
         |error: io::Error| AppError::new(ErrorKind::Failed, format!("cannot ask: {error}"));
     let name = escape_control_chars(&record.connection.name);
     let location = &record.connection.hierarchy;
-    let count = record.owned_documents.len();
+    let count = record.owned_documents.len() as u64;
+    let documents = format_count(
+        count,
+        "document that belongs to it",
+        "documents that belong to it",
+    );
     stderr::prompt(&format!(
-        "Delete {name} ({location}), the {count} documents that belong to it and what was imported? \
-         [y/N] "
+        "Delete {name} ({location}), {documents} and what was imported? [y/N] "
     ));
     let mut reply = String::new();
     io::stdin().read_line(&mut reply).map_err(prompt_error)?;
@@ -102,7 +102,10 @@ fn render_text(deletion: &Deletion, dry_run: bool) -> String {
         Revocation::Revoked if dry_run => "would be revoked at Webex".to_owned(),
         Revocation::Revoked => "revoked at Webex".to_owned(),
         Revocation::Skipped(why) => format!("not revoked: {}", escape_control_chars(why)),
-        Revocation::Failed(why) => format!("could not be revoked: {}", escape_control_chars(why)),
+        Revocation::Failed(why) => format!(
+            "could not be revoked, and are valid until their expiry: {}",
+            escape_control_chars(why)
+        ),
     };
     format!("{rows}\n\ntokens: {tokens}")
 }

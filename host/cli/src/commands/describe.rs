@@ -98,11 +98,12 @@ fn rules(field: &Field) -> String {
         rules.push(format!("at most {length} characters"));
     }
     if !field.choices.is_empty() {
-        let choices: Vec<&str> = field
-            .choices
-            .iter()
-            .map(|choice| choice.value.as_str())
-            .collect();
+        let choices = field.choices.iter();
+        let choices = choices.map(|choice| match choice.title == choice.value {
+            true => choice.value.clone(),
+            false => format!("{} ({:?})", choice.value, choice.title),
+        });
+        let choices: Vec<String> = choices.collect();
         rules.push(format!("one of {}", choices.join(", ")));
     }
     rules.join("; ")

@@ -43,7 +43,8 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let label = format!("{} of {}", args.action, record.name());
     let watched = Some((host.store().as_ref(), record.reference()));
     let call = host.invoke(&args.action, &record.pkid, arguments);
-    let call_output = progress::show_while(&label, watched, call).await?;
+    let call_output = progress::show_while(&label, watched, call).await;
+    let call_output = call_output.map_err(|error| record.explain(error))?;
     context.print_call(&call_output, render_text)
 }
 

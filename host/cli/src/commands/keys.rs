@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use relation_app::{AppError, ErrorKind};
+use relation_app::{AppError, ErrorKind, quote_for_shell};
 use relation_host::store::Store;
 use relation_host::store::seal::{RotationProgress, Sealer, UnopenedSecret};
+use relation_host::text::format_count;
 use relation_host::types::{Reference, Timestamp};
 use serde::Serialize;
 
@@ -122,6 +123,16 @@ struct UnopenedRow {
     since: Timestamp,
 }
 
+impl UnopenedRow {
+    /// Returns how a command names the owner.
+    fn owner_label(&self) -> &str {
+        match self.owner_name.as_str() {
+            "" => self.owner.pkid.as_str(),
+            name => name,
+        }
+    }
+}
+
 async fn name_owners(
     store: &dyn Store,
     found: Vec<UnopenedSecret>,
@@ -191,7 +202,7 @@ fn check_all_open(rows: &[UnopenedRow]) -> Result<(), AppError> {
         ErrorKind::Failed,
         format!(
             "{} and {} left as {}: {}",
-            count_noun(
+            format_count(
                 rows.len() as u64,
                 "secret does not open",
                 "secrets do not open"
@@ -201,15 +212,9 @@ fn check_all_open(rows: &[UnopenedRow]) -> Result<(), AppError> {
             names.join(", ")
         ),
     )
-    .hint(
-        "set them again (tokens: `relation-host modify RECORD --tokens FILE`), or restore them \
-         from a backup and run `relation-host keys check`",
-    ))
-}
-
-fn count_noun(count: u64, one: &str, many: &str) -> String {
-    match count {
-        1 => format!("1 {one}"),
-        count => format!("{count} {many}"),
-    }
+    .hint(format!(
+        "set them again (tokens: `relation-host modify {} --tokens FILE`), or restore them from a backup and run \
+         `relation-host keys check`",
+        quote_for_shell(rows.first().map_or("", UnopenedRow::owner_label))
+    )))
 }

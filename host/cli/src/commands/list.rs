@@ -1,15 +1,21 @@
 //! `list`: lists customers with their state and the remaining lifetime of their tokens.
 
 use relation_app::AppError;
+use relation_app::alerts::{self, Alert};
 use relation_app::listing::{self, Order};
 use relation_app::records;
 use relation_host::reports::State;
 use relation_host::types::{Hierarchy, Scope};
+use serde::Serialize;
 
 use super::page::PageArgs;
 use super::view;
 use crate::Context;
+use crate::output::{escape_control_chars, write};
 use crate::streams::stderr;
+
+/// The maximum number of alerts of the installation.
+const MAX_ALERTS: u32 = 20;
 
 /// Arguments of `list`.
 #[derive(Debug, clap::Args)]
@@ -80,13 +86,38 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let page = listing::read_page(store.as_ref(), &host, &filter, order, cursor, limit).await?;
     let rows = listing::to_rows(store.as_ref(), page.items).await?;
     let now = context.installation.now();
-    context.output.page(&rows, page.next.as_deref(), |rows| {
-        view::render_rows(rows, now)
-    })?;
+    let installation_alerts = alerts::filter_by_owner(alerts::INSTALLATION);
+    let installation_alerts =
+        alerts::read_page(store.as_ref(), &installation_alerts, None, MAX_ALERTS).await?;
+    let members = InstallationAlerts {
+        installation_alerts: &installation_alerts.items,
+    };
+    context
+        .output
+        .page_with(&rows, page.next.as_deref(), &members, |rows| {
+            view::render_rows(rows, now)
+        })?;
+    if !context.output.json {
+        for alert in members.installation_alerts {
+            write(&render_installation_alert(alert))?;
+        }
+    }
     if !context.output.json && view::has_assumed_expiry(&rows) {
         stderr::note("~ assumed: no response named the expiry of this token");
     }
     Ok(())
+}
+
+/// The alerts that concern every customer.
+#[derive(Serialize)]
+struct InstallationAlerts<'a> {
+    installation_alerts: &'a [Alert],
+}
+
+fn render_installation_alert(alert: &Alert) -> String {
+    let (severity, code) = (alert.body.severity.as_str(), &alert.body.code);
+    let text = format!("{severity} {code}, all customers: {}", alert.body.message);
+    format!("\n{}", escape_control_chars(&text))
 }
 
 #[cfg(test)]

@@ -40,7 +40,8 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let label = format!("modifying {}", record.name());
     let call = host.modify(&record.pkid, fields, token_response);
     let watched = Some((host.store().as_ref(), record.reference()));
-    let call_output = progress::show_while(&label, watched, call).await?;
+    let call_output = progress::show_while(&label, watched, call).await;
+    let call_output = call_output.map_err(|error| record.explain(error))?;
     let now = host.clock().now();
     context.print_call(&call_output, |connection| {
         view::render_connection(connection, now)

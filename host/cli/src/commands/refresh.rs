@@ -1,9 +1,9 @@
 //! `refresh`: refreshes a customer's access token now.
 
-use relation_app::{AppError, CONNECT_AGAIN, ErrorKind};
+use relation_app::{AppError, ErrorKind, records};
 use relation_host::reports::{RefreshOutcome, RefreshReport};
 
-use super::view;
+use super::view::{self, Notes};
 use crate::grants::{GrantReporter, GrantSelector};
 use crate::output::escape_control_chars;
 use crate::record_selector::RecordSelector;
@@ -31,17 +31,21 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
         let call_output = progress::show_while(&label, watched, call).await;
         let now = host.clock().now();
         reporter.report(
-            call_output.map_err(AppError::from),
-            |report| render_text(report, now),
+            call_output.map_err(|error| record.explain(error)),
+            |report, notes| render_text(report, now, notes),
             outcome,
         );
     }
     reporter.finish()
 }
 
-fn render_text(report: &RefreshReport, now: relation_host::types::Timestamp) -> String {
-    let mut text = view::render_grant(&report.connection, report.grant, now);
-    if !report.message.is_empty() {
+fn render_text(
+    report: &RefreshReport,
+    now: relation_host::types::Timestamp,
+    notes: Notes,
+) -> String {
+    let mut text = view::render_grant(&report.connection, report.grant, now, notes);
+    if notes == Notes::Shown && !report.message.is_empty() {
         text.push_str(&format!("\n\n{}", escape_control_chars(&report.message)));
     }
     text
@@ -58,7 +62,8 @@ fn outcome(report: &RefreshReport) -> Option<AppError> {
         }
         RefreshOutcome::Retrying => AppError::new(ErrorKind::Unavailable, message)
             .hint("the tokens are kept; `relation-host run` retries automatically"),
-        _ => AppError::new(ErrorKind::Reauthorize, message).hint(CONNECT_AGAIN),
+        _ => AppError::new(ErrorKind::Reauthorize, message)
+            .hint(records::connect_hint(&report.connection.name, true)),
     })
 }
 

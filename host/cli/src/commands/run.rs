@@ -5,9 +5,10 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use relation_app::{AppError, ErrorKind, check, upgrade_check};
+use relation_app::{AppError, ErrorKind, check, status, upgrade_check};
 use relation_host::Host;
 use relation_host::schedule::{Dispatcher, DispatcherOptions, Summary, Throttle};
+use relation_host::text::format_count;
 use relation_host::wakeup_kinds;
 use serde_json::{Value, json};
 
@@ -187,6 +188,10 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
             Ok(summary)
         }
     };
+    let hint = match args.until_idle {
+        true => connect_hint(host).await,
+        false => String::new(),
+    };
     // Also after a failed run: its calls may explain the failure.
     let recorded = active.finish()?;
     let summary = result?;
@@ -202,7 +207,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     );
     let written = print(context, summary, recorded);
     match args.until_idle {
-        true => verdict(summary).and(written),
+        true => verdict(summary, hint).and(written),
         // Stopping on request is not a failure.
         false => written,
     }
@@ -220,8 +225,23 @@ async fn wait_for_imminent(host: &Host) -> Result<(), AppError> {
     Ok(())
 }
 
-/// Derives the result of `--until-idle` from the summary.
-fn verdict(summary: Summary) -> Result<(), AppError> {
+/// Returns how the first customer that needs a person is connected. If the store cannot be read, the list of
+/// customers must do.
+async fn connect_hint(host: &Host) -> String {
+    let listed = status::list_needing_person(host.store().as_ref()).await;
+    let (customers, _) = listed.unwrap_or_default();
+    match customers.as_slice() {
+        [] => "`relation-host list` shows them".to_owned(),
+        [customer] => customer.connect_hint(),
+        [first, ..] => format!(
+            "`relation-host status` lists them; {}",
+            first.connect_hint()
+        ),
+    }
+}
+
+/// Derives the result of `--until-idle` from the summary. `hint` says how a customer is connected.
+fn verdict(summary: Summary, hint: String) -> Result<(), AppError> {
     let counts = [
         (
             summary.need_operator,
@@ -240,16 +260,21 @@ fn verdict(summary: Summary) -> Result<(), AppError> {
             "have a failed import",
         ),
     ];
-    let customer_messages = counts.iter().filter_map(|(count, one, many)| match count {
-        0 => None,
-        1 => Some(format!("1 customer {one}")),
-        count => Some(format!("{count} customers {many}")),
+    let customer_messages = counts.iter().filter(|(count, ..)| *count > 0);
+    let customer_messages = customer_messages.map(|(count, one, many)| {
+        format_count(
+            *count,
+            &format!("customer {one}"),
+            &format!("customers {many}"),
+        )
     });
-    let call_message = match summary.failed {
-        0 => None,
-        1 => Some("1 call failed and is due again".to_owned()),
-        count => Some(format!("{count} calls failed and are due again")),
-    };
+    let call_message = (summary.failed > 0).then(|| {
+        let (one, many) = (
+            "call failed and is due again",
+            "calls failed and are due again",
+        );
+        format_count(summary.failed, one, many)
+    });
     let messages: Vec<String> = customer_messages.chain(call_message).collect();
     let messages = messages.join(", ");
     if summary.need_operator > 0 {
@@ -258,8 +283,6 @@ fn verdict(summary: Summary) -> Result<(), AppError> {
         return Err(AppError::new(ErrorKind::Problem, messages).hint(hint));
     }
     if summary.need_person > 0 {
-        let hint = "`relation-host list` shows them as reauthorize, expired or missing-scope; \
-                    `relation-host connect RECORD` connects one again";
         return Err(AppError::new(ErrorKind::Reauthorize, messages).hint(hint));
     }
     if !messages.is_empty() {
@@ -288,8 +311,12 @@ fn print(context: &Context, summary: Summary, recorded: Option<Value>) -> Result
     }
     context.output.print(&document, |document| {
         let done = format!(
-            "{done} wakeups run: {refreshed} refreshed, {retrying} retrying, {need_operator} need the operator, \
-             {need_person} need a person, {failed_imports} failed imports, {failed} failed calls"
+            "{} run: {refreshed} refreshed, {retrying} retrying, {}, {}, {}, {}",
+            format_count(done, "wakeup", "wakeups"),
+            format_count(need_operator, "needs the operator", "need the operator"),
+            format_count(need_person, "needs a person", "need a person"),
+            format_count(failed_imports, "failed import", "failed imports"),
+            format_count(failed, "failed call", "failed calls"),
         );
         let recorded = document.get("recorded");
         let calls = recorded.and_then(|recorded| recorded.get("calls"));

@@ -2,6 +2,7 @@
 
 use relation_app::AppError;
 use relation_app::details::{self, FullRecord};
+use relation_app::imports::FailedImport;
 use relation_app::records;
 use relation_host::types::{Reference, Timestamp};
 use serde_json::{Map, Value};
@@ -23,10 +24,10 @@ pub struct Args {
 /// Prints the record.
 pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let store = context.installation.store_to_read()?;
-    let record = args.record.find(store.as_ref()).await?;
+    let stored = args.record.find(store.as_ref()).await?;
     let host = context.installation.plugin_host().await?;
-    let record = records::show(&host, &record).await?;
-    let details = details::gather(store.as_ref(), record).await?;
+    let record = records::show(&host, &stored).await?;
+    let details = details::gather(store.as_ref(), &stored, record).await?;
     let now = context.installation.now();
     context
         .output
@@ -72,12 +73,16 @@ fn render_text(details: &FullRecord, now: Timestamp) -> String {
     if !details.imports.is_empty() {
         blocks.push(render_imports(&details.imports).to_string());
     }
+    if let Some(failed) = &details.failed_import {
+        blocks.push(render_failed_import(failed));
+    }
     if !details.wakeups.is_empty() {
         let mut rows = Table::with_columns(&[
             Column::new("wakeup"),
             Column::new("due (UTC)").droppable(1),
             Column::new("when"),
             Column::new("failures"),
+            Column::new("last error").wrapped(24),
         ]);
         for wakeup in &details.wakeups {
             rows.add([
@@ -85,6 +90,7 @@ fn render_text(details: &FullRecord, now: Timestamp) -> String {
                 time::format_timestamp(wakeup.due),
                 time::format_due(wakeup.due, now),
                 wakeup.attempts.to_string(),
+                wakeup.last_error.clone().unwrap_or_default(),
             ]);
         }
         blocks.push(rows.to_string());
@@ -109,6 +115,17 @@ fn render_imports(imports: &[Map<String, Value>]) -> Table {
         }
     }
     rows
+}
+
+/// Renders why the last import failed, and what to do.
+fn render_failed_import(failed: &FailedImport) -> String {
+    let lines = [
+        ("failed import", failed.import.as_str().to_owned()),
+        ("failed", time::format_utc(failed.at)),
+        ("reason", failed.message.clone()),
+        ("next step", failed.hint.clone()),
+    ];
+    pair_table(lines).to_string()
 }
 
 /// Renders texts without quotes, and other values as JSON.

@@ -6,6 +6,7 @@ use bytesize::ByteSize;
 use relation_app::{AppError, ErrorKind};
 use relation_host::StashSummary;
 use relation_host::store::stash::{self, Label, StashFile};
+use relation_host::text::{format_count, format_span};
 use relation_host::types::{Reference, Timestamp};
 use serde::Serialize;
 
@@ -155,7 +156,7 @@ fn render_text(rows: &[EntryRow], now: Timestamp) -> String {
             text(row.since.map(time::format_timestamp)),
             text(
                 row.since
-                    .map(|since| format!("{} ago", time::format_span(now.since(since)))),
+                    .map(|since| format!("{} ago", format_span(now.since(since)))),
             ),
             text(row.epoch.map(|epoch| epoch.to_string())),
             row.file.clone(),
@@ -187,7 +188,10 @@ async fn apply(context: &Context) -> Result<(), AppError> {
         0 => Ok(()),
         _ => Err(AppError::new(
             ErrorKind::Unavailable,
-            format!("the stashed commits of {waiting} records cannot be applied yet"),
+            format!(
+                "the stashed commits of {} cannot be applied yet",
+                format_count(waiting, "record", "records")
+            ),
         )
         .hint("another call holds the record, or the store cannot be written: the log says which")),
     };

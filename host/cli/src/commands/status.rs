@@ -1,12 +1,13 @@
 //! `status`: shows customers that need a person, due wakeups and problems on one screen.
 
+use relation_app::imports::FailedImport;
 use relation_app::status::{self, CustomerNeedingPerson, Status, Verdict};
 use relation_app::{AppError, ErrorKind};
 use relation_host::reports::State;
 
 use super::alerts::render_alerts;
 use crate::output::escape_control_chars;
-use crate::table::{Column, Table, pair_table};
+use crate::table::{Column, MAX_NAME_WIDTH, Table, pair_table};
 use crate::{Context, time};
 
 /// Arguments of `status`.
@@ -33,8 +34,9 @@ pub async fn run(context: &Context) -> Result<(), AppError> {
                 false => "",
             };
             let message = format!("customers need a person: {}{more}", names.join(", "));
-            Err(AppError::new(ErrorKind::Reauthorize, message)
-                .hint("`relation-host connect RECORD` connects a customer again"))
+            let first = status.needs_person.first();
+            let hint = first.map(CustomerNeedingPerson::connect_hint);
+            Err(AppError::new(ErrorKind::Reauthorize, message).hint(hint.unwrap_or_default()))
         }
         Verdict::Problem => {
             let problems = status.problems.len();
@@ -67,6 +69,9 @@ fn render_text(status: &Status) -> String {
         let total: u64 = status.alert_counts.values().sum();
         let table = render_alerts(&status.alerts).to_string();
         blocks.push(with_rest(table, status.alerts.len(), total));
+    }
+    if !status.failed_imports.is_empty() {
+        blocks.push(render_failed_imports(&status.failed_imports));
     }
     blocks.join("\n\n")
 }
@@ -106,7 +111,9 @@ fn render_counts(status: &Status) -> Table {
 
 fn render_customers(status: &Status) -> String {
     let mut rows = Table::with_columns(&[
-        Column::new("needs a person").shortened(16),
+        Column::new("needs a person")
+            .shortened(16)
+            .at_most(MAX_NAME_WIDTH),
         Column::new("hierarchy").tail(12).droppable(2),
         Column::new("states"),
         Column::new("pkid").droppable(1),
@@ -125,6 +132,21 @@ fn render_customers(status: &Status) -> String {
         true => format!("{rows}\nand more: relation-host list"),
         false => rows.to_string(),
     }
+}
+
+/// Renders failed imports without columns, which would break the commands in the hints.
+fn render_failed_imports(imports: &[FailedImport]) -> String {
+    let lines = imports.iter().map(|failed| {
+        let (name, import) = (&failed.name, failed.import.as_str());
+        let at = time::format_utc(failed.at);
+        let text = format!("{name} ({import}), {at}: {}", failed.message);
+        let (text, hint) = (
+            escape_control_chars(&text),
+            escape_control_chars(&failed.hint),
+        );
+        format!("failed import: {text}\n               {hint}")
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Adds a line for the alerts that are not shown.

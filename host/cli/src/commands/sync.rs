@@ -57,7 +57,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let first = progress::show_while(&label, watched(), first).await;
     let mut call_output = first.map_err(|error| {
         let again = "what was imported stays; run this command again to continue";
-        with_retry_hint(AppError::from(error), again)
+        with_retry_hint(record.explain(error), again)
     })?;
     while call_output.value.continues.is_some() {
         let (done, total) = (call_output.value.done, call_output.value.total);
@@ -74,7 +74,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
             Err(error) => {
                 let hint = "what was imported stays; `relation-host run` continues the import \
                                  automatically, and another `relation-host sync` continues it now";
-                return Err(with_retry_hint(AppError::from(error), hint));
+                return Err(with_retry_hint(record.explain(error), hint));
             }
         }
     }

@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use relation_app::listing::ListRow;
-use relation_app::{AppError, CONNECT_AGAIN, ErrorKind};
-use relation_host::reports::{ConnectionReport, Grant, GrantStatus, State};
+use relation_app::{AppError, ErrorKind, records};
+use relation_host::reports::{ConnectionReport, Expiry, Grant, GrantStatus, State};
+use relation_host::text::format_span;
 use relation_host::types::Timestamp;
 
-use crate::table::{Column, Table, pair_table};
+use crate::table::{Column, MAX_NAME_WIDTH, Table, pair_table};
 use crate::time;
 
 /// Renders one connection: a line for each property, and a table of its other grants.
 pub fn render_connection(connection: &ConnectionReport, now: Timestamp) -> String {
-    let own = render_grant_lines(connection, Grant::Organization, now);
+    let own = render_grant(connection, Grant::Organization, now, Notes::Shown);
     let further = connection.grants.iter();
     let mut further = further
         .filter(|status| status.grant != Grant::Organization)
@@ -32,8 +33,8 @@ pub fn render_connection(connection: &ConnectionReport, now: Timestamp) -> Strin
         rows.add([
             status.grant.to_string(),
             status.state.to_string(),
-            time::format_expiry(status.access_token_expires.as_ref(), now),
-            time::format_expiry(status.refresh_token_expires.as_ref(), now),
+            render_access_expiry(status.state, status.access_token_expires.as_ref(), now),
+            render_refresh_expiry(status.state, status.refresh_token_expires.as_ref(), now),
             render_next_refresh(status.next_refresh, now),
             status.missing_scopes.join(" "),
         ]);
@@ -41,12 +42,20 @@ pub fn render_connection(connection: &ConnectionReport, now: Timestamp) -> Strin
     format!("{own}\n\n{rows}")
 }
 
-/// Renders one grant of a connection.
-pub fn render_grant(connection: &ConnectionReport, grant: Grant, now: Timestamp) -> String {
-    render_grant_lines(connection, grant, now)
+/// Whether the notes of a connection are shown. An error that follows may say the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notes {
+    Shown,
+    Hidden,
 }
 
-fn render_grant_lines(connection: &ConnectionReport, grant: Grant, now: Timestamp) -> String {
+/// Renders one grant of a connection.
+pub fn render_grant(
+    connection: &ConnectionReport,
+    grant: Grant,
+    now: Timestamp,
+    notes: Notes,
+) -> String {
     let mut lines = vec![
         ("name", connection.name.clone()),
         ("pkid", connection.pkid.to_string()),
@@ -71,8 +80,14 @@ fn render_grant_lines(connection: &ConnectionReport, grant: Grant, now: Timestam
     };
     lines.extend([
         ("state", state.to_string()),
-        ("access token", time::format_expiry(access.as_ref(), now)),
-        ("refresh token", time::format_expiry(refresh.as_ref(), now)),
+        (
+            "access token",
+            render_access_expiry(state, access.as_ref(), now),
+        ),
+        (
+            "refresh token",
+            render_refresh_expiry(state, refresh.as_ref(), now),
+        ),
         ("next refresh", render_next_refresh(next_refresh, now)),
     ]);
     if let Some(status) = status
@@ -80,7 +95,7 @@ fn render_grant_lines(connection: &ConnectionReport, grant: Grant, now: Timestam
     {
         lines.push(("missing scopes", status.missing_scopes.join(" ")));
     }
-    if !connection.notes.is_empty() {
+    if notes == Notes::Shown && !connection.notes.is_empty() {
         lines.push(("please note", connection.notes.clone()));
     }
     pair_table(lines).to_string()
@@ -90,6 +105,28 @@ fn find_grant_status(connection: &ConnectionReport, grant: Grant) -> Option<&Gra
     let mut grants = connection.grants.iter();
     grants.find(|status| status.grant == grant)
 }
+
+/// Renders the expiry of an access token. Webex may have revoked it together with a refresh token that it refuses.
+fn render_access_expiry(state: State, expiry: Option<&Expiry>, now: Timestamp) -> String {
+    match expiry {
+        Some(expiry) if state == State::Reauthorize && expiry.at > now => {
+            let at = time::format_utc(expiry.at);
+            format!("{at} (unless Webex has revoked it)")
+        }
+        _ => time::format_expiry(expiry, now),
+    }
+}
+
+/// Renders the expiry of a refresh token, unless Webex refused the token before.
+fn render_refresh_expiry(state: State, expiry: Option<&Expiry>, now: Timestamp) -> String {
+    match state {
+        State::Reauthorize => REFUSED.to_owned(),
+        _ => time::format_expiry(expiry, now),
+    }
+}
+
+/// Stands in place of the expiry of a refresh token that Webex refuses.
+const REFUSED: &str = "refused by Webex";
 
 fn render_next_refresh(at: Option<Timestamp>, now: Timestamp) -> String {
     match at {
@@ -113,7 +150,7 @@ fn render_states(connection: &ConnectionReport) -> String {
 /// Renders a list of customers.
 pub fn render_rows(customers: &[ListRow], now: Timestamp) -> String {
     let mut rows = Table::with_columns(&[
-        Column::new("name").shortened(16),
+        Column::new("name").shortened(16).at_most(MAX_NAME_WIDTH),
         Column::new("hierarchy").tail(12).droppable(5),
         Column::new("state").shortened(13),
         Column::new("alert").droppable(4),
@@ -131,6 +168,19 @@ pub fn render_rows(customers: &[ListRow], now: Timestamp) -> String {
             (customer.contact_center, "contact center"),
         ];
         let kinds = kinds.iter().filter(|(is, _)| *is).map(|(_, kind)| *kind);
+        let remaining =
+            |expiry: &Option<Expiry>| time::format_token_remaining(expiry.as_ref(), now);
+        let access = &connection.access_token_expires;
+        let (access, refresh) = match connection.state {
+            State::Reauthorize if access.is_some_and(|access| access.at > now) => {
+                ("unknown".to_owned(), "refused".to_owned())
+            }
+            State::Reauthorize => (remaining(access), "refused".to_owned()),
+            _ => (
+                remaining(access),
+                remaining(&connection.refresh_token_expires),
+            ),
+        };
         let alert = customer.alert.as_ref();
         let next = connection
             .next_refresh
@@ -143,8 +193,8 @@ pub fn render_rows(customers: &[ListRow], now: Timestamp) -> String {
                 || "-".to_owned(),
                 |alert| alert.body.severity.as_str().to_owned(),
             ),
-            time::format_token_remaining(connection.access_token_expires.as_ref(), now),
-            time::format_token_remaining(connection.refresh_token_expires.as_ref(), now),
+            access,
+            refresh,
             next,
             kinds.collect::<Vec<_>>().join(", "),
             customer.account_number.clone().unwrap_or_default(),
@@ -175,7 +225,8 @@ pub fn reauthorize_error(connection: &ConnectionReport, grant: Grant) -> Option<
                 "" => format!("{} is {state} ({grant})", connection.name),
                 notes => format!("{}: {notes}", connection.name),
             };
-            Some(AppError::new(ErrorKind::Reauthorize, message).hint(CONNECT_AGAIN))
+            let hint = records::connect_hint(&connection.name, true);
+            Some(AppError::new(ErrorKind::Reauthorize, message).hint(hint))
         }
         _ => None,
     }
@@ -183,5 +234,5 @@ pub fn reauthorize_error(connection: &ConnectionReport, grant: Grant) -> Option<
 
 /// Formats a duration in milliseconds.
 pub fn format_millis(millis: u64) -> String {
-    time::format_span(Duration::from_millis(millis))
+    format_span(Duration::from_millis(millis))
 }

@@ -1,17 +1,13 @@
 //! `wakeups`: lists scheduled wakeups.
 
-use std::collections::BTreeMap;
-
 use relation_app::AppError;
-use relation_app::records;
-use relation_host::store::{DueWakeup, Store};
-use relation_host::types::{Hierarchy, Page, Reference, Timestamp};
-use serde::Serialize;
+use relation_app::wakeups::{self, NamedWakeupRow};
+use relation_host::types::{Hierarchy, Page, Timestamp};
 
 use super::page::PageArgs;
 use crate::Context;
 use crate::record_selector::RecordSelector;
-use crate::table::{Column, Table};
+use crate::table::{Column, MAX_NAME_WIDTH, Table};
 use crate::time;
 
 /// Arguments of `wakeups`.
@@ -25,16 +21,6 @@ pub struct Args {
     hierarchy: Option<Hierarchy>,
     #[command(flatten)]
     page: PageArgs,
-}
-
-/// A wakeup with the name of its subject.
-#[derive(Debug, Serialize)]
-struct Row {
-    id: String,
-    subject: Reference,
-    subject_name: String,
-    due: Timestamp,
-    attempts: u32,
 }
 
 /// Prints the wakeups, the earliest first.
@@ -58,50 +44,33 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
                 .await?
         }
     };
-    let rows = with_subject_names(store.as_ref(), page.items).await?;
+    let installation = &context.installation;
+    let rows = wakeups::to_named_rows(installation, store.as_ref(), page.items).await?;
     let now = context.installation.now();
     context
         .output
         .page(&rows, page.next.as_deref(), |rows| render_text(rows, now))
 }
 
-async fn with_subject_names(store: &dyn Store, due: Vec<DueWakeup>) -> Result<Vec<Row>, AppError> {
-    let mut subjects: Vec<Reference> = due.iter().map(|due| due.wakeup.subject.clone()).collect();
-    subjects.sort();
-    subjects.dedup();
-    let mut names = BTreeMap::new();
-    for chunk in subjects.chunks(1000) {
-        for document in store.get(chunk).await?.into_iter().flatten() {
-            let name = records::find_name(&document).unwrap_or_default().to_owned();
-            names.insert(document.reference, name);
-        }
-    }
-    let row = |due: DueWakeup| Row {
-        subject_name: names.get(&due.wakeup.subject).cloned().unwrap_or_default(),
-        id: due.wakeup.id,
-        subject: due.wakeup.subject,
-        due: due.wakeup.due,
-        attempts: due.attempts,
-    };
-    Ok(due.into_iter().map(row).collect())
-}
-
-fn render_text(rows: &[Row], now: Timestamp) -> String {
+fn render_text(rows: &[NamedWakeupRow], now: Timestamp) -> String {
     let mut lines = Table::with_columns(&[
         Column::new("due (UTC)").droppable(2),
         Column::new("when"),
         Column::new("wakeup").shortened(16),
-        Column::new("of").shortened(12),
+        Column::new("of").shortened(12).at_most(MAX_NAME_WIDTH),
         Column::new("failures").droppable(3),
+        Column::new("last error").shortened(16).droppable(4),
         Column::new("pkid").droppable(1),
     ]);
     for row in rows {
+        let wakeup = &row.wakeup;
         lines.add([
-            time::format_timestamp(row.due),
-            time::format_due(row.due, now),
-            row.id.clone(),
+            time::format_timestamp(wakeup.due),
+            time::format_due(wakeup.due, now),
+            wakeup.id.clone(),
             row.subject_name.clone(),
-            row.attempts.to_string(),
+            wakeup.attempts.to_string(),
+            wakeup.last_error.clone().unwrap_or_default(),
             row.subject.pkid.to_string(),
         ]);
     }

@@ -6,6 +6,7 @@ use std::fmt::Debug;
 use relation_app::records;
 use relation_app::{AppError, ErrorKind};
 use relation_host::reports::{ConnectionReport, RecordDetails};
+use relation_host::text::format_span;
 use relation_host::types::{Filter, Key, Pkid, Reference, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -259,7 +260,7 @@ impl DemoRun {
                 ("token requests", refreshes.to_string()),
                 ("requests to Webex in total", requests.to_string()),
                 ("alerts raised", self.alerts.to_string()),
-                ("simulated time", time::format_span(simulated)),
+                ("simulated time", format_span(simulated)),
                 ("real time", format!("{:.1} s", took.as_secs_f64())),
             ]);
             format!("Summary\n{lines}")

@@ -10,6 +10,7 @@ mod connect;
 mod encodings;
 mod failures;
 mod handover;
+mod hints;
 mod imports;
 mod init;
 mod logs;

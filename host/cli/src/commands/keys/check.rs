@@ -2,12 +2,12 @@
 
 use relation_app::AppError;
 use relation_host::store::seal::{Rotation, SecretCheckReport};
+use relation_host::text::format_count;
 use relation_host::types::Timestamp;
 use serde::Serialize;
 
 use super::{
-    ProgressReporter, UnopenedRow, check_all_open, count_noun, name_owners, open_sealer,
-    render_unopened,
+    ProgressReporter, UnopenedRow, check_all_open, name_owners, open_sealer, render_unopened,
 };
 use crate::Context;
 
@@ -34,7 +34,7 @@ pub async fn run(context: &Context, _args: Args) -> Result<(), AppError> {
         unopened: name_owners(store.as_ref(), unopened).await?,
     };
     let written = reporter.finish(&report, |report| {
-        let sound = count_noun(report.sound, "secret opens", "secrets open");
+        let sound = format_count(report.sound, "secret opens", "secrets open");
         match report.unopened.is_empty() {
             true => sound,
             false => format!("{sound}\n\n{}", render_unopened(&report.unopened)),

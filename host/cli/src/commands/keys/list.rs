@@ -3,10 +3,11 @@
 use relation_app::AppError;
 use relation_host::store::SecretCount;
 use relation_host::store::seal::list_unopened;
+use relation_host::text::format_count;
 use relation_host::types::Timestamp;
 use serde::Serialize;
 
-use super::{UnopenedRow, count_noun, name_owners, render_unopened};
+use super::{UnopenedRow, name_owners, render_unopened};
 use crate::table::{Column, Table};
 use crate::{Context, time};
 
@@ -84,7 +85,7 @@ fn render_text(list: &KeyList) -> String {
     let mut text = rows.to_string();
     if list.without_key > 0 {
         text.push_str("\n\n");
-        text.push_str(&count_noun(
+        text.push_str(&format_count(
             list.without_key,
             "secret is sealed with none of them",
             "secrets are sealed with none of them",

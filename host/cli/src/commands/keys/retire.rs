@@ -6,9 +6,10 @@ use relation_app::{AppError, ErrorKind};
 use relation_host::store::seal::{DataKeyUser, retire};
 use relation_host::store::stash::Stash;
 use relation_host::store::{Retirement, SecretCount};
+use relation_host::text::format_count;
 use serde_json::json;
 
-use super::{count_noun, open_sealer};
+use super::open_sealer;
 use crate::Context;
 
 /// Arguments of `keys retire`.
@@ -66,7 +67,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
 fn in_use_error(id: u32, sealed: SecretCount, unknown: u64) -> AppError {
     let decryptable = sealed.all - sealed.quarantined;
     if decryptable > 0 {
-        let secrets = count_noun(decryptable, "secret is", "secrets are");
+        let secrets = format_count(decryptable, "secret is", "secrets are");
         return AppError::new(
             ErrorKind::Failed,
             format!("data key {id} cannot be retired: {secrets} sealed with it"),
@@ -77,14 +78,14 @@ fn in_use_error(id: u32, sealed: SecretCount, unknown: u64) -> AppError {
     }
     let mut needs = Vec::new();
     if sealed.quarantined > 0 {
-        needs.push(count_noun(
+        needs.push(format_count(
             sealed.quarantined,
             "secret that does not open is sealed with it",
             "secrets that do not open are sealed with it",
         ));
     }
     if unknown > 0 {
-        needs.push(count_noun(
+        needs.push(format_count(
             unknown,
             "damaged secret may be sealed with it",
             "damaged secrets may be sealed with it",

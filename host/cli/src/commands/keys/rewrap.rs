@@ -7,10 +7,10 @@ use relation_app::config::KeySource;
 use relation_host::store::seal::{
     KeyEncryptionKey, KeyProvider, RewrapOutcome, Rotation, SealError, Sealer,
 };
+use relation_host::text::format_count;
 use relation_host::types::Timestamp;
 use serde_json::json;
 
-use super::count_noun;
 use crate::Context;
 
 /// Arguments of `keys rewrap`.
@@ -99,7 +99,7 @@ fn print(
     context.output.print(&result, |_| {
         let done = match rewrapped {
             RewrapOutcome::Done(keys) => {
-                let keys = count_noun(keys as u64, "data key is", "data keys are");
+                let keys = format_count(keys as u64, "data key is", "data keys are");
                 format!("{keys} wrapped by key {fingerprint} now")
             }
             RewrapOutcome::Already => {

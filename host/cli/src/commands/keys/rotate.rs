@@ -2,12 +2,12 @@
 
 use relation_app::AppError;
 use relation_host::store::seal::{Rotation, RotationReport};
+use relation_host::text::format_count;
 use relation_host::types::Timestamp;
 use serde::Serialize;
 
 use super::{
-    ProgressReporter, UnopenedRow, check_all_open, count_noun, name_owners, open_sealer,
-    render_unopened,
+    ProgressReporter, UnopenedRow, check_all_open, name_owners, open_sealer, render_unopened,
 };
 use crate::Context;
 
@@ -62,7 +62,7 @@ fn render_text(report: &Report) -> String {
     let Report {
         data_key, resealed, ..
     } = report;
-    let secrets = count_noun(*resealed, "secret was", "secrets were");
+    let secrets = format_count(*resealed, "secret was", "secrets were");
     let mut text = match (report.added, *resealed) {
         (true, _) => format!("{secrets} sealed again with the new data key {data_key}"),
         (false, 0) => format!("nothing to do: everything is sealed with data key {data_key}"),

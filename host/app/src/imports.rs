@@ -1,0 +1,123 @@
+//! Imports that failed and have not succeeded since.
+
+use std::collections::BTreeSet;
+
+use relation_host::reports::{State, SyncKind};
+use relation_host::store::Store;
+use relation_host::transactions::{Status, Transaction, TransactionFilter};
+use relation_host::types::{Hierarchy, Pkid, Reference, Timestamp};
+use relation_host::wakeup_kinds;
+use serde::Serialize;
+
+use crate::records::StoredRecord;
+use crate::{AppError, quote_for_shell};
+
+/// The actions of transactions that import.
+const ACTIONS: [&str; 2] = [wakeup_kinds::SYNC, "SyncRolesLicenses"];
+/// The number of newest failed transactions that [`list_failed`] reads.
+const SCANNED: u32 = 1000;
+
+/// An import whose last call failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FailedImport {
+    /// The record's primary key.
+    pub pkid: Pkid,
+    /// The customer's name.
+    pub name: String,
+    /// The customer's node.
+    pub hierarchy: Hierarchy,
+    /// The imported data, such as `roles-licenses`.
+    pub import: SyncKind,
+    /// When the last call ended.
+    pub at: Timestamp,
+    /// The reason.
+    pub message: String,
+    /// The transaction that has the details.
+    pub transaction: String,
+    /// When the import is tried again; `None`: a person must begin it.
+    pub retry: Option<Timestamp>,
+    /// The next step.
+    pub hint: String,
+}
+
+/// Returns the last import of `record` if it failed.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn find_failed(
+    store: &dyn Store,
+    record: &StoredRecord,
+) -> Result<Option<FailedImport>, AppError> {
+    let mut last: Option<Transaction> = None;
+    for action in ACTIONS {
+        let filter = TransactionFilter {
+            subject: Some(record.reference()),
+            action: Some(action.to_owned()),
+            ..TransactionFilter::default()
+        };
+        // The newest may still run, and at most one call of a record runs.
+        let newest = store.transactions(&filter, None, 2).await?.items;
+        let ended = newest.into_iter().find(|each| each.completed.is_some());
+        last = last
+            .into_iter()
+            .chain(ended)
+            .max_by(|one, other| one.id.cmp(&other.id));
+    }
+    let Some(failed) = last.filter(|last| last.status == Status::Fail) else {
+        return Ok(None);
+    };
+    let wakeups = store.wakeups(&record.reference()).await?;
+    let mut wakeups = wakeups.into_iter().map(|due| due.wakeup);
+    let retry = wakeups.find(|wakeup| wakeup.kind() == wakeup_kinds::SYNC);
+    let needs_consent = [State::NotConnected, State::Reauthorize, State::Expired];
+    let needs_consent = needs_consent.iter().any(|state| record.has_state(*state));
+    let name = quote_for_shell(record.name());
+    let hint = match (&retry, needs_consent) {
+        (Some(_), _) => format!(
+            "`relation-host run` tries again automatically, `relation-host sync {name}` immediately"
+        ),
+        (None, true) => record.connect_hint(),
+        (None, false) => format!("correct the cause; `relation-host sync {name}` imports again"),
+    };
+    Ok(Some(FailedImport {
+        pkid: record.pkid.clone(),
+        name: record.name().to_owned(),
+        hierarchy: record.hierarchy.clone(),
+        import: SyncKind::ROLES_LICENSES,
+        at: failed.completed.unwrap_or(failed.started),
+        message: failed.message,
+        transaction: failed.id,
+        retry: retry.map(|wakeup| wakeup.due),
+        hint,
+    }))
+}
+
+/// Lists at most `limit` failed imports, the newest first. Reads only the newest failed transactions, so that the
+/// time does not grow with the number of customers.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn list_failed(store: &dyn Store, limit: usize) -> Result<Vec<FailedImport>, AppError> {
+    let filter = TransactionFilter {
+        status: Some(Status::Fail),
+        ..TransactionFilter::default()
+    };
+    let transactions = store.transactions(&filter, None, SCANNED).await?.items;
+    let imports = transactions.into_iter();
+    let imports = imports.filter(|failed| ACTIONS.contains(&failed.action.as_str()));
+    let mut seen: BTreeSet<Reference> = BTreeSet::new();
+    let mut found = Vec::new();
+    for subject in imports.filter_map(|failed| failed.subject) {
+        if found.len() == limit {
+            break;
+        }
+        if !seen.insert(subject.clone()) {
+            continue;
+        }
+        let document = store.get(&[subject]).await?.into_iter().flatten().next();
+        if let Some(document) = document {
+            found.extend(find_failed(store, &StoredRecord::from(document)).await?);
+        }
+    }
+    Ok(found)
+}

@@ -2,8 +2,8 @@
 //!
 //! Each `tests/fixtures/broken/NAME.fault` names a file of the plugin, a text that occurs there exactly
 //! once, and its replacement. The plugin is copied below the target directory, changed there and
-//! compiled to `component/broken/NAME.wasm`. A copy has a package name of its own and the plugin's
-//! profile, so that both share their compiled dependencies.
+//! compiled to `component/broken/NAME.wasm`. A copy has a package name of its own, and all copies share their
+//! compiled dependencies.
 //!
 //! `cargo mutants` is not a substitute: it changes operators and return values, and runs unit tests. These
 //! faults are mistakes that a person would make in a rule, and must be caught through the component.
@@ -113,8 +113,6 @@ fn build_one(folders: &Folders, file: &Path) -> Result<()> {
         keep_only_plugin(&manifest).as_bytes(),
     )?;
 
-    // A mutant runs a few scenarios once, so its compile time counts, not its speed.
-    let quick_profile = format!("profile.component.package.{package}.opt-level=1");
     step::run(
         workspace::cargo()
             .args([
@@ -122,17 +120,17 @@ fn build_one(folders: &Folders, file: &Path) -> Result<()> {
                 "--package",
                 &package,
                 "--lib",
-                "--config",
-                &quick_profile,
+                "--crate-type=cdylib",
+                "--profile=mutant",
+                "--target",
             ])
-            .args(["--crate-type=cdylib", "--profile=component", "--target"])
             .args([toolchain::TARGET, "--manifest-path"])
             .arg(copy.join("Cargo.toml"))
             .arg("--target-dir")
             .arg(&folders.target),
     )?;
     let built = folders.target.join(toolchain::TARGET);
-    let built = built.join(format!("component/{package}.wasm"));
+    let built = built.join(format!("mutant/{package}.wasm"));
     let published = folders.target.join("component/broken").join(name);
     publish(&built, &published.with_extension("wasm"))?;
     Ok(())

@@ -74,7 +74,8 @@ pub async fn find_failed(
     let name = quote_for_shell(record.name());
     let hint = match (&retry, needs_consent) {
         (Some(_), _) => format!(
-            "`relation-host run` tries again automatically, `relation-host sync {name}` immediately"
+            "correct what the reason names, if anything; `relation-host run` tries again, \
+             `relation-host sync {name}` immediately"
         ),
         (None, true) => record.connect_hint(),
         (None, false) => format!("correct the cause; `relation-host sync {name}` imports again"),

@@ -201,7 +201,7 @@ fn termination_finishes_running_calls() {
     gate.release();
 
     let output = running.wait().succeeds();
-    assert!(output.stdout.contains("1 wakeups run"), "{}", output.stdout);
+    assert!(output.stdout.contains("1 wakeup run"), "{}", output.stdout);
     assert_eq!(world.token_requests().len(), 1);
     let refreshes = refreshes(&world, &customer);
     assert_eq!(refreshes.len(), 1, "{refreshes:?}");

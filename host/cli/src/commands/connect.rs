@@ -120,14 +120,6 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
         record: args.record.unwrap_or_default(),
         hierarchy: args.hierarchy,
     };
-    // Opens the source first: if that fails, no person has consented for nothing.
-    let source = match (args.begin, args.no_listen) {
-        (true, _) => None,
-        (false, true) => Some(CallbackSource::Stdin(StdinLines::start(
-            io::stdin().is_terminal() && !context.output.json,
-        )?)),
-        (false, false) => Some(CallbackSource::Browser(Listener::bind(&redirect).await?)),
-    };
     let host = context.installation.host().await?;
     match args.begin {
         // The link needs no request: the allow-list can be corrected until the callback arrives.
@@ -137,6 +129,14 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
         }
         false => check::require_requests(&context.installation)?,
     }
+    // Before the link is printed: if it fails, no person has consented for nothing.
+    let source = match (args.begin, args.no_listen) {
+        (true, _) => None,
+        (false, true) => Some(CallbackSource::Stdin(StdinLines::start(
+            io::stdin().is_terminal() && !context.output.json,
+        )?)),
+        (false, false) => Some(CallbackSource::Browser(Listener::bind(&redirect).await?)),
+    };
     let record = selector.find(host.store().as_ref()).await?;
     let flow = ConnectFlow {
         context,

@@ -240,7 +240,7 @@ fn alert_of_the_installation_is_listed() {
     world
         .emulator
         .inject(Fault::status_with_body(TOKEN, 401, body));
-    workspace.relation(["refresh", NAME]).run().exits(5);
+    workspace.relation(["refresh", NAME]).run().exits(6);
     let listed = workspace.relation(["list"]).run().succeeds().stdout;
     let line = "\ncritical WEBEX_INTEGRATION_REFUSED, all customers: ";
     assert!(listed.contains(line), "{listed}");

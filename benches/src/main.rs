@@ -28,7 +28,7 @@ use report::Report;
 use suites::{BENCHES, Plan};
 use token_server::TokenServer;
 
-/// The command's allocator.
+/// The allocator of `relation-host` too, so that figures are comparable.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

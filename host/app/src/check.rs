@@ -316,7 +316,7 @@ pub fn check_egress(installation: &Installation) -> CheckFinding {
             .check_target(&uri)
             .err()
             .map(|denial| denial.to_string()),
-        Err(_) => Some("it is not an address".to_owned()),
+        Err(_) => Some("not a valid URL".to_owned()),
     };
     match denial {
         None => CheckFinding::ok("egress", format!("egress.allow has {base_url}")),

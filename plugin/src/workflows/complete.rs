@@ -195,7 +195,7 @@ fn restore<P: Platform + ?Sized>(
         .to_document()
         .and_then(|document| platform.commit(vec![check], vec![Change::Put(document), secret]));
     let next = match stored {
-        Ok(()) => format!("the consent waits until {until}: use the same callback again"),
+        Ok(()) => format!("the consent stays open until {until}: use the same callback again"),
         Err(failure) => {
             format!("the consent is used up ({failure}): begin again with connect")
         }

@@ -345,7 +345,7 @@ impl ConnectFlow<'_> {
     fn retry_hint(&self) -> String {
         match self.is_handed_over {
             true => format!(
-                "while the consent waits, this command works again with the same address; otherwise {}",
+                "while the consent is open, this command works again with the same address; otherwise {}",
                 self.restart_hint()
             ),
             false => self.restart_hint(),

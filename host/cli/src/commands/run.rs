@@ -231,10 +231,10 @@ async fn connect_hint(host: &Host) -> String {
     let listed = status::list_needing_person(host.store().as_ref()).await;
     let (customers, _) = listed.unwrap_or_default();
     match customers.as_slice() {
-        [] => "`relation-host list` shows them".to_owned(),
+        [] => "`relation-host list` shows these customers".to_owned(),
         [customer] => customer.connect_hint(),
         [first, ..] => format!(
-            "`relation-host status` lists them; {}",
+            "`relation-host status` lists these customers; {}",
             first.connect_hint()
         ),
     }

@@ -28,7 +28,7 @@ use report::Report;
 use suites::{BENCHES, Plan};
 use token_server::TokenServer;
 
-/// The command's allocator.
+/// The allocator of `relation-host` too, so that figures are comparable.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -69,7 +69,7 @@ struct Args {
     /// Compare the whole host with the programs in this directory, and run nothing else
     #[arg(long, value_name = "DIRECTORY", conflicts_with = "filter")]
     peers: Option<PathBuf>,
-    /// Be the host's side of that comparison, at this token endpoint
+    /// Run as the host's side of that comparison, with this token endpoint
     #[arg(long, value_name = "ADDRESS", hide = true, requires = "directory")]
     worker: Option<SocketAddr>,
     /// Customers in the largest store, at least 100 [default: 1000000; quick: 400]

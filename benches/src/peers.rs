@@ -1,7 +1,9 @@
-//! Compares the whole host, as a process, with programs that people run today: see `benches/peers/README.md`.
+//! Compares the whole host with peers: programs that refresh tokens with common libraries, see
+//! `benches/peers/README.md`.
 //!
-//! Every side is a process of its own that speaks one protocol: it prints `ready`, then answers each line `go
-//! SECONDS` with a line of JSON ([`SlotReport`]). Sides take turns, round by round, at one token endpoint.
+//! The host and each peer are the sides of the comparison. Each side is a process with the same protocol: it prints
+//! `ready`, then a line of JSON ([`SlotReport`]) for each line `go SECONDS`. Sides take turns, round by round, and use
+//! the same token endpoint.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -21,11 +23,12 @@ use crate::world::BenchWorld;
 
 pub const TITLE: &str = "one refresh: the whole host against what people run today";
 
-/// Number of refreshes in flight, and of customers, on every side.
+/// The number of refreshes in flight on each side.
 const IN_FLIGHT: usize = 32;
+/// The number of customers on each side.
 const CUSTOMERS: usize = 512;
 
-/// The programs to compare with, with the least ratio that is the goal.
+/// The peers, each with the goal: the minimum ratio of the host's rate to the peer's.
 const PEERS: [Peer; 3] = [
     Peer {
         name: "aiohttp with SQLite",
@@ -60,7 +63,7 @@ enum Interpreter {
     Node,
 }
 
-/// One slot of a side.
+/// The result of one slot, the period that a side runs per round.
 #[derive(Debug, Serialize, Deserialize)]
 struct SlotReport {
     refreshes: u64,
@@ -78,7 +81,7 @@ impl SlotReport {
     }
 }
 
-/// A running side.
+/// A running side: its process and its pipes.
 struct Side {
     child: Child,
     requests: Option<ChildStdin>,
@@ -133,14 +136,14 @@ impl Drop for Side {
     }
 }
 
-/// Runs the comparison. `peers` has the peers' programs, and their packages if they could be installed.
+/// Runs the comparison. The directory `peers` has the peers' programs, and their packages if they could be installed.
 pub fn run(plan: &Plan, peers: &Path) -> Result<Report> {
     let endpoint = format!("http://{}/v1/access_token", plan.webex());
-    let mut skipped = Vec::new();
+    let mut notes = Vec::new();
     let mut sides = Vec::new();
     for peer in &PEERS {
         let Some(mut command) = peer.command(peers) else {
-            skipped.push(format!("{} is not installed: it was skipped", peer.name));
+            notes.push(format!("{} is not installed: it was skipped", peer.name));
             continue;
         };
         let database = plan.directory.join(format!("peer-{}.db", sides.len()));
@@ -183,14 +186,14 @@ pub fn run(plan: &Plan, peers: &Path) -> Result<Report> {
         rows.push(row(peer.name, side)?);
     }
     rows.insert(0, own);
-    skipped.push(format!(
+    notes.push(format!(
         "{IN_FLIGHT} in flight, {CUSTOMERS} customers; each side is a process, every refresh is on the disk when it counts"
     ));
     Ok(Report {
         bench: "peers",
         title: TITLE,
         rows,
-        notes: skipped,
+        notes,
     })
 }
 
@@ -213,7 +216,7 @@ impl Peer {
     }
 }
 
-/// Serves as the host's side: a process with a host of its own.
+/// Runs the host's side in this process.
 pub async fn work(plan: &Plan, webex: std::net::SocketAddr) -> Result<()> {
     let directory = &plan.directory;
     let world = BenchWorld::start(directory, "host", &plan.component, webex, Phases::off()).await?;

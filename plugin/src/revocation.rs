@@ -62,7 +62,7 @@ pub fn revoke<P: Platform + ?Sized>(
         let state = record.grant_state(*grant);
         revoke_own(platform, &webex, client_id, token, state, &others)
     });
-    // Every grant is tried; the first that stays is reported.
+    // Every grant is tried; the first that was not revoked is reported.
     let outcomes: Vec<Revocation> = outcomes.collect();
     let mut problems = outcomes
         .into_iter()
@@ -70,7 +70,8 @@ pub fn revoke<P: Platform + ?Sized>(
     problems.next().unwrap_or(Revocation::Revoked)
 }
 
-/// Revokes the authorization of the grant with this state, if it can be told from the others. `others` has the beginnings of all grants of other records of the organisation.
+/// Revokes the authorization of the grant with this state, unless another record may use the same authorization.
+/// `others` has the times at which the grants of other records of the organisation began.
 fn revoke_own<P: Platform + ?Sized>(
     platform: &P,
     webex: &Webex<'_, P>,

@@ -1,4 +1,4 @@
-//! Sets up the programs of `benches/peers/`, which the whole host is compared with.
+//! Sets up the peers of the benchmark, the programs in `benches/peers/`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result};
 use crate::step::{note, run};
 use crate::workspace::Folders;
 
-/// Copies the programs below the target directory and installs their packages there. What cannot be
-/// installed is reported and left out.
+/// Copies the programs below the target directory and installs their packages there. Packages that cannot be
+/// installed are reported, and their programs are skipped.
 pub fn set_up(folders: &Folders) -> Result<PathBuf> {
     let peers = folders.target.join("peers");
     copy_programs(&folders.root.join("benches/peers"), &peers)?;

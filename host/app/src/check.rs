@@ -16,12 +16,12 @@ use crate::{AppError, ErrorKind, Installation};
 
 /// The plugin's name of the setting for the base address of Webex.
 const BASE_URL: &str = "webex.base-url";
-/// The check whose errors mean that Webex could not be asked, in the plugin's findings too.
+/// The name of a check, also in the plugin's findings. Its errors mean that Webex could not be asked.
 const WEBEX: &str = "webex";
-/// The number of bytes written to find out whether a disk has room.
+/// The size of the file that is written to find out whether a disk has room.
 const PROBE_BYTES: usize = 64 << 10;
 
-/// A finding, and of an error the kind, which decides the exit code of a command.
+/// A finding with the kind of its error, which decides the exit code of a command.
 #[derive(Clone, Debug, Serialize)]
 pub struct CheckFinding {
     /// The finding.
@@ -86,7 +86,7 @@ impl CheckFinding {
     /// Refuses a finding of level [`FindingLevel::Error`].
     ///
     /// # Errors
-    /// That of the finding.
+    /// The error of the finding.
     pub fn to_result(&self) -> Result<(), AppError> {
         self.to_error().map_or(Ok(()), Err)
     }
@@ -256,7 +256,7 @@ fn directory_of(file: &Path) -> &Path {
     }
 }
 
-/// Writes and removes a file.
+/// Writes and removes a file of [`PROBE_BYTES`].
 fn probe(directory: &Path) -> std::io::Result<()> {
     let file = directory.join(format!(".relation-check-{}", std::process::id()));
     let written = std::fs::write(&file, vec![0x5a; PROBE_BYTES])
@@ -316,7 +316,7 @@ pub fn check_egress(installation: &Installation) -> CheckFinding {
             .check_target(&uri)
             .err()
             .map(|denial| denial.to_string()),
-        Err(_) => Some("it is not an address".to_owned()),
+        Err(_) => Some("not a valid URL".to_owned()),
     };
     match denial {
         None => CheckFinding::ok("egress", format!("egress.allow has {base_url}")),

@@ -1,4 +1,4 @@
-//! The file with the client secret of the integration, which is read again when it changes.
+//! The file with the client secret of the integration. A changed file is read again.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{AppError, ErrorKind, secret_text};
 
-/// The file with the client secret. An error of a changed file keeps the last value that was read.
+/// The file with the client secret. If a changed file cannot be read, the last value stays in use.
 pub struct ClientSecretFile {
     path: PathBuf,
     content: Mutex<Content>,
@@ -57,7 +57,7 @@ impl ClientSecretFile {
 
 impl SecretSetting for ClientSecretFile {
     fn current(&self) -> Option<SecretString> {
-        // Before the file is read: a change in between is noticed next time.
+        // The metadata is read before the content, so that a change in between is detected by the next call.
         let stamp = FileStamp::read(&self.path);
         let mut content = self.content();
         if content.stamp != stamp {
@@ -85,16 +85,17 @@ impl SecretSetting for ClientSecretFile {
     }
 }
 
-/// The state of a file by which a change is noticed; of an absent file, `None`.
+/// The metadata by which a change of a file is detected.
 #[derive(Debug, PartialEq, Eq)]
 struct FileStamp {
     length: u64,
     modified: Option<std::time::SystemTime>,
-    /// Device and inode, and the time of the last change of content or mode. Empty on other systems.
+    /// Device and inode, and the time of the last change of content or mode. Zeros on systems other than Unix.
     identity: [i64; 4],
 }
 
 impl FileStamp {
+    /// Reads the metadata; `None` if the file does not exist or cannot be accessed.
     fn read(path: &Path) -> Option<Self> {
         let metadata = std::fs::metadata(path).ok()?;
         Some(Self {

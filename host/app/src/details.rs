@@ -34,7 +34,7 @@ pub struct FullRecord {
     pub wakeups: Vec<WakeupRow>,
 }
 
-/// Reads what belongs to the record `stored`, which the plugin shows as `record`.
+/// Reads the documents that concern the record `stored`. `record` is the plugin's view of the same record.
 ///
 /// # Errors
 /// The store cannot be read.

@@ -14,7 +14,7 @@ use crate::{AppError, quote_for_shell};
 
 /// The actions of transactions that import.
 const ACTIONS: [&str; 2] = [wakeup_kinds::SYNC, "SyncRolesLicenses"];
-/// The number of newest failed transactions that [`list_failed`] reads.
+/// The maximum number of failed transactions that [`list_failed`] reads, the newest first.
 const SCANNED: u32 = 1000;
 
 /// An import whose last call failed.
@@ -28,13 +28,13 @@ pub struct FailedImport {
     pub hierarchy: Hierarchy,
     /// The imported data, such as `roles-licenses`.
     pub import: SyncKind,
-    /// When the last call ended.
+    /// The time at which the import's last call ended.
     pub at: Timestamp,
     /// The reason.
     pub message: String,
     /// The transaction that has the details.
     pub transaction: String,
-    /// When the import is tried again; `None`: a person must begin it.
+    /// The time of the next attempt; `None` if a person must start the import.
     pub retry: Option<Timestamp>,
     /// The next step.
     pub hint: String,
@@ -55,7 +55,7 @@ pub async fn find_failed(
             action: Some(action.to_owned()),
             ..TransactionFilter::default()
         };
-        // The newest may still run, and at most one call of a record runs.
+        // The newest call may still run. At most one call of a record runs at a time, so two are enough.
         let newest = store.transactions(&filter, None, 2).await?.items;
         let ended = newest.into_iter().find(|each| each.completed.is_some());
         last = last

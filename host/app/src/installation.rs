@@ -174,8 +174,8 @@ impl Installation {
         self.build_host(self.open_parts().await?).await
     }
 
-    /// Builds a host from parts that the caller has opened and perhaps replaced. A client secret that cannot be
-    /// read is used once its file has changed.
+    /// Builds a host from parts that the caller has opened and perhaps replaced. An unreadable client secret is
+    /// no error: its file is read again when it changes.
     ///
     /// # Errors
     /// The plugin cannot be loaded or refuses a setting.
@@ -230,7 +230,7 @@ impl Installation {
     /// Opens the store, the keys, the HTTP client, and the client secret, which may be unreadable.
     ///
     /// # Errors
-    /// Another part cannot be opened.
+    /// The store, the keys or the HTTP client cannot be opened.
     pub async fn open_parts(&self) -> Result<HostParts, AppError> {
         let config = &self.config;
         let store = self.store_with_keys().await?;

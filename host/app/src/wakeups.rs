@@ -17,7 +17,7 @@ const READ_CHUNK: usize = 1000;
 /// A wakeup with its failures.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WakeupRow {
-    /// The name among the wakeups of the record.
+    /// The wakeup's id, unique for its record.
     pub id: String,
     /// When the wakeup is due.
     pub due: Timestamp,
@@ -77,7 +77,7 @@ pub async fn to_named_rows(
     Ok(rows)
 }
 
-/// Adds failures to a wakeup of the record with this connection.
+/// Adds failures to a wakeup. `connection` is that of its record, needed only if a refresh is retried.
 ///
 /// # Errors
 /// The store cannot be read.
@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(find(&connection, "refresh"), Some("organization failed"));
         let users = find(&connection, "refresh.wholesale-users");
         assert_eq!(users, Some("wholesale-users failed"));
-        // Webex's refusal is not retried.
+        // A refresh that Webex refused is not retried.
         assert_eq!(find(&connection, "refresh.wholesale-customers"), None);
         for other in ["expiry", "sync", "refreshing", "expiry.wholesale-users"] {
             assert_eq!(find(&connection, other), None, "{other}");

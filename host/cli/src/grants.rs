@@ -79,8 +79,8 @@ impl<'a> GrantReporter<'a> {
         }
     }
 
-    /// Prints the result of a call, and keeps the error that it implies, if any. `render_text` learns whether the
-    /// error that is reported in the end has the notes and the message.
+    /// Prints the result of a call, and keeps the error that the result implies, if any. `render_text` gets
+    /// [`Notes::Hidden`] if the error that [`finish`](Self::finish) returns has the notes and the message.
     pub fn report<T: Serialize>(
         &mut self,
         call_output: Result<CallOutput<T>, AppError>,
@@ -90,7 +90,7 @@ impl<'a> GrantReporter<'a> {
         let error = match call_output {
             Ok(call_output) => {
                 let error = failure(&call_output.value);
-                // The first error is reported, so that the text need not have its message too.
+                // Only the first error is reported; the text then omits its message.
                 let notes = match error.is_some() && self.error.is_none() {
                     true => Notes::Hidden,
                     false => Notes::Shown,

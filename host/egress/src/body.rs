@@ -36,6 +36,8 @@ enum Source {
 }
 
 impl LimitedBody {
+    /// Creates a body that is read from the network.
+    ///
     /// # Errors
     /// [`EgressError::Limit`] if the response announces a body that is too large.
     pub(super) fn new(
@@ -45,8 +47,8 @@ impl LimitedBody {
         max_header_bytes: usize,
         deadline: Instant,
     ) -> Result<Self, EgressError> {
-        let wire = NetworkBody::new(incoming, active, max_bytes, max_header_bytes, deadline)?;
-        Ok(Self(Source::Network(wire)))
+        let body = NetworkBody::new(incoming, active, max_bytes, max_header_bytes, deadline)?;
+        Ok(Self(Source::Network(body)))
     }
 
     /// Creates a body from bytes, which ends with `error` if there is one.
@@ -71,7 +73,7 @@ impl Body for LimitedBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Source::Network(body) => body.rest.is_none(),
+            Source::Network(body) => body.open.is_none(),
             Source::Buffered(body) => body.bytes.is_empty() && body.error.is_none(),
         }
     }
@@ -104,8 +106,8 @@ impl BufferedBody {
 
 /// A body that is read from the network.
 struct NetworkBody {
-    /// `None` after the end of the body or an error.
-    rest: Option<(Incoming, ActiveConnection)>,
+    /// The unread body and its connection; `None` after the end of the body or an error.
+    open: Option<(Incoming, ActiveConnection)>,
     max_bytes: u64,
     /// The limit of the trailers, in bytes.
     max_header_bytes: usize,
@@ -127,7 +129,7 @@ impl NetworkBody {
             return Err(too_large(&active.route, max_bytes));
         }
         let mut body = Self {
-            rest: Some((incoming, active)),
+            open: Some((incoming, active)),
             max_bytes,
             max_header_bytes,
             bytes_left: max_bytes,
@@ -141,7 +143,7 @@ impl NetworkBody {
     /// Returns the connection to the pool if the body has ended.
     fn finish_if_read(&mut self) {
         if self
-            .rest
+            .open
             .as_ref()
             .is_some_and(|(incoming, _)| incoming.is_end_stream())
         {
@@ -149,8 +151,9 @@ impl NetworkBody {
         }
     }
 
+    /// Ends the body: returns a reusable connection to the pool, and closes any other.
     fn finish(&mut self) {
-        if let Some((incoming, active)) = self.rest.take() {
+        if let Some((incoming, active)) = self.open.take() {
             drop(incoming);
             if active.is_reusable {
                 active.pool.put(active.route, active.sender);
@@ -158,7 +161,7 @@ impl NetworkBody {
         }
     }
 
-    /// Counts a frame. Fails if the body exceeds its limit.
+    /// Subtracts the frame's data from the bytes left. Fails if the body exceeds its limit.
     fn count(&mut self, frame: &Frame<Bytes>) -> Result<(), ()> {
         let bytes = frame.data_ref().map_or(0, Bytes::len);
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
@@ -174,12 +177,13 @@ impl NetworkBody {
         timer.as_mut().poll(cx).is_ready()
     }
 
+    /// Ends the body with `error`, and closes the connection.
     fn fail<T>(
         &mut self,
         error: impl FnOnce(&Route) -> EgressError,
     ) -> Poll<Option<Result<T, EgressError>>> {
         Poll::Ready(
-            self.rest
+            self.open
                 .take()
                 .map(|(_, active)| Err(error(&active.route))),
         )
@@ -191,14 +195,14 @@ impl NetworkBody {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, EgressError>>> {
-        let Some((incoming, _)) = &mut self.rest else {
+        let Some((incoming, _)) = &mut self.open else {
             return Poll::Ready(None);
         };
         let timed_out = |route: &Route| EgressError::Timeout {
             peer: route.responder(),
             phase: RequestPhase::Body,
         };
-        // A peer that always has one more byte ready would otherwise never meet the timer.
+        // The timer is polled only while no data is ready, which a peer could prevent by sending continuously.
         if Instant::now() >= self.deadline {
             return self.fail(timed_out);
         }
@@ -227,7 +231,7 @@ impl NetworkBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.rest {
+        match &self.open {
             Some((incoming, _)) => incoming.size_hint(),
             None => SizeHint::with_exact(0),
         }

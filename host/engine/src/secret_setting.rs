@@ -2,9 +2,9 @@
 
 use secrecy::SecretString;
 
-/// A secret setting of the installation. A [`SecretString`] is one that never changes.
+/// A secret setting of the installation. A [`SecretString`] is a secret setting that never changes.
 pub trait SecretSetting: Send + Sync {
-    /// Returns the present value, if there is one. Every call of the plugin asks, so this must be fast.
+    /// Returns the current value, if there is one. Called in every call of the plugin, so it must be fast.
     fn current(&self) -> Option<SecretString>;
 }
 

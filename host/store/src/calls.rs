@@ -102,8 +102,8 @@ pub struct RedateReport {
 /// The calls of workflows: each claims its subject, reports and ends.
 ///
 /// The writes of [`begin`](CallStore::begin), [`report`](CallStore::report) and [`end`](CallStore::end)
-/// survive the end of the process. A power cut may undo them, from the latest backwards, but never one that
-/// came before a [commit](crate::DocumentStore::commit).
+/// survive a crash of the process. A power cut may undo the latest of them, but never a write before a
+/// [commit](crate::DocumentStore::commit).
 #[async_trait]
 pub trait CallStore: Send + Sync + 'static {
     /// Claims the subject and records the transaction, in one write.

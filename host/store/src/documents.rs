@@ -11,7 +11,7 @@ use relation_types::{Document, Filter, Page, RECORD_MODEL, Reference, Timestamp,
 
 /// A condition that must hold at the moment of a commit.
 ///
-/// As JSON, it is part of the stash's files.
+/// Its JSON is part of the format of the stash's files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Check {
@@ -25,7 +25,7 @@ pub enum Check {
 
 /// One step of a commit. Steps are applied in the order given.
 ///
-/// As JSON, it is part of the stash's files.
+/// Its JSON is part of the format of the stash's files.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {

@@ -1,8 +1,7 @@
-//! Power cuts: the store is opened from what the disk had, which is the content of its files when they were last
-//! synchronised.
+//! Tests of power cuts: the store is opened with the content that its files had when they were last synced.
 //!
-//! A shim around SQLite's file system copies a file whenever SQLite synchronises it. That is the worst case: a
-//! real disk may also have some of the later writes.
+//! A shim around SQLite's file system copies a file whenever SQLite syncs it. That is the worst case: a real disk may
+//! also have some of the later writes.
 #![cfg(feature = "sqlite")]
 #![allow(
     clippy::expect_used,
@@ -29,22 +28,22 @@ use rusqlite::ffi;
 const NOW: Timestamp = Timestamp(1_000_000_000_000);
 const LATER: Timestamp = Timestamp(1_000_000_600_000);
 
-/// Content of each file as of its last synchronisation.
+/// The content of each file when it was last synced.
 static DISK: LazyLock<Mutex<HashMap<PathBuf, Vec<u8>>>> = LazyLock::new(Mutex::default);
 
-/// Open files: their path and SQLite's own methods, by the address of the file.
+/// The path and SQLite's own methods of each open file, by the file's address.
 static OPEN: LazyLock<Mutex<HashMap<usize, (PathBuf, usize)>>> = LazyLock::new(Mutex::default);
 
-/// Address of SQLite's own file system.
+/// The address of SQLite's own file system.
 static REAL: LazyLock<usize> = LazyLock::new(|| {
-    // SAFETY: the name is null, which names the default file system; it lives as long as the process.
+    // SAFETY: the name is null, which selects the default file system, which exists as long as the process.
     unsafe { ffi::sqlite3_initialize() };
     let real = unsafe { ffi::sqlite3_vfs_find(std::ptr::null()) };
     assert!(!real.is_null());
     real as usize
 });
 
-/// Makes the shim the default file system of this process, once.
+/// Makes the shim the default file system of this process when it is first accessed.
 static SHIM: LazyLock<()> = LazyLock::new(|| {
     let real = *REAL as *mut ffi::sqlite3_vfs;
     // SAFETY: `real` was found above. The copy differs in its name and in one function, and is never freed.
@@ -104,7 +103,7 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
     code
 }
 
-/// A machine that can lose its power.
+/// A store on a disk that can lose its power.
 struct Machine {
     directory: tempfile::TempDir,
     cuts: usize,
@@ -130,7 +129,7 @@ impl Machine {
         )
     }
 
-    /// Returns the store as it is found after a power cut at this moment.
+    /// Returns the store as it would be after a power cut now. The running store is not affected.
     fn cut_power(&mut self) -> SqliteStore {
         self.cuts += 1;
         let here = self.directory.path().canonicalize().unwrap();
@@ -240,7 +239,7 @@ async fn begin_and_end_of_a_call_do_not_wait_for_the_disk() {
     let found = machine.cut_power();
     assert_eq!(status(&found, "t1").await, None, "the shim loses nothing");
     assert_eq!(version(&found).await, Some(1));
-    // Nothing is left of the call, so the next one can run at once.
+    // No trace of the call is left, so the next call can run immediately.
     assert_eq!(found.recover(LATER).await.unwrap(), Recovery::default());
     begin(&found, "t1", None).await;
 
@@ -286,8 +285,8 @@ async fn commit_survives_with_all_that_came_before_it() {
     assert!(next.epoch > lease.epoch);
 }
 
-/// Any order of calls, with a power cut after each write: no acknowledged commit is ever lost, and the store
-/// can always go on.
+/// Checks after each write of 40 calls that a power cut loses no acknowledged commit, and that the store can be
+/// used afterwards.
 #[tokio::test]
 async fn no_power_cut_loses_an_acknowledged_commit() {
     let mut machine = Machine::new();

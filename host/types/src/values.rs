@@ -34,7 +34,7 @@ impl Timestamp {
 }
 
 impl fmt::Display for Timestamp {
-    /// RFC 3339 in UTC with milliseconds, such as `2026-11-21T20:35:00.000Z`.
+    /// Writes RFC 3339 in UTC with milliseconds, such as `2026-11-21T20:35:00.000Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let moment = i64::try_from(self.0)
             .ok()
@@ -59,21 +59,21 @@ pub struct Pkid(String);
 pub struct InvalidPkid;
 
 impl Pkid {
-    /// Creates a key of 96 random bits.
+    /// Creates a primary key of 96 random bits.
     pub fn random() -> Self {
         let bytes = uuid::Uuid::new_v4().into_bytes();
         let more = uuid::Uuid::new_v4().into_bytes();
-        // A v4 UUID has six fixed bits, in bytes 6 and 8: leave those bytes out.
+        // Bytes 6 and 8 of a v4 UUID have fixed bits, so only the first six bytes are used.
         let bits = bytes.iter().take(6).chain(more.iter().take(6));
         Self(hex::encode(bits.copied().collect::<Vec<u8>>()))
     }
 
-    /// Creates the key of these 96 bits.
+    /// Creates the primary key with these 96 bits.
     pub fn from_bits(bits: [u8; 12]) -> Self {
         Self(hex::encode(bits))
     }
 
-    /// The key as text.
+    /// Returns the primary key as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -125,12 +125,12 @@ pub struct Hierarchy(String);
 pub struct InvalidHierarchy;
 
 impl Hierarchy {
-    /// The path as text.
+    /// Returns the path as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether `other` is this node or below it.
+    /// Returns whether `other` is this node or below it.
     pub fn contains(&self, other: &Self) -> bool {
         match other.0.strip_prefix(&self.0) {
             Some(rest) => rest.is_empty() || rest.starts_with('.'),
@@ -225,7 +225,7 @@ pub struct Key {
 /// One document: an instance of a model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Document {
-    /// The document's model and key.
+    /// The document's model and primary key.
     pub reference: Reference,
     /// The node that the document belongs to.
     pub hierarchy: Hierarchy,
@@ -259,19 +259,19 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether `document` matches.
+    /// Returns whether `document` matches.
     pub fn matches(&self, document: &Document) -> bool {
-        let here = match &self.hierarchy {
+        let is_in_hierarchy = match &self.hierarchy {
             None => true,
             Some((node, Scope::Node)) => *node == document.hierarchy,
             Some((node, Scope::Subtree)) => node.contains(&document.hierarchy),
         };
         let has = |key| document.keys.contains(key);
-        here && self.model == document.reference.model && self.equals.iter().all(has)
+        is_in_hierarchy && self.model == document.reference.model && self.equals.iter().all(has)
     }
 }
 
-/// A filter as JSON.
+/// The JSON format of a filter, such as in the stash's files.
 #[derive(Serialize, Deserialize)]
 struct FilterJson {
     model: String,
@@ -333,12 +333,12 @@ pub struct Wakeup {
 }
 
 impl Wakeup {
-    /// The part of the id before the first full stop: `refresh` for `refresh.wholesale-users`.
+    /// Returns the part of the id before the first full stop: `refresh` for `refresh.wholesale-users`.
     pub fn kind(&self) -> &str {
         self.id.split_once('.').map_or(&self.id, |(kind, _)| kind)
     }
 
-    /// The action of the transactions of its calls.
+    /// Returns the action in the transactions of this wakeup's calls, such as `check-expiry`.
     pub fn action(&self) -> &str {
         match self.kind() {
             crate::wakeup_kinds::EXPIRY => "check-expiry",
@@ -387,7 +387,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The name of the case in the contract, such as `not-found`.
+    /// Returns the name of the case in the contract, such as `not-found`.
     pub fn case(&self) -> &'static str {
         match self {
             Self::Invalid(_) => "invalid",
@@ -424,9 +424,9 @@ impl Failure {
 }
 
 fn join_field_errors(errors: &[FieldError]) -> String {
-    let each: Vec<String> = errors
+    let texts: Vec<String> = errors
         .iter()
         .map(|error| format!("{}: {}", error.field, error.message))
         .collect();
-    each.join("; ")
+    texts.join("; ")
 }

@@ -139,7 +139,7 @@ pub const ACTIONS: &[Action] = &[
 ///
 /// # Errors
 /// `invalid` for an unknown action (field `action`) and for all errors in the arguments; those of the
-/// workflow. A failed refresh is an error too, see [`RefreshReport::require_tokens`].
+/// workflow. A failed refresh is an error too: see [`RefreshReport::require_tokens`].
 pub fn invoke(
     platform: &dyn Platform,
     action: &str,

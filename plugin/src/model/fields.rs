@@ -1,11 +1,11 @@
-//! The table of fields, which `describe` returns and validation follows.
+//! The table of fields, which `describe` returns and validation uses.
 
 use std::fmt;
 
 pub use crate::contract::FieldKind;
 use crate::text::find_similar;
 
-/// The syntax of a text, besides its length.
+/// The syntax that a text must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Syntax {
     Free,
@@ -33,15 +33,15 @@ pub struct Field {
     pub title: &'static str,
     /// The kind of the field's value.
     pub kind: FieldKind,
-    /// A record must have a value.
+    /// Whether every record must have a value.
     pub required: bool,
     /// The maximum length of a text in characters (Unicode scalar values).
     pub max_length: Option<u32>,
-    /// Write-only: never returned, shown or logged.
+    /// Whether the field is write-only: its value is never returned, shown or logged.
     pub password: bool,
-    /// Set by the plugin; refused as input.
+    /// Whether only the plugin sets the field; it is refused as input.
     pub read_only: bool,
-    /// Accepted when the record is added; cannot be changed afterwards.
+    /// Whether the field is accepted only when the record is added, and cannot be changed afterwards.
     pub add_only: bool,
     /// The allowed values; empty allows any value.
     pub choices: &'static [Choice],
@@ -118,11 +118,11 @@ impl Field {
 
 /// The platform limits names to this length; other texts have no documented limit and share it.
 const TEXT_LIMIT: u32 = 1024;
-/// Webex documents no maximum length. A token that is a JWT with many scopes has a few thousand
+/// Webex documents no maximum length of a token. A token that is a JWT with many scopes has a few thousand
 /// characters.
 const TOKEN_LIMIT: u32 = 8192;
 
-/// The field with the list of shadows.
+/// The name of the field with the list of shadows.
 pub const SHADOW: &str = "shadow";
 
 const REGIONS: &[Choice] = &[

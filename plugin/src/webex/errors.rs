@@ -202,8 +202,8 @@ impl WebexError {
         self.kind == ErrorKind::Client && coded
     }
 
-    /// Whether further attempts fail too, until the operator corrects a setting, a limit or the proxy. Another
-    /// response may be smaller than one that is too large.
+    /// Returns whether further attempts fail too, until the operator corrects a setting, a limit or the proxy. A
+    /// response that was too large does not count, since the next response may be smaller.
     pub fn needs_change(&self) -> bool {
         match self.kind {
             ErrorKind::Client | ErrorKind::Denied | ErrorKind::ProxyCredentials => true,
@@ -221,7 +221,7 @@ impl WebexError {
         }
     }
 
-    /// Whether the request certainly did not reach Webex, so that it can be sent again.
+    /// Returns whether the request certainly did not reach Webex, so that the same request can be sent again.
     pub fn is_unsent(&self) -> bool {
         self.is_before_webex() && !self.lost
     }

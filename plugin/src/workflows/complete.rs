@@ -159,10 +159,10 @@ fn consume<P: Platform + ?Sized>(
     platform: &P,
     record: &mut Record,
     grant: Grant,
-    fate: ConsentOutcome,
+    outcome: ConsentOutcome,
 ) -> Result<(), Failure> {
     let check = record.version_check();
-    record.body.consents.end(grant, fate);
+    record.body.consents.end(grant, outcome);
     record.note_interruption(platform);
     let removal =
         Change::RemoveSecret(record.reference(), consent::verifier_name(grant).to_owned());
@@ -174,7 +174,7 @@ fn consume<P: Platform + ?Sized>(
     Ok(())
 }
 
-/// Makes a used-up consent pending again, whose code did not reach Webex. Returns the failure of the call.
+/// Makes a used-up consent pending again, because its code did not reach Webex. Returns the failure of the call.
 fn restore<P: Platform + ?Sized>(
     platform: &P,
     mut record: Record,
@@ -186,16 +186,16 @@ fn restore<P: Platform + ?Sized>(
     let until = derived::format_timestamp(pending.expires);
     let check = record.version_check();
     record.body.consents.restore(grant, pending);
-    let seal = Change::PutSecret {
+    let secret = Change::PutSecret {
         owner: record.reference(),
         name: consent::verifier_name(grant).to_owned(),
         value: verifier,
     };
     let stored = record
         .to_document()
-        .and_then(|document| platform.commit(vec![check], vec![Change::Put(document), seal]));
+        .and_then(|document| platform.commit(vec![check], vec![Change::Put(document), secret]));
     let next = match stored {
-        Ok(()) => format!("the consent waits until {until}: use the same callback again"),
+        Ok(()) => format!("the consent stays open until {until}: use the same callback again"),
         Err(failure) => {
             format!("the consent is used up ({failure}): begin again with connect")
         }

@@ -241,7 +241,7 @@ impl Program {
         self
     }
 
-    /// Runs it in this directory below the workspace's.
+    /// Runs the program in this directory below the workspace's.
     pub fn in_directory(mut self, name: &str) -> Self {
         if let Some(directory) = self.command.get_current_dir() {
             let directory = directory.join(name);

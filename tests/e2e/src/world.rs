@@ -131,12 +131,12 @@ impl WorldBuilder {
         self
     }
 
-    /// Starts everything.
+    /// Starts the emulator, the network and the first host.
     pub async fn start(self) -> World {
         let clock = Arc::new(ManualClock::new(START_TIME));
         let true_time = Arc::clone(&clock);
         let emulator = Emulator::builder()
-            // Webex keeps the true time, whatever the wall clock of the hosts is set to.
+            // Webex has the true time, even when a test sets the hosts' wall clock to another time.
             .clock(Arc::new(move || START_TIME.after(true_time.monotonic()).0))
             .client("C0ffee", CLIENT_SECRET)
             .mode(self.mode)
@@ -219,7 +219,7 @@ impl World {
         WorldBuilder::default()
     }
 
-    /// Returns the host.
+    /// Returns the first host.
     pub fn host(&self) -> &Host {
         &self.hosts[0]
     }
@@ -267,22 +267,22 @@ impl World {
         self.directory.path().join("relation.key")
     }
 
-    /// Returns the stash, which keeps results that the store cannot take.
+    /// Returns the directory of the stash.
     pub fn stash(&self) -> PathBuf {
         self.directory.path().join("relation.db-stash")
     }
 
-    /// Returns the directory that holds all of them.
+    /// Returns the directory with the database, the key file and the stash.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Creates a dispatcher of the host.
+    /// Creates a dispatcher for the first host.
     pub fn dispatcher(&self) -> Dispatcher {
         self.host().dispatcher(DispatcherOptions::default())
     }
 
-    /// Lets time pass, and runs everything that falls due meanwhile.
+    /// Advances the clock by `time`, and runs the wakeups that become due until then.
     pub async fn run_for(&self, time: Duration) -> Summary {
         let until = self.clock.now().after(time);
         self.dispatcher()
@@ -294,7 +294,7 @@ impl World {
     /// Ends every fault of the store, the network and the wall clock.
     pub async fn repair(&self) {
         self.store_faults.clear();
-        // A file in the place of the stash's directory.
+        // Tests make the stash unusable with a file in place of its directory.
         let _ = std::fs::remove_file(self.stash());
         self.network.repair().await;
         let now = START_TIME.after(self.clock.monotonic());
@@ -317,7 +317,7 @@ impl World {
         }
     }
 
-    /// Tries to add a customer of an organisation with the tokens of a grant.
+    /// Adds a customer of an organisation with the tokens of a grant, and returns the result.
     pub async fn add(
         &self,
         name: &str,
@@ -345,7 +345,7 @@ impl World {
         serde_json::from_str(&document.expect("the record exists").body).expect("a JSON body")
     }
 
-    /// Returns one document.
+    /// Returns a document; `None` if it does not exist.
     pub async fn document(&self, reference: &Reference) -> Option<Document> {
         let mut found = self
             .host()
@@ -356,7 +356,7 @@ impl World {
         found.pop().flatten()
     }
 
-    /// Returns a secret of a record, opened.
+    /// Returns a secret of a record, decrypted.
     pub async fn secret(&self, pkid: &Pkid, name: &str) -> Option<SecretString> {
         let store = &**self.host().store();
         let sealer = Sealer::open(store, KeyFile::new(self.key_file()), self.clock.now());
@@ -366,7 +366,7 @@ impl World {
         opened.expect("the secret opens")
     }
 
-    /// Returns the bodies of all documents of a model.
+    /// Returns the bodies of the documents of a model, at most 1000.
     pub async fn bodies(&self, model: &str) -> Vec<Value> {
         let filter = Filter {
             model: model.into(),
@@ -403,7 +403,7 @@ pub fn object(value: Value) -> Map<String, Value> {
 /// for all processes.
 fn load_plugin(file: &Path, limits: &Limits) -> Plugin {
     static LOADED: Mutex<Vec<(PathBuf, Plugin)>> = Mutex::new(Vec::new());
-    // A test that fails while it holds the lock reports why; the others continue.
+    // This lock is not poisoned: if a test fails while it holds the lock, the others continue.
     let mut plugins = LOADED.lock();
     let known = plugins
         .iter()

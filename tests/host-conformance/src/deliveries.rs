@@ -218,8 +218,8 @@ fn conclude(state: &mut State, waited: usize, now: u64) -> Result<Vec<Change>, F
     let never = format!("not delivered: {}", missing.join(", "));
     let is_missing = |id: &str| missing.contains(&id);
     let order = |group: &str| -> Vec<String> {
-        let of = state.arrivals.iter().filter(|id| id.starts_with(group));
-        of.cloned().collect()
+        let in_group = state.arrivals.iter().filter(|id| id.starts_with(group));
+        in_group.cloned().collect()
     };
     let mut outcomes = Vec::new();
     for (check, group) in [

@@ -21,7 +21,7 @@ use crate::shared::Shared;
 use crate::state::State;
 use crate::webex::Webex;
 
-/// Why an emulator did not start.
+/// The reason why an emulator did not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
@@ -62,73 +62,73 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Seed of every id, token, code and tracking id: with one seed, the same requests in the same
-    /// order get the same responses, byte for byte. Default: random.
+    /// Sets the seed of every id, token, code and tracking id. With the same seed, the same requests in
+    /// the same order get the same responses, byte for byte. Default: random.
     pub fn seed(mut self, seed: u64) -> Self {
         self.generator = Generator::seeded(seed);
         self
     }
 
-    /// Source of the time. Default: the system clock.
+    /// Sets the source of the time. Default: the system clock.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.settings.clock = clock;
         self
     }
 
-    /// Lifetime of an access token; responses contain its whole seconds. Default: 1209599 s.
+    /// Sets the lifetime of access tokens; responses contain its whole seconds. Default: 1209599 s.
     pub fn access_ttl(mut self, ttl: Duration) -> Self {
         self.settings.access_ttl = ttl;
         self
     }
 
-    /// Lifetime of a refresh token; responses contain its whole seconds. Default: 7775999 s.
+    /// Sets the lifetime of refresh tokens; responses contain its whole seconds. Default: 7775999 s.
     pub fn refresh_ttl(mut self, ttl: Duration) -> Self {
         self.settings.refresh_ttl = ttl;
         self
     }
 
-    /// Effect of a refresh. Default: [`Mode::ExtendSame`].
+    /// Sets the effect of a refresh. Default: [`Mode::ExtendSame`].
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
         self
     }
 
-    /// Whether the use of a rotated-out refresh token revokes its whole grant. Default: no.
+    /// Sets whether the use of a rotated-out refresh token revokes its whole grant. Default: no.
     pub fn reuse_detection(mut self, on: bool) -> Self {
         self.reuse_detection = on;
         self
     }
 
-    /// How long after a refresh the next one changes nothing, in [`Mode::SameAccessToken`].
+    /// Sets how long after a refresh another refresh changes nothing, in [`Mode::SameAccessToken`].
     /// Default: 24 hours.
     pub fn same_access_window(mut self, window: Duration) -> Self {
         self.settings.same_access_window = window;
         self
     }
 
-    /// How long a revoked access token still works, as from a cache. Default: not at all.
+    /// Sets how long a revoked access token still works, as with a cache. Default: not at all.
     pub fn revocation_lag(mut self, lag: Duration) -> Self {
         self.settings.revocation_lag = lag;
         self
     }
 
-    /// Registers a client. The first one is the client of grants; without any it is
-    /// [`DEFAULT_CLIENT_ID`] with [`DEFAULT_CLIENT_SECRET`].
+    /// Registers a client. Grants belong to the first client. Default: [`DEFAULT_CLIENT_ID`] with
+    /// [`DEFAULT_CLIENT_SECRET`].
     pub fn client(mut self, id: &str, secret: &str) -> Self {
         self.settings.clients.push(Client::new(id, secret));
         self
     }
 
-    /// Registers a redirect address of the last registered client, or of the default one if there
-    /// is none yet. Requests have to match it byte for byte.
+    /// Registers a redirect URI of the last registered client, or of the default client if none is
+    /// registered yet. Requests have to match the URI byte for byte.
     pub fn redirect_uri(mut self, uri: &str) -> Self {
         let registration = &mut self.last_client().registration;
         registration.redirect_uris.push(uri.to_owned());
         self
     }
 
-    /// Sets the permitted scopes of the last registered client, or of the default one if there is
-    /// none yet. Default: [`DEFAULT_SCOPES`](crate::DEFAULT_SCOPES),
+    /// Sets the permitted scopes of the last registered client, or of the default client if none is
+    /// registered yet. Default: [`DEFAULT_SCOPES`](crate::DEFAULT_SCOPES),
     /// [`WHOLESALE_SCOPES`](crate::WHOLESALE_SCOPES),
     /// [`CONTACT_CENTER_SCOPES`](crate::CONTACT_CENTER_SCOPES) and
     /// [`PERSONAL_SCOPES`](crate::PERSONAL_SCOPES).
@@ -146,69 +146,70 @@ impl Builder {
         clients.push_mut(last)
     }
 
-    /// Lifetime of an authorization code. Default: 5 minutes.
+    /// Sets the lifetime of an authorization code. Default: 5 minutes.
     pub fn code_ttl(mut self, ttl: Duration) -> Self {
         self.settings.code_ttl = ttl;
         self
     }
 
-    /// Whether to reject a request for authorisation without a PKCE challenge. Default: no.
+    /// Sets whether an authorization request without a PKCE challenge is rejected. Default: no.
     pub fn require_pkce(mut self, on: bool) -> Self {
         self.settings.require_pkce = on;
         self
     }
 
-    /// Whether the second use of an authorization code revokes the tokens of its first use, as RFC
-    /// 6749 section 4.1.2 wants it. Default: no.
+    /// Sets whether the second use of an authorization code revokes the tokens of its first use, as RFC
+    /// 6749, section 4.1.2, recommends. Default: no.
     pub fn code_reuse_revokes(mut self, on: bool) -> Self {
         self.settings.code_reuse_revokes = on;
         self
     }
 
-    /// Initial roles of every organisation. Default: the usual administrators.
+    /// Sets the initial roles of every organisation. Default: the usual administrators.
     pub fn roles(mut self, roles: impl IntoIterator<Item = Role>) -> Self {
         self.settings.directory.roles = roles.into_iter().collect();
         self
     }
 
-    /// Initial licences of every organisation. Default: three of different kinds.
+    /// Sets the initial licences of every organisation. Default: three of different kinds.
     pub fn licenses(mut self, licenses: impl IntoIterator<Item = License>) -> Self {
         self.settings.directory.licenses = licenses.into_iter().collect();
         self
     }
 
-    /// Body of errors at the token endpoint. Default: [`ErrorStyle::Oauth`].
+    /// Sets the format of errors at the token endpoint. Default: [`ErrorStyle::Oauth`].
     pub fn error_style(mut self, style: ErrorStyle) -> Self {
         self.settings.error_style = style;
         self
     }
 
-    /// Whether token responses lack `scope` and `token_type`, as older ones do. Default: no.
+    /// Sets whether token responses lack `scope` and `token_type`, as older responses of Webex do.
+    /// Default: no.
     pub fn bare_responses(mut self, bare: bool) -> Self {
         self.settings.bare_responses = bare;
         self
     }
 
-    /// JSON type of a person's `invitePending` and `loginEnabled`. Default:
+    /// Sets the JSON type of a person's `invitePending` and `loginEnabled`. Default:
     /// [`PersonFlags::Booleans`].
     pub fn person_flags(mut self, flags: PersonFlags) -> Self {
         self.settings.person_flags = flags;
         self
     }
 
-    /// Whether `GET /v1/organizations/{id}` takes a bare UUID too. Default: no.
+    /// Sets whether `GET /v1/organizations/{id}` takes a bare UUID too. Default: no.
     pub fn organization_uuids(mut self, accepted: bool) -> Self {
         self.settings.organization_uuids = accepted;
         self
     }
 
-    /// Maximum number of recorded requests; older ones are dropped. Default: 100000.
+    /// Sets the maximum number of recorded requests; older requests are dropped. Default: 100000.
     pub fn recorded_requests(mut self, count: usize) -> Self {
         self.settings.recorded_requests = count;
         self
     }
 
-    /// Address to listen at. Default: 127.0.0.1, any free port.
+    /// Sets the address to listen at. Default: 127.0.0.1, any free port.
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen = address;
         self
@@ -229,11 +230,10 @@ impl Builder {
         Ok(Emulator::new(webex, address, stop, task))
     }
 
-    /// Creates an emulator without a listener or task of its own: it handles requests in
-    /// [`Webex::handle`].
+    /// Creates an emulator without a listener or a task of its own. [`Webex::handle`] handles requests.
     #[must_use]
     pub fn in_process(self) -> Webex {
-        // A dropped future is noticed immediately.
+        // A dropped future is detected immediately, so no grace period is needed.
         self.webex(Duration::ZERO)
     }
 

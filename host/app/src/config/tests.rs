@@ -412,11 +412,11 @@ fn arguments_of_a_key_command_are_not_printed() {
 
 #[test]
 fn component_cache_is_a_directory_or_false() {
-    let of = |value: &str| parse(&format!("[component]\ncache = {value}")).component_cache;
+    let cache = |value: &str| parse(&format!("[component]\ncache = {value}")).component_cache;
     assert_eq!(parse("").component_cache, CacheLocation::User);
-    assert_eq!(of("false"), CacheLocation::Disabled);
-    assert_eq!(of("false").open_cache(), None);
-    let directory = of("\"/var/cache/relation\"").open_cache().unwrap();
+    assert_eq!(cache("false"), CacheLocation::Disabled);
+    assert_eq!(cache("false").open_cache(), None);
+    let directory = cache("\"/var/cache/relation\"").open_cache().unwrap();
     assert_eq!(directory.directory(), Path::new("/var/cache/relation"));
     assert_eq!(
         errors("component.cache = true\n"),

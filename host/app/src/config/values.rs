@@ -98,7 +98,7 @@ pub fn check_client_id(text: &str) -> Result<String, String> {
             let place = index.saturating_add(1);
             Err(match c {
                 c if c.is_whitespace() => {
-                    format!("a client id has no white space; character {place} is some")
+                    format!("a client id has no white space; character {place} is white space")
                 }
                 c if c.is_control() => {
                     format!("a client id has no control characters; character {place} is one")

@@ -43,7 +43,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
 fn render_text(report: &ExpiryReport, now: Timestamp, notes: Notes) -> String {
     let mut text = view::render_grant(&report.connection, report.grant, now, notes);
     if let Some(alert) = &report.alert {
-        // Without a threshold, the code says all.
+        // An alert without a threshold is explained by its code.
         let threshold = match alert.threshold_ms {
             0 => String::new(),
             before => format!(", {} before the expiry", view::format_millis(before)),

@@ -122,7 +122,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     };
     let host = context.installation.host().await?;
     match args.begin {
-        // The link needs no request: the allow-list can be corrected until the callback arrives.
+        // Creating the link sends no request: the allow-list can be corrected until the callback arrives.
         true => {
             check::check_client(&context.installation).to_result()?;
             check::check_egress(&context.installation).log();
@@ -253,8 +253,8 @@ async fn complete_handed_over(
     Ok(())
 }
 
-/// Warns of other customers with the Webex organization of the record `pkid`. An error of the store is not one of the
-/// command, whose work is done.
+/// Warns of other customers with the Webex organization of the record `pkid`. Ignores errors of the store, because the
+/// work of the command is done.
 pub async fn warn_of_same_organization(store: &dyn Store, pkid: &Pkid) {
     let others = records::find_same_organization(store, pkid).await;
     let others = others.unwrap_or_default();
@@ -341,11 +341,11 @@ impl ConnectFlow<'_> {
         format!("relation-host connect {name}{option}")
     }
 
-    /// Returns the hint for an error that may have left the consent open: its message says which.
+    /// Returns the hint for an error after which the consent may be pending. The error's message says whether it is.
     fn retry_hint(&self) -> String {
         match self.is_handed_over {
             true => format!(
-                "while the consent waits, this command works again with the same address; otherwise {}",
+                "while the consent is open, this command works again with the same address; otherwise {}",
                 self.restart_hint()
             ),
             false => self.restart_hint(),

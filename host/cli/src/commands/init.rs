@@ -176,8 +176,8 @@ pub async fn run(args: Args, global: &GlobalArgs) -> Result<(), AppError> {
     output.print(&report, render_text)
 }
 
-/// Refuses to make an installation below another one, unless --config names the new configuration: commands are
-/// probably meant for the other one.
+/// Refuses to create an installation below another one, unless --config names the new configuration. The user
+/// probably means the existing installation.
 fn refuse_nested(global: &GlobalArgs, file: &Path) -> Result<(), AppError> {
     if global.config.is_some() || file.exists() {
         return Ok(());
@@ -323,7 +323,7 @@ fn store_for(store: &str, file: &Path) -> Result<String, AppError> {
     })
 }
 
-/// Returns whether a file holds nothing but white space. It is then as good as missing.
+/// Returns whether a file holds only white space. Such a file counts as missing.
 fn is_blank(path: &Path) -> bool {
     secret_text::read_file(path).is_ok_and(|bytes| bytes.trim_ascii().is_empty())
 }

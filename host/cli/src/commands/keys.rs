@@ -124,7 +124,7 @@ struct UnopenedRow {
 }
 
 impl UnopenedRow {
-    /// Returns how a command names the owner.
+    /// Returns the owner's name for a command line: the customer's name, or the pkid if the name is not known.
     fn owner_label(&self) -> &str {
         match self.owner_name.as_str() {
             "" => self.owner.pkid.as_str(),

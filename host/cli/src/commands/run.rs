@@ -128,7 +128,7 @@ impl ActiveRun {
     }
 }
 
-/// Opens the host. A missing or unusable client secret does not stop a service, which reads a changed file again.
+/// Opens the host. A missing or unusable client secret is no error here, because a changed file is read again.
 async fn open_host(context: &Context) -> Result<Host, AppError> {
     let parts = context.installation.open_parts().await?;
     context.installation.host_from(parts).await
@@ -225,22 +225,22 @@ async fn wait_for_imminent(host: &Host) -> Result<(), AppError> {
     Ok(())
 }
 
-/// Returns how the first customer that needs a person is connected. If the store cannot be read, the list of
-/// customers must do.
+/// Returns a hint with the command that connects the first customer that needs a person. If the store cannot be
+/// read, the hint names the command that lists customers.
 async fn connect_hint(host: &Host) -> String {
     let listed = status::list_needing_person(host.store().as_ref()).await;
     let (customers, _) = listed.unwrap_or_default();
     match customers.as_slice() {
-        [] => "`relation-host list` shows them".to_owned(),
+        [] => "`relation-host list` shows these customers".to_owned(),
         [customer] => customer.connect_hint(),
         [first, ..] => format!(
-            "`relation-host status` lists them; {}",
+            "`relation-host status` lists these customers; {}",
             first.connect_hint()
         ),
     }
 }
 
-/// Derives the result of `--until-idle` from the summary. `hint` says how a customer is connected.
+/// Derives the result of `--until-idle` from the summary. `hint` is for customers that need a person.
 fn verdict(summary: Summary, hint: String) -> Result<(), AppError> {
     let counts = [
         (

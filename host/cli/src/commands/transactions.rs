@@ -140,7 +140,7 @@ async fn resolve_id(store: &dyn Store, prefix: &str) -> Result<String, AppError>
             Err(AppError::usage(format!(
                 "the ids of several transactions begin with {prefix:?}:{lines}{more}"
             ))
-            .hint("give more of the id"))
+            .hint("give more characters of the id"))
         }
     }
 }

@@ -42,7 +42,7 @@ pub fn render_connection(connection: &ConnectionReport, now: Timestamp) -> Strin
     format!("{own}\n\n{rows}")
 }
 
-/// Whether the notes of a connection are shown. An error that follows may say the same.
+/// Whether the notes of a connection are shown. They are hidden if an error that follows says the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notes {
     Shown,
@@ -117,7 +117,7 @@ fn render_access_expiry(state: State, expiry: Option<&Expiry>, now: Timestamp) -
     }
 }
 
-/// Renders the expiry of a refresh token, unless Webex refused the token before.
+/// Renders the expiry of a refresh token, or that Webex has refused the token.
 fn render_refresh_expiry(state: State, expiry: Option<&Expiry>, now: Timestamp) -> String {
     match state {
         State::Reauthorize => REFUSED.to_owned(),
@@ -125,7 +125,7 @@ fn render_refresh_expiry(state: State, expiry: Option<&Expiry>, now: Timestamp) 
     }
 }
 
-/// Stands in place of the expiry of a refresh token that Webex refuses.
+/// The text in place of the expiry of a refresh token that Webex has refused.
 const REFUSED: &str = "refused by Webex";
 
 fn render_next_refresh(at: Option<Timestamp>, now: Timestamp) -> String {

@@ -1,4 +1,4 @@
-//! Reuse of connections, and that no request is ever sent twice.
+//! Tests of the reuse of connections: a request that the server may have read is never sent twice.
 
 use std::io::{Read, Write};
 use std::time::Duration;
@@ -92,29 +92,30 @@ async fn idle_connection_closed_by_server_is_replaced() {
 
 #[tokio::test]
 async fn unwritten_request_is_resent_on_a_new_connection() {
-    let (close, closing) = std::sync::mpsc::channel::<()>();
-    let (closed, is_closed) = std::sync::mpsc::channel::<()>();
+    let (close_sender, close_receiver) = std::sync::mpsc::channel::<()>();
+    let (closed_sender, closed_receiver) = std::sync::mpsc::channel::<()>();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let serving = std::thread::spawn(move || {
-        let mut connection = 0;
+        let mut requests_read = 0;
         for _ in 0..2 {
             let (mut stream, _) = listener.accept().unwrap();
-            connection += stream.read(&mut [0; 4096]).unwrap().min(1);
+            requests_read += stream.read(&mut [0; 4096]).unwrap().min(1);
             stream.write_all(OK.as_bytes()).unwrap();
-            closing.recv().unwrap();
+            close_receiver.recv().unwrap();
             drop(stream);
-            closed.send(()).unwrap();
+            closed_sender.send(()).unwrap();
         }
-        connection
+        requests_read
     });
     let client = client(&[&url]);
     call(&client, post(&url, "first")).await.unwrap();
-    close.send(()).unwrap();
-    // Blocks this thread on purpose. Afterwards the runtime knows that the connection has ended,
-    // but its task does not yet: this kind of runtime resumes the test before other tasks.
-    is_closed.recv().unwrap();
-    close.send(()).unwrap();
+    close_sender.send(()).unwrap();
+    // Blocks the runtime's only thread on purpose. Afterwards the runtime knows that the connection has
+    // ended, but the connection's task does not yet: a current-thread runtime resumes the test before
+    // other tasks.
+    closed_receiver.recv().unwrap();
+    close_sender.send(()).unwrap();
     tokio::task::yield_now().await;
     assert_eq!(client.idle_connections(), 1);
     call(&client, post(&url, "second")).await.unwrap();
@@ -159,7 +160,7 @@ async fn idle_connections_close_after_the_timeout() {
     let client = client(&[&server.url()]);
     call(&client, get(server.url())).await.unwrap();
     assert_eq!(client.idle_connections(), 1);
-    // Lets the task that closes the connection start, and later run.
+    // Lets the task that closes the connection start; after the timeout, lets it run.
     tokio::task::yield_now().await;
     tokio::time::advance(Duration::from_secs(61)).await;
     tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! TLS: which certificates are accepted, and the errors for rejected ones.
+//! Tests of TLS: accepted certificates, and the errors for rejected certificates.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::connect::Connector;
 use crate::tls::Tls;
 use crate::{Client, ClientOptions, EgressError, Resolve, SystemResolver};
 
-/// Gives each authority a distinct name, as real authorities have.
+/// The number of the next authority. Each has a distinct name, as real authorities have.
 static NUMBER: AtomicUsize = AtomicUsize::new(1);
 
 /// A certificate authority for tests.
@@ -90,6 +90,7 @@ fn no_system_certificates() -> rustls_native_certs::CertificateResult {
     rustls_native_certs::CertificateResult::default()
 }
 
+/// Returns a client that trusts no server's authority.
 pub(super) fn untrusting_client(allow: &[&str], proxies: &[&str]) -> Client {
     Authority::new().client(allow, proxies, SystemResolver)
 }
@@ -116,21 +117,23 @@ pub(super) async fn https_server(acceptor: TlsAcceptor) -> Server {
     .await
 }
 
-/// Calls `https://api.example` at a server whose certificate is for `name`, valid until `year`.
-async fn outcome(name: &str, year: i32, trusted: bool) -> Result<usize, EgressError> {
+/// Calls `https://api.example` twice at a server whose certificate is for `name`, valid until `year`.
+/// Returns the number of connections. `trusted`: whether the client trusts the server's authority.
+async fn call_twice(name: &str, year: i32, trusted: bool) -> Result<usize, EgressError> {
     let authority = Authority::new();
     let server = https_server(authority.acceptor(name, year)).await;
     let port = server.address.port();
     let url = format!("https://api.example:{port}");
     let literal = format!("https://127.0.0.1:{port}");
-    let names = ScriptedResolver::default().with("api.example", &[&["127.0.0.1"]]);
-    let believed = if trusted { authority } else { Authority::new() };
-    let client = believed.client(&[&url, &literal], &[], names);
+    let resolver = ScriptedResolver::default().with("api.example", &[&["127.0.0.1"]]);
+    let trusted_authority = if trusted { authority } else { Authority::new() };
+    let client = trusted_authority.client(&[&url, &literal], &[], resolver);
     call(&client, get(&url)).await?;
     call(&client, get(&url)).await?;
     Ok(server.connections())
 }
 
+/// Returns the reason of a TLS error, which must say that the request was not sent.
 fn reason(error: EgressError) -> String {
     assert!(!error.may_have_been_sent());
     match error {
@@ -141,13 +144,13 @@ fn reason(error: EgressError) -> String {
 
 #[tokio::test]
 async fn valid_certificate_is_accepted_and_connection_kept() {
-    assert_eq!(outcome("api.example", 2999, true).await, Ok(1));
+    assert_eq!(call_twice("api.example", 2999, true).await, Ok(1));
 }
 
 #[tokio::test]
 async fn unknown_authority_is_refused() {
     assert_eq!(
-        reason(outcome("api.example", 2999, false).await.unwrap_err()),
+        reason(call_twice("api.example", 2999, false).await.unwrap_err()),
         "its certificate is signed by an authority that this host does not trust; if it should, add the \
          authority's certificate to `egress.extra-ca`"
     );
@@ -155,13 +158,13 @@ async fn unknown_authority_is_refused() {
 
 #[tokio::test]
 async fn a_certificate_for_another_name_is_refused() {
-    let reason = reason(outcome("other.example", 2999, true).await.unwrap_err());
+    let reason = reason(call_twice("other.example", 2999, true).await.unwrap_err());
     assert_eq!(reason, "its certificate is for another name");
 }
 
 #[tokio::test]
 async fn an_expired_certificate_is_refused() {
-    let reason = reason(outcome("api.example", 2020, true).await.unwrap_err());
+    let reason = reason(call_twice("api.example", 2020, true).await.unwrap_err());
     assert_eq!(
         reason,
         "its certificate has expired; check this host's clock, or have it renewed"

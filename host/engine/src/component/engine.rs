@@ -41,7 +41,7 @@ pub fn config(limits: &Limits) -> Config {
         // cheaper.
         .concurrency_support(false)
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-    // For profiles that name the plugin's functions: see docs/performance.md.
+    // With this variable, wasmtime writes a map from which `perf` names the plugin's functions.
     #[cfg(feature = "test-util")]
     if std::env::var_os("RELATION_PERF_MAP").is_some() {
         config.profiler(wasmtime::ProfilingStrategy::PerfMap);

@@ -181,7 +181,7 @@ impl Host {
             }
             Err(error) => return Err(unreadable(error)),
         };
-        let of = format!(
+        let label = format!(
             "the response that the transaction {} stashed at {}",
             stashed.transaction, stashed.since
         );
@@ -190,12 +190,12 @@ impl Host {
         match written {
             Ok(()) => {
                 tracing::warn!(?customer, %subject, epoch = stashed.epoch, transaction = stashed.transaction, "a stashed response is applied");
-                note(Level::Info, format!("{of} is applied"));
+                note(Level::Info, format!("{label} is applied"));
                 self.report_alerts(started, &stashed);
                 Ok(EntryOutcome::Applied)
             }
             Err(StoreError::Conflict(_)) if self.is_applied(&stashed).await? => {
-                note(Level::Info, format!("{of} had been applied already"));
+                note(Level::Info, format!("{label} had been applied already"));
                 self.report_alerts(started, &stashed);
                 Ok(EntryOutcome::Applied)
             }
@@ -203,13 +203,13 @@ impl Host {
                 tracing::warn!(?customer, %subject, epoch = stashed.epoch, transaction = stashed.transaction, why, "a stashed response is superseded and was dropped");
                 note(
                     Level::Warning,
-                    format!("{of} is superseded and was dropped: {why}"),
+                    format!("{label} is superseded and was dropped: {why}"),
                 );
                 Ok(EntryOutcome::Superseded)
             }
             Err(StoreError::Invalid(why)) => {
                 stash.quarantine(name, &why).map_err(unreadable)?;
-                note(Level::Error, format!("{of} was moved aside: {why}"));
+                note(Level::Error, format!("{label} was moved aside: {why}"));
                 Ok(EntryOutcome::SetAside)
             }
             Err(error) => Err(error),

@@ -1,4 +1,4 @@
-//! The gate that every import of a call passes: counts the imports and calls the interceptor.
+//! The gate that runs before and after each import of a call: counts the imports and calls the interceptor.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,8 +14,9 @@ pub(super) type ImportResult<T> = wasmtime::Result<Result<T, types::Failure>>;
 /// The gate of one call. Clones share its state.
 #[derive(Clone)]
 pub(crate) struct Gate {
-    entered: Arc<AtomicU64>,
-    most: u64,
+    /// The number of imports that have begun.
+    imports: Arc<AtomicU64>,
+    max_imports: u64,
     /// The interceptor of the call's imports.
     pub(super) interceptor: InterceptorHandle,
 }
@@ -23,19 +24,22 @@ pub(crate) struct Gate {
 impl Gate {
     pub(super) fn new(services: &Services, transaction: &str, subject: Option<&Reference>) -> Self {
         Self {
-            entered: Arc::default(),
-            most: services.limits.host_calls,
+            imports: Arc::default(),
+            max_imports: services.limits.host_calls,
             interceptor: InterceptorHandle::new(services.interceptor.clone(), transaction, subject),
         }
     }
 
-    /// Begins an import. Traps beyond the limit; a returned failure becomes the import's result.
+    /// Begins an import. If this returns a failure, the import does not run and returns the failure.
+    ///
+    /// # Errors
+    /// Traps beyond the limit of imports.
     pub(super) async fn enter(&self, import: Import) -> wasmtime::Result<Option<types::Failure>> {
         self.count()?;
         self.interceptor.before(import).await
     }
 
-    /// Runs `import` between the interceptor's hooks, and converts its failure to the contract's.
+    /// Executes `run` between the interceptor's hooks, and converts its failure to the contract's type.
     ///
     /// # Errors
     /// Traps beyond the limit of imports.
@@ -52,12 +56,15 @@ impl Gate {
         Ok(result.map_err(convert::failure_out))
     }
 
-    /// Counts an import without calling the interceptor. Traps beyond the limit.
+    /// Counts an import without calling the interceptor.
+    ///
+    /// # Errors
+    /// Traps beyond the limit of imports.
     pub(super) fn count(&self) -> wasmtime::Result<()> {
-        if self.entered.fetch_add(1, Ordering::Relaxed) >= self.most {
+        if self.imports.fetch_add(1, Ordering::Relaxed) >= self.max_imports {
             return Err(wasmtime::Error::new(LimitExceeded {
                 limit: Limit::HostCalls,
-                value: LimitValue::Count(self.most),
+                value: LimitValue::Count(self.max_imports),
             }));
         }
         Ok(())

@@ -26,9 +26,9 @@ pub struct Journal {
 struct State {
     lines: Vec<LogLine>,
     progress: Option<Progress>,
-    /// The name that is to be stored.
+    /// The subject's name, until it is taken to be stored.
     subject_name: Option<String>,
-    /// The latest known name.
+    /// The subject's latest known name; empty if none is known.
     known_name: String,
     secret_accesses: Vec<SecretAccess>,
     omitted_accesses: u64,
@@ -112,7 +112,7 @@ impl Journal {
         }
     }
 
-    /// Returns the subject's display name; empty if the call has not learnt the name.
+    /// Returns the subject's display name; empty if the name is not known yet.
     pub fn subject_name(&self) -> String {
         self.state.lock().known_name.clone()
     }

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// The window in which calls are counted.
-const SECOND: Duration = Duration::from_secs(1);
+const WINDOW: Duration = Duration::from_secs(1);
 
 /// A limit on the number of calls that begin in any period of one second.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Budget {
     pub(super) fn wait(&self, now: Duration) -> Duration {
         match (self.rate, self.spent.front()) {
             (Some(rate), Some(oldest)) if self.spent.len() >= rate.get() as usize => {
-                oldest.saturating_add(SECOND).saturating_sub(now)
+                oldest.saturating_add(WINDOW).saturating_sub(now)
             }
             _ => Duration::ZERO,
         }
@@ -71,7 +71,7 @@ mod tests {
             }
         }
         for pair in begun.windows(4) {
-            assert!(pair[3] - pair[0] >= SECOND, "{pair:?}");
+            assert!(pair[3] - pair[0] >= WINDOW, "{pair:?}");
         }
         assert!(begun.len() >= 27, "{}", begun.len());
     }

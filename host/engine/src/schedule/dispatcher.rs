@@ -78,8 +78,8 @@ enum JoinOutcome {
 }
 
 impl InFlight {
-    fn room(&self, most: usize) -> usize {
-        most.saturating_sub(self.calls.len())
+    fn free_slots(&self, max: usize) -> usize {
+        max.saturating_sub(self.calls.len())
     }
 
     /// Waits for one call to end, and counts the call.
@@ -270,7 +270,7 @@ impl Dispatcher {
                     Wait::Poll
                 }
             };
-            let full = flight.room(self.options.concurrency) == 0;
+            let full = flight.free_slots(self.options.concurrency) == 0;
             tokio::select! {
                 biased;
                 () = &mut stop => break,
@@ -325,12 +325,12 @@ impl Dispatcher {
         launched: &mut LaunchReport,
     ) -> Result<(), StoreError> {
         let most = self.options.concurrency;
-        if flight.room(most) == 0 {
+        if flight.free_slots(most) == 0 {
             return Ok(());
         }
         for wakeup in self.find_due(&flight.skipped, excluded_kind).await? {
             let subject = &wakeup.wakeup.subject;
-            if flight.room(most) == 0 {
+            if flight.free_slots(most) == 0 {
                 break;
             }
             if flight.subjects.contains(subject) || flight.skipped.contains(subject) {

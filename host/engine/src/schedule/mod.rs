@@ -1,4 +1,7 @@
 //! The dispatcher of due wakeups.
+//!
+//! `budget` limits the rate of one kind of wakeup, `jump` detects that the wall clock was set, and `tally` counts calls
+//! and the health of connections.
 
 mod budget;
 mod dispatcher;

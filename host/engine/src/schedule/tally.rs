@@ -110,14 +110,14 @@ mod tests {
     #[test]
     fn customer_counts_once_with_its_last_health() {
         let [one, other] = [0; 2].map(|_| Reference::record(Pkid::random()));
-        let stands = |condition| Effect {
+        let with_health = |condition| Effect {
             condition: Some(condition),
             ..Effect::default()
         };
         let mut tally = Tally::default();
-        tally.add(&one, true, stands(ConnectionHealth::NeedsPerson));
-        tally.add(&one, true, stands(ConnectionHealth::NeedsPerson));
-        tally.add(&other, false, stands(ConnectionHealth::Retrying));
+        tally.add(&one, true, with_health(ConnectionHealth::NeedsPerson));
+        tally.add(&one, true, with_health(ConnectionHealth::NeedsPerson));
+        tally.add(&other, false, with_health(ConnectionHealth::Retrying));
         let import = |imported| Effect {
             imported: Some(imported),
             ..Effect::default()
@@ -130,7 +130,7 @@ mod tests {
 
         let refreshed = Effect {
             refreshed: true,
-            ..stands(ConnectionHealth::Working)
+            ..with_health(ConnectionHealth::Working)
         };
         tally.add(&other, true, refreshed);
         tally.add(&other, true, import(true));

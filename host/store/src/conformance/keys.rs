@@ -138,10 +138,10 @@ pub(super) async fn reseal_never_overwrites_a_newer_value(stores: Arc<dyn Stores
     ];
     write(&store, both).await;
     let read = all(&store, SecretScope::All).await;
-    let of = |owner: &Reference| read.iter().find(|secret| secret.owner == *owner).unwrap();
+    let find = |owner: &Reference| read.iter().find(|secret| secret.owner == *owner).unwrap();
     let resealed = |filling| ResealAction::Sealed(sealed_under(2, filling));
     let too_early = vec![ResealStep {
-        secret: of(&one).clone(),
+        secret: find(&one).clone(),
         to: resealed(3),
     }];
     assert_stale(store.reseal(too_early).await, 2);
@@ -149,7 +149,7 @@ pub(super) async fn reseal_never_overwrites_a_newer_value(stores: Arc<dyn Stores
     second_key(&store).await;
     write(&store, vec![seal_under(2, &one, "token", 4)]).await;
     let steps = [&one, &two].map(|owner| ResealStep {
-        secret: of(owner).clone(),
+        secret: find(owner).clone(),
         to: resealed(5),
     });
     let done = store.reseal(steps.to_vec()).await.unwrap();

@@ -228,7 +228,7 @@ pub(super) async fn listings_are_newest_first_filtered_and_complete(stores: Arc<
                     .iter()
                     .filter(|(_, about, ..)| filter.subject.is_none() || filter.subject == *about)
                     .filter(|(_, _, does, _)| action.is_none_or(|action| action == *does))
-                    .filter(|(.., stands)| status.is_none_or(|status| status == *stands))
+                    .filter(|(.., stored)| status.is_none_or(|status| status == *stored))
                     .map(|(id, ..)| id.as_str())
                     .collect();
                 for limit in [1, 4, 100] {

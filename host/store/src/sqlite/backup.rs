@@ -13,6 +13,7 @@ use super::open::{self, ReadMode};
 use super::readers::Readers;
 use super::{SqliteStore, data_keys};
 use crate::StoreError;
+use crate::ownership::parent_directory;
 
 /// How long the copy waits while another process locks the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -94,11 +95,8 @@ fn copy(database: &Path, reading: ReadMode, to: &Path) -> Result<Backup, BackupE
     if to.try_exists().map_err(io)? {
         return Err(BackupError::Exists(to.to_owned()));
     }
-    let directory = match to.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    // Written to a temporary file and then renamed: a file with the final name is a complete backup.
+    let directory = parent_directory(to);
+    // The copy is a temporary file that is renamed: a file with the final name is a complete backup.
     let aside = tempfile::NamedTempFile::new_in(directory).map_err(io)?;
     let done = vacuum(database, reading, aside.path()).and_then(|()| verify_copy(aside.path()));
     let counted = done.map_err(|fault| BackupError::Store {

@@ -34,7 +34,7 @@ pub(super) fn commit(connection: &Connection, commit: &Commit) -> Result<()> {
     }
 }
 
-/// Returns whether the last change of a document by this commit puts it.
+/// Returns whether this commit's last change of the document is a put.
 fn is_put(commit: &Commit, reference: &Reference) -> bool {
     let last = commit.changes.iter().rev().find_map(|change| match change {
         Change::Put(document) if document.reference == *reference => Some(true),

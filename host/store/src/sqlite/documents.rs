@@ -22,7 +22,7 @@ const INSERT: &str = "INSERT INTO documents (model, pkid, hierarchy, version, bo
 /// Does not set indexed columns: SQLite would rewrite the indexes even for an unchanged hierarchy.
 const REPLACE: &str =
     "UPDATE documents SET version = version + 1, body = ?2, keys = ?3 WHERE id = ?1";
-/// Replaces the body of a document whose node and keys stay, which is the usual change.
+/// Replaces the body of a document whose node and keys stay the same, which is the usual change.
 const REWRITE: &str = "UPDATE documents SET version = version + 1, body = ?5
     WHERE model = ?1 AND pkid = ?2 AND hierarchy = ?3 AND keys = ?4";
 const MOVE: &str = "UPDATE documents SET hierarchy = ?2 WHERE id = ?1";

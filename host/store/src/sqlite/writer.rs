@@ -2,8 +2,8 @@
 //!
 //! Making a commit durable costs far more than its writes. While one group is written to disk, the next
 //! one queues. It is then written in one transaction, each request in its own savepoint, so a failed
-//! request does not affect the others. Requests get their results only after the transaction is as durable
-//! as the most demanding of them needs.
+//! request does not affect the others. Requests get their results only after the transaction has the highest
+//! durability that one of them needs.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -20,7 +20,7 @@ use crate::StoreError;
 /// the commits of a busy process are short.
 const RETRY_INTERVAL: Duration = Duration::from_millis(1);
 
-/// What a write must survive before its caller gets the result.
+/// The failure that a write must survive before its caller gets the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Durability {
     /// The end of the process: the operating system has the write. A power cut may undo it until the next
@@ -59,7 +59,7 @@ impl Writer {
             .name("store-writer".to_owned())
             .spawn(move || {
                 let mut group = Vec::with_capacity(most);
-                // As connections are opened.
+                // The value with which connections are opened.
                 let mut present = Durability::PowerCut;
                 while jobs.blocking_recv_many(&mut group, most) > 0 {
                     let connection = connection.lock();
@@ -80,7 +80,7 @@ impl Writer {
         }
     }
 
-    /// Runs `work` and returns its result once it survives a power cut. If `work` fails, its writes are
+    /// Runs `work` and returns its result once its writes survive a power cut. If `work` fails, its writes are
     /// undone.
     pub(super) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
@@ -90,8 +90,8 @@ impl Writer {
         self.write_as(Durability::PowerCut, work).await
     }
 
-    /// Runs `work` and returns its result once it is as durable as wanted. If `work` fails, its writes are
-    /// undone.
+    /// Runs `work` and returns its result once its writes have this `durability`. If `work` fails, its writes
+    /// are undone.
     pub(super) async fn write_as<T, F>(
         &self,
         durability: Durability,

@@ -46,7 +46,7 @@ pub(super) fn load_proxies<P: Platform + ?Sized>(
 }
 
 impl<P: Platform + ?Sized> TokenExchange<'_, P> {
-    /// Exchanges the code for tokens. The inner error is that of the request.
+    /// Exchanges the code for tokens. The inner error is the request's; the outer error occurs before the request.
     pub(super) fn exchange_code(&self) -> Result<Result<TokenResponse, WebexError>, Failure> {
         let webex = Webex::new(self.platform, self.settings, &self.proxies)?;
         let redirect = RedirectUrl::new(self.redirect_uri.clone()).map_err(|error| {
@@ -119,7 +119,7 @@ impl<P: Platform + ?Sized> TokenExchange<'_, P> {
         }
     }
 
-    /// Maps and logs the error of an exchange that uses the consent up.
+    /// Maps and logs the error of an exchange that has used the consent up.
     pub(super) fn map_exchange_error(
         &self,
         record: &Record,

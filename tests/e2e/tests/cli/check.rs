@@ -86,7 +86,7 @@ fn configuration_file_is_named() {
     let (level, message) = find(&world, &[], "configuration", 0);
     assert_eq!(level, "ok");
     assert!(message.contains("relation.toml"), "{message}");
-    // A wrong directory: the code of every command without a store.
+    // In a wrong directory, the exit code is that of every command without a store.
     std::fs::create_dir(world.workspace.path("elsewhere")).unwrap();
     let check = ["check", "--json"];
     let check = world.workspace.relation(check).in_directory("elsewhere");

@@ -1,4 +1,4 @@
-//! Reports of a customer's problems: the customer's name, the reason once, and the next step.
+//! Tests of reported problems: each has the customer's name, the reason once, and the next step.
 
 use relation_e2e::cli_world::{CliWorld, NODE};
 use relation_e2e::process::ProgramOutput;
@@ -8,7 +8,7 @@ use webex_emulator::Fault;
 const TOKEN: &str = "/v1/access_token";
 const NAME: &str = "Contoso & Co";
 
-/// Counts a text on both streams, as a terminal shows it.
+/// Counts the occurrences of `text` in stdout and stderr, which a terminal shows together.
 fn count(output: &ProgramOutput, text: &str) -> usize {
     output.stdout.matches(text).count() + output.stderr.matches(text).count()
 }

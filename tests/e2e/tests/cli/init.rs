@@ -260,6 +260,6 @@ fn init_below_an_installation_is_refused() {
     assert!(!workspace.path("a/b/relation.toml").exists());
     assert_eq!(init(&["--config", "relation.toml"]).0, Some(0));
     assert!(workspace.path("a/b/relation.db").exists());
-    // It exists now, and the command can be repeated.
+    // The installation exists now, and `init` can be repeated.
     assert_eq!(init(&[]).0, Some(0));
 }

@@ -1,4 +1,4 @@
-//! The service `run`: what it says at its start, and a client secret that changes meanwhile.
+//! Tests of the service `run`: warnings at its start, and a client secret that changes while the service runs.
 
 use relation_e2e::cli_world::CliWorld;
 use relation_e2e::process::{RunningProgram, eventually};
@@ -15,7 +15,7 @@ fn start_with(world: &CliWorld, config: &str) -> RunningProgram {
     service
 }
 
-/// Starts a service whose client secret is in the file `service-secret`, other than that of the other commands.
+/// Starts a service whose client secret is in the file `service-secret`. Other commands use another file.
 fn start_with_own_secret(world: &CliWorld) -> RunningProgram {
     let config = std::fs::read_to_string(world.workspace.path("relation.toml")).unwrap();
     let config = config.replace("\"client-secret\"", "\"service-secret\"");
@@ -32,7 +32,7 @@ fn wait_for(service: &RunningProgram, line: &str) {
     eventually(line, || service.stderr().contains(line).then_some(()));
 }
 
-/// Adds a customer with pasted tokens, which the service refreshes, and waits until it has.
+/// Adds a customer with pasted tokens, and waits until the service has refreshed the tokens.
 fn add_and_wait_for_refresh(world: &CliWorld, name: &str) {
     let customer = world.add_customer(name);
     let refreshes = [

@@ -1,4 +1,4 @@
-//! Stores that are missing, read-only, or whose disk is full.
+//! Missing stores, read-only stores, full disks, and too little address space.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,7 +11,7 @@ use relation_e2e::cli_world::CliWorld;
 use relation_e2e::process::{ProgramOutput, eventually};
 use webex_emulator::Mode;
 
-/// A user who owns nothing.
+/// The id of the user `nobody`, who owns no files.
 const NOBODY_UID: u32 = 65_534;
 
 fn set_mode(path: &Path, mode: u32) {
@@ -107,7 +107,7 @@ fn empty_environment_variables_are_ignored() {
     assert_eq!(output.stderr, "");
 }
 
-/// Runs the command as a user who cannot write the directory; root switches to another user.
+/// Runs the command as a user without write access to the directory: as `nobody` if this process is root.
 fn as_reader(world: &CliWorld, arguments: &[&str]) -> ProgramOutput {
     let mut command = Command::new(artifacts::program("relation-host"));
     command
@@ -171,7 +171,7 @@ fn read_only_store_can_be_read() {
     assert_eq!(names(directory), before);
     set_mode(directory, 0o755);
 
-    // A killed process leaves a log, which is read too.
+    // A killed process leaves a write-ahead log, which is read too.
     for name in names(directory) {
         let path = directory.join(name);
         if path.is_file() {
@@ -201,7 +201,7 @@ fn read_only_store_can_be_read() {
     set_mode(directory, 0o555);
     let shown = as_reader(&world, &["transactions", "--action", "refresh"]).succeeds();
     assert!(shown.stdout.contains("refresh"), "{shown:?}");
-    // Without its index, which only a writer can create, the log cannot be read.
+    // The log cannot be read without its index, the `-shm` file, which only a writer can create.
     set_mode(directory, 0o755);
     fs::remove_file(directory.join("relation.db-shm")).unwrap();
     set_mode(directory, 0o555);
@@ -229,7 +229,7 @@ fn too_little_address_space_is_named() {
     }
 }
 
-/// Needs its own mount, for which Linux lets most users have a namespace.
+/// Needs a mount of its own, which Linux permits most users in a namespace of their own. Skipped elsewhere.
 #[test]
 fn a_full_disk_alone_loses_no_response() {
     let world = CliWorld::with(webex_emulator::Emulator::builder().mode(Mode::Rotate))
@@ -253,10 +253,10 @@ fn a_full_disk_alone_loses_no_response() {
          $host refresh Contoso >../refreshed 2>&1 & refresh=$!
          while [ ! -e ../fill ]; do sleep 0.02; done
          dd if=/dev/zero of=filling bs=1k >/dev/null 2>&1; touch ../full
-         wait $refresh; $host stash list --json >../kept
+         wait $refresh; $host stash list --json >../stashed
          $host list --json >../listed || exit 3
          rm filling; $host run --until-idle >/dev/null 2>../ran || exit 4
-         $host stash list --json >../left; $host refresh Contoso >../again 2>&1 || exit 5
+         $host stash list --json >../remaining; $host refresh Contoso >../again 2>&1 || exit 5
          dd if=/dev/zero of=filling bs=1k >/dev/null 2>&1; $host list --json >../read || exit 6
          $host refresh Contoso 2>../stderr; [ $? = 5 ] || exit 7; grep -q 'full' ../stderr",
         program.display()
@@ -301,18 +301,18 @@ fn a_full_disk_alone_loses_no_response() {
         reported("refreshed"),
         reported("again")
     );
-    let kept: serde_json::Value = serde_json::from_str(&reported("kept")).unwrap();
+    let stashed: serde_json::Value = serde_json::from_str(&reported("stashed")).unwrap();
     assert_eq!(
-        kept["items"][0]["state"],
+        stashed["items"][0]["state"],
         "waiting",
         "{}",
         reported("refreshed")
     );
-    let left: serde_json::Value = serde_json::from_str(&reported("left")).unwrap();
-    assert_eq!(left["items"], serde_json::json!([]));
+    let remaining: serde_json::Value = serde_json::from_str(&reported("remaining")).unwrap();
+    assert_eq!(remaining["items"], serde_json::json!([]));
     assert_eq!(
-        left["reserve"]["bytes"], left["reserve"]["wanted"],
-        "{left}"
+        remaining["reserve"]["bytes"], remaining["reserve"]["wanted"],
+        "{remaining}"
     );
     world.emulator.assert_sound();
 }

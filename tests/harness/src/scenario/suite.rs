@@ -73,23 +73,23 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, FindError> {
 pub fn survey(paths: &[PathBuf]) -> Result<FoundFiles, FindError> {
     let mut found = FoundFiles::default();
     for path in paths {
-        let mut below = FoundFiles::default();
+        let mut found_below = FoundFiles::default();
         match std::fs::metadata(path) {
             Err(cause) => {
                 let path = path.clone();
                 return Err(FindError::Unreadable { path, cause });
             }
-            Ok(there) if there.is_dir() => walk(path, &mut Vec::new(), &mut below)?,
-            Ok(_) => below.files.push(path.clone()),
+            Ok(metadata) if metadata.is_dir() => walk(path, &mut Vec::new(), &mut found_below)?,
+            Ok(_) => found_below.files.push(path.clone()),
         }
-        below.files.sort();
-        below.skipped.sort_by(|a, b| a.path.cmp(&b.path));
-        for file in below.files {
+        found_below.files.sort();
+        found_below.skipped.sort_by(|a, b| a.path.cmp(&b.path));
+        for file in found_below.files {
             if !found.files.contains(&file) {
                 found.files.push(file);
             }
         }
-        for entry in below.skipped {
+        for entry in found_below.skipped {
             if !found.skipped.contains(&entry) {
                 found.skipped.push(entry);
             }
@@ -105,10 +105,10 @@ pub fn survey(paths: &[PathBuf]) -> Result<FoundFiles, FindError> {
     Ok(found)
 }
 
-/// Walks a directory. `above` are the real paths of its ancestors.
+/// Walks a directory. `ancestors` are the real paths of its ancestors.
 fn walk(
     directory: &Path,
-    above: &mut Vec<PathBuf>,
+    ancestors: &mut Vec<PathBuf>,
     found: &mut FoundFiles,
 ) -> Result<(), FindError> {
     let unreadable = |cause| FindError::Unreadable {
@@ -116,14 +116,14 @@ fn walk(
         cause,
     };
     let real = std::fs::canonicalize(directory).map_err(unreadable)?;
-    if above.contains(&real) {
+    if ancestors.contains(&real) {
         found.skipped.push(SkippedEntry {
             path: directory.to_owned(),
             reason: "a link to a directory that it is in",
         });
         return Ok(());
     }
-    above.push(real);
+    ancestors.push(real);
     for entry in std::fs::read_dir(directory).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
         let name = path.file_name().unwrap_or_default();
@@ -132,20 +132,20 @@ fn walk(
             .extension()
             .is_some_and(|extension| extension == "toml");
         let reason = match std::fs::metadata(&path) {
-            Ok(there) if there.is_dir() && is_hidden => {
+            Ok(metadata) if metadata.is_dir() && is_hidden => {
                 found.skipped.push(SkippedEntry {
                     path,
                     reason: "a hidden directory",
                 });
                 continue;
             }
-            Ok(there) if there.is_dir() => {
-                walk(&path, above, found)?;
+            Ok(metadata) if metadata.is_dir() => {
+                walk(&path, ancestors, found)?;
                 continue;
             }
             _ if !is_scenario => continue,
             _ if is_hidden => "a hidden file",
-            Ok(there) if there.is_file() => {
+            Ok(metadata) if metadata.is_file() => {
                 found.files.push(path);
                 continue;
             }
@@ -156,7 +156,7 @@ fn walk(
         };
         found.skipped.push(SkippedEntry { path, reason });
     }
-    above.pop();
+    ancestors.pop();
     Ok(())
 }
 
@@ -180,13 +180,13 @@ pub fn select(files: &[PathBuf], filter: Option<&str>) -> Vec<LoadedScenario> {
     loaded.filter(wanted).collect()
 }
 
-/// Runs scenarios, up to `jobs` concurrently. Calls `ended` for each in order, once it and all before it have
+/// Runs scenarios, up to `jobs` concurrently. Calls `on_result` for each in order, once it and all before it have
 /// ended.
 pub fn run_all(
     loaded: &[LoadedScenario],
     component: &Component,
     jobs: NonZeroUsize,
-    mut ended: impl FnMut(&ScenarioResult),
+    mut on_result: impl FnMut(&ScenarioResult),
 ) -> Vec<ScenarioResult> {
     let next = AtomicUsize::new(0);
     let (sender, receiver) = mpsc::channel();
@@ -208,11 +208,11 @@ pub fn run_all(
             });
         }
         drop(sender);
-        for (index, ran) in receiver {
-            waiting.insert(index, ran);
-            while let Some(ran) = waiting.remove(&all.len()) {
-                ended(&ran);
-                all.push(ran);
+        for (index, result) in receiver {
+            waiting.insert(index, result);
+            while let Some(result) = waiting.remove(&all.len()) {
+                on_result(&result);
+                all.push(result);
             }
         }
     });
@@ -228,16 +228,16 @@ pub fn accept(
     loaded: &LoadedScenario,
     component: &Component,
 ) -> std::io::Result<(ScenarioResult, usize)> {
-    let mut ran = run_one(loaded, component);
+    let mut result = run_one(loaded, component);
     let mut text = std::fs::read_to_string(&loaded.path)?;
     let mut rewritten = 0;
     // Each iteration fixes one step; a failure that occurs again cannot be fixed.
-    let most = loaded
+    let max_steps = loaded
         .scenario
         .as_ref()
         .map_or(0, |scenario| scenario.steps.len());
-    while rewritten < most {
-        let Verdict::Failed { failures } = &ran.verdict else {
+    while rewritten < max_steps {
+        let Verdict::Failed { failures } = &result.verdict else {
             break;
         };
         let Some(accepted) = failures
@@ -252,13 +252,13 @@ pub fn accept(
         std::fs::write(&loaded.path, &accepted)?;
         text = accepted;
         rewritten += 1;
-        let again = LoadedScenario {
+        let reloaded = LoadedScenario {
             path: loaded.path.clone(),
             scenario: load(&loaded.path),
         };
-        ran = run_one(&again, component);
+        result = run_one(&reloaded, component);
     }
-    Ok((ran, rewritten))
+    Ok((result, rewritten))
 }
 
 fn run_one(loaded: &LoadedScenario, component: &Component) -> ScenarioResult {

@@ -197,11 +197,11 @@ fn allowed_origins(scenario: &Scenario) -> Vec<String> {
 }
 
 fn build_webex(webex: &Webex, scenario: &Scenario, clock: &Arc<ManualClock>) -> ScenarioWebex {
-    let of = |settings: Option<&Option<String>>, default: &str| {
+    let value_or = |settings: Option<&Option<String>>, default: &str| {
         let configured = settings.cloned().flatten();
         configured.unwrap_or_else(|| default.to_owned())
     };
-    let client_id = of(scenario.settings.get("webex.client-id"), DEFAULT_CLIENT_ID);
+    let client_id = value_or(scenario.settings.get("webex.client-id"), DEFAULT_CLIENT_ID);
     let mut builder = Emulator::builder()
         .seed(scenario.given.seed)
         .clock(emulator_clock(clock))

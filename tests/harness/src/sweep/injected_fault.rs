@@ -20,11 +20,11 @@ pub enum InjectedFault {
     Invalid,
     /// The import does not run and returns `internal`.
     Internal,
-    /// The request is not sent and fails with this code, even if the code means otherwise.
+    /// The request is not sent and fails with this code, even if the code implies that it was sent.
     NotSent(HttpErrorCode),
     /// The request is sent, and its response is lost.
     ResponseLost,
-    /// The request is sent, the head of the response arrives, and the body ends with this code.
+    /// The request is sent, the head of the response arrives, and reading the body fails with this code.
     ResponseCut(HttpErrorCode),
     /// The guest traps after the import.
     Trap,
@@ -35,7 +35,7 @@ pub enum InjectedFault {
 }
 
 impl InjectedFault {
-    /// Returns all faults of an import.
+    /// Returns all faults that can be injected at `import`.
     pub fn on(import: Import) -> Vec<Self> {
         let mut faults = match import {
             Import::StorageGet
@@ -89,7 +89,8 @@ impl InjectedFault {
         matches!(self, Self::KilledBefore | Self::KilledAfter)
     }
 
-    /// Returns the interceptor's intervention before or after the import.
+    /// Returns the interceptor's intervention before or after the import. The injector kills a process
+    /// itself.
     pub(super) fn intervention(self) -> Intervention {
         const MESSAGE: &str = "injected by the sweep";
         let message = MESSAGE.to_owned();
@@ -110,7 +111,7 @@ impl InjectedFault {
 
 impl fmt::Display for InjectedFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = match self {
+        let text = match self {
             Self::NotSent(code) => return write!(f, "{code} before it was sent"),
             Self::ResponseCut(code) => return write!(f, "the response's body ends with {code}"),
             Self::Unavailable => "unavailable",
@@ -123,6 +124,6 @@ impl fmt::Display for InjectedFault {
             Self::KilledBefore => "killed before it",
             Self::KilledAfter => "killed after it",
         };
-        f.write_str(word)
+        f.write_str(text)
     }
 }

@@ -136,12 +136,12 @@ fn rewrite(document: &Document) -> Vec<Change> {
 
 pub fn version_check(context: &CheckContext) -> Outcome {
     let document = context.written_document()?;
-    let of = |version| samples::version_check(document.reference.clone(), version);
-    commit_if(of(1), rewrite(&document))?;
+    let version_is = |version| samples::version_check(document.reference.clone(), version);
+    commit_if(version_is(1), rewrite(&document))?;
     for wrong in [0, 1, 3] {
         ensure_refused(
             &format!("version {wrong} in place of 2"),
-            commit_if(of(wrong), rewrite(&document)),
+            commit_if(version_is(wrong), rewrite(&document)),
             "conflict",
         )?;
     }
@@ -224,10 +224,10 @@ pub fn keep(context: &CheckContext) -> Outcome {
     )?;
     ensure("it was refused and done", !is_there(&document)?)?;
     let record = read(&samples::record(&context.pkid))?;
-    let of = |version| samples::version_check(record.reference.clone(), version);
-    let wrong = keep(&[of(record.version + 1)]);
+    let version_is = |version| samples::version_check(record.reference.clone(), version);
+    let wrong = keep(&[version_is(record.version + 1)]);
     ensure_refused("with a wrong version of the record", wrong, "conflict")?;
-    keep(&[of(record.version)])?;
+    keep(&[version_is(record.version)])?;
     ensure("it was not done", is_there(&document)?)
 }
 

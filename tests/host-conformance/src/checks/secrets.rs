@@ -54,11 +54,11 @@ pub fn remove(context: &CheckContext) -> Outcome {
 pub fn own(context: &CheckContext) -> Outcome {
     let (a, b) = (context.written_document()?, context.written_document()?);
     commit(vec![secret(&a, "s", "a's"), secret(&b, "s", "b's")])?;
-    let of = |owner: &crate::bindings::automate::platform::storage::Document| {
+    let reveal = |owner: &crate::bindings::automate::platform::storage::Document| {
         secrets::reveal(&owner.reference, "s")
     };
-    ensure_eq("of the first", of(&a)?.as_deref(), Some("a's"))?;
-    ensure_eq("of the second", of(&b)?.as_deref(), Some("b's"))
+    ensure_eq("of the first", reveal(&a)?.as_deref(), Some("a's"))?;
+    ensure_eq("of the second", reveal(&b)?.as_deref(), Some("b's"))
 }
 
 pub fn owner(context: &CheckContext) -> Outcome {

@@ -1,4 +1,5 @@
-//! The emulator without a listener: the same responses, by a seed, and copies of it.
+//! Tests of the emulator without a listener: responses are those of the listener, repeatable by a seed, and the
+//! emulator can be forked.
 
 use std::time::Duration;
 
@@ -82,7 +83,7 @@ pub fn json(response: &Response<Bytes>) -> Value {
     serde_json::from_slice(response.body()).unwrap()
 }
 
-/// Returns all that a client can see, in order.
+/// Returns all that a client sees of a response, in order.
 fn transcript(response: &Response<Bytes>) -> String {
     let body = String::from_utf8_lossy(response.body());
     format!("{} {:?} {body}", response.status(), response.headers())
@@ -225,7 +226,7 @@ async fn fork_copies_the_state_and_is_independent() {
     let copy = world.webex.fork(clock.clock());
     assert_eq!(copy.requests().len(), 1);
 
-    // The same random numbers, faults and tokens …
+    // The copy has the same random numbers, faults and tokens …
     let responses = [&world.webex, &copy].map(|webex| {
         let limits = ClientLimits::default();
         [world.get("/people/me"), world.refresh()].map(|request| webex.handle(request, limits))
@@ -240,7 +241,7 @@ async fn fork_copies_the_state_and_is_independent() {
     assert_eq!(seen[0], seen[1]);
     assert!(seen[0].0.starts_with("503"));
 
-    // … and another clock and another future.
+    // … and its own clock and later changes.
     clock.advance(200 * DAY);
     assert!(world.webex.accepts(world.grant.access_token()));
     assert!(!copy.accepts(world.grant.access_token()));
@@ -262,7 +263,7 @@ async fn fork_has_no_request_in_flight() {
     assert_eq!(world.webex.requests()[0].status, Outcome::InFlight);
     gate.release();
     refresh.await.unwrap();
-    // In the copy, the response that rotated the token out never arrived.
+    // In the copy, the token was rotated, but the response never arrived.
     let request = world.refresh();
     let refused = whole(copy.handle(request, ClientLimits::default()).await);
     assert_eq!(json(&refused)["error"], "invalid_grant");
@@ -292,12 +293,12 @@ async fn in_process_overlap_counts_unless_first_is_dropped() {
 #[test]
 fn handles_requests_without_a_runtime() {
     let world = InProcessWorld::new();
-    let response = futures_executor(world.whole(world.get("/people/me")));
+    let response = poll_once(world.whole(world.get("/people/me")));
     assert_eq!(response.status(), StatusCode::OK);
 }
 
-/// Runs a future that never has to wait.
-fn futures_executor<T>(future: impl Future<Output = T>) -> T {
+/// Polls a future that is ready immediately, and returns its value.
+fn poll_once<T>(future: impl Future<Output = T>) -> T {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match std::pin::pin!(future).poll(&mut context) {
         std::task::Poll::Ready(value) => value,

@@ -49,6 +49,24 @@ fn every_benchmark_reports_ratios() {
 }
 
 #[test]
+fn missing_peers_are_skipped_by_name() {
+    let nothing = tempfile::tempdir().expect("a directory");
+    let directory = nothing.path().to_str().expect("a path in UTF-8");
+    let output = benches(&["--quick", "--json", "--peers", directory]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let everything: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    let report = &everything["reports"][0];
+    let rows = report["rows"].as_array().expect("rows");
+    assert_eq!(rows.len(), 1, "{report}");
+    assert!(rows[0]["value"]["median"].as_f64() > Some(0.0), "{report}");
+    let notes = report["notes"].to_string();
+    for peer in ["aiohttp", "authlib", "Node"] {
+        assert!(notes.contains(peer), "{notes}");
+    }
+}
+
+#[test]
 fn unmatched_filter_lists_the_benchmarks() {
     let output = benches(&["--filter", "nonsense"]);
     assert_eq!(output.status.code(), Some(1));

@@ -87,8 +87,27 @@ pub fn test(args: &[OsString]) -> Result<ExitCode> {
     step(
         "test",
         "run every test of the workspace and the examples in its documentation",
-        || run_for_code(workspace::cargo().args(["test", "--workspace"]).args(args)),
+        || {
+            run_for_code(
+                workspace::cargo()
+                    .args(["test", "--workspace"])
+                    .args(args)
+                    .env(TEST_THREADS, test_threads()),
+            )
+        },
     )
+}
+
+/// The environment variable with the number of tests that run at the same time.
+const TEST_THREADS: &str = "RUST_TEST_THREADS";
+
+/// Returns the number of tests to run at the same time: two per processor, since many tests wait for processes and
+/// deadlines. A value that is set counts.
+fn test_threads() -> OsString {
+    std::env::var_os(TEST_THREADS).unwrap_or_else(|| {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        (2 * processors).to_string().into()
+    })
 }
 
 /// Runs the benchmark program and returns its exit code. With `peers` as the first argument, it compares the

@@ -216,8 +216,8 @@ impl<P: Platform + ?Sized> TokenChecker<'_, P> {
         };
         let client = match ClientCredentials::reveal(self.settings, self.platform)? {
             Ok(client) => client,
-            Err(key) => {
-                let why = format!("{refused}; it cannot be refreshed: `{key}` is not configured");
+            Err(missing) => {
+                let why = format!("{refused}; it cannot be refreshed: {missing}");
                 return Err(invalid(TOKEN, why));
             }
         };

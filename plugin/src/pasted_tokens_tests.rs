@@ -164,7 +164,7 @@ fn failed_refresh_stores_nothing_and_says_why() {
         (Err(HttpError::Lost("cut off".to_owned())), "may not accept"),
         (
             json_response(401, json!({"error": "invalid_client"})),
-            "webex.client-id",
+            "client id and the client secret",
         ),
     ] {
         let platform = with_dead_access_token(refreshed, None);
@@ -257,7 +257,7 @@ fn same_token_pasted_as_both_is_refused() {
 
 #[test]
 fn foreign_response_confirms_no_token() {
-    for status in [200, 403, 404] {
+    for status in [200, 403] {
         let platform = MemoryPlatform::new();
         platform
             .serve(move |_, _| raw_response(status, &[("content-type", "text/html")], "<html>"));
@@ -267,6 +267,13 @@ fn foreign_response_confirms_no_token() {
         assert!(failure.to_string().contains("text/html"), "{failure}");
         assert_eq!(platform.documents(), []);
     }
+    // The base address is wrong, so trying again later does not help.
+    let platform = MemoryPlatform::new();
+    platform.serve(|_, _| raw_response(404, &[], "<html>"));
+    let failure = paste(&platform, &token_response(ALL_SCOPES)).unwrap_err();
+    assert!(matches!(failure, Failure::LimitExceeded(_)), "{failure:?}");
+    assert!(failure.to_string().contains("webex.base-url"), "{failure}");
+    assert_eq!(platform.documents(), []);
 }
 
 /// Returns the stored expiries of both tokens when Webex responds with `expiry` for the access

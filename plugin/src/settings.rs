@@ -407,8 +407,8 @@ pub struct ClientCredentials {
 }
 
 impl ClientCredentials {
-    /// Reads the client id from `settings` and reveals the client secret; `Ok(Err(key))` names the
-    /// missing setting.
+    /// Reads the client id from `settings` and reveals the client secret; `Ok(Err(reason))` says what
+    /// is missing.
     ///
     /// # Errors
     /// Those of revealing the secret.
@@ -416,12 +416,13 @@ impl ClientCredentials {
         settings: &Settings,
         secrets: &(impl Secrets + ?Sized),
     ) -> Result<Result<Self, &'static str>, Failure> {
-        let Some(id) = settings.client_id.clone() else {
-            return Ok(Err(CLIENT_ID));
-        };
-        Ok(match secrets.reveal_setting(CLIENT_SECRET)? {
-            Some(secret) if !secret.expose().is_empty() => Ok(Self { id, secret }),
-            _ => Err(CLIENT_SECRET),
+        let secret = secrets.reveal_setting(CLIENT_SECRET)?;
+        let secret = secret.filter(|secret| !secret.expose().is_empty());
+        Ok(match (settings.client_id.clone(), secret) {
+            (Some(id), Some(secret)) => Ok(Self { id, secret }),
+            (None, Some(_)) => Err("the client id is not configured"),
+            (Some(_), None) => Err("the client secret is not configured"),
+            (None, None) => Err("client id and client secret are not configured"),
         })
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::media::MediaType;
 use super::redactor::Redactor;
+use crate::model::derived;
 use crate::platform::{Failure, HttpError, HttpResponse, Millis, UnixMillis};
 use crate::text::strip_byte_order_mark;
 use crate::timing;
@@ -26,7 +27,8 @@ pub enum ErrorKind {
     Unauthorized,
     /// A person must act: a scope was not granted, or the account lacks a role.
     Forbidden,
-    /// The resource does not exist.
+    /// The resource does not exist. The operator must act if that is the token endpoint or a list: the base address is
+    /// mostly wrong.
     NotFound,
     /// The request can be retried later: Webex limits the rate.
     RateLimited,
@@ -206,7 +208,10 @@ impl WebexError {
     /// response that was too large does not count, since the next response may be smaller.
     pub fn needs_change(&self) -> bool {
         match self.kind {
-            ErrorKind::Client | ErrorKind::Denied | ErrorKind::ProxyCredentials => true,
+            ErrorKind::Client
+            | ErrorKind::Denied
+            | ErrorKind::NotFound
+            | ErrorKind::ProxyCredentials => true,
             ErrorKind::Limit => !self.lost,
             _ => false,
         }
@@ -253,16 +258,19 @@ impl WebexError {
     pub fn advice(&self) -> &'static str {
         match self.kind {
             ErrorKind::Refused => "connect this customer to Webex again",
+            ErrorKind::Client if self.status.is_none() => {
+                "the integration's page at Webex shows what is missing"
+            }
             ErrorKind::Client => {
-                "check the client id and the client secret in the host's configuration \
-                 (webex.client-id, webex.client-secret), and that the integration is enabled at Webex"
+                "check the client id and the client secret in the host's configuration, and that \
+                 the integration is enabled at Webex"
             }
             ErrorKind::Unauthorized => "use an access token that is valid",
             ErrorKind::Forbidden => {
                 "connect with an account that has the roles needed, and grant all scopes"
             }
             ErrorKind::NotFound => {
-                "check the organization, and webex.base-url in the host's configuration"
+                "check webex.base-url in the host's configuration, and the organization"
             }
             ErrorKind::RateLimited => "wait and try again",
             ErrorKind::ProxyCredentials if self.status.is_some() => {
@@ -294,13 +302,31 @@ impl WebexError {
                 let until = self.retry_after.map(|pause| now + pause);
                 Failure::RateLimited(until)
             }
-            ErrorKind::NotFound | ErrorKind::Rejected => Failure::Internal(text),
+            ErrorKind::Rejected => Failure::Internal(text),
             ErrorKind::Unavailable
             | ErrorKind::Malformed
             | ErrorKind::Client
             | ErrorKind::Denied
             | ErrorKind::Limit
+            | ErrorKind::NotFound
             | ErrorKind::ProxyCredentials => Failure::Unavailable(text),
+        }
+    }
+
+    /// Converts the error to the failure of a workflow, whose text ends with `consequence`. A rate limit becomes
+    /// `unavailable`, since `rate-limited` has no text.
+    pub fn into_failure_with(self, now: UnixMillis, consequence: &str) -> Failure {
+        let text = format!("{self}; {consequence}");
+        match self.clone().into_failure(now) {
+            Failure::RateLimited(Some(until)) => {
+                let until = derived::format_timestamp(until);
+                Failure::Unavailable(format!("{self}, not before {until}; {consequence}"))
+            }
+            Failure::RateLimited(None) | Failure::Unavailable(_) => Failure::Unavailable(text),
+            Failure::LimitExceeded(_) => Failure::LimitExceeded(text),
+            Failure::Reauthorize(_) => Failure::Reauthorize(text),
+            Failure::Internal(_) => Failure::Internal(text),
+            failure => failure,
         }
     }
 }

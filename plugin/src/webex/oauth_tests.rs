@@ -136,6 +136,7 @@ fn each_error_response_maps_to_its_kind() {
         (400, oauth("unsupported_grant_type"), ErrorKind::Rejected),
         (403, webex(expired), ErrorKind::Unavailable),
         (404, webex("Not Found"), ErrorKind::NotFound),
+        (405, webex("Method Not Allowed"), ErrorKind::NotFound),
         (429, webex("Too Many Requests"), ErrorKind::RateLimited),
         (500, oauth("invalid_grant"), ErrorKind::Unavailable),
         (502, webex("Bad Gateway"), ErrorKind::Unavailable),

@@ -29,7 +29,7 @@ pub enum OrganizationError {
          spark-admin:organizations_read"
     )]
     Undisclosed,
-    /// No response was Webex's own, or none said anything about the token.
+    /// No response was Webex's own, or none said anything about the token. The first one was not a 404.
     #[error("the tokens cannot be checked: {0}")]
     Unverified(String),
     /// The request to Webex failed.
@@ -45,7 +45,8 @@ pub enum OrganizationError {
 /// organisation in the token itself counts only when Webex accepts the token and names none.
 ///
 /// A pasted token is proven by a response of Webex's own: the requested object, or a refusal for
-/// lack of permission. A 404 says nothing about the token, because another server may have sent it.
+/// lack of permission. A 404 says nothing about the token, because another server may have sent it: the base address
+/// is mostly wrong.
 ///
 /// # Errors
 /// See [`OrganizationError`].
@@ -60,6 +61,7 @@ pub fn resolve_organization<P: Platform + ?Sized>(
         trust,
         is_proven: trust == TokenTrust::Issued,
         first_seen: String::new(),
+        missing: None,
     };
     let (path, read): (_, Reader) = match expected {
         Some(organization) => (
@@ -120,6 +122,8 @@ struct Evidence {
     is_proven: bool,
     // The first response that did not prove it.
     first_seen: String,
+    // That response, if it says that the requested object does not exist.
+    missing: Option<WebexError>,
 }
 
 impl Evidence {
@@ -157,7 +161,11 @@ impl Evidence {
             }
             ErrorKind::Forbidden | ErrorKind::NotFound | ErrorKind::Rejected => {
                 self.is_proven |= error.kind == ErrorKind::Forbidden && error.is_webex;
-                self.note_response(error.describe_response());
+                let seen = error.describe_response();
+                if self.first_seen.is_empty() && error.kind == ErrorKind::NotFound {
+                    self.missing = Some(error);
+                }
+                self.note_response(seen);
                 Ok(None)
             }
             // An HTML page in place of JSON, or a redirect to one.
@@ -178,6 +186,9 @@ impl Evidence {
     }
 
     fn to_unverified(&self) -> OrganizationError {
+        if let Some(missing) = &self.missing {
+            return OrganizationError::RequestFailed(missing.clone());
+        }
         OrganizationError::Unverified(format!(
             "{}, which does not show that Webex accepts them; check webex.base-url in the host's \
              configuration, and whether a proxy or a filter responds in place of Webex",
@@ -340,20 +351,13 @@ mod tests {
     fn pasted_token_needs_a_response_from_webex() {
         let page =
             |status| raw_response(status, &[("content-type", "text/html; charset=x")], "<p>");
-        let own = |status| {
-            let body = json!({"message": "no", "errors": [{"description": "no"}]});
-            json_response(status, body)
-        };
         for (response, first_seen) in [
             (page(200), "200 OK and text/html"),
             (page(302), "302 Found and text/html"),
             (page(401), "401 Unauthorized and text/html"),
             (page(403), "403 Forbidden and text/html"),
-            (page(404), "404 Not Found and text/html"),
             (raw_response(200, &[], ""), "200 OK and no content type"),
             (raw_response(401, &[], ""), "401 Unauthorized and no"),
-            (raw_response(404, &[], ""), "404 Not Found and no"),
-            (own(404), "404 Not Found and application/json"),
             (json_response(200, json!({})), "JSON of something else"),
             (
                 json_response(200, json!({"items": [], "id": "x", "orgId": "x"})),
@@ -386,6 +390,29 @@ mod tests {
                     "https://webexapis.com/v1/org",
                 ] {
                     assert!(message.contains(part), "{message}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn token_without_any_object_needs_another_base_address() {
+        let own = json!({"message": "no", "errors": [{"description": "no"}]});
+        for response in [
+            raw_response(404, &[("content-type", "text/html")], "<p>"),
+            raw_response(404, &[], ""),
+            json_response(404, own),
+        ] {
+            for expected in [None, Some(org(ORGANIZATION))] {
+                let platform = MemoryPlatform::new();
+                let response = response.clone();
+                platform.serve(move |_, _| response.clone());
+                match ask(&platform, ACCESS_TOKEN, expected).unwrap_err() {
+                    OrganizationError::RequestFailed(error) => {
+                        assert!(error.needs_change(), "{error}");
+                        assert!(error.to_string().contains("webex.base-url"), "{error}");
+                    }
+                    other => panic!("{other:?}"),
                 }
             }
         }

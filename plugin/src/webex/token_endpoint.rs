@@ -166,8 +166,10 @@ fn into_webex_error(
             WebexError::unusable(request, head.clone(), problem, redactor)
         }
         Some(head) => {
-            let kind = match classify_status(head.status) {
-                kind @ (ErrorKind::RateLimited | ErrorKind::ProxyCredentials) => kind,
+            let kind = match classify_endpoint_status(head.status) {
+                kind @ (ErrorKind::RateLimited
+                | ErrorKind::ProxyCredentials
+                | ErrorKind::NotFound) => kind,
                 // A body that is not Webex's is the response of a server in between.
                 _ => ErrorKind::Unavailable,
             };
@@ -204,7 +206,7 @@ fn into_webex_error(
 fn classify_error(head: &ResponseHead, body: &ErrorBody, credential: Credential) -> ErrorKind {
     let status = head.status.as_u16();
     if !head.status.is_success() && !matches!(status, 400 | 401 | 403) {
-        return classify_status(head.status);
+        return classify_endpoint_status(head.status);
     }
     if let Some(kind) = body.passing_kind() {
         return kind;
@@ -220,6 +222,14 @@ fn classify_error(head: &ResponseHead, body: &ErrorBody, credential: Credential)
         Some(_) => ErrorKind::Rejected,
         None if status == 403 || head.status.is_success() => ErrorKind::Unavailable,
         None => ErrorKind::Client,
+    }
+}
+
+/// Classifies a status other than 400, 401 and 403. A server that does not take a POST there is not the token endpoint.
+fn classify_endpoint_status(status: StatusCode) -> ErrorKind {
+    match status {
+        StatusCode::METHOD_NOT_ALLOWED => ErrorKind::NotFound,
+        status => classify_status(status),
     }
 }
 

@@ -41,8 +41,8 @@ pub fn check_integration<P: Platform + ?Sized>(platform: &P) -> Result<Vec<Findi
     let mut findings = vec![check_base_url(&settings), check_scopes(&settings)];
     let client = match ClientCredentials::reveal(&settings, platform)? {
         Ok(client) => client,
-        Err(key) => {
-            let message = format!("{key} is not configured, so no tokens can be requested");
+        Err(missing) => {
+            let message = format!("{missing}, so no tokens can be requested");
             let hint = "Webex shows id and secret on the integration's page";
             findings.push(Finding::error("client", message, hint));
             return Ok(findings);

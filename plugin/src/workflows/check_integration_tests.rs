@@ -48,7 +48,7 @@ fn missing_client_id_needs_no_request() {
     platform.set("webex.client-id", "");
     let (level, message) = found(&platform, "client");
     assert_eq!(level, FindingLevel::Error);
-    assert!(message.contains("webex.client-id"), "{message}");
+    assert!(message.contains("the client id is not"), "{message}");
     assert!(platform.sent().is_empty());
 }
 

@@ -18,6 +18,7 @@ use crate::platform::{
 };
 use crate::record::{Record, State};
 use crate::reports::{ConnectReport, ConnectionReport, SyncKind};
+use crate::scopes;
 use crate::settings::{ClientCredentials, Settings};
 use crate::store_tokens::{IssuedTokens, StorageSteps, store_tokens};
 use crate::timing::MIN_DELAY;
@@ -25,13 +26,13 @@ use crate::tokens::{StoredTokens, TokenSource, TokenUpdate};
 use crate::uniqueness;
 use crate::webex::errors::WebexError;
 use crate::webex::ids::OrgId;
-use crate::{scopes, workflows::connect};
 use exchange::TokenExchange;
 
 /// The number of reported steps.
 const STEPS: u32 = 4;
 
-/// Completes the consent of `callback`, whatever the state of the connection.
+/// Completes the consent of `callback`, whatever the state of the connection. A repeated callback of the consent that
+/// connected the grant changes nothing, and succeeds.
 ///
 /// # Errors
 /// Those of the contract; each leaves the connection unchanged. The consent is used up once its code may
@@ -44,6 +45,9 @@ pub fn complete_connect<P: Platform + ?Sized>(
     let mut record = Record::load(platform, pkid)?;
     let settings = Settings::load(platform)?;
     let callback = Callback::parse(callback).map_err(reject_callback)?;
+    if let Some(report) = report_repeated(&record, &callback) {
+        return Ok(report);
+    }
     let (grant, pending) = find_pending(&record, &callback, &settings)?;
     if !callback.matches_redirect(&pending.redirect_uri) {
         let expected = &pending.redirect_uri;
@@ -72,8 +76,10 @@ pub fn complete_connect<P: Platform + ?Sized>(
         ));
     };
 
-    let client =
-        ClientCredentials::reveal(&settings, platform)?.map_err(connect::missing_setting)?;
+    let client = ClientCredentials::reveal(&settings, platform)?.map_err(|missing| {
+        let open = describe_open(&pending);
+        Failure::LimitExceeded(format!("{missing}; {open}"))
+    })?;
     let Some(verifier) = platform.reveal(&record.reference(), consent::verifier_name(grant))?
     else {
         return Err(require_new_consent(&format!(
@@ -84,7 +90,7 @@ pub fn complete_connect<P: Platform + ?Sized>(
         platform,
         settings: &settings,
         client,
-        proxies: exchange::load_proxies(platform, &record)?,
+        proxies: exchange::load_proxies(platform, &record, &describe_open(&pending))?,
         code: code.clone(),
         verifier,
         redirect_uri: pending.redirect_uri.clone(),
@@ -124,6 +130,33 @@ pub fn complete_connect<P: Platform + ?Sized>(
     platform.progress(STEPS, STEPS, &report.message);
     platform.log(Level::Info, &report.message);
     Ok(report)
+}
+
+/// Returns the report for a repeated callback of the latest consent, if its grant works. No request is sent.
+fn report_repeated(record: &Record, callback: &Callback) -> Option<ConnectReport> {
+    callback.code()?;
+    let state = callback.state()?.expose();
+    let ConsentMatch::Past(grant, ConsentOutcome::Used) = record.body.consents.find(state) else {
+        return None;
+    };
+    let works = matches!(
+        record.grant_state(grant).state,
+        State::Connected | State::Expiring | State::MissingScope | State::Retrying
+    );
+    let organization = record.organization().filter(|_| works)?.to_owned();
+    let message = format!(
+        "the consent for the grant {grant} of {} was used already, because each callback counts \
+         once; the grant is connected: nothing needs to be done",
+        record.name()
+    );
+    Some(ConnectReport {
+        grant,
+        connection: ConnectionReport::from_record(record),
+        organization,
+        sync_due: None,
+        cleared: Vec::new(),
+        message,
+    })
 }
 
 /// Finds the pending consent of the callback.
@@ -183,7 +216,7 @@ fn restore<P: Platform + ?Sized>(
     verifier: Secret,
     error: WebexError,
 ) -> Failure {
-    let until = derived::format_timestamp(pending.expires);
+    let open = describe_open(&pending);
     let check = record.version_check();
     record.body.consents.restore(grant, pending);
     let secret = Change::PutSecret {
@@ -195,17 +228,19 @@ fn restore<P: Platform + ?Sized>(
         .to_document()
         .and_then(|document| platform.commit(vec![check], vec![Change::Put(document), secret]));
     let next = match stored {
-        Ok(()) => format!("the consent stays open until {until}: use the same callback again"),
+        Ok(()) => open,
         Err(failure) => {
             format!("the consent is used up ({failure}): begin again with connect")
         }
     };
-    let extended = |text| format!("{text}; the connection is unchanged; {next}");
-    match error.into_failure(platform.now()) {
-        Failure::Unavailable(text) => Failure::Unavailable(extended(text)),
-        Failure::LimitExceeded(text) => Failure::LimitExceeded(extended(text)),
-        failure => failure,
-    }
+    let consequence = format!("the connection is unchanged; {next}");
+    error.into_failure_with(platform.now(), &consequence)
+}
+
+/// Says that the consent is still pending. Hosts look for these words, see the contract's `complete-connect`.
+fn describe_open(pending: &PendingConsent) -> String {
+    let until = derived::format_timestamp(pending.expires);
+    format!("the consent stays open until {until}: use the same callback again")
 }
 
 /// Returns the failure of a callback for a finished consent; each outcome says what to do.
@@ -215,16 +250,8 @@ fn consent_ended(
     outcome: ConsentOutcome,
     settings: &Settings,
 ) -> Failure {
-    let works = matches!(
-        record.grant_state(grant).state,
-        State::Connected | State::Expiring | State::MissingScope | State::Retrying
-    );
     let consent = format!("the consent for the grant {grant} of {}", record.name());
     Failure::Reauthorize(match outcome {
-        ConsentOutcome::Used if works => format!(
-            "{consent} was used already, because each callback counts once; the grant is connected: \
-             nothing needs to be done"
-        ),
         ConsentOutcome::Used => format!(
             "{consent} was used already, because each callback counts once; the connection is \
              unchanged; begin again with connect"
@@ -282,8 +309,8 @@ fn map_callback_error(
             pending.redirect_uri,
         )),
         "server_error" | "temporarily_unavailable" | "slow_down" => Failure::Unavailable(format!(
-            "Webex failed in the middle of the consent ({words}): try again later, beginning with \
-             connect; the connection is unchanged"
+            "Webex failed in the middle of the consent ({words}); the connection is unchanged; \
+             begin again with connect later"
         )),
         _ => require_new_consent(&format!(
             "Webex ended the consent for the grant {grant} of {name} with an error ({words})"

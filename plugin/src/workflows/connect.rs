@@ -35,7 +35,8 @@ pub fn connect<P: Platform + ?Sized>(
         ))
     })?;
     let settings = Settings::load(platform)?;
-    let client = ClientCredentials::reveal(&settings, platform)?.map_err(missing_setting)?;
+    let client = ClientCredentials::reveal(&settings, platform)?
+        .map_err(|missing| Failure::LimitExceeded(missing.to_owned()))?;
 
     let now = platform.now();
     let scopes = scopes::required(&record, grant, &settings);
@@ -82,11 +83,6 @@ pub fn connect<P: Platform + ?Sized>(
         scopes,
         expires: expires.0,
     })
-}
-
-/// Returns the failure of a call that needs a missing setting.
-pub(super) fn missing_setting(key: &str) -> Failure {
-    Failure::LimitExceeded(format!("`{key}` is not configured"))
 }
 
 #[cfg(test)]

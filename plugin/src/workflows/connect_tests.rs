@@ -116,9 +116,13 @@ fn connect_fails_when_a_setting_is_missing() {
     assert!(matches!(unknown, Err(Failure::NotFound(_))));
     platform.unset_secret("webex.client-secret");
     let error = run(GRANT, REDIRECT);
-    assert!(matches!(&error, Failure::LimitExceeded(text) if text.contains("client-secret")));
+    assert!(
+        matches!(&error, Failure::LimitExceeded(text) if text.contains("the client secret is not"))
+    );
     platform.unset("webex.client-id");
     let error = run(GRANT, REDIRECT);
-    assert!(matches!(&error, Failure::LimitExceeded(text) if text.contains("client-id")));
+    assert!(
+        matches!(&error, Failure::LimitExceeded(text) if text.contains("client id and client secret are not"))
+    );
     assert_eq!(verifier(&platform), None);
 }

@@ -170,13 +170,10 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
     /// like a response. The outer result fails only if the platform does.
     fn request_tokens(&self) -> Result<Result<TokenResponse, WebexError>, Failure> {
         let unsent =
-            |kind, why: String| WebexError::new(kind, "asking Webex for new tokens", Some(why));
+            |kind, why: String| WebexError::new(kind, "the request for new tokens", Some(why));
         let client = match ClientCredentials::reveal(&self.settings, self.platform)? {
             Ok(client) => client,
-            Err(key) => {
-                let why = format!("`{key}` is not configured");
-                return Ok(Err(unsent(ErrorKind::Client, why)));
-            }
+            Err(missing) => return Ok(Err(unsent(ErrorKind::Client, missing.to_owned()))),
         };
         match Webex::new(self.platform, &self.settings, &self.proxies) {
             Ok(webex) => {

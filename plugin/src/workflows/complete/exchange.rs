@@ -27,16 +27,17 @@ pub(super) struct TokenExchange<'a, P: ?Sized> {
 }
 
 /// Returns the record's proxies after the host has accepted them. A consent must not be used up for a
-/// request that cannot be sent.
+/// request that cannot be sent; `open` says so.
 pub(super) fn load_proxies<P: Platform + ?Sized>(
     platform: &P,
     record: &Record,
+    open: &str,
 ) -> Result<Proxies, Failure> {
     let proxies = Proxies::reveal(record, platform)?;
     match platform.use_proxies(proxies.http.as_ref(), proxies.https.as_ref()) {
         Err(failure @ (Failure::Invalid(_) | Failure::LimitExceeded(_))) => {
             Err(Failure::LimitExceeded(format!(
-                "the proxy of {} cannot be used: {failure}; afterwards use the same callback again",
+                "the proxy of {} cannot be used: {failure}; the connection is unchanged; {open}",
                 record.name()
             )))
         }
@@ -146,12 +147,8 @@ impl<P: Platform + ?Sized> TokenExchange<'_, P> {
     }
 
     fn map_temporary_error(&self, error: WebexError) -> Failure {
-        let again = |text| format!("{text}; the connection is unchanged; begin again with connect");
-        match error.into_failure(self.platform.now()) {
-            Failure::Unavailable(text) => Failure::Unavailable(again(text)),
-            Failure::LimitExceeded(text) => Failure::LimitExceeded(again(text)),
-            failure => failure,
-        }
+        let consequence = "the connection is unchanged; begin again with connect";
+        error.into_failure_with(self.platform.now(), consequence)
     }
 
     fn log_failure(&self, failure: &Failure) -> Failure {

@@ -86,12 +86,15 @@ fn callback_is_accepted_once() {
     run(&platform, &callback(&begun)).unwrap();
     let before = snapshot(&platform);
     let requests = platform.sent().len();
-    let (case, text) = classify(&run(&platform, &callback(&begun)).unwrap_err());
-    assert_eq!(case, "reauthorize");
+    // The same callback again: the grant works, so nothing is wrong.
+    let repeated = run(&platform, &callback(&begun)).unwrap();
+    let text = &repeated.message;
     assert!(
         text.contains("was used already") && text.contains("nothing needs to be done"),
         "{text}"
     );
+    assert_eq!(repeated.organization, ORGANIZATION);
+    assert_eq!((repeated.sync_due, repeated.cleared.len()), (None, 0));
     assert_eq!(snapshot(&platform), before);
     assert_eq!(platform.sent().len(), requests);
 }
@@ -111,12 +114,12 @@ fn failed_code_exchange_keeps_the_connection() {
         (
             json_response(401, oauth("invalid_client")),
             "limit",
-            "webex.client-secret",
+            "client id and the client secret",
         ),
         (
             json_response(400, oauth("unauthorized_client")),
             "limit",
-            "webex.client-id",
+            "client id and the client secret",
         ),
         (
             json_response(400, oauth("invalid_scope")),
@@ -126,8 +129,17 @@ fn failed_code_exchange_keeps_the_connection() {
         (json_response(503, json!({})), "unavailable", "503"),
         (
             raw_response(429, &[("retry-after", "7")], ""),
-            "rate-limited",
-            "",
+            "unavailable",
+            "wait and try again, not before ",
+        ),
+        (raw_response(429, &[], ""), "unavailable", "try again; the"),
+        (json_response(404, json!({})), "limit", "webex.base-url"),
+        (raw_response(404, &[], "<html>"), "limit", "webex.base-url"),
+        (raw_response(405, &[], ""), "limit", "webex.base-url"),
+        (
+            json_response(400, oauth("unsupported_grant_type")),
+            "other",
+            "plugin's authors",
         ),
         (
             json_response(200, json!({"token_type": "Bearer"})),
@@ -159,6 +171,12 @@ fn failed_code_exchange_keeps_the_connection() {
         assert_eq!(found, case, "{failure:?}");
         assert!(text.contains(words), "{text}");
         assert!(!text.contains("THECODE"), "{text}");
+        assert!(text.contains("the connection is unchanged; "), "{text}");
+        assert_ne!(
+            text.contains("begin again with connect"),
+            text.contains("the consent stays open until "),
+            "{text}"
+        );
         assert_eq!(snapshot(&platform), before);
     }
 }
@@ -190,7 +208,7 @@ fn request_that_was_not_sent_keeps_the_consent() {
             json_response(200, token_response()),
         );
         run(&platform, &callback(&begun)).unwrap();
-        let (_, text) = classify(&run(&platform, &callback(&begun)).unwrap_err());
+        let text = run(&platform, &callback(&begun)).unwrap().message;
         assert!(text.contains("nothing needs to be done"), "{text}");
     }
 }

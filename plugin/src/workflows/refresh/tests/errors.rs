@@ -86,6 +86,10 @@ fn error_that_needs_a_change_promises_no_recovery() {
         (Err(proxy()), true, true),
         (raw_response(407, &[], "<html>"), true, true),
         (raw_response(503, &[], ""), false, false),
+        (webex(404, json!({"message": "gone"})), true, false),
+        (raw_response(404, &[], "<html>"), true, false),
+        (raw_response(405, &[], ""), true, false),
+        (raw_response(410, &[], ""), true, false),
         (webex(429, json!({})), false, false),
         (Err(HttpError::Network("refused".to_owned())), false, true),
         (Err(HttpError::Lost("timed out".to_owned())), false, true),
@@ -182,14 +186,14 @@ fn valid_retry_after_is_obeyed() {
 }
 
 #[test]
-fn unknown_client_names_the_setting() {
+fn unknown_client_names_the_credentials() {
     let platform = platform_with_response(
         401,
         json!({"error": "invalid_client", "error_description": "unknown", "trackingId": "T1"}),
     );
     let report = run(&platform).unwrap();
     assert!(
-        report.message.contains("webex.client-secret"),
+        report.message.contains("client id and the client secret"),
         "{}",
         report.message
     );
@@ -255,18 +259,23 @@ fn token_refusal_ends_the_integration_alert() {
 
 #[test]
 fn missing_client_setting_is_named_without_request() {
-    for (unset, key) in [
-        (
-            MemoryPlatform::unset as fn(&MemoryPlatform, &str),
-            "webex.client-id",
-        ),
-        (MemoryPlatform::unset_secret, "webex.client-secret"),
+    for (has_id, has_secret, missing) in [
+        (false, true, "the client id is not configured"),
+        (true, false, "the client secret is not configured"),
+        (false, false, "client id and client secret are not"),
     ] {
         let platform = platform();
-        unset(&platform, key);
+        if !has_id {
+            platform.unset("webex.client-id");
+        }
+        if !has_secret {
+            platform.unset_secret("webex.client-secret");
+        }
         let report = run(&platform).unwrap();
         assert_eq!(report.outcome, RefreshOutcome::Retrying);
-        assert!(report.message.contains(key), "{}", report.message);
+        let message = &report.message;
+        assert!(message.contains(missing), "{message}");
+        assert!(!message.contains("enabled at Webex"), "{message}");
         assert_nothing_lost(&platform);
         assert!(platform.sent().is_empty());
     }

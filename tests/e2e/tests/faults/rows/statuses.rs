@@ -53,6 +53,9 @@ pub fn group() -> Group {
                 Fault::status_with_body(TOKEN, 403, json!("<html>forbidden</html>"))
             }),
             webex("404", FaultClass::FAILED, |_| Fault::status(TOKEN, 404)),
+            webex("404, a page of another server", FaultClass::FAILED, |_| {
+                Fault::status_with_body(TOKEN, 404, json!("<html>not found</html>"))
+            }),
             webex("500", FaultClass::FAILED, |_| Fault::status(TOKEN, 500)),
             webex("502", FaultClass::FAILED, |_| Fault::status(TOKEN, 502)),
             webex("503", FaultClass::FAILED, |_| Fault::status(TOKEN, 503)),

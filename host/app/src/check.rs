@@ -16,6 +16,8 @@ use crate::{AppError, ErrorKind, Installation};
 
 /// The plugin's name of the setting for the base address of Webex.
 const BASE_URL: &str = "webex.base-url";
+/// The end of the base address of Webex's API.
+const API_VERSION: &str = "/v1";
 /// The name of a check, also in the plugin's findings. Its errors mean that Webex could not be asked.
 const WEBEX: &str = "webex";
 /// The size of the file that is written to find out whether a disk has room.
@@ -115,8 +117,10 @@ pub async fn check(installation: &Installation, ask_webex: bool) -> Vec<CheckFin
         check_stash(installation),
     ];
     findings.extend(check_requests(installation));
-    if ask_webex {
-        findings.extend(check_webex(installation).await);
+    match ask_webex {
+        // The plugin checks the base address too.
+        true => findings.extend(check_webex(installation).await),
+        false => findings.push(check_base_url(installation)),
     }
     findings
 }
@@ -139,7 +143,11 @@ pub fn require_requests(installation: &Installation) -> Result<(), AppError> {
 /// Logs a warning for each local problem of an installation whose host is open, so that the plugin, the store and
 /// its key are known to work.
 pub fn warn_at_start(installation: &Installation) {
-    let findings = [check_configuration(installation), check_disk(installation)];
+    let findings = [
+        check_configuration(installation),
+        check_disk(installation),
+        check_base_url(installation),
+    ];
     let findings = findings.into_iter().chain(check_requests(installation));
     findings.for_each(|finding| finding.log());
 }
@@ -291,11 +299,33 @@ fn check_stash(installation: &Installation) -> CheckFinding {
     )
 }
 
+/// Checks that the base address looks like the one of Webex's API. Other addresses may work, behind a gateway.
+pub(crate) fn check_base_url(installation: &Installation) -> CheckFinding {
+    let base_url = base_url(installation).trim_end_matches('/');
+    match base_url.ends_with(API_VERSION) {
+        true => CheckFinding::ok(
+            "base-url",
+            format!("{base_url} is the address of Webex's API"),
+        ),
+        false => CheckFinding::warning(
+            "base-url",
+            format!(
+                "{BASE_URL} is {base_url}, which does not end with {API_VERSION}, as the address of Webex's API does"
+            ),
+            format!("correct {BASE_URL}; Webex's own is {DEFAULT_BASE_URL}"),
+        ),
+    }
+}
+
+fn base_url(installation: &Installation) -> &str {
+    let base_url = installation.config.settings.get(BASE_URL);
+    base_url.map_or(DEFAULT_BASE_URL, String::as_str)
+}
+
 /// Checks that the allow-list has the base address, below which is the token endpoint.
 pub fn check_egress(installation: &Installation) -> CheckFinding {
     let config = &installation.config;
-    let base_url = config.settings.get(BASE_URL);
-    let base_url = base_url.map_or(DEFAULT_BASE_URL, String::as_str);
+    let base_url = base_url(installation);
     let hint = match url::Url::parse(base_url) {
         Ok(url) => format!(
             "add {:?} to egress.allow",

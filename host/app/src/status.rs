@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use relation_host::reports::State;
+use relation_host::reports::{FindingLevel, State};
 use relation_host::store::{SortOrder, Store};
 use relation_host::text::{format_count, format_span};
 use relation_host::types::{Document, Hierarchy, Pkid, Timestamp};
@@ -15,7 +15,7 @@ use crate::alerts::{self, Alert, Severity};
 use crate::check::{self, CheckFinding};
 use crate::imports::{self, FailedImport};
 use crate::stash_contents::StashContents;
-use crate::{AppError, ErrorKind, Installation, OpenMode, records};
+use crate::{AppError, ErrorKind, Installation, OpenMode, quote_for_shell, records};
 
 /// The maximum number of customers, of alerts and of failed imports in a [`Status`].
 const MAX_ROWS: u32 = 20;
@@ -158,6 +158,11 @@ pub async fn read(installation: &Installation) -> Result<Status, AppError> {
         alert_counts.insert(severity, store.count(&filter, u64::MAX).await?);
     }
     let first = alerts::read_page(store, &alerts::filter(None, None), None, MAX_ROWS).await?;
+    let customers = count_customers(store).await?;
+    let retrying = find_retrying(store).await?;
+    if let Some(name) = &retrying {
+        problems.extend(explain_retries(installation, &customers, name));
+    }
     let of_installation = alerts::filter_by_owner(alerts::INSTALLATION);
     for alert in alerts::read_page(store, &of_installation, None, MAX_ROWS)
         .await?
@@ -165,13 +170,11 @@ pub async fn read(installation: &Installation) -> Result<Status, AppError> {
     {
         problems.push(Problem {
             message: alert.body.message,
-            hint: "`relation-host check --webex` tests the client id and secret at Webex"
-                .to_owned(),
+            hint: integration_hint(retrying.as_deref()),
         });
     }
 
     let failed_imports = imports::list_failed(store, MAX_ROWS as usize).await?;
-    let customers = count_customers(store).await?;
     let (needs_person, more_need_person) = list_needing_person(store).await?;
     let verdict = match (problems.is_empty(), needs_person.is_empty()) {
         (false, _) => Verdict::Problem,
@@ -191,6 +194,50 @@ pub async fn read(installation: &Installation) -> Result<Status, AppError> {
         wakeups,
         stashed,
     })
+}
+
+/// Returns the problem of a base address that may be why customers are retrying, such as `name`.
+fn explain_retries(
+    installation: &Installation,
+    customers: &CustomerCounts,
+    name: &str,
+) -> Option<Problem> {
+    let finding = check::check_base_url(installation).finding;
+    let retrying = customers.by_state.get(State::Retrying.as_str()).copied();
+    let retrying = format_count(retrying?, "customer is", "customers are");
+    (finding.level != FindingLevel::Ok).then(|| Problem {
+        message: format!("{retrying} retrying, and {}", finding.message),
+        hint: format!(
+            "{}, restart `relation-host run`, and test it: `relation-host refresh {}`",
+            finding.hint,
+            quote_for_shell(name)
+        ),
+    })
+}
+
+/// Returns how to end the alert of the integration: `retrying` is a customer to test the correction with.
+fn integration_hint(retrying: Option<&str>) -> String {
+    let check = "`relation-host check --webex` tests the client id and secret at Webex";
+    match retrying {
+        Some(name) => {
+            let name = quote_for_shell(name);
+            format!(
+                "{check}; after the correction, `relation-host refresh {name}` ends this problem, and without it the \
+                 next attempt of `relation-host run`, at the time in `relation-host show {name}`"
+            )
+        }
+        None => format!(
+            "{check}; after the correction, the next refresh of a customer ends this problem"
+        ),
+    }
+}
+
+/// Returns the name of the first customer that is retrying.
+async fn find_retrying(store: &dyn Store) -> Result<Option<String>, AppError> {
+    let filter = records::filter(None, None, Some(State::Retrying));
+    let page = store.list(&filter, &SortOrder::default(), None, 1).await?;
+    let customer = page.items.first().map(CustomerNeedingPerson::from);
+    Ok(customer.map(|customer| customer.shown_name().to_owned()))
 }
 
 /// Returns the problem of a key that does not open the store.
@@ -271,11 +318,15 @@ impl From<&Document> for CustomerNeedingPerson {
 impl CustomerNeedingPerson {
     /// Returns the commands that connect the customer again.
     pub fn connect_hint(&self) -> String {
-        let name = match self.name.as_str() {
+        records::connect_hint(self.shown_name(), true)
+    }
+
+    /// Returns the name, or the pkid of a customer without one.
+    fn shown_name(&self) -> &str {
+        match self.name.as_str() {
             "" => self.pkid.as_str(),
             name => name,
-        };
-        records::connect_hint(name, true)
+        }
     }
 
     fn has(&self, state: State) -> bool {

@@ -341,13 +341,10 @@ impl ConnectFlow<'_> {
         format!("relation-host connect {name}{option}")
     }
 
-    /// Returns the hint for an error after which the consent may be pending. The error's message says whether it is.
-    fn retry_hint(&self) -> String {
-        match self.is_handed_over {
-            true => format!(
-                "while the consent is open, this command works again with the same address; otherwise {}",
-                self.restart_hint()
-            ),
+    /// Returns the hint for the `error` of a completion: the same address again only if the consent is still open.
+    fn retry_hint(&self, error: &AppError) -> String {
+        match self.is_handed_over && error.message.contains(CONSENT_IS_OPEN) {
+            true => "then run this command with the same address again".to_owned(),
             false => self.restart_hint(),
         }
     }
@@ -564,7 +561,11 @@ impl ConnectFlow<'_> {
         let watched = Some((self.host.store().as_ref(), self.record.reference()));
         let call = self.host.complete_connect(&self.record.pkid, address);
         let call_output = progress::show_while(&label, watched, call).await;
-        call_output.map_err(|error| self.explain(error.into(), &self.retry_hint()))
+        call_output.map_err(|error| {
+            let error = AppError::from(error);
+            let retry = self.retry_hint(&error);
+            self.explain(error, &retry)
+        })
     }
 
     /// Adds a message and a hint to the error of a failed consent. `retry` says how to try again.
@@ -598,7 +599,7 @@ impl ConnectFlow<'_> {
                 ),
             ),
             ErrorKind::Unavailable | ErrorKind::RateLimited => {
-                (None, format!("the connection is unchanged; {retry}"))
+                (None, format!("wait until the cause has passed; {retry}"))
             }
             _ => return error,
         };
@@ -630,6 +631,8 @@ fn reject_paste(context: &Context, link: &str, why: &str) -> Result<(), AppError
     }
 }
 
+/// The words of the contract's `complete-connect` in the text of a failure that leaves the consent open.
+const CONSENT_IS_OPEN: &str = "the consent stays open";
 const LINK_ABOVE: &str = "the link above";
 /// The maximum number of pasted callbacks that are sent to the plugin for one consent.
 const MAX_CALLBACKS: u32 = 5;

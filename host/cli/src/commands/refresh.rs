@@ -1,6 +1,6 @@
 //! `refresh`: refreshes a customer's access token now.
 
-use relation_app::{AppError, ErrorKind, records};
+use relation_app::{AppError, ErrorKind, check, records};
 use relation_host::reports::{RefreshOutcome, RefreshReport};
 
 use super::view::{self, Notes};
@@ -21,6 +21,7 @@ pub struct Args {
 /// Refreshes the tokens and prints the outcome. Fails if the refresh did not yield tokens.
 pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let host = context.installation.host().await?;
+    check::check_client(&context.installation).to_result()?;
     let record = args.record.find(host.store().as_ref()).await?;
     let grants = args.selector.select(&host, &record).await?;
     let mut reporter = GrantReporter::new(context, &grants);

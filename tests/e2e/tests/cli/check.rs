@@ -170,9 +170,11 @@ fn base_address_without_a_version_is_found() {
         "webex.base-url",
         &format!("webex.base-url = \"{base_url}\""),
     );
-    let (level, message) = find(&world, &["--webex"], "base-url", 5);
-    assert_eq!(level, "warning");
-    assert!(message.contains("does not end with /v1"), "{message}");
+    for (arguments, code) in [(&["--webex"][..], 5), (&[], 0)] {
+        let (level, message) = find(&world, arguments, "base-url", code);
+        assert_eq!(level, "warning");
+        assert!(message.contains("does not end with /v1"), "{message}");
+    }
 }
 
 #[test]

@@ -236,11 +236,11 @@ fn exit_code_6_for_the_operator_in_every_command() {
             "egress.allow = [\"https://webexapis.com\"]",
             "egress.allow",
         ),
-        ("webex.client-id", "", "webex.client-id"),
+        ("webex.client-id", "", "is not configured"),
         (
             "webex.client-id",
             "webex.client-id = \"another\"",
-            "webex.client-id",
+            "client id",
         ),
     ] {
         let lines = text.lines().filter(|line| !line.starts_with(key));

@@ -5,8 +5,9 @@ use std::time::Duration;
 use relation_e2e::cli_world::CliWorld;
 use relation_e2e::process::ProgramOutput;
 use serde_json::Value;
-use webex_emulator::{Consent, Organization};
+use webex_emulator::{Consent, Fault, Organization};
 
+const TOKEN: &str = "/v1/access_token";
 const REDIRECT: &str = "https://relation.example.com/webex";
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -108,13 +109,10 @@ fn consent_is_completed_by_another_process() {
     }
     assert_eq!(handover.state(), "connected");
 
-    // A second time, the connection stays.
-    refused(
-        handover.complete(&callback),
-        4,
-        "was used already",
-        "Contoso & Co is connected",
-    );
+    // A second time, nothing is to be done.
+    let repeated = handover.complete(&callback).succeeds().json();
+    let message = repeated["message"].as_str().unwrap();
+    assert!(message.contains("used already"), "{message}");
     assert_eq!(handover.state(), "connected");
     handover.world.emulator.assert_sound();
 }
@@ -219,7 +217,7 @@ fn local_fault_keeps_the_consent() {
     );
     workspace.write("relation.toml", &away);
     for _ in 0..2 {
-        let again = "works again with the same address";
+        let again = "run this command with the same address again";
         refused(
             handover.complete(&callback),
             5,
@@ -231,6 +229,36 @@ fn local_fault_keeps_the_consent() {
     handover.complete(&callback).succeeds();
     assert_eq!(handover.state(), "connected");
     handover.world.emulator.assert_sound();
+}
+
+#[test]
+fn hint_after_a_used_consent_begins_another() {
+    let handover = Handover::new(&[]);
+    let (world, emulator) = (&handover.world, &handover.world.emulator);
+    let begin = "`relation-host connect 'Contoso & Co' --begin` prints a new link";
+    let used = |code: i32, message: &str| {
+        let callback = handover.accept(&handover.begin(&[]));
+        let error = handover.complete(&callback).exits(code).error();
+        let (text, hint) = (error["message"].to_string(), error["hint"].to_string());
+        assert!(text.contains(message), "{message}: {text}");
+        assert!(text.contains("begin again with connect"), "{text}");
+        assert!(hint.contains(begin), "{text}: {hint}");
+        assert!(!hint.contains("same address"), "{text}: {hint}");
+        // The message was right: the consent is used up.
+        refused(handover.complete(&callback), 4, "brought no tokens", begin);
+    };
+    for (status, code, message) in [
+        (429, 5, "429 Too Many Requests"),
+        (503, 5, "503 Service Unavailable"),
+        (404, 6, "webex.base-url"),
+        (405, 6, "webex.base-url"),
+    ] {
+        emulator.inject(Fault::status(TOKEN, status));
+        used(code, message);
+    }
+    world.workspace.write("client-secret", "another-secret");
+    used(6, "invalid_client");
+    assert_eq!(handover.state(), "not-connected");
 }
 
 #[test]

@@ -247,6 +247,40 @@ fn alert_of_the_installation_is_listed() {
     let listed = workspace.json(["list"]);
     let alert = &listed["installation_alerts"][0];
     assert_eq!(alert["code"], "WEBEX_INTEGRATION_REFUSED");
+
+    // The hint's command ends the problem.
+    let failed = workspace.relation(["status", "--json"]).run().exits(6);
+    let hint = failed.json()["problems"][0]["hint"].take();
+    let hint = hint.as_str().unwrap();
+    let command = format!("`relation-host refresh '{NAME}'` ends this problem");
+    assert!(hint.contains(&command), "{hint}");
+    workspace.relation(["refresh", NAME]).run().succeeds();
+    workspace.relation(["status"]).run().succeeds();
+}
+
+#[test]
+fn refresh_without_client_id_and_secret_names_both() {
+    let world = CliWorld::new();
+    world.add_customer(NAME);
+    let workspace = &world.workspace;
+    let toml = std::fs::read_to_string(workspace.path("relation.toml")).unwrap();
+    let lines = toml
+        .lines()
+        .filter(|line| !line.starts_with("webex.client-"));
+    workspace.write("relation.toml", &lines.collect::<Vec<_>>().join("\n"));
+    let refused = workspace.relation(["refresh", NAME, "--json"]).run();
+    let error = refused.exits(6).error();
+    assert_eq!(error["kind"], "problem");
+    let message = error["message"].as_str().unwrap();
+    for setting in ["webex.client-id", "webex.client-secret-file"] {
+        assert!(message.contains(setting), "{message}");
+    }
+    let hint = error["hint"].as_str().unwrap();
+    assert!(hint.contains("integration's page at Webex"), "{hint}");
+    assert_eq!(
+        workspace.json(["show", NAME])["connection"]["state"],
+        "connected"
+    );
 }
 
 #[test]

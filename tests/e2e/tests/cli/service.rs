@@ -86,12 +86,14 @@ fn start_names_what_is_missing() {
     let world = CliWorld::new();
     let complete = stop(start(&world));
     assert!(!complete.contains("WARN"), "{complete}");
-    let toml = "store = \"sqlite:relation.db\"\nkey-file = \"relation.key\"\n";
+    let toml = "store = \"sqlite:relation.db\"\nkey-file = \"relation.key\"\n\
+                webex.base-url = \"https://webexapis.com\"\n";
     world.workspace.write("relation.toml", toml);
     let incomplete = stop(start(&world));
     for text in [
         "webex.client-id is not configured",
         "webex.client-secret-file is not configured",
+        "https://webexapis.com, which does not end with /v1",
         "egress.allow is empty",
         "add \"https://webexapis.com\" to egress.allow",
     ] {

@@ -127,6 +127,44 @@ fn local_fault_is_a_problem_of_status() {
 }
 
 #[test]
+fn base_address_without_a_version_is_a_problem_of_status() {
+    let world = CliWorld::new();
+    world.add_customer("Contoso");
+    let workspace = &world.workspace;
+    let toml = std::fs::read_to_string(workspace.path("relation.toml")).unwrap();
+    let address = world.emulator.base_url();
+    let wrong = toml.replace(&address, address.trim_end_matches("/v1"));
+    workspace.write("relation.toml", &wrong);
+    // Nothing has failed yet.
+    assert_eq!(status(&world, 0)["problems"], json!([]));
+    for command in [
+        &["refresh", "Contoso"][..],
+        &["sync", "Contoso"],
+        &["check", "Contoso"],
+    ] {
+        let failed = workspace.relation(command).run().exits(6);
+        let text = format!("{}{}", failed.stdout, failed.stderr);
+        let is_named = text.contains("404 Not Found") && text.contains("webex.base-url");
+        assert!(is_named, "{command:?}: {text}");
+    }
+    world.time.advance(Duration::from_secs(120));
+    workspace.relation(["run", "--until-idle"]).run().exits(6);
+    let problems = status(&world, 6)["problems"].take();
+    assert_eq!(problems.as_array().unwrap().len(), 1, "{problems:#}");
+    let problem = &problems[0];
+    for (member, part) in [
+        ("message", "1 customer is retrying, and webex.base-url is"),
+        ("hint", "`relation-host refresh Contoso`"),
+    ] {
+        let text = problem[member].as_str().unwrap();
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    workspace.write("relation.toml", &toml);
+    workspace.relation(["refresh", "Contoso"]).run().succeeds();
+    assert_eq!(status(&world, 0)["problems"], json!([]));
+}
+
+#[test]
 fn what_needs_a_person_is_listed_first_with_its_alert() {
     let world = CliWorld::new();
     world.add_customer("Alpine");

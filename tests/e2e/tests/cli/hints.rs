@@ -147,7 +147,7 @@ fn transactions_are_named_by_customer_and_found_by_prefix() {
         "several transactions",
         id,
         "sync Contoso & Co",
-        "more of the id",
+        "more characters of the id",
     ]);
     let unknown = workspace.relation(["transactions", "ffff"]).run();
     unknown.exits(3).reports(&["\"ffff\""]);

@@ -34,7 +34,7 @@ pub use keys::{
     KeyStore, KeyUse, Quarantine, ResealAction, ResealStep, Retirement, SecretCount, SecretScope,
     StoredSecret, validate_rewrap,
 };
-pub use ownership::create_private_file;
+pub use ownership::{create_private_file, parent_directory};
 pub use transactions::{PruneReport, PruneRequest, TransactionStore};
 pub use wakeups::{DueWakeup, WakeupStore};
 

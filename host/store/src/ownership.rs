@@ -116,8 +116,8 @@ pub fn create_private_file(path: &Path, content: &[u8]) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// Returns the directory that contains the file at `path`.
-pub(crate) fn parent_directory(path: &Path) -> &Path {
+/// Returns the directory that contains the file at `path`; `.` for a name alone.
+pub fn parent_directory(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),

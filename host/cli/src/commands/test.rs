@@ -11,6 +11,7 @@ use relation_harness::scenario::report;
 use relation_harness::scenario::suite::{self, LoadedScenario};
 use relation_harness::scenario::watch::{FileChanges, WatchedFiles, wait_until_stable};
 use relation_host::component::inspect_with;
+use relation_host::store::parent_directory;
 use serde_json::json;
 
 use crate::GlobalArgs;
@@ -63,8 +64,7 @@ pub fn run(args: &Args, global: &GlobalArgs) -> Result<(), AppError> {
     let file = args.component.as_deref().or(global.plugin.as_deref());
     if let Some(file) = &args.junit {
         // Check this first, so that no report is lost after a long run.
-        let directory = file.parent().filter(|path| !path.as_os_str().is_empty());
-        if directory.is_some_and(|directory| !directory.is_dir()) {
+        if !parent_directory(file).is_dir() {
             let message = format!(
                 "cannot write {}: there is no such directory",
                 file.display()

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use relation_app::{AppError, ErrorKind};
+use relation_host::store::parent_directory;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 
@@ -64,7 +65,7 @@ pub fn find_files_containing(database: &Path, words: &[&str]) -> Result<Vec<Stri
             format!("cannot read the demo's database: {error}"),
         )
     };
-    let directory = database.parent().unwrap_or(Path::new("."));
+    let directory = parent_directory(database);
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(read_error)? {
         let path = entry.map_err(read_error)?.path();

@@ -3,6 +3,7 @@
 use relation_app::{AppError, ErrorKind};
 use serde_json::{Value, json};
 
+use crate::invocation::complete;
 use crate::output::{escape_control_chars, escape_control_chars_in_lines};
 use crate::streams::stderr;
 
@@ -15,8 +16,9 @@ Exit codes:
   3  not found
   4  a person must reauthorize at Webex
   5  try again later
-  6  the operator must correct the installation: a missing setting, the client secret, the key, the
-     allow-list, a limit, a proxy, or the integration at Webex
+  6  the operator must correct the installation: a missing setting, the
+     client secret, the key, the allow-list, a limit, a proxy, or the
+     integration at Webex
 A reason has the same code in every command.
 
 With every code but 0, stderr has an error: `error:` and often `hint:` lines. With --json, stderr has
@@ -54,6 +56,8 @@ pub fn to_json(error: &AppError, warnings: Vec<String>) -> Value {
         transaction,
         field_errors,
     } = error;
+    let message = complete(message);
+    let hint = hint.as_deref().map(complete);
     json!({ "error": {
         "kind": kind, "message": message, "hint": hint, "transaction": transaction,
         "field_errors": field_errors, "warnings": warnings,
@@ -78,7 +82,7 @@ pub fn render(error: &AppError) -> String {
     if let Some(hint) = &error.hint {
         text.push_str(&format!("\nhint: {}", escape_control_chars_in_lines(hint)));
     }
-    text
+    complete(&text).into_owned()
 }
 
 #[cfg(test)]

@@ -29,6 +29,8 @@ mod embedded;
 mod error;
 mod fields;
 mod grants;
+mod help;
+mod invocation;
 mod logging;
 mod output;
 mod progress;
@@ -202,7 +204,7 @@ fn panic_error(panic: &(dyn std::any::Any + Send)) -> AppError {
 
 /// Parses the command line. An empty environment variable counts as unset.
 fn parse() -> Result<Cli, clap::Error> {
-    let mut command = Cli::command();
+    let mut command = help::join_lines(Cli::command());
     for (argument, variable) in [
         ("config", "RELATION_CONFIG"),
         ("log", "RELATION_LOG"),
@@ -212,7 +214,10 @@ fn parse() -> Result<Cli, clap::Error> {
             command = command.mut_arg(argument, |argument| argument.env(Resettable::Reset));
         }
     }
-    Cli::from_arg_matches(&command.try_get_matches()?)
+    let matches = command.try_get_matches()?;
+    let cli = Cli::from_arg_matches(&matches)?;
+    invocation::remember(&cli.global, &matches);
+    Ok(cli)
 }
 
 /// Reports an error of the command line, as JSON if requested. Help and version are results, not errors.

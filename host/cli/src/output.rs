@@ -4,6 +4,7 @@ use relation_app::{AppError, ErrorKind};
 use relation_host::text::is_invisible;
 use serde::Serialize;
 
+use super::invocation::complete;
 use super::streams::stderr;
 pub use super::streams::stdout::write;
 
@@ -24,7 +25,7 @@ impl Output {
         if self.json {
             write(&to_pretty_json(value)?)
         } else {
-            write(&render_text(value))
+            write(&complete(&render_text(value)))
         }
     }
 
@@ -57,7 +58,7 @@ impl Output {
         if items.is_empty() {
             stderr::note("nothing found");
         } else {
-            write(&render_text(items))?;
+            write(&complete(&render_text(items)))?;
         }
         if let Some(next) = next {
             stderr::note(&format!("there is more: --cursor {next}, or --all"));
@@ -75,7 +76,7 @@ impl Output {
             let line = serde_json::to_string(value).map_err(|error| serialize_error(&error))?;
             write(&line)
         } else {
-            write(&render_text(value))
+            write(&complete(&render_text(value)))
         }
     }
 }

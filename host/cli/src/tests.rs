@@ -44,6 +44,27 @@ fn the_exit_codes_are_part_of_the_help() {
 }
 
 #[test]
+fn help_is_wrapped_once() {
+    fn check(command: &clap::Command) {
+        for text in [command.get_after_help(), command.get_after_long_help()] {
+            let text = text.map(ToString::to_string).unwrap_or_default();
+            let is_prose = |line: &str| !line.is_empty() && !line.starts_with(' ');
+            let lines: Vec<&str> = text.lines().collect();
+            for pair in lines.windows(2) {
+                let is_broken = pair.iter().all(|line| is_prose(line));
+                assert!(!is_broken, "{}: {pair:?}", command.get_name());
+            }
+            let listed = lines.iter().filter(|line| line.starts_with(' '));
+            for line in listed {
+                assert!(line.chars().count() <= 80, "{line}");
+            }
+        }
+        command.get_subcommands().for_each(check);
+    }
+    check(&help::join_lines(Cli::command()));
+}
+
+#[test]
 fn secrets_are_not_taken_as_option_values() {
     for command in Cli::command().get_subcommands() {
         for argument in command.get_arguments() {

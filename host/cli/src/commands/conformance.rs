@@ -94,7 +94,7 @@ async fn refuse_customers(store: &dyn Store, name: &str) -> Result<(), AppError>
     Err(AppError::usage(format!(
         "the store {name} holds customers; the suite does not run on it"
     ))
-    .hint("leave --store out for a temporary store, or make another one with `relation-host init --store`"))
+    .hint("leave --store out for a temporary store, or name one without customers by --store"))
 }
 
 fn not_run(error: &ConformanceError) -> AppError {

@@ -35,8 +35,9 @@ on.
 does not wait for later wakeups, such as retries. Its exit code is for the customers of these calls:
   0  everything that was due is done
   4  a customer needs a person at Webex
-  5  a refresh or an import is retried later, or a call has failed and is due again
-  6  the operator must correct a setting, a policy, a limit or a proxy first; 6 precedes 4, and 4 precedes 5")]
+  5  a refresh or an import is retried later, or a failed call is due again
+  6  the operator must correct a setting, a policy, a limit or a proxy first
+6 precedes 4, and 4 precedes 5.")]
 pub struct Args {
     /// Exit when no wakeup is due now or within 2 seconds; the exit code summarises the customers
     #[arg(long)]

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::alerts::render_alerts;
 use super::view;
 use crate::Context;
+use crate::invocation::complete;
 use crate::record_selector::RecordSelector;
 use crate::table::{Column, Table, pair_table};
 use crate::time;
@@ -27,7 +28,10 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let stored = args.record.find(store.as_ref()).await?;
     let host = context.installation.plugin_host().await?;
     let record = records::show(&host, &stored).await?;
-    let details = details::gather(store.as_ref(), &stored, record).await?;
+    let mut details = details::gather(store.as_ref(), &stored, record).await?;
+    if let Some(failed) = &mut details.failed_import {
+        failed.hint = complete(&failed.hint).into_owned();
+    }
     let now = context.installation.now();
     context
         .output

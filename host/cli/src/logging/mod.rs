@@ -14,6 +14,7 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::GlobalArgs;
+use super::invocation::complete;
 use super::streams::{BackgroundWriter, stderr};
 pub use filter::LogFilter;
 
@@ -126,10 +127,13 @@ enum LineWriter {
 impl Write for LineWriter {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Writer(writer) => writer.push(text),
+            Self::Writer(writer) => {
+                let text = String::from_utf8_lossy(text);
+                writer.push(stderr::complete_log_line(&text).as_bytes());
+            }
             Self::Warning => {
                 let text = String::from_utf8_lossy(text);
-                stderr::keep_warning(text.trim().to_owned());
+                stderr::keep_warning(complete(text.trim()).into_owned());
             }
             Self::Discard => {}
         }

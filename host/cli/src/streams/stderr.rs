@@ -5,6 +5,7 @@
 //! warnings are part of that object.
 
 use relation_app::AppError;
+use std::borrow::Cow;
 use std::io::{self, IsTerminal};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +15,7 @@ use parking_lot::Mutex;
 use super::BackgroundWriter;
 
 use crate::error;
+use crate::invocation::{complete, complete_json};
 
 /// The maximum number of warnings in an error object. Further ones are counted.
 const MAX_WARNINGS: usize = 20;
@@ -40,6 +42,14 @@ pub fn set_json_mode(json: bool) {
 /// Sets whether log lines are JSON.
 pub fn set_logs_as_json(json: bool) {
     LOGS_AS_JSON.store(json, Ordering::Relaxed);
+}
+
+/// Adds the options of this command line to commands in a log line.
+pub fn complete_log_line(line: &str) -> Cow<'_, str> {
+    match LOGS_AS_JSON.load(Ordering::Relaxed) {
+        true => complete_json(line),
+        false => complete(line),
+    }
 }
 
 /// Returns whether only the error object is written.
@@ -76,7 +86,7 @@ fn dropped_lines_message(lost: u64) -> String {
 /// Writes a note for a person, and a line break.
 pub fn note(text: &str) {
     if !is_json_mode() {
-        writer().push(format!("{text}\n").as_bytes());
+        writer().push(format!("{}\n", complete(text)).as_bytes());
     }
 }
 

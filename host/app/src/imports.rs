@@ -9,8 +9,8 @@ use relation_host::types::{Hierarchy, Pkid, Reference, Timestamp};
 use relation_host::wakeup_kinds;
 use serde::Serialize;
 
+use crate::AppError;
 use crate::records::StoredRecord;
-use crate::{AppError, quote_for_shell};
 
 /// The actions of transactions that import.
 const ACTIONS: [&str; 2] = [wakeup_kinds::SYNC, "SyncRolesLicenses"];
@@ -38,6 +38,13 @@ pub struct FailedImport {
     pub retry: Option<Timestamp>,
     /// The next step.
     pub hint: String,
+}
+
+impl FailedImport {
+    /// Returns whether the import is not tried again until a person acts.
+    pub fn needs_person(&self) -> bool {
+        self.retry.is_none()
+    }
 }
 
 /// Returns the last import of `record` if it failed.
@@ -71,7 +78,7 @@ pub async fn find_failed(
     let retry = wakeups.find(|wakeup| wakeup.kind() == wakeup_kinds::SYNC);
     let needs_consent = [State::NotConnected, State::Reauthorize, State::Expired];
     let needs_consent = needs_consent.iter().any(|state| record.has_state(*state));
-    let name = quote_for_shell(record.name());
+    let name = record.selector();
     let hint = match (&retry, needs_consent) {
         (Some(_), _) => format!(
             "correct what the reason names, if anything; `relation-host run` tries again, \
@@ -117,7 +124,8 @@ pub async fn list_failed(store: &dyn Store, limit: usize) -> Result<Vec<FailedIm
         }
         let document = store.get(&[subject]).await?.into_iter().flatten().next();
         if let Some(document) = document {
-            found.extend(find_failed(store, &StoredRecord::from(document)).await?);
+            let record = StoredRecord::from(document).with_shared_name(store).await?;
+            found.extend(find_failed(store, &record).await?);
         }
     }
     Ok(found)

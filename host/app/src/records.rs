@@ -4,6 +4,7 @@ use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed}
 use relation_host::Host;
 use relation_host::reports::{RecordDetails, State};
 use relation_host::store::Store;
+use relation_host::text::is_invisible;
 use relation_host::types::{
     Document, Filter, Hierarchy, Key, Pkid, RECORD_MODEL, Reference, Scope,
 };
@@ -31,6 +32,9 @@ pub struct StoredRecord {
     pub hierarchy: Hierarchy,
     /// The document.
     pub document: Document,
+    /// Whether another record has the same name, so that commands must name this one by its pkid. `false` if that is
+    /// not known.
+    pub shares_name: bool,
 }
 
 impl From<Document> for StoredRecord {
@@ -39,6 +43,7 @@ impl From<Document> for StoredRecord {
             pkid: document.reference.pkid.clone(),
             hierarchy: document.hierarchy.clone(),
             document,
+            shares_name: false,
         }
     }
 }
@@ -59,9 +64,23 @@ impl StoredRecord {
         has_state(&self.document, state)
     }
 
+    /// Returns the argument with which a command selects this record, for a shell.
+    pub fn selector(&self) -> String {
+        selector(self.name(), &self.pkid, self.shares_name)
+    }
+
     /// Returns the commands that connect the customer.
     pub fn connect_hint(&self) -> String {
-        connect_hint(self.name(), !self.has_state(State::NotConnected))
+        connect_hint(&self.selector(), !self.has_state(State::NotConnected))
+    }
+
+    /// Finds out whether another record has the same name.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(crate) async fn with_shared_name(mut self, store: &dyn Store) -> Result<Self, AppError> {
+        self.shares_name = is_shared_name(store, self.name()).await?;
+        Ok(self)
     }
 
     /// Adds the next step to an error of this record that asks for a person at Webex.
@@ -74,9 +93,30 @@ impl StoredRecord {
     }
 }
 
-/// Returns the commands that connect the customer `name`, for a shell.
+/// Returns the argument with which a command selects a record, for a shell: the name, or the pkid if the name is
+/// shared, empty, looks like an option, or cannot be typed.
+pub(crate) fn selector(name: &str, pkid: &Pkid, shares_name: bool) -> String {
+    let is_invisible = |c: char| c.is_control() || is_invisible(c);
+    match shares_name || name.is_empty() || name.starts_with('-') || name.contains(is_invisible) {
+        true => pkid.to_string(),
+        false => quote_for_shell(name),
+    }
+}
+
+/// Returns whether several records have the name.
+///
+/// # Errors
+/// The store cannot be read.
+pub(crate) async fn is_shared_name(store: &dyn Store, name: &str) -> Result<bool, AppError> {
+    let mut count = 0;
+    for spelling in spellings(name) {
+        count += store.count(&filter(None, Some(&spelling), None), 2).await?;
+    }
+    Ok(count > 1)
+}
+
+/// Returns the commands that connect the customer. `name` is the argument that selects it, for a shell.
 pub fn connect_hint(name: &str, was_connected: bool) -> String {
-    let name = quote_for_shell(name);
     let again = if was_connected { " again" } else { "" };
     format!(
         "`relation-host connect {name}` connects the customer{again}, or `relation-host modify {name} --tokens FILE`"
@@ -164,6 +204,15 @@ pub fn filter(
 /// # Errors
 /// No record matches, or several have the name.
 pub async fn find(
+    store: &dyn Store,
+    record: &str,
+    hierarchy: Option<&Hierarchy>,
+) -> Result<StoredRecord, AppError> {
+    let found = find_any(store, record, hierarchy).await?;
+    found.with_shared_name(store).await
+}
+
+async fn find_any(
     store: &dyn Store,
     record: &str,
     hierarchy: Option<&Hierarchy>,

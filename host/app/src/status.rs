@@ -15,7 +15,7 @@ use crate::alerts::{self, Alert, Severity};
 use crate::check::{self, CheckFinding};
 use crate::imports::{self, FailedImport};
 use crate::stash_contents::StashContents;
-use crate::{AppError, ErrorKind, Installation, OpenMode, quote_for_shell, records};
+use crate::{AppError, ErrorKind, Installation, records};
 
 /// The maximum number of customers, of alerts and of failed imports in a [`Status`].
 const MAX_ROWS: u32 = 20;
@@ -64,10 +64,21 @@ pub struct Status {
 pub enum Verdict {
     /// No action is needed.
     Ok,
-    /// A person must connect a customer again.
+    /// A person must connect a customer again, or start a failed import.
     NeedsPerson,
     /// The operator must act: the installation has a problem.
     Problem,
+}
+
+impl Verdict {
+    /// Returns the verdict for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::NeedsPerson => "needs a person",
+            Self::Problem => "problem",
+        }
+    }
 }
 
 /// A problem of the installation.
@@ -108,6 +119,9 @@ pub struct CustomerNeedingPerson {
     pub hierarchy: Hierarchy,
     /// The states of the customer's grants.
     pub states: Vec<String>,
+    /// Whether another record has the same name, so that commands must name this one by its pkid.
+    #[serde(skip)]
+    pub shares_name: bool,
 }
 
 /// The scheduled wakeups.
@@ -124,7 +138,7 @@ pub struct WakeupCounts {
 /// # Errors
 /// The store does not exist or cannot be read.
 pub async fn read(installation: &Installation) -> Result<Status, AppError> {
-    let store = installation.config.store.open(OpenMode::Read)?;
+    let store = installation.store_to_read()?;
     let store = store.as_ref();
     let at = installation.now();
     let mut problems = Vec::new();
@@ -176,7 +190,8 @@ pub async fn read(installation: &Installation) -> Result<Status, AppError> {
 
     let failed_imports = imports::list_failed(store, MAX_ROWS as usize).await?;
     let (needs_person, more_need_person) = list_needing_person(store).await?;
-    let verdict = match (problems.is_empty(), needs_person.is_empty()) {
+    let is_stuck = failed_imports.iter().any(FailedImport::needs_person);
+    let verdict = match (problems.is_empty(), needs_person.is_empty() && !is_stuck) {
         (false, _) => Verdict::Problem,
         (true, false) => Verdict::NeedsPerson,
         (true, true) => Verdict::Ok,
@@ -209,8 +224,7 @@ fn explain_retries(
         message: format!("{retrying} retrying, and {}", finding.message),
         hint: format!(
             "{}, restart `relation-host run`, and test it: `relation-host refresh {}`",
-            finding.hint,
-            quote_for_shell(name)
+            finding.hint, name
         ),
     })
 }
@@ -219,25 +233,29 @@ fn explain_retries(
 fn integration_hint(retrying: Option<&str>) -> String {
     let check = "`relation-host check --webex` tests the client id and secret at Webex";
     match retrying {
-        Some(name) => {
-            let name = quote_for_shell(name);
-            format!(
-                "{check}; after the correction, `relation-host refresh {name}` ends this problem, and without it the \
-                 next attempt of `relation-host run`, at the time in `relation-host show {name}`"
-            )
-        }
+        Some(name) => format!(
+            "{check}; after the correction, `relation-host refresh {name}` ends this problem, and without it the \
+             next attempt of `relation-host run`, at the time in `relation-host show {name}`"
+        ),
         None => format!(
             "{check}; after the correction, the next refresh of a customer ends this problem"
         ),
     }
 }
 
-/// Returns the name of the first customer that is retrying.
+/// Returns the first customer that is retrying, as a command takes it.
 async fn find_retrying(store: &dyn Store) -> Result<Option<String>, AppError> {
     let filter = records::filter(None, None, Some(State::Retrying));
     let page = store.list(&filter, &SortOrder::default(), None, 1).await?;
-    let customer = page.items.first().map(CustomerNeedingPerson::from);
-    Ok(customer.map(|customer| customer.shown_name().to_owned()))
+    let Some(customer) = page.items.first().map(CustomerNeedingPerson::from) else {
+        return Ok(None);
+    };
+    let shares_name = records::is_shared_name(store, &customer.name).await?;
+    Ok(Some(records::selector(
+        &customer.name,
+        &customer.pkid,
+        shares_name,
+    )))
 }
 
 /// Returns the problem of a key that does not open the store.
@@ -297,7 +315,10 @@ pub async fn list_needing_person(
     let customers = page.items.iter().map(CustomerNeedingPerson::from);
     let needs_person =
         |customer: &CustomerNeedingPerson| NEEDS_PERSON.iter().any(|state| customer.has(*state));
-    let customers: Vec<_> = customers.filter(needs_person).collect();
+    let mut customers: Vec<_> = customers.filter(needs_person).collect();
+    for customer in &mut customers {
+        customer.shares_name = records::is_shared_name(store, &customer.name).await?;
+    }
     let more = page.next.is_some() && customers.len() == page.items.len();
     Ok((customers, more))
 }
@@ -311,6 +332,7 @@ impl From<&Document> for CustomerNeedingPerson {
             name: records::find_name(document).unwrap_or_default().to_owned(),
             hierarchy: document.hierarchy.clone(),
             states: states.map(str::to_owned).collect(),
+            shares_name: false,
         }
     }
 }
@@ -318,15 +340,8 @@ impl From<&Document> for CustomerNeedingPerson {
 impl CustomerNeedingPerson {
     /// Returns the commands that connect the customer again.
     pub fn connect_hint(&self) -> String {
-        records::connect_hint(self.shown_name(), true)
-    }
-
-    /// Returns the name, or the pkid of a customer without one.
-    fn shown_name(&self) -> &str {
-        match self.name.as_str() {
-            "" => self.pkid.as_str(),
-            name => name,
-        }
+        let selector = records::selector(&self.name, &self.pkid, self.shares_name);
+        records::connect_hint(&selector, true)
     }
 
     fn has(&self, state: State) -> bool {

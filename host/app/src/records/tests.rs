@@ -116,3 +116,26 @@ async fn unknown_name_is_not_found() {
         assert_eq!(error.kind, ErrorKind::NotFound);
     }
 }
+
+#[tokio::test]
+async fn hints_name_a_shared_name_by_pkid() {
+    for (record, hierarchy, selector) in [
+        (ACME_BELOW, None, ACME_BELOW),
+        ("Acme", Some("sys.Two"), ACME_ELSEWHERE),
+        (COMPOSED, None, COMPOSED),
+        (LIKE_A_PKID, None, "ffffffffffffffffffffffff"),
+    ] {
+        let hierarchy: Option<Hierarchy> = hierarchy.map(|node: &str| node.parse().unwrap());
+        let found = super::find(&store().await, record, hierarchy.as_ref()).await;
+        assert_eq!(found.unwrap().selector(), selector, "{record}");
+    }
+    let pkid: Pkid = ACME.parse().unwrap();
+    for (name, expected) in [
+        ("Acme & Co", "'Acme & Co'"),
+        ("-dash", ACME),
+        ("", ACME),
+        ("a\u{202e}b", ACME),
+    ] {
+        assert_eq!(selector(name, &pkid, false), expected);
+    }
+}

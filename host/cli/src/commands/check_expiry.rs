@@ -34,7 +34,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
         reporter.report(
             call_output.map_err(|error| record.explain(error)),
             |report, notes| render_text(report, now, notes),
-            |report| view::reauthorize_error(&report.connection, report.grant),
+            |report| view::reauthorize_error(&record, &report.connection, report.grant),
         );
     }
     reporter.finish()

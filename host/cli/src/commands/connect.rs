@@ -10,7 +10,7 @@ use std::time::Duration;
 use relation_app::check;
 use relation_app::config::{DEFAULT_REDIRECT, RedirectAddress};
 use relation_app::records::{self, StoredRecord};
-use relation_app::{AppError, ErrorKind, quote_for_shell};
+use relation_app::{AppError, ErrorKind};
 use relation_host::reports::{Authorization, ConnectReport, ConnectionReport, Grant, State};
 use relation_host::store::Store;
 use relation_host::text::format_count;
@@ -333,7 +333,7 @@ impl ConnectFlow<'_> {
 
     /// Returns the command that begins another consent, for a shell.
     fn connect_command(&self) -> String {
-        let name = quote_for_shell(self.record.name());
+        let name = self.record.selector();
         let option = match self.is_handed_over {
             true => " --begin",
             false => "",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use relation_app::{AppError, ErrorKind, quote_for_shell};
+use relation_app::{AppError, ErrorKind};
 use relation_host::store::Store;
 use relation_host::store::seal::{RotationProgress, Sealer, UnopenedSecret};
 use relation_host::text::format_count;
@@ -123,16 +123,6 @@ struct UnopenedRow {
     since: Timestamp,
 }
 
-impl UnopenedRow {
-    /// Returns the owner's name for a command line: the customer's name, or the pkid if the name is not known.
-    fn owner_label(&self) -> &str {
-        match self.owner_name.as_str() {
-            "" => self.owner.pkid.as_str(),
-            name => name,
-        }
-    }
-}
-
 async fn name_owners(
     store: &dyn Store,
     found: Vec<UnopenedSecret>,
@@ -215,6 +205,6 @@ fn check_all_open(rows: &[UnopenedRow]) -> Result<(), AppError> {
     .hint(format!(
         "set them again (tokens: `relation-host modify {} --tokens FILE`), or restore them from a backup and run \
          `relation-host keys check`",
-        quote_for_shell(rows.first().map_or("", UnopenedRow::owner_label))
+        rows.first().map_or("", |row| row.owner.pkid.as_str())
     )))
 }

@@ -34,7 +34,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
         reporter.report(
             call_output.map_err(|error| record.explain(error)),
             |report, notes| render_text(report, now, notes),
-            outcome,
+            |report| outcome(&record.selector(), report),
         );
     }
     reporter.finish()
@@ -52,7 +52,7 @@ fn render_text(
     text
 }
 
-fn outcome(report: &RefreshReport) -> Option<AppError> {
+fn outcome(selector: &str, report: &RefreshReport) -> Option<AppError> {
     let error = report.clone().into_result().err()?;
     let message = error.to_string();
     Some(match error.0.outcome {
@@ -64,7 +64,7 @@ fn outcome(report: &RefreshReport) -> Option<AppError> {
         RefreshOutcome::Retrying => AppError::new(ErrorKind::Unavailable, message)
             .hint("the tokens are kept; `relation-host run` retries automatically"),
         _ => AppError::new(ErrorKind::Reauthorize, message)
-            .hint(records::connect_hint(&report.connection.name, true)),
+            .hint(records::connect_hint(selector, true)),
     })
 }
 
@@ -97,7 +97,9 @@ mod tests {
 
     #[test]
     fn the_exit_code_follows_the_outcome() {
-        let code = |of| outcome(&report(of)).map_or(0, |error| crate::error::exit_code(error.kind));
+        let code = |of| {
+            outcome("Acme", &report(of)).map_or(0, |error| crate::error::exit_code(error.kind))
+        };
         assert_eq!(code(RefreshOutcome::Connected), 0);
         assert_eq!(code(RefreshOutcome::Retrying), 5);
         assert_eq!(code(RefreshOutcome::Reauthorize), 4);
@@ -120,14 +122,14 @@ mod tests {
             scopes: Vec::new(),
             missing_scopes: Vec::new(),
         });
-        let error = outcome(&denied).unwrap();
+        let error = outcome("Acme", &denied).unwrap();
         assert_eq!(crate::error::exit_code(error.kind), 6);
         assert!(!error.hint.unwrap().contains("automatically"));
     }
 
     #[test]
     fn message_has_the_tracking_id() {
-        let error = outcome(&report(RefreshOutcome::Reauthorize)).unwrap();
+        let error = outcome("Acme", &report(RefreshOutcome::Reauthorize)).unwrap();
         assert!(error.message.contains("ROUTER_1"), "{error}");
     }
 }

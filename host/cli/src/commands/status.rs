@@ -1,49 +1,68 @@
 //! `status`: shows customers that need a person, due wakeups and problems on one screen.
 
+use std::collections::BTreeSet;
+
 use relation_app::imports::FailedImport;
 use relation_app::status::{self, CustomerNeedingPerson, Status, Verdict};
 use relation_app::{AppError, ErrorKind};
 use relation_host::reports::State;
+use relation_host::text::format_count;
 
 use super::alerts::render_alerts;
+use crate::invocation::complete;
 use crate::output::escape_control_chars;
 use crate::table::{Column, MAX_NAME_WIDTH, Table, pair_table};
 use crate::{Context, time};
+
+/// The maximum number of customers that the error names.
+const MAX_NAMED: usize = 3;
 
 /// Arguments of `status`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 For a monitoring system, the exit code is
   0  no action is needed
-  4  a person must connect a customer again
+  4  a person must connect a customer again, or start a failed import
   6  the operator must act: the installation has a problem
 Any other code is an error of the command itself: the status is not known.")]
 pub struct Args {}
 
 /// Prints the status. Fails if somebody must act.
 pub async fn run(context: &Context) -> Result<(), AppError> {
-    let status = status::read(&context.installation).await?;
+    let mut status = status::read(&context.installation).await?;
+    let problems = status.problems.iter_mut().map(|problem| &mut problem.hint);
+    let imports = status.failed_imports.iter_mut();
+    for hint in problems.chain(imports.map(|failed| &mut failed.hint)) {
+        *hint = complete(hint).into_owned();
+    }
     context.output.print(&status, render_text)?;
     match status.verdict {
         Verdict::Ok => Ok(()),
         Verdict::NeedsPerson => {
-            let names = status.needs_person.iter().map(|customer| &*customer.name);
-            let names: Vec<&str> = names.take(3).collect();
-            let more = match status.needs_person.len() > names.len() {
+            let customers = status.needs_person.iter();
+            let customers = customers.map(|customer| (&*customer.name, customer.connect_hint()));
+            let imports = status
+                .failed_imports
+                .iter()
+                .filter(|failed| failed.needs_person());
+            let imports = imports.map(|failed| (&*failed.name, failed.hint.clone()));
+            let (mut names, hints): (Vec<&str>, Vec<String>) = customers.chain(imports).unzip();
+            let mut seen = BTreeSet::new();
+            names.retain(|name| seen.insert(*name));
+            let more = match names.len() > MAX_NAMED {
                 true => " and others",
                 false => "",
             };
+            names.truncate(MAX_NAMED);
             let message = format!("customers need a person: {}{more}", names.join(", "));
-            let first = status.needs_person.first();
-            let hint = first.map(CustomerNeedingPerson::connect_hint);
-            Err(AppError::new(ErrorKind::Reauthorize, message).hint(hint.unwrap_or_default()))
+            let hint = hints.into_iter().next().unwrap_or_default();
+            Err(AppError::new(ErrorKind::Reauthorize, message).hint(hint))
         }
         Verdict::Problem => {
-            let problems = status.problems.len();
-            let error = AppError::new(
-                ErrorKind::Problem,
-                format!("the installation has problems: {problems}"),
-            );
+            let count = status.problems.len() as u64;
+            let problems = format_count(count, "problem", "problems");
+            let message = format!("the installation has {problems}");
+            let error = AppError::new(ErrorKind::Problem, message);
             Err(match status.problems.first() {
                 Some(first) => error.hint(first.hint.clone()),
                 None => error,
@@ -53,7 +72,7 @@ pub async fn run(context: &Context) -> Result<(), AppError> {
 }
 
 fn render_text(status: &Status) -> String {
-    let mut blocks = Vec::new();
+    let mut blocks = vec![render_counts(status).to_string()];
     if !status.problems.is_empty() {
         let lines = status.problems.iter().map(|problem| {
             let message = escape_control_chars(&problem.message);
@@ -61,7 +80,6 @@ fn render_text(status: &Status) -> String {
         });
         blocks.push(lines.collect::<Vec<_>>().join("\n"));
     }
-    blocks.push(render_counts(status).to_string());
     if !status.needs_person.is_empty() {
         blocks.push(render_customers(status));
     }
@@ -102,6 +120,7 @@ fn render_counts(status: &Status) -> Table {
         None => "none".to_owned(),
     };
     pair_table([
+        ("status", status.verdict.as_str().to_owned()),
         ("customers", customers.total.to_string()),
         ("states", or_none(states)),
         ("alerts", or_none(severities)),
@@ -123,13 +142,14 @@ fn render_customers(status: &Status) -> String {
         name,
         hierarchy,
         states,
+        ..
     } in &status.needs_person
     {
         let states = states.join(", ");
         rows.add([name, hierarchy.as_str(), &states, pkid.as_str()]);
     }
     match status.more_need_person {
-        true => format!("{rows}\nand more: relation-host list"),
+        true => format!("{rows}\nand more: `relation-host list`"),
         false => rows.to_string(),
     }
 }
@@ -154,7 +174,7 @@ fn with_rest(table: String, shown: usize, total: u64) -> String {
     let rest = total.saturating_sub(shown as u64);
     match rest {
         0 => table,
-        rest => format!("{table}\nand {rest} more: relation-host alerts"),
+        rest => format!("{table}\nand {rest} more: `relation-host alerts`"),
     }
 }
 
@@ -167,7 +187,7 @@ mod tests {
         assert_eq!(with_rest("t".to_owned(), 20, 20), "t");
         assert_eq!(
             with_rest("t".to_owned(), 20, 25),
-            "t\nand 5 more: relation-host alerts"
+            "t\nand 5 more: `relation-host alerts`"
         );
     }
 }

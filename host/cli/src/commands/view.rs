@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use relation_app::listing::ListRow;
-use relation_app::{AppError, ErrorKind, records};
+use relation_app::records::{self, StoredRecord};
+use relation_app::{AppError, ErrorKind};
 use relation_host::reports::{ConnectionReport, Expiry, Grant, GrantStatus, State};
 use relation_host::text::format_span;
 use relation_host::types::Timestamp;
@@ -215,8 +216,12 @@ pub fn has_assumed_expiry(customers: &[ListRow]) -> bool {
     })
 }
 
-/// Returns the error for a grant that a person must reauthorize.
-pub fn reauthorize_error(connection: &ConnectionReport, grant: Grant) -> Option<AppError> {
+/// Returns the error for a grant of `record` that a person must reauthorize.
+pub fn reauthorize_error(
+    record: &StoredRecord,
+    connection: &ConnectionReport,
+    grant: Grant,
+) -> Option<AppError> {
     let state =
         find_grant_status(connection, grant).map_or(connection.state, |status| status.state);
     match state {
@@ -225,7 +230,7 @@ pub fn reauthorize_error(connection: &ConnectionReport, grant: Grant) -> Option<
                 "" => format!("{} is {state} ({grant})", connection.name),
                 notes => format!("{}: {notes}", connection.name),
             };
-            let hint = records::connect_hint(&connection.name, true);
+            let hint = records::connect_hint(&record.selector(), true);
             Some(AppError::new(ErrorKind::Reauthorize, message).hint(hint))
         }
         _ => None,

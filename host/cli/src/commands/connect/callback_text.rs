@@ -88,6 +88,10 @@ impl ExpectedCallback<'_> {
         };
         let has = |name: &str| url.query_pairs().any(|(each, _)| each == name);
         match (has("state"), has("code") || has("error")) {
+            (true, false) if has("response_type") => {
+                "it is the link to the consent: open it, or send it to the administrator, and give the address on \
+                 which the browser ends"
+            }
             (false, false) => "it has neither a code nor a state",
             (false, true) => "it has no state: give the complete address that the browser shows",
             (true, false) => "it has no code: give the complete address that the browser shows",
@@ -307,11 +311,15 @@ mod tests {
                     .contains("names no customer")
             );
         }
-        assert!(
-            expected
-                .describe_mismatch("http://127.0.0.1:8400/callback?code=C0d3")
-                .contains("no state")
-        );
+        for (address, reason) in [
+            ("http://127.0.0.1:8400/callback?code=C0d3", "no state"),
+            (
+                "https://webexapis.com/v1/authorize?client_id=C&response_type=code&state=x",
+                "it is the link to the consent",
+            ),
+        ] {
+            assert!(expected.describe_mismatch(address).contains(reason));
+        }
     }
 
     #[test]

@@ -4,15 +4,14 @@ use std::path::Path;
 
 use relation_host::egress::Policy;
 use relation_host::reports::{Finding, FindingLevel};
-use relation_host::store::Store;
 use relation_host::store::seal::Sealer;
 use relation_host::store::stash;
+use relation_host::store::{Store, parent_directory};
 use serde::Serialize;
 
 use crate::config::{DEFAULT_BASE_URL, DEFAULT_FILE};
-use crate::error::MAKE_STORE;
 use crate::stash_contents::StashContents;
-use crate::{AppError, ErrorKind, Installation};
+use crate::{AppError, ClientSecretFile, ErrorKind, Installation};
 
 /// The plugin's name of the setting for the base address of Webex.
 const BASE_URL: &str = "webex.base-url";
@@ -107,20 +106,35 @@ impl CheckFinding {
     }
 }
 
-/// Checks the parts of an installation, and with `ask_webex` also the integration at Webex. Waiting entries of the
-/// stash are applied when Webex is asked, as by every command that opens the host.
+/// Checks the parts of an installation, and with `ask_webex` also the integration at Webex, if the parts have no error.
+/// Without a configuration and a store, that is the only finding. Waiting entries of the stash are applied when Webex is
+/// asked, as by every command that opens the host.
 pub async fn check(installation: &Installation, ask_webex: bool) -> Vec<CheckFinding> {
+    let configuration = check_configuration(installation);
+    if configuration.kind.is_some() {
+        return vec![configuration];
+    }
     let mut findings = vec![
-        check_configuration(installation),
+        configuration,
         check_plugin(installation).await,
         check_store(installation).await,
         check_stash(installation),
     ];
     findings.extend(check_requests(installation));
-    match ask_webex {
+    // Webex cannot be asked without the store, its key and the allow-list, and their errors are found already.
+    let has_errors = findings.iter().any(|finding| finding.kind.is_some());
+    match (ask_webex, has_errors) {
         // The plugin checks the base address too.
-        true => findings.extend(check_webex(installation).await),
-        false => findings.push(check_base_url(installation)),
+        (true, false) => findings.extend(check_webex(installation).await),
+        (false, _) => findings.push(check_base_url(installation)),
+        (true, true) => {
+            findings.push(check_base_url(installation));
+            findings.push(CheckFinding::warning(
+                WEBEX,
+                "Webex was not asked",
+                "correct the errors above, and check again",
+            ));
+        }
     }
     findings
 }
@@ -157,20 +171,24 @@ pub fn configuration_error(error: AppError) -> CheckFinding {
     CheckFinding::from_error("configuration", error)
 }
 
-/// Names the configuration file that was read.
+/// Names the configuration file that was read. Without one, the store must be elsewhere, or exist already.
 fn check_configuration(installation: &Installation) -> CheckFinding {
     match &installation.config.file {
         Some(file) => CheckFinding::ok("configuration", format!("{} was read", file.display())),
         None => {
             let directory = std::env::current_dir().unwrap_or_default();
-            CheckFinding::warning(
-                "configuration",
-                format!(
-                    "there is no {DEFAULT_FILE} in {}, so only defaults apply",
-                    directory.display()
-                ),
-                MAKE_STORE,
-            )
+            let message = format!("there is no {DEFAULT_FILE} in {}", directory.display());
+            let hint = installation.missing_hint();
+            match installation.config.store.exists() {
+                true => {
+                    let message = format!("{message}, so only defaults apply");
+                    CheckFinding::warning("configuration", message, hint)
+                }
+                false => {
+                    let error = AppError::new(ErrorKind::NotFound, message);
+                    CheckFinding::from_error("configuration", error.hint(hint))
+                }
+            }
         }
     }
 }
@@ -191,27 +209,38 @@ async fn check_plugin(installation: &Installation) -> CheckFinding {
 
 /// Checks that a client id and a readable client secret are configured.
 pub fn check_client(installation: &Installation) -> CheckFinding {
-    let mut hint =
-        "copy both from the integration's page at Webex to webex.client-id and to the file that \
-                    webex.client-secret-file names"
-            .to_owned();
     let mut problems = Vec::new();
+    let mut hints = Vec::new();
     if !installation.config.settings.contains_key("webex.client-id") {
         problems.push("webex.client-id is not configured".to_owned());
+        hints.push(
+            "copy the client id from the integration's page at Webex to webex.client-id".to_owned(),
+        );
     }
-    match installation.client_secret().map(|file| file.check()) {
+    let secret = installation.client_secret();
+    match secret.as_ref().map(ClientSecretFile::check) {
         Some(Ok(())) => {}
-        None => problems.push("webex.client-secret-file is not configured".to_owned()),
+        None => {
+            problems.push("webex.client-secret-file is not configured".to_owned());
+            hints.push(
+                "copy the client secret from the integration's page at Webex to a file, and name it as \
+                 webex.client-secret-file"
+                    .to_owned(),
+            );
+        }
         Some(Err(error)) => {
             problems.push(error.to_string());
-            hint = error.hint.unwrap_or(hint);
+            hints.extend(error.hint);
         }
     }
-    if problems.is_empty() {
-        return CheckFinding::ok("client", "client id and client secret are configured");
+    if !problems.is_empty() {
+        let message = format!("{}, so no tokens can be requested", problems.join("; "));
+        return CheckFinding::error("client", message, hints.join("; "));
     }
-    let message = format!("{}, so no tokens can be requested", problems.join("; "));
-    CheckFinding::error("client", message, hint)
+    match secret.and_then(|file| file.exposure()) {
+        Some((message, hint)) => CheckFinding::warning("client", message, hint),
+        None => CheckFinding::ok("client", "client id and client secret are configured"),
+    }
 }
 
 /// Opens the store and its keys, and checks that its disk has room.
@@ -247,20 +276,13 @@ pub(crate) async fn check_key(
 fn check_disk(installation: &Installation) -> CheckFinding {
     let file = installation.config.store.file();
     let file = file.filter(|file| file.exists());
-    match file.map(|file| (file, probe(directory_of(file)))) {
+    match file.map(|file| (file, probe(parent_directory(file)))) {
         Some((file, Err(error))) => CheckFinding::error(
             "store",
             format!("cannot write a file beside {}: {error}", file.display()),
             "make room on the disk, and let the user of `relation-host run` write there",
         ),
         _ => CheckFinding::ok("store", "the disk of the store has room"),
-    }
-}
-
-fn directory_of(file: &Path) -> &Path {
-    match file.parent() {
-        Some(directory) if !directory.as_os_str().is_empty() => directory,
-        _ => Path::new("."),
     }
 }
 

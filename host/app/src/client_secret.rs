@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use relation_host::SecretSetting;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::{AppError, ErrorKind, secret_text};
+use crate::{AppError, ErrorKind, quote_for_shell, secret_text};
 
 /// The file with the client secret. If a changed file cannot be read, the last value stays in use.
 pub struct ClientSecretFile {
@@ -50,6 +50,24 @@ impl ClientSecretFile {
         self.content().error.clone().map_or(Ok(()), Err)
     }
 
+    /// Returns a warning and its remedy if others can read the file.
+    pub(crate) fn exposure(&self) -> Option<(&'static str, String)> {
+        is_open_to_others(&self.path).then(|| {
+            let file = self.path.to_string_lossy();
+            (
+                "others on this machine can read the client secret",
+                format!("chmod 600 {}", quote_for_shell(&file)),
+            )
+        })
+    }
+
+    /// Logs a warning if others can read the file.
+    pub(crate) fn warn_if_exposed(&self) {
+        if let Some((message, hint)) = self.exposure() {
+            tracing::warn!(hint = %hint, "{message}");
+        }
+    }
+
     fn content(&self) -> MutexGuard<'_, Content> {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -68,6 +86,7 @@ impl SecretSetting for ClientSecretFile {
                     tracing::info!("the client secret was read again: {file} has changed");
                     content.secret = Some(secret);
                     content.error = None;
+                    self.warn_if_exposed();
                 }
                 Err(error) if content.error.as_ref() == Some(&error) => {}
                 Err(error) => {
@@ -124,7 +143,6 @@ fn identity(_metadata: &std::fs::Metadata) -> [i64; 4] {
 
 fn read(file: &Path) -> Result<SecretString, AppError> {
     const WHAT: &str = "the client secret (webex.client-secret-file)";
-    warn_if_open_to_others(file);
     let secret = secret_text::read_line_of_file(file, WHAT);
     let checked = secret.and_then(|secret| {
         check_client_secret(&secret, WHAT, &file.display())?;
@@ -168,17 +186,15 @@ pub fn check_client_secret(
 }
 
 #[cfg(unix)]
-fn warn_if_open_to_others(file: &Path) {
+fn is_open_to_others(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    let mode = std::fs::metadata(file).map_or(0, |file| file.permissions().mode());
-    if mode & 0o077 != 0 {
-        let file = file.display();
-        tracing::warn!("others on this machine can read the client secret: chmod 600 {file}");
-    }
+    std::fs::metadata(file).is_ok_and(|file| file.permissions().mode() & 0o077 != 0)
 }
 
 #[cfg(not(unix))]
-fn warn_if_open_to_others(_file: &Path) {}
+fn is_open_to_others(_file: &Path) -> bool {
+    false
+}
 
 #[cfg(test)]
 mod tests {

@@ -14,9 +14,9 @@ use relation_host::types::{Failure, Timestamp};
 use relation_host::{CallError, CallErrorKind, ComponentSource, Host};
 
 use crate::client_secret::ClientSecretFile;
-use crate::config::{Config, KeySource};
+use crate::config::{Config, DEFAULT_FILE, KeySource, find_installation_above};
 use crate::error::MAKE_STORE;
-use crate::{AppError, ErrorKind, OpenMode};
+use crate::{AppError, ErrorKind, OpenMode, check, quote_for_shell};
 
 /// The plugin's name of the setting for the client secret.
 pub const CLIENT_SECRET: &str = "webex.client-secret";
@@ -103,7 +103,39 @@ impl Installation {
     /// # Errors
     /// The store does not exist or cannot be opened.
     pub fn store_to_read(&self) -> Result<Arc<dyn Store>, AppError> {
-        self.config.store.open(OpenMode::Read)
+        self.open_store(OpenMode::Read)
+    }
+
+    fn open_store(&self, mode: OpenMode) -> Result<Arc<dyn Store>, AppError> {
+        let opened = self.config.store.open(mode);
+        opened.map_err(|error| self.explain_missing(error))
+    }
+
+    /// Adds the next step to the error of a store that does not exist.
+    pub fn explain_missing(&self, error: AppError) -> AppError {
+        match error.kind {
+            ErrorKind::NotFound => error.hint(self.missing_hint()),
+            _ => error,
+        }
+    }
+
+    /// Returns the next step if the configuration or the store does not exist.
+    pub(crate) fn missing_hint(&self) -> String {
+        if let Some(file) = &self.config.file {
+            return format!(
+                "correct the name of the store in {} or --store, or make it with `relation-host init`",
+                file.display()
+            );
+        }
+        let Some(directory) = find_installation_above() else {
+            return MAKE_STORE.to_owned();
+        };
+        let file = directory.join(DEFAULT_FILE);
+        format!(
+            "there is an installation above this directory: use --config {}, or run the command in {}",
+            quote_for_shell(&file.to_string_lossy()),
+            directory.display()
+        )
     }
 
     /// Creates the store, its first data key, and the key that wraps it, as far as they are missing. Every other
@@ -118,7 +150,7 @@ impl Installation {
         };
         let missing_key = key_file.is_some_and(|file| !file.exists());
         let missing_store = !self.config.store.exists();
-        let store = self.config.store.open(OpenMode::Create)?;
+        let store = self.open_store(OpenMode::Create)?;
         Sealer::open(store.as_ref(), self.config.key.clone(), self.now()).await?;
         Ok(Creation {
             store: missing_store,
@@ -141,7 +173,7 @@ impl Installation {
     /// Returns the error of a store that was not finished by [`Installation::create_store`].
     pub(crate) fn no_keys(&self) -> AppError {
         let message = format!("the store {} has no keys yet", self.config.store);
-        AppError::new(ErrorKind::NotFound, message).hint(MAKE_STORE)
+        AppError::new(ErrorKind::NotFound, message).hint(self.missing_hint())
     }
 
     /// Opens the existing store.
@@ -149,7 +181,7 @@ impl Installation {
     /// # Errors
     /// The store does not exist or cannot be opened.
     pub fn store(&self) -> Result<Arc<dyn Store>, AppError> {
-        self.config.store.open(OpenMode::Existing)
+        self.open_store(OpenMode::Existing)
     }
 
     /// Opens the host: an existing store, keys, egress, and the compiled plugin, which has accepted its
@@ -160,7 +192,11 @@ impl Installation {
     pub async fn host(&self) -> Result<Host, AppError> {
         let parts = self.open_parts().await?;
         if let Some(file) = &parts.client_secret {
-            file.check()?;
+            if file.check().is_err() {
+                // Names a missing client id too.
+                check::check_client(self).to_result()?;
+            }
+            file.warn_if_exposed();
         }
         self.host_from(parts).await
     }

@@ -32,8 +32,12 @@ impl StashContents {
         let waiting = (self.waiting > 0).then(|| {
             (
                 format!(
-                    "{} responses of Webex are in the stash and not in the store",
-                    self.waiting
+                    "{} in the stash and not in the store",
+                    format_count(
+                        self.waiting,
+                        "response of Webex is",
+                        "responses of Webex are"
+                    )
                 ),
                 "`relation-host stash list` lists them, `relation-host stash apply` applies them",
             )

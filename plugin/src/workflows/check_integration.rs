@@ -67,7 +67,7 @@ fn check_base_url(settings: &Settings) -> Finding {
     if base_url.ends_with(API_VERSION) {
         return Finding::ok(
             "base-url",
-            format!("{base_url} is the address of Webex's API"),
+            format!("{base_url} ends with {API_VERSION}, as the address of Webex's API does"),
         );
     }
     Finding::warning(

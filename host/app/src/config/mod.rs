@@ -171,6 +171,14 @@ impl fmt::Display for ErrorList<'_> {
     }
 }
 
+/// Returns the nearest directory above the working directory that has a [`DEFAULT_FILE`].
+pub fn find_installation_above() -> Option<PathBuf> {
+    let here = std::env::current_dir().ok()?;
+    let mut above = here.ancestors().skip(1);
+    let found = above.find(|directory| directory.join(DEFAULT_FILE).is_file())?;
+    Some(found.to_owned())
+}
+
 impl Config {
     /// Loads `file`. Without it, loads `relation.toml` of the working directory, or the defaults if that file
     /// does not exist.

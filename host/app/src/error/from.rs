@@ -11,7 +11,17 @@ use crate::config::ConfigError;
 
 impl From<ConfigError> for AppError {
     fn from(error: ConfigError) -> Self {
-        Self::usage(error.to_string())
+        let is_missing = match &error {
+            ConfigError::Read { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
+            _ => false,
+        };
+        let error = Self::usage(error.to_string());
+        match is_missing {
+            true => error.hint(
+                "correct --config or RELATION_CONFIG; `relation-host init` makes a new configuration",
+            ),
+            false => error,
+        }
     }
 }
 

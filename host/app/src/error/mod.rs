@@ -132,6 +132,6 @@ impl From<Failure> for AppError {
     }
 }
 
-/// The hint for a store that does not exist.
+/// The hint for a store that does not exist, if nothing more is known.
 pub(crate) const MAKE_STORE: &str = "run it in the directory of the installation, or name its configuration by --config or the store by --store; \
      `relation-host init` makes a new installation here";

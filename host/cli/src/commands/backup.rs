@@ -17,8 +17,10 @@ pub struct Args {
 
 /// Copies a consistent snapshot of the store, and prints which key the copy needs.
 pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
-    let copying = context.installation.config.store.backup(&args.file);
-    let backup = progress::show_while("copying the store", None, copying).await?;
+    let installation = &context.installation;
+    let copying = installation.config.store.backup(&args.file);
+    let backup = progress::show_while("copying the store", None, copying).await;
+    let backup = backup.map_err(|error| installation.explain_missing(error))?;
     let result = json!({
         "file": args.file.display().to_string(),
         "bytes": backup.bytes,

@@ -3,11 +3,13 @@
 use relation_app::AppError;
 use relation_app::check::{self, CheckFinding};
 use relation_host::reports::FindingLevel;
+use relation_host::text::format_count;
 use relation_host::types::Hierarchy;
 use serde_json::{Map, Value};
 
 use crate::GlobalArgs;
 use crate::context::{installation, load_config};
+use crate::invocation::complete;
 use crate::output::{Output, escape_control_chars};
 use crate::record_selector::RecordSelector;
 use crate::table::{Column, Table};
@@ -43,7 +45,9 @@ pub async fn run(args: Args, global: &GlobalArgs) -> Result<(), AppError> {
         Ok(config) => {
             let installation = installation(global, config);
             findings.extend(check::check(&installation, args.webex).await);
-            if let Some(record) = args.record {
+            if let Some(record) = args.record
+                && !findings.iter().any(|finding| finding.kind.is_some())
+            {
                 let selector = RecordSelector {
                     record,
                     hierarchy: args.hierarchy,
@@ -52,13 +56,16 @@ pub async fn run(args: Args, global: &GlobalArgs) -> Result<(), AppError> {
             }
         }
     }
+    for CheckFinding { finding, .. } in &mut findings {
+        finding.hint = complete(&finding.hint).into_owned();
+    }
     let output = Output { json: global.json };
     output.print(&findings, |findings| render_text(findings))?;
     let errors: Vec<AppError> = findings.iter().filter_map(CheckFinding::to_error).collect();
-    let count = errors.len();
+    let count = format_count(errors.len() as u64, "error", "errors");
     match errors.into_iter().next() {
         Some(first) => Err(AppError {
-            message: format!("the check found errors: {count}"),
+            message: format!("the check found {count}"),
             ..first
         }),
         None => Ok(()),
@@ -103,7 +110,7 @@ fn render_text(findings: &[CheckFinding]) -> String {
         };
         // A cell has one line.
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
-        let text = escape_control_chars(&lines.join("; "));
+        let text = escape_control_chars(&lines.join("; ").replace(":; ", ": "));
         rows.add([&finding.check, result, &text]);
     }
     rows.to_string()

@@ -5,17 +5,18 @@ use std::path::{Path, PathBuf};
 
 use relation_app::config::{
     Config, DEFAULT_BASE_URL, DEFAULT_FILE, DEFAULT_REDIRECT, KeySource, NewConfig,
-    RedirectAddress, check_base_url, check_client_id,
+    RedirectAddress, check_base_url, check_client_id, find_installation_above,
 };
 use relation_app::{
     AppError, ErrorKind, StoreUrl, check_client_secret, quote_for_shell, secret_text,
 };
 use relation_host::reports::Model;
-use relation_host::store::create_private_file;
+use relation_host::store::{create_private_file, parent_directory};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use url::Url;
 
+use crate::invocation::complete;
 use crate::output::{Output, escape_control_chars};
 use crate::secrets::{SecretSource, prompt_optional_line};
 use crate::table::{Column, Table};
@@ -48,6 +49,9 @@ pub struct Args {
     #[arg(long, value_name = "URL", value_parser = RedirectAddress::parse)]
     redirect: Option<RedirectAddress>,
 }
+
+/// A setting that an option gives: its key, the given value, and the value of the configuration.
+type GivenSetting<'a> = (&'static str, Option<&'a str>, Option<&'a str>);
 
 /// The files that `init` has made, and the next steps.
 #[derive(Serialize)]
@@ -170,7 +174,10 @@ pub async fn run(args: Args, global: &GlobalArgs) -> Result<(), AppError> {
         files,
         redirect: redirect(config).to_owned(),
         scopes: scopes(config, &model),
-        missing: missing(config, file, secret.as_ref()),
+        missing: missing(config, file, secret.as_ref())
+            .iter()
+            .map(|missing| complete(missing).into_owned())
+            .collect(),
         next: next(global, text.is_some()),
     };
     output.print(&report, render_text)
@@ -182,11 +189,7 @@ fn refuse_nested(global: &GlobalArgs, file: &Path) -> Result<(), AppError> {
     if global.config.is_some() || file.exists() {
         return Ok(());
     }
-    let Ok(here) = std::env::current_dir() else {
-        return Ok(());
-    };
-    let mut above = here.ancestors().skip(1);
-    match above.find(|directory| directory.join(DEFAULT_FILE).is_file()) {
+    match find_installation_above() {
         None => Ok(()),
         Some(directory) => Err(AppError::usage(format!(
             "an installation exists above this directory, in {}",
@@ -235,18 +238,34 @@ impl Args {
             ),
         ];
         let differing = wanted
-            .iter()
+            .into_iter()
             .filter(|(_, wanted, found)| wanted.is_some() && wanted != found);
-        let differing: Vec<&str> = differing.map(|(key, ..)| *key).collect();
-        match differing.is_empty() {
-            true => Ok(()),
-            false => Err(AppError::usage(format!(
-                "the configuration {} exists, is never changed, and has another {}",
-                file.display(),
-                differing.join(", ")
-            ))
-            .hint("edit the file, or leave the options out")),
+        let (absent, differing): (Vec<GivenSetting<'_>>, Vec<GivenSetting<'_>>) =
+            differing.partition(|(.., found)| found.is_none());
+        if differing.is_empty() && absent.is_empty() {
+            return Ok(());
         }
+        let mut message = format!(
+            "the configuration {} exists, is never changed,",
+            file.display()
+        );
+        for (verb, settings) in [("has no", &absent), ("has another", &differing)] {
+            if !settings.is_empty() {
+                let keys: Vec<&str> = settings.iter().map(|(key, ..)| *key).collect();
+                message.push_str(&format!(" and {verb} {}", keys.join(", ")));
+            }
+        }
+        let lines = absent.iter().filter_map(|(key, wanted, _)| {
+            let (section, key) = key.split_once('.')?;
+            Some(format!(
+                "add the line {key} = {:?} below [{section}]",
+                (*wanted)?
+            ))
+        });
+        let change = "edit the file, or leave the options out".to_owned();
+        let change = (!differing.is_empty()).then_some(change);
+        let hints: Vec<String> = lines.chain(change).collect();
+        Err(AppError::usage(message).hint(hints.join("; ")))
     }
 
     /// Reads the client secret if its file is missing. Returns `None` if the configuration names no file.
@@ -313,9 +332,7 @@ impl Args {
 fn store_for(store: &str, file: &Path) -> Result<String, AppError> {
     let url = StoreUrl::parse(store, Path::new(""))
         .map_err(|message| AppError::usage(format!("--store {store:?}: {message}")))?;
-    let is_beside = file
-        .parent()
-        .is_none_or(|parent| parent == Path::new("") || parent == Path::new("."));
+    let is_beside = parent_directory(file) == Path::new(".");
     let absolute = url.file().map(std::path::absolute).and_then(Result::ok);
     Ok(match absolute {
         Some(path) if !is_beside => StoreUrl::sqlite(path).to_string(),

@@ -71,6 +71,19 @@ fn working_installation_has_no_errors() {
     assert_eq!(world.token_requests().len(), 1);
     let text = world.workspace.relation(["check"]).run().succeeds().stdout;
     assert!(text.contains("client id and client secret are configured"));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let everyone = std::fs::Permissions::from_mode(0o644);
+        std::fs::set_permissions(world.workspace.path("client-secret"), everyone).unwrap();
+        let exposed = world.workspace.relation(["check", "--webex"]).run();
+        let exposed = exposed.succeeds();
+        let warning = "others on this machine can read the client secret (chmod 600 client-secret)";
+        assert_eq!(exposed.stdout.matches(warning).count(), 1, "{exposed:?}");
+        assert_eq!(exposed.stderr, "");
+    }
+    let (_, message) = pick(&output, "base-url");
+    assert!(message.contains("ends with /v1"), "{message}");
 }
 
 #[test]
@@ -78,6 +91,8 @@ fn configuration_that_cannot_be_read_is_a_finding() {
     let world = world();
     replace_line(&world, "store", "store = 5");
     assert_error(find(&world, &[], "configuration", 2), "store");
+    let text = world.workspace.relation(["check"]).run().exits(2).stdout;
+    assert!(text.contains("is wrong: line "), "{text}");
 }
 
 #[test]
@@ -92,13 +107,21 @@ fn configuration_file_is_named() {
     let check = world.workspace.relation(check).in_directory("elsewhere");
     let output = check.run().exits(3);
     let (level, message) = pick(&output.stdout, "configuration");
-    assert_eq!(level, "warning");
+    assert_eq!(level, "error");
     assert!(
         message.contains("no relation.toml in") && message.contains("elsewhere"),
         "{message}"
     );
+    let findings: Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(findings.as_array().unwrap().len(), 1, "{findings:#}");
     let hint = output.error()["hint"].to_string();
-    assert!(hint.contains("relation-host init"), "{hint}");
+    let above = world
+        .workspace
+        .path("relation.toml")
+        .canonicalize()
+        .unwrap();
+    let above = format!("use --config {}", above.display());
+    assert!(hint.contains(&above), "{hint}");
 }
 
 #[test]
@@ -132,6 +155,13 @@ fn missing_client_id_and_secret_are_found() {
         "webex.client-id = \"C0ffee\"",
     );
     assert_error(find(&world, &[], "client", 6), "webex.client-secret-file");
+    replace_line(&world, "webex.client-id", "");
+    let both = world.workspace.relation(["check"]).run().exits(6);
+    both.reports(&[
+        "the check found 1 error\n",
+        "copy the client id",
+        "copy the client secret",
+    ]);
 }
 
 #[test]
@@ -229,6 +259,11 @@ fn key_of_another_store_is_found() {
     let key = std::fs::read_to_string(other.workspace.path("relation.key")).unwrap();
     world.workspace.write("relation.key", &key);
     assert_error(find(&world, &[], "store", 6), "key");
+    // The error is found once, and Webex cannot be asked.
+    let all = ["check", "--webex", "Contoso"];
+    let all = world.workspace.relation(all).run().exits(6);
+    assert!(all.stdout.contains("Webex was not asked"), "{all:?}");
+    all.reports(&["the check found 1 error\n"]);
 }
 
 /// Needs its own mount, for which Linux lets most users have a namespace.

@@ -39,7 +39,9 @@ fn store_with_customers_is_rejected() {
     let node = "sys.Provider.Reseller.Contoso";
     let store = ["--store", "sqlite:some.db"];
     let missing = workspace.relation(["conformance"]).args(store).run();
-    missing.exits(3).reports(&["relation-host init"]);
+    missing
+        .exits(3)
+        .reports(&["`relation-host --store sqlite:some.db init`"]);
     workspace.relation(["init"]).args(store).run().succeeds();
     workspace
         .relation(["conformance"])

@@ -48,6 +48,13 @@ fn failure_is_told_once_with_the_customers_name() {
         .run()
         .exits(4)
         .reports(&[hint]);
+    let elsewhere = ["--config", "relation.toml", "refresh", NAME];
+    let hint = "hint: `relation-host --config relation.toml connect 'Contoso & Co'` connects";
+    workspace
+        .relation(elsewhere)
+        .run()
+        .exits(4)
+        .reports(&[hint]);
 
     let deleted = workspace.relation(["delete", NAME, "--yes"]).run();
     let deleted = deleted.succeeds();
@@ -63,6 +70,20 @@ fn hint_for_a_new_customer_is_to_connect() {
     for command in ["refresh", "sync"] {
         let refused = world.workspace.relation([command, NAME]).run().exits(4);
         refused.reports(&["`relation-host connect 'Contoso & Co'` connects the customer, or"]);
+    }
+    // A name that does not select the record is replaced by the pkid.
+    let workspace = &world.workspace;
+    let elsewhere = ["add", "--hierarchy", "sys.Elsewhere", "--name", NAME];
+    workspace.relation(elsewhere).run().succeeds();
+    let option = ["add", "--hierarchy", NODE, "--name=-dash"];
+    workspace.relation(option).run().succeeds();
+    for arguments in [&[NAME, "--hierarchy", NODE][..], &["--", "-dash"]] {
+        let shown = workspace.relation(["--json", "show"]).args(arguments).run();
+        let shown = shown.succeeds().json();
+        let pkid = shown["connection"]["pkid"].as_str().unwrap();
+        let refused = workspace.relation(["refresh"]).args(arguments).run();
+        let hint = format!("`relation-host connect {pkid}` connects the customer");
+        refused.exits(4).reports(&[&hint]);
     }
 }
 
@@ -198,6 +219,10 @@ fn failed_import_shows_until_the_next_success() {
             assert!(found, "{part}:\n{text}");
         }
     }
+    let there = workspace.json(["status", "--config", "relation.toml"]);
+    let hint = there["failed_imports"][0]["hint"].as_str().unwrap();
+    let command = "`relation-host --config relation.toml sync 'Contoso & Co'`";
+    assert!(hint.contains(command), "{hint}");
     let failed = workspace.json(["status"])["failed_imports"].take();
     assert_eq!(failed[0]["name"], NAME);
     assert!(failed[0]["at"].is_number(), "{failed:#}");

@@ -158,7 +158,8 @@ fn init_names_what_is_missing() {
     let made = init(&["--store", "sqlite:here.db"]).succeeds().stdout;
     for text in [
         "set webex.client-id in my etc/r.toml",
-        "write the integration's client secret to my etc/client-secret",
+        "write the integration's client secret to my etc/client-secret, or run `relation-host --config \
+         'my etc/r.toml' --store sqlite:here.db init --client-secret -`",
         "relation-host --config 'my etc/r.toml' connect Contoso",
     ] {
         assert!(made.contains(text), "{text}:\n{made}");
@@ -168,7 +169,16 @@ fn init_names_what_is_missing() {
     assert!(workspace.path("my etc/relation.key").is_file());
     let add = ["add", "--hierarchy", "sys.Provider", "--name", "Contoso"];
     let missing = workspace.relation(add).args(config).run().exits(6);
-    missing.reports(&["my etc/client-secret", "relation-host init"]);
+    missing.reports(&[
+        "my etc/client-secret",
+        "copy the client id",
+        "`relation-host --config 'my etc/r.toml' init --client-secret -`",
+    ]);
+    let no_id = init(&["--client-id", "C1", "--redirect", "https://example.com/"]).exits(2);
+    no_id.reports(&[
+        "has no webex.client-id and has another connect.redirect",
+        "add the line client-id = \"C1\" below [webex]; edit the file",
+    ]);
 
     let nowhere = ["init", "--config", "absent/r.toml"];
     let nowhere = workspace.relation(nowhere).run().exits(1);
@@ -245,13 +255,32 @@ fn init_below_an_installation_is_refused() {
     let workspace = &world.workspace;
     workspace.relation(["init"]).run().succeeds();
     std::fs::create_dir_all(workspace.path("a/b")).unwrap();
-    let init = |more: &[&str]| {
-        let mut init = std::process::Command::new(artifacts::program("relation-host"));
-        init.arg("init").args(more).env_remove("RELATION_CONFIG");
-        let output = init.current_dir(workspace.path("a/b")).output().unwrap();
+    let run = |arguments: &[&str]| {
+        let mut host = std::process::Command::new(artifacts::program("relation-host"));
+        host.args(arguments).env_remove("RELATION_CONFIG");
+        let output = host.current_dir(workspace.path("a/b")).output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         (output.status.code(), stderr)
     };
+    let init = |more: &[&str]| run(&[&["init"], more].concat());
+    // Every other command names the installation above.
+    let config = workspace.path("relation.toml").canonicalize().unwrap();
+    let config = config.to_str().unwrap();
+    for (arguments, exit) in [
+        (&["list"][..], 3),
+        (&["check"], 3),
+        (&["backup", "x.db"], 3),
+        (&["list", "--config", "absent.toml"], 2),
+    ] {
+        let (code, stderr) = run(arguments);
+        assert_eq!(code, Some(exit), "{stderr}");
+        let hint = match exit {
+            3 => format!("use --config {config}"),
+            _ => "`relation-host --config absent.toml init`".to_owned(),
+        };
+        assert!(stderr.contains(&hint), "{hint}: {stderr}");
+    }
+    assert_eq!(run(&["list", "--config", config]).0, Some(0));
     let (code, stderr) = init(&[]);
     assert_eq!(code, Some(2), "{stderr}");
     for part in ["exists above this directory", "init --config relation.toml"] {

@@ -34,6 +34,28 @@ fn status_says_who_must_act() {
     assert_eq!(fine["wakeups"]["due"], 0);
     assert_eq!(fine["needs_person"], json!([]));
 
+    let text = world.workspace.relation(["status"]).run().succeeds().stdout;
+    assert!(text.starts_with("status     ok\n"), "{text}");
+
+    // An import that is not tried again: the first one, which pasted tokens have started, is done.
+    let first_import = world.workspace.relation(["run", "--until-idle"]);
+    first_import.run().succeeds();
+    let roles = webex_emulator::Fault::status("/v1/roles", 403);
+    world.emulator.inject(roles);
+    let sync = ["sync", "Contoso"];
+    world.workspace.relation(sync).run().exits(4);
+    let stuck = status(&world, 4);
+    assert_eq!(stuck["verdict"], "needs-person");
+    assert_eq!(stuck["needs_person"], json!([]));
+    assert_eq!(stuck["failed_imports"][0]["retry"], Value::Null);
+    let text = world.workspace.relation(["status"]).run().exits(4);
+    assert!(text.stdout.starts_with("status     needs a person\n"));
+    text.reports(&[
+        "customers need a person: Contoso\nhint: correct the cause; `relation-host sync",
+    ]);
+    world.workspace.relation(sync).run().succeeds();
+    status(&world, 0);
+
     // Nobody runs what is due.
     world.time.advance(8 * DAY);
     let late = status(&world, 6);

@@ -64,7 +64,8 @@ fn missing_store_is_named_and_not_created() {
             let message = error["message"].as_str().unwrap();
             assert!(message.contains("there is no store"), "{message}");
             let hint = error["hint"].as_str().unwrap();
-            assert!(hint.contains("relation-host init"), "{hint}");
+            let init = format!("`relation-host --store {store} init`");
+            assert!(hint.contains(&init), "{hint}");
         }
     }
     let hint = world.workspace.relation(["list"]).run().exits(3).reports(&[

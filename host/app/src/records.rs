@@ -294,7 +294,7 @@ fn ambiguous_error(record: &str, candidates: &[StoredRecord]) -> AppError {
     .hint("name it by its pkid, or say where with --hierarchy")
 }
 
-/// Finds other records with the Webex organization of the record `pkid`: at most [`CANDIDATES`] of them.
+/// Finds other records with the Webex organization of the record `pkid`, up to a bound.
 ///
 /// # Errors
 /// The store cannot be read.

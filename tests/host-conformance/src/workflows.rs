@@ -57,7 +57,11 @@ fn details(document: Document) -> contract::RecordDetails {
     contract::RecordDetails {
         connection: contract::ConnectionReport {
             pkid: document.reference.pkid,
-            name: body["name"].as_str().unwrap_or(NAME).to_owned(),
+            name: body
+                .get("name")
+                .and_then(|name| name.as_str())
+                .unwrap_or(NAME)
+                .to_owned(),
             hierarchy: document.hierarchy,
             state: contract::State::Connected,
             access_token_expires: None,

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use relation_host::schedule::{DispatcherOptions, Summary};
+use relation_host::schedule::{DispatchSummary, DispatcherOptions};
 use relation_host::store::{Begin, BeginOutcome, DueWakeup, End, WakeupSettlement};
 use relation_host::transactions::{NewTransaction, Status, TransactionOutcome, TransactionUpdate};
 use relation_host::types::{Filter, Hierarchy, Key, RECORD_MODEL, Reference, Scope};
@@ -253,10 +253,10 @@ impl FilledStore {
     async fn refresh(&self) -> Result<()> {
         let dispatcher = self.world.host.dispatcher(DispatcherOptions::default());
         let summary = dispatcher.run_until_idle().await?;
-        let expected = Summary {
+        let expected = DispatchSummary {
             done: u64::from(DUE),
             refreshed: u64::from(DUE),
-            ..Summary::default()
+            ..DispatchSummary::default()
         };
         ensure!(summary == expected, "the dispatcher summary {summary:?}");
         Ok(())

@@ -120,7 +120,7 @@ pub async fn check(installation: &Installation, ask_webex: bool) -> Vec<CheckFin
         check_store(installation).await,
         check_stash(installation),
     ];
-    findings.extend(check_requests(installation));
+    findings.extend(check_prerequisites(installation));
     // Webex cannot be asked without the store, its key and the allow-list, and their errors are found already.
     let has_errors = findings.iter().any(|finding| finding.kind.is_some());
     match (ask_webex, has_errors) {
@@ -139,18 +139,18 @@ pub async fn check(installation: &Installation, ask_webex: bool) -> Vec<CheckFin
     findings
 }
 
-/// Checks the conditions of every request for tokens: client id, client secret, and the allow-list. Reads only the
+/// Checks the prerequisites of every request for tokens: client id, client secret, and the allow-list. Reads only the
 /// configuration and the file of the client secret.
-pub fn check_requests(installation: &Installation) -> Vec<CheckFinding> {
+pub fn check_prerequisites(installation: &Installation) -> Vec<CheckFinding> {
     vec![check_client(installation), check_egress(installation)]
 }
 
 /// Refuses an installation that can request no tokens.
 ///
 /// # Errors
-/// The first error of [`check_requests`].
-pub fn require_requests(installation: &Installation) -> Result<(), AppError> {
-    let findings = check_requests(installation);
+/// The first error of [`check_prerequisites`].
+pub fn require_prerequisites(installation: &Installation) -> Result<(), AppError> {
+    let findings = check_prerequisites(installation);
     findings.iter().try_for_each(CheckFinding::to_result)
 }
 
@@ -162,7 +162,9 @@ pub fn warn_at_start(installation: &Installation) {
         check_disk(installation),
         check_base_url(installation),
     ];
-    let findings = findings.into_iter().chain(check_requests(installation));
+    let findings = findings
+        .into_iter()
+        .chain(check_prerequisites(installation));
     findings.for_each(|finding| finding.log());
 }
 

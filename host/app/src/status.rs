@@ -142,7 +142,7 @@ pub async fn read(installation: &Installation) -> Result<Status, AppError> {
     let store = store.as_ref();
     let at = installation.now();
     let mut problems = Vec::new();
-    let findings = check::check_requests(installation);
+    let findings = check::check_prerequisites(installation);
     let errors = findings.iter().filter_map(CheckFinding::to_error);
     problems.extend(errors.map(Problem::from));
     problems.extend(find_key_problem(installation, store).await?);

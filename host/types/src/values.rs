@@ -68,9 +68,9 @@ impl Pkid {
         Self(hex::encode(bits.copied().collect::<Vec<u8>>()))
     }
 
-    /// Creates the primary key with these 96 bits.
-    pub fn from_bits(bits: [u8; 12]) -> Self {
-        Self(hex::encode(bits))
+    /// Creates the primary key of these bytes.
+    pub fn from_bytes(bytes: [u8; 12]) -> Self {
+        Self(hex::encode(bytes))
     }
 
     /// Returns the primary key as text.

@@ -4,7 +4,8 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HeaderValue, USER_AGEN
 use http::{Method, StatusCode};
 use serde_json::Value;
 
-use super::errors::{ErrorBody, ErrorKind, ResponseHead, WebexError};
+use super::error_body::ErrorBody;
+use super::errors::{ErrorKind, ResponseHead, WebexError};
 use super::redactor::Redactor;
 use crate::platform::{
     Failure, HttpError, HttpRequest, HttpResponse, Platform, Secret, Secrets, UnixMillis,

@@ -4,6 +4,7 @@
 pub mod authorizations;
 pub mod client;
 pub mod directory;
+mod error_body;
 pub mod errors;
 pub mod ids;
 mod links;

@@ -18,7 +18,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::client::{Webex, label};
-use super::errors::{ErrorBody, ErrorKind, ResponseHead, WebexError, classify_status};
+use super::error_body::ErrorBody;
+use super::errors::{ErrorKind, ResponseHead, WebexError, classify_status};
 use super::list_body::keep_readable_members;
 use super::redactor::Redactor;
 use super::token_response::{MAX_TOKEN_RESPONSE_BYTES, TokenResponse, TokenResponseError};

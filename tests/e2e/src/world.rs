@@ -10,7 +10,7 @@ use relation_host::clock::{Clock, ManualClock};
 use relation_host::component::Plugin;
 use relation_host::imports::Interceptor;
 use relation_host::reports::AddReport;
-use relation_host::schedule::{Dispatcher, DispatcherOptions, Summary};
+use relation_host::schedule::{DispatchSummary, Dispatcher, DispatcherOptions};
 use relation_host::store::Store;
 use relation_host::store::seal::{KeyFile, Sealer};
 use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
@@ -283,7 +283,7 @@ impl World {
     }
 
     /// Advances the clock by `time`, and runs the wakeups that become due until then.
-    pub async fn run_for(&self, time: Duration) -> Summary {
+    pub async fn run_for(&self, time: Duration) -> DispatchSummary {
         let until = self.clock.now().after(time);
         self.dispatcher()
             .run_through(&self.clock, until)

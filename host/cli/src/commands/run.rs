@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use relation_app::{AppError, ErrorKind, check, status, upgrade_check};
 use relation_host::Host;
-use relation_host::schedule::{Dispatcher, DispatcherOptions, Summary, Throttle};
+use relation_host::schedule::{DispatchSummary, Dispatcher, DispatcherOptions, Throttle};
 use relation_host::text::format_count;
 use relation_host::wakeup_kinds;
 use serde_json::{Value, json};
@@ -242,7 +242,7 @@ async fn connect_hint(host: &Host) -> String {
 }
 
 /// Derives the result of `--until-idle` from the summary. `hint` is for customers that need a person.
-fn verdict(summary: Summary, hint: String) -> Result<(), AppError> {
+fn verdict(summary: DispatchSummary, hint: String) -> Result<(), AppError> {
     let counts = [
         (
             summary.need_operator,
@@ -293,8 +293,12 @@ fn verdict(summary: Summary, hint: String) -> Result<(), AppError> {
     Ok(())
 }
 
-fn print(context: &Context, summary: Summary, recorded: Option<Value>) -> Result<(), AppError> {
-    let Summary {
+fn print(
+    context: &Context,
+    summary: DispatchSummary,
+    recorded: Option<Value>,
+) -> Result<(), AppError> {
+    let DispatchSummary {
         done,
         failed,
         refreshed,

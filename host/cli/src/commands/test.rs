@@ -87,7 +87,8 @@ pub fn run(args: &Args, global: &GlobalArgs) -> Result<(), AppError> {
 }
 
 fn select_scenarios(args: &Args) -> Result<Vec<LoadedScenario>, AppError> {
-    let found = suite::survey(&args.paths).map_err(|error| AppError::usage(error.to_string()))?;
+    let found = suite::find_with_skipped(&args.paths)
+        .map_err(|error| AppError::usage(error.to_string()))?;
     for entry in &found.skipped {
         let path = escape_control_chars(&entry.path.display().to_string());
         stderr::note(&format!(

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use relation_app::{AppError, CLIENT_SECRET, ErrorKind, OpenMode, StoreUrl, open_component_cache};
 use relation_host::clock::{Clock, ManualClock, SystemClock};
 use relation_host::egress::{Client, ClientOptions, Policy};
-use relation_host::schedule::{Dispatcher, DispatcherOptions, Summary};
+use relation_host::schedule::{DispatchSummary, Dispatcher, DispatcherOptions};
 use relation_host::store::seal::{KeyFile, Sealer};
 use relation_host::types::Timestamp;
 use relation_host::{ComponentSource, Host};
@@ -94,12 +94,12 @@ impl Environment {
     }
 
     /// Advances the time to `until`, and runs everything that becomes due.
-    pub async fn advance_until(&self, until: Timestamp) -> Result<Summary, AppError> {
+    pub async fn advance_until(&self, until: Timestamp) -> Result<DispatchSummary, AppError> {
         Ok(self.dispatcher.run_through(&self.clock, until).await?)
     }
 
     /// Advances the time by `span`.
-    pub async fn advance(&self, span: Duration) -> Result<Summary, AppError> {
+    pub async fn advance(&self, span: Duration) -> Result<DispatchSummary, AppError> {
         self.advance_until(self.now().after(span)).await
     }
 

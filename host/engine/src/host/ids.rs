@@ -15,7 +15,7 @@ impl Host {
             Some(entropy) => {
                 let mut bits = [0; 12];
                 entropy.fill(&mut bits);
-                Pkid::from_bits(bits)
+                Pkid::from_bytes(bits)
             }
         }
     }

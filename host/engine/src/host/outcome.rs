@@ -1,4 +1,4 @@
-//! The outcome of a call: a message, a log level, and the condition of the customer's connection.
+//! The outcome of a call: a message, a log level, and the health of the customer's connection.
 
 use serde_json::Value;
 use tracing::Level;
@@ -7,7 +7,7 @@ use super::{CallError, CallErrorKind, CallOutput};
 use crate::reports::{
     ConnectionReport, ExpiryReport, RefreshOutcome, RefreshReport, State, WakeReport,
 };
-use crate::schedule::{ConnectionHealth, Effect};
+use crate::schedule::{ConnectionHealth, WakeupEffect};
 use crate::transactions::Status;
 use crate::types::Failure;
 use crate::wakeup_kinds;
@@ -68,8 +68,8 @@ impl CallSummary {
         self
     }
 
-    fn with_condition(self, condition: ConnectionHealth) -> Self {
-        match condition {
+    fn with_health(self, health: ConnectionHealth) -> Self {
+        match health {
             ConnectionHealth::Working => self,
             ConnectionHealth::Retrying | ConnectionHealth::NeedsOperator => {
                 self.at_least(Level::WARN)
@@ -115,7 +115,7 @@ pub(super) fn summarize_refresh(report: &RefreshReport) -> CallSummary {
         false => CallSummary::fail(message),
     };
     summary
-        .with_condition(refresh_condition(report))
+        .with_health(refresh_health(report))
         .with_name(&report.connection.name)
 }
 
@@ -131,9 +131,7 @@ pub(super) fn summarize_expiry(report: &ExpiryReport) -> CallSummary {
         Some(_) => summary.at_least(Level::WARN),
         None => summary,
     };
-    summary
-        .with_condition(expiry_condition(report))
-        .with_name(name)
+    summary.with_health(expiry_health(report)).with_name(name)
 }
 
 pub(super) fn summarize_wakeup(report: &WakeReport) -> CallSummary {
@@ -145,7 +143,7 @@ pub(super) fn summarize_wakeup(report: &WakeReport) -> CallSummary {
     }
 }
 
-impl Effect {
+impl WakeupEffect {
     /// Returns the effect of a call for a wakeup of this kind ([`crate::types::Wakeup::kind`]).
     pub(crate) fn new(kind: &str, result: &Result<CallOutput<WakeReport>, CallError>) -> Self {
         match result {
@@ -155,57 +153,57 @@ impl Effect {
     }
 }
 
-fn effect(report: &WakeReport) -> Effect {
+fn effect(report: &WakeReport) -> WakeupEffect {
     match report {
-        WakeReport::Refreshed(report) => Effect {
+        WakeReport::Refreshed(report) => WakeupEffect {
             refreshed: report.is_connected() && !report.joined,
-            condition: Some(refresh_condition(report)),
+            health: Some(refresh_health(report)),
             imported: None,
         },
-        WakeReport::Checked(report) => Effect {
-            condition: Some(expiry_condition(report)),
-            ..Effect::default()
+        WakeReport::Checked(report) => WakeupEffect {
+            health: Some(expiry_health(report)),
+            ..WakeupEffect::default()
         },
-        WakeReport::Synced(_) => Effect {
+        WakeReport::Synced(_) => WakeupEffect {
             imported: Some(true),
-            ..Effect::default()
+            ..WakeupEffect::default()
         },
-        WakeReport::Nothing(_) => Effect::default(),
+        WakeReport::Nothing(_) => WakeupEffect::default(),
     }
 }
 
-fn failed_effect(wakeup: &str, kind: &CallErrorKind) -> Effect {
+fn failed_effect(wakeup: &str, kind: &CallErrorKind) -> WakeupEffect {
     let is_import = wakeup == wakeup_kinds::SYNC;
-    let condition = match kind {
+    let health = match kind {
         CallErrorKind::Refused(Failure::Reauthorize(_)) => Some(ConnectionHealth::NeedsPerson),
         CallErrorKind::Refused(Failure::LimitExceeded(_)) => Some(ConnectionHealth::NeedsOperator),
         CallErrorKind::Refused(Failure::NotFound(_)) => None,
         _ if is_import => None,
         _ => Some(ConnectionHealth::Retrying),
     };
-    Effect {
+    WakeupEffect {
         refreshed: false,
-        condition,
+        health,
         imported: is_import.then_some(false),
     }
 }
 
-fn refresh_condition(report: &RefreshReport) -> ConnectionHealth {
+fn refresh_health(report: &RefreshReport) -> ConnectionHealth {
     let outcome = match report.outcome {
         RefreshOutcome::Connected => ConnectionHealth::Working,
         RefreshOutcome::Retrying => ConnectionHealth::Retrying,
         RefreshOutcome::Reauthorize | RefreshOutcome::Expired => ConnectionHealth::NeedsPerson,
     };
-    outcome.max(condition(&report.connection))
+    outcome.max(health(&report.connection))
 }
 
-fn expiry_condition(report: &ExpiryReport) -> ConnectionHealth {
+fn expiry_health(report: &ExpiryReport) -> ConnectionHealth {
     // The alert at threshold 0 is critical: the connection no longer works.
     let alert = match &report.alert {
         Some(alert) if alert.threshold_ms == 0 => ConnectionHealth::NeedsPerson,
         _ => ConnectionHealth::Working,
     };
-    alert.max(condition(&report.connection))
+    alert.max(health(&report.connection))
 }
 
 /// Summarises the result of an action by its members `message` and `connection`, if it has them.
@@ -216,17 +214,15 @@ pub(super) fn summarize_action(action: &str, result: &Value) -> CallSummary {
     let connection = result.get("connection").cloned();
     match connection.map(serde_json::from_value::<ConnectionReport>) {
         Some(Ok(connection)) => {
-            let condition = condition(&connection);
-            summary
-                .with_name(&connection.name)
-                .with_condition(condition)
+            let health = health(&connection);
+            summary.with_name(&connection.name).with_health(health)
         }
         _ => summary,
     }
 }
 
-/// The condition of a connection: that of its worst grant.
-fn condition(connection: &ConnectionReport) -> ConnectionHealth {
+/// The health of a connection: that of its worst grant.
+fn health(connection: &ConnectionReport) -> ConnectionHealth {
     let grants = connection.grants.iter();
     let grants = grants.map(|status| (status.state, status.failed_refresh.as_ref()));
     let states = std::iter::once((connection.state, None)).chain(grants);
@@ -291,9 +287,9 @@ mod tests {
     }
 
     #[test]
-    fn refresh_log_level_follows_the_condition() {
+    fn refresh_log_level_follows_the_health() {
         use RefreshOutcome::{Connected, Expired, Reauthorize, Retrying};
-        for (outcome, state, level, condition) in [
+        for (outcome, state, level, health) in [
             (
                 Connected,
                 State::Connected,
@@ -336,7 +332,7 @@ mod tests {
             assert_eq!(summary.level, level, "{outcome:?} {state}");
             assert_eq!(summary.name.as_deref(), Some("Contoso"));
             let effect = effect(&WakeReport::Refreshed(report));
-            assert_eq!(effect.condition, Some(condition));
+            assert_eq!(effect.health, Some(health));
             assert_eq!(effect.refreshed, outcome == Connected);
         }
     }
@@ -385,7 +381,7 @@ mod tests {
                 scopes: Vec::new(),
                 missing_scopes: Vec::new(),
             });
-            refresh_condition(&report)
+            refresh_health(&report)
         };
         let failed = |needs_change| FailedRefresh {
             attempts: 1,
@@ -406,15 +402,15 @@ mod tests {
         let unavailable = CallErrorKind::Refused(Failure::Unavailable("down".to_owned()));
         let refused = CallErrorKind::Refused(Failure::Reauthorize("no scope".to_owned()));
         let failed = failed_effect("refresh", &unavailable);
-        assert_eq!(failed.condition, Some(ConnectionHealth::Retrying));
+        assert_eq!(failed.health, Some(ConnectionHealth::Retrying));
         assert_eq!(failed.imported, None);
         let failed = failed_effect("sync", &unavailable);
-        assert_eq!((failed.condition, failed.imported), (None, Some(false)));
+        assert_eq!((failed.health, failed.imported), (None, Some(false)));
         let denied = CallErrorKind::Refused(Failure::LimitExceeded("denied".to_owned()));
         let failed = failed_effect("sync", &denied);
-        assert_eq!(failed.condition, Some(ConnectionHealth::NeedsOperator));
+        assert_eq!(failed.health, Some(ConnectionHealth::NeedsOperator));
         let failed = failed_effect("sync", &refused);
-        assert_eq!(failed.condition, Some(ConnectionHealth::NeedsPerson));
+        assert_eq!(failed.health, Some(ConnectionHealth::NeedsPerson));
         assert_eq!(CallSummary::error(&unavailable).level, Level::WARN);
         assert_eq!(CallSummary::error(&refused).level, Level::ERROR);
     }

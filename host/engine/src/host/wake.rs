@@ -12,7 +12,7 @@ use crate::imports::bindings::automate::platform::scheduling;
 use crate::imports::convert as shared;
 use crate::observer::WakeupEnded;
 use crate::reports::WakeReport;
-use crate::schedule::{Dispatcher, DispatcherOptions, Runner};
+use crate::schedule::{Dispatcher, DispatcherOptions, WakeupRunner};
 use crate::store::{BeginOutcome, DueWakeup, StoreError, WakeupSettlement};
 use crate::types::{Failure, Timestamp};
 
@@ -105,7 +105,7 @@ impl Host {
 }
 
 #[async_trait]
-impl Runner for Host {
+impl WakeupRunner for Host {
     async fn run(&self, due: DueWakeup) -> Result<WakeupOutcome, StoreError> {
         self.run_wakeup(due).await
     }

@@ -17,7 +17,7 @@ impl egress::Host for OutgoingHttp {
     ) -> ImportResult<()> {
         let gate = self.gate.clone();
         let set = async { self.set_proxies(http, https) };
-        gate.guarded(Import::EgressUseProxies, set).await
+        gate.intercept(Import::EgressUseProxies, set).await
     }
 
     async fn last_error(&mut self) -> wasmtime::Result<Option<String>> {

@@ -43,7 +43,7 @@ impl Gate {
     ///
     /// # Errors
     /// Traps beyond the limit of imports.
-    pub(super) async fn guarded<T>(
+    pub(super) async fn intercept<T>(
         &self,
         import: Import,
         run: impl Future<Output = Result<T, Failure>>,

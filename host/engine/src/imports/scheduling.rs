@@ -11,7 +11,7 @@ impl scheduling::Host for Call {
         subject: types::Reference,
     ) -> ImportResult<Vec<scheduling::Wakeup>> {
         let gate = self.gate.clone();
-        gate.guarded(Import::SchedulingWakeups, self.wakeups_of(subject))
+        gate.intercept(Import::SchedulingWakeups, self.wakeups_of(subject))
             .await
     }
 }

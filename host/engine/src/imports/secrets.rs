@@ -19,14 +19,14 @@ impl secrets::Host for Call {
         name: String,
     ) -> ImportResult<Option<String>> {
         let gate = self.gate.clone();
-        gate.guarded(Import::SecretsReveal, self.reveal_secret(owner, &name))
+        gate.intercept(Import::SecretsReveal, self.reveal_secret(owner, &name))
             .await
     }
 
     async fn reveal_setting(&mut self, name: String) -> ImportResult<Option<String>> {
         let reveal = async { Ok(self.reveal_secret_setting(&name)) };
         self.gate
-            .guarded(Import::SecretsRevealSetting, reveal)
+            .intercept(Import::SecretsRevealSetting, reveal)
             .await
     }
 }

@@ -20,7 +20,7 @@ impl storage::Host for Call {
         reference: types::Reference,
     ) -> ImportResult<Option<storage::Document>> {
         let gate = self.gate.clone();
-        gate.guarded(Import::StorageGet, self.get_one(reference))
+        gate.intercept(Import::StorageGet, self.get_one(reference))
             .await
     }
 
@@ -29,7 +29,7 @@ impl storage::Host for Call {
         references: Vec<types::Reference>,
     ) -> ImportResult<Vec<Option<storage::Document>>> {
         let gate = self.gate.clone();
-        gate.guarded(Import::StorageGetMany, self.get_all(references))
+        gate.intercept(Import::StorageGetMany, self.get_all(references))
             .await
     }
 
@@ -40,7 +40,7 @@ impl storage::Host for Call {
         limit: u32,
     ) -> ImportResult<storage::Page> {
         let gate = self.gate.clone();
-        gate.guarded(Import::StorageFind, self.find_page(filter, cursor, limit))
+        gate.intercept(Import::StorageFind, self.find_page(filter, cursor, limit))
             .await
     }
 
@@ -51,7 +51,7 @@ impl storage::Host for Call {
         on_unavailable: storage::OnUnavailable,
     ) -> ImportResult<()> {
         let gate = self.gate.clone();
-        gate.guarded(
+        gate.intercept(
             Import::StorageCommit,
             self.write(checks, changes, on_unavailable),
         )

@@ -1,5 +1,5 @@
 //! Runs due wakeups: queries the store for them, limits the calls in flight and stops gracefully. The
-//! dispatcher is independent of WebAssembly; a [`Runner`] executes the wakeups.
+//! dispatcher is independent of WebAssembly; a [`WakeupRunner`] executes the wakeups.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::budget::Budget;
-use super::jump::{ClockReading, Jump};
+use super::clock_jump::{ClockReading, Jump};
 use super::options::DispatcherOptions;
-use super::tally::{Effect, Summary, Tally};
+use super::rate_limit::RateLimit;
+use super::tally::{DispatchSummary, Tally, WakeupEffect};
 use crate::WakeupOutcome;
 use crate::clock::{Clock, ManualClock};
 use crate::store::{DueWakeup, Store, StoreError};
@@ -22,7 +22,7 @@ use crate::types::{Reference, Timestamp, Wakeup};
 
 /// The executor of a dispatcher's wakeups.
 #[async_trait]
-pub trait Runner: Send + Sync + 'static {
+pub trait WakeupRunner: Send + Sync + 'static {
     /// Runs the call for one wakeup, and settles the wakeup in the store. An error means that the store
     /// could not be reached before the call began: the wakeup is still due.
     async fn run(&self, due: DueWakeup) -> Result<WakeupOutcome, StoreError>;
@@ -41,9 +41,9 @@ pub trait Runner: Send + Sync + 'static {
 pub struct Dispatcher {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    runner: Arc<dyn Runner>,
+    runner: Arc<dyn WakeupRunner>,
     options: DispatcherOptions,
-    budget: Mutex<Budget>,
+    rate_limit: Mutex<RateLimit>,
     /// The last reading of the clocks; `None`: the stored times are still to be compared with the
     /// clocks.
     reading: Mutex<Option<ClockReading>>,
@@ -89,7 +89,7 @@ impl InFlight {
                 self.subjects.remove(&wakeup.subject);
                 match ran {
                     Ok(WakeupOutcome::Finished(result)) => {
-                        let effect = Effect::new(wakeup.kind(), &result);
+                        let effect = WakeupEffect::new(wakeup.kind(), &result);
                         tally.add(&wakeup.subject, result.is_ok(), effect);
                     }
                     Ok(WakeupOutcome::Busy(_)) => return JoinOutcome::Busy(wakeup.subject),
@@ -121,10 +121,10 @@ impl Dispatcher {
     pub fn new(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
-        runner: Arc<dyn Runner>,
+        runner: Arc<dyn WakeupRunner>,
         options: DispatcherOptions,
     ) -> Self {
-        let budget = Mutex::new(Budget::new(
+        let rate_limit = Mutex::new(RateLimit::new(
             options
                 .throttle
                 .as_ref()
@@ -135,7 +135,7 @@ impl Dispatcher {
             clock,
             runner,
             options,
-            budget,
+            rate_limit,
             reading: Mutex::new(None),
         }
     }
@@ -143,9 +143,9 @@ impl Dispatcher {
     /// Runs due wakeups until none is due and no call is in flight.
     ///
     /// Failed wakeups are due again later, so they do not keep this running. Wakeups whose subject
-    /// another process holds are left to it. Wakeups that the budget delays are waited for, by the
+    /// another process holds are left to it. Wakeups that the rate limit delays are waited for, by the
     /// clock.
-    pub async fn run_until_idle(&self) -> Result<Summary, StoreError> {
+    pub async fn run_until_idle(&self) -> Result<DispatchSummary, StoreError> {
         self.run_until_idle_or(std::future::pending()).await
     }
 
@@ -154,7 +154,7 @@ impl Dispatcher {
     pub async fn run_until_idle_or(
         &self,
         stop: impl Future<Output = ()>,
-    ) -> Result<Summary, StoreError> {
+    ) -> Result<DispatchSummary, StoreError> {
         let mut tally = Tally::default();
         let mut stopped = false;
         tokio::pin!(stop);
@@ -179,8 +179,8 @@ impl Dispatcher {
         Ok(tally.summary())
     }
 
-    /// Runs due wakeups within the budget until none is left and no call is in flight; returns how long
-    /// the budget delays the rest.
+    /// Runs due wakeups within the rate limit until none is left and no call is in flight; returns how long
+    /// the rate limit delays the rest.
     ///
     /// Starts no more calls once `stop` resolves or the store has refused a call: a full store would be
     /// queried forever.
@@ -222,13 +222,13 @@ impl Dispatcher {
         }
     }
 
-    /// Advances `clock` to `until` and runs each wakeup on the way at its time, or when the budget
+    /// Advances `clock` to `until` and runs each wakeup on the way at its time, or when the rate limit
     /// allows it: days pass in milliseconds. The clock must be this dispatcher's clock.
     pub async fn run_through(
         &self,
         clock: &ManualClock,
         until: Timestamp,
-    ) -> Result<Summary, StoreError> {
+    ) -> Result<DispatchSummary, StoreError> {
         let mut tally = Tally::default();
         loop {
             let never = std::pin::pin!(std::future::pending());
@@ -248,7 +248,7 @@ impl Dispatcher {
     }
 
     /// Runs due wakeups until `stop` resolves, then waits for the calls in flight.
-    pub async fn run(&self, stop: impl Future<Output = ()>) -> Summary {
+    pub async fn run(&self, stop: impl Future<Output = ()>) -> DispatchSummary {
         let mut flight = InFlight::default();
         let mut tally = Tally::default();
         let mut idle_polls = 0;
@@ -306,7 +306,7 @@ impl Dispatcher {
         throttle.map(|throttle| throttle.kind.as_str())
     }
 
-    /// Starts due wakeups while the concurrency limit and the budget allow it.
+    /// Starts due wakeups while the concurrency limit and the rate limit allow it.
     async fn launch(&self, flight: &mut InFlight) -> Result<LaunchReport, StoreError> {
         let mut launched = LaunchReport::default();
         self.launch_due(flight, None, &mut launched).await?;
@@ -337,7 +337,7 @@ impl Dispatcher {
                 continue;
             }
             if self.throttled_kind() == Some(wakeup.wakeup.kind())
-                && let Err(wait) = self.budget.lock().take(self.clock.monotonic())
+                && let Err(wait) = self.rate_limit.lock().take(self.clock.monotonic())
             {
                 launched.held = Some(round_up_to_millis(wait));
                 continue;

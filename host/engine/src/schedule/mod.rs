@@ -1,15 +1,15 @@
 //! The dispatcher of due wakeups.
 //!
-//! `budget` limits the rate of one kind of wakeup, `jump` detects that the wall clock was set, and `tally` counts calls
+//! `rate_limit` limits one kind of wakeup, `clock_jump` detects that the wall clock was set, and `tally` counts calls
 //! and the health of connections.
 
-mod budget;
+mod clock_jump;
 mod dispatcher;
-mod jump;
 mod options;
+mod rate_limit;
 mod tally;
 
-pub use dispatcher::{Dispatcher, Runner};
+pub use dispatcher::{Dispatcher, WakeupRunner};
 pub use options::{DispatcherOptions, Throttle};
-pub use tally::Summary;
-pub(crate) use tally::{ConnectionHealth, Effect};
+pub use tally::DispatchSummary;
+pub(crate) use tally::{ConnectionHealth, WakeupEffect};

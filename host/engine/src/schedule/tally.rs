@@ -6,11 +6,11 @@ use crate::types::Reference;
 
 /// The counted effects of a call for a wakeup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Effect {
+pub(crate) struct WakeupEffect {
     /// Whether Webex issued new tokens.
     pub refreshed: bool,
     /// The health of the connection; `None`: not reported by the call.
-    pub condition: Option<ConnectionHealth>,
+    pub health: Option<ConnectionHealth>,
     /// Whether an import succeeded; `None`: the call was not an import.
     pub imported: Option<bool>,
 }
@@ -30,7 +30,7 @@ pub(crate) enum ConnectionHealth {
 
 /// The counts of a dispatcher's run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
+pub struct DispatchSummary {
     /// Wakeups whose call succeeded.
     pub done: u64,
     /// Failed calls, whose wakeup is due again later.
@@ -50,19 +50,19 @@ pub struct Summary {
 /// The counts so far, and the customers whose connection or import has a problem.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    counts: Summary,
+    counts: DispatchSummary,
     unhealthy: HashMap<Reference, ConnectionHealth>,
     failed_imports: HashSet<Reference>,
 }
 
 impl Tally {
     /// Returns the current counts.
-    pub fn summary(&self) -> Summary {
+    pub fn summary(&self) -> DispatchSummary {
         let count_with = |wanted| {
             let all = self.unhealthy.values();
-            all.filter(|condition| **condition == wanted).count() as u64
+            all.filter(|health| **health == wanted).count() as u64
         };
-        Summary {
+        DispatchSummary {
             retrying: count_with(ConnectionHealth::Retrying),
             need_operator: count_with(ConnectionHealth::NeedsOperator),
             need_person: count_with(ConnectionHealth::NeedsPerson),
@@ -72,16 +72,16 @@ impl Tally {
     }
 
     /// Counts a call for a wakeup, and whether the call succeeded.
-    pub fn add(&mut self, subject: &Reference, succeeded: bool, effect: Effect) {
-        let Effect {
+    pub fn add(&mut self, subject: &Reference, succeeded: bool, effect: WakeupEffect) {
+        let WakeupEffect {
             refreshed,
-            condition,
+            health,
             imported,
         } = effect;
         self.counts.done += u64::from(succeeded);
         self.counts.failed += u64::from(!succeeded);
         self.counts.refreshed += u64::from(refreshed);
-        match condition {
+        match health {
             Some(ConnectionHealth::Working) => {
                 self.unhealthy.remove(subject);
             }
@@ -110,17 +110,17 @@ mod tests {
     #[test]
     fn customer_counts_once_with_its_last_health() {
         let [one, other] = [0; 2].map(|_| Reference::record(Pkid::random()));
-        let with_health = |condition| Effect {
-            condition: Some(condition),
-            ..Effect::default()
+        let with_health = |health| WakeupEffect {
+            health: Some(health),
+            ..WakeupEffect::default()
         };
         let mut tally = Tally::default();
         tally.add(&one, true, with_health(ConnectionHealth::NeedsPerson));
         tally.add(&one, true, with_health(ConnectionHealth::NeedsPerson));
         tally.add(&other, false, with_health(ConnectionHealth::Retrying));
-        let import = |imported| Effect {
+        let import = |imported| WakeupEffect {
             imported: Some(imported),
-            ..Effect::default()
+            ..WakeupEffect::default()
         };
         tally.add(&other, false, import(false));
         let summary = tally.summary();
@@ -128,18 +128,18 @@ mod tests {
         assert_eq!((summary.need_person, summary.retrying), (1, 1));
         assert_eq!(summary.failed_imports, 1);
 
-        let refreshed = Effect {
+        let refreshed = WakeupEffect {
             refreshed: true,
             ..with_health(ConnectionHealth::Working)
         };
         tally.add(&other, true, refreshed);
         tally.add(&other, true, import(true));
-        let expected = Summary {
+        let expected = DispatchSummary {
             done: 4,
             failed: 2,
             refreshed: 1,
             need_person: 1,
-            ..Summary::default()
+            ..DispatchSummary::default()
         };
         assert_eq!(tally.summary(), expected);
     }

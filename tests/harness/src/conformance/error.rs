@@ -74,7 +74,7 @@ mod tests {
         };
         assert!(silent.has_not_begun());
         let busy = call(CallErrorKind::Busy {
-            subject: Reference::record(Pkid::from_bits([0; 12])),
+            subject: Reference::record(Pkid::from_bytes([0; 12])),
             until: Timestamp(0),
         });
         assert!(busy.has_not_begun());

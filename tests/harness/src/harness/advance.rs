@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use relation_host::schedule::Runner as _;
+use relation_host::schedule::WakeupRunner as _;
 use relation_host::store::{DueWakeup, StoreError};
 use relation_host::types::{Reference, Timestamp};
 use relation_host::{CallError, CallErrorKind, WakeupOutcome};

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, MutexGuard};
 use relation_host::clock::Clock;
 use relation_host::egress::Transport;
-use relation_host::schedule::Runner;
+use relation_host::schedule::WakeupRunner;
 use relation_host::store::Store;
 use relation_host::store::layer::Layered;
 use relation_host::store::seal::Sealer;
@@ -178,7 +178,7 @@ impl Recorder {
     }
 
     /// Returns the runner for the dispatcher. The runner runs the host's calls one at a time.
-    pub fn runner(&self, host: Host) -> Arc<dyn Runner> {
+    pub fn runner(&self, host: Host) -> Arc<dyn WakeupRunner> {
         self.notes().plugin = host.plugin().name().to_owned();
         Arc::new(runner::RecordingRunner::new(host, self.clone()))
     }

@@ -1,7 +1,7 @@
 //! Runs due wakeups like the host, and records each result.
 
 use async_trait::async_trait;
-use relation_host::schedule::Runner;
+use relation_host::schedule::WakeupRunner;
 use relation_host::store::{DueWakeup, StoreError};
 use relation_host::{Host, WakeupOutcome};
 use tokio::sync::{Mutex, Notify};
@@ -26,7 +26,7 @@ impl RecordingRunner {
 }
 
 #[async_trait]
-impl Runner for RecordingRunner {
+impl WakeupRunner for RecordingRunner {
     async fn run(&self, due: DueWakeup) -> Result<WakeupOutcome, StoreError> {
         // The steps of a scenario are sequential.
         let _guard = self.call_lock.lock().await;

@@ -35,7 +35,7 @@ pub enum FindError {
     },
     /// There are no scenarios.
     #[error("there are no scenarios (*.toml) in {0}")]
-    None(String),
+    NoScenarios(String),
 }
 
 /// The scenarios at and below some paths.
@@ -57,12 +57,12 @@ pub struct SkippedEntry {
     pub reason: &'static str,
 }
 
-/// Returns the files of [`survey`].
+/// Returns the files of [`find_with_skipped`].
 ///
 /// # Errors
 /// If a path cannot be read, or there are no files.
 pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, FindError> {
-    survey(paths).map(|found| found.files)
+    find_with_skipped(paths).map(|found| found.files)
 }
 
 /// Finds scenarios at and below `paths`. Below a directory, these entries are skipped: hidden files (such as an
@@ -70,7 +70,7 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, FindError> {
 ///
 /// # Errors
 /// If a path cannot be read, or there are no files.
-pub fn survey(paths: &[PathBuf]) -> Result<FoundFiles, FindError> {
+pub fn find_with_skipped(paths: &[PathBuf]) -> Result<FoundFiles, FindError> {
     let mut found = FoundFiles::default();
     for path in paths {
         let mut found_below = FoundFiles::default();
@@ -100,7 +100,7 @@ pub fn survey(paths: &[PathBuf]) -> Result<FoundFiles, FindError> {
             .iter()
             .map(|path| path.display().to_string())
             .collect();
-        return Err(FindError::None(paths.join(", ")));
+        return Err(FindError::NoScenarios(paths.join(", ")));
     }
     Ok(found)
 }
@@ -315,7 +315,7 @@ mod tests {
         symlink("..", path("sub/again")).unwrap();
         symlink("a.toml", path("linked.toml")).unwrap();
         let socket = std::os::unix::net::UnixListener::bind(path("s.toml")).unwrap();
-        let found = survey(&[directory.path().to_owned()]).unwrap();
+        let found = find_with_skipped(&[directory.path().to_owned()]).unwrap();
         assert_eq!(found.files, [path("a.toml"), path("linked.toml")]);
         let skipped: Vec<(PathBuf, &str)> = found
             .skipped

@@ -27,7 +27,7 @@ struct SlowRunner {
 }
 
 #[async_trait]
-impl Runner for SlowRunner {
+impl WakeupRunner for SlowRunner {
     async fn run(&self, _: DueWakeup) -> Result<WakeupOutcome, StoreError> {
         self.called.notify_one();
         for _ in 0..10 {
@@ -50,7 +50,7 @@ struct RecordingRunner {
 }
 
 #[async_trait]
-impl Runner for RecordingRunner {
+impl WakeupRunner for RecordingRunner {
     async fn run(&self, due: DueWakeup) -> Result<WakeupOutcome, StoreError> {
         let Wakeup { subject, id, .. } = due.wakeup.clone();
         self.ran.lock().push((self.clock.monotonic(), due));
@@ -73,7 +73,7 @@ fn seconds(seconds: u64) -> Timestamp {
     Timestamp(seconds * 1000)
 }
 
-/// Creates a dispatcher with a budget and due wakeups: `(id, deadline)` of each, one per subject.
+/// Creates a dispatcher with a rate limit and due wakeups: `(id, deadline)` of each, one per subject.
 async fn rate_limited(
     rate: u32,
     wakeups: impl Iterator<Item = (&'static str, Option<Timestamp>)>,
@@ -128,7 +128,7 @@ fn throttle_refreshes(rate: u32) -> Option<Throttle> {
 }
 
 #[tokio::test]
-async fn backlog_runs_by_deadline_within_the_budget() {
+async fn backlog_runs_by_deadline_within_the_rate_limit() {
     const MANY: u64 = 10_000;
     const RATE: u32 = 50;
     let deadlines = (0..MANY).map(|number| Some(seconds(1_000_000 + number * 7919 % MANY)));
@@ -156,7 +156,7 @@ async fn backlog_runs_by_deadline_within_the_budget() {
 }
 
 #[tokio::test]
-async fn other_wakeups_do_not_wait_for_the_refresh_budget() {
+async fn other_wakeups_do_not_wait_for_the_refresh_rate_limit() {
     let refreshes = (0..500).map(|_| ("refresh.users", Some(Timestamp(5))));
     let others = ["sync", "expiry", "refreshments"].map(|id| (id, None));
     let (dispatcher, runner) = rate_limited(10, refreshes.chain(others)).await;
@@ -169,7 +169,7 @@ async fn other_wakeups_do_not_wait_for_the_refresh_budget() {
 }
 
 #[tokio::test]
-async fn run_until_idle_waits_for_the_budget_until_stopped() {
+async fn run_until_idle_waits_for_the_rate_limit_until_stopped() {
     let (dispatcher, runner) = rate_limited(2, (0..5).map(|_| ("refresh", None))).await;
     let clock = runner.clock.clone();
     let idle = dispatcher.run_until_idle();
@@ -182,9 +182,9 @@ async fn run_until_idle_waits_for_the_budget_until_stopped() {
     let (summary, ()) = tokio::join!(idle, ticking);
     assert_eq!(summary.unwrap().done, 5);
 
-    // The clock does not advance: the budget does not allow a third call.
+    // The clock does not advance: the rate limit does not allow a third call.
     let (dispatcher, runner) = rate_limited(2, (0..5).map(|_| ("refresh", None))).await;
-    let budget_is_used = async {
+    let rate_limit_is_used = async {
         while runner.ran.lock().len() < 2 {
             tokio::task::yield_now().await;
         }
@@ -192,7 +192,7 @@ async fn run_until_idle_waits_for_the_budget_until_stopped() {
             tokio::task::yield_now().await;
         }
     };
-    let stopped = dispatcher.run_until_idle_or(budget_is_used);
+    let stopped = dispatcher.run_until_idle_or(rate_limit_is_used);
     assert_eq!(stopped.await.unwrap().done, 2);
 }
 
@@ -295,7 +295,7 @@ struct HousekeepingRunner {
 }
 
 #[async_trait]
-impl Runner for HousekeepingRunner {
+impl WakeupRunner for HousekeepingRunner {
     async fn run(&self, _: DueWakeup) -> Result<WakeupOutcome, StoreError> {
         Ok(WakeupOutcome::Gone)
     }
@@ -338,7 +338,7 @@ struct ScriptedRunner {
 }
 
 #[async_trait]
-impl Runner for ScriptedRunner {
+impl WakeupRunner for ScriptedRunner {
     async fn run(&self, due: DueWakeup) -> Result<WakeupOutcome, StoreError> {
         let nth = {
             let mut ran = self.ran.lock();
@@ -361,7 +361,7 @@ async fn calls_until_idle(
     store: Arc<dyn Store>,
     concurrency: usize,
     ends: fn(usize) -> Result<WakeupOutcome, StoreError>,
-) -> (Result<Summary, StoreError>, Vec<Reference>) {
+) -> (Result<DispatchSummary, StoreError>, Vec<Reference>) {
     let runner = Arc::new(ScriptedRunner {
         ends,
         ran: Mutex::default(),

@@ -9,13 +9,13 @@ const WINDOW: Duration = Duration::from_secs(1);
 
 /// A limit on the number of calls that begin in any period of one second.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(super) struct RateLimit {
     rate: Option<NonZeroU32>,
     /// The monotonic times of the latest begun calls, at most `rate` of them.
     spent: VecDeque<Duration>,
 }
 
-impl Budget {
+impl RateLimit {
     /// Allows `rate` calls per second; `None`: no limit.
     pub(super) fn new(rate: Option<NonZeroU32>) -> Self {
         Self {
@@ -63,10 +63,10 @@ mod tests {
 
     #[test]
     fn any_second_has_at_most_the_rate() {
-        let mut budget = Budget::new(NonZeroU32::new(3));
+        let mut rate_limit = RateLimit::new(NonZeroU32::new(3));
         let mut begun = Vec::new();
         for now in (0..10_000).step_by(70).map(millis) {
-            while budget.take(now).is_ok() {
+            while rate_limit.take(now).is_ok() {
                 begun.push(now);
             }
         }
@@ -77,18 +77,18 @@ mod tests {
     }
 
     #[test]
-    fn exhausted_budget_reports_the_wait() {
-        let mut budget = Budget::new(NonZeroU32::new(2));
-        assert_eq!(budget.take(millis(100)), Ok(()));
-        assert_eq!(budget.take(millis(300)), Ok(()));
-        assert_eq!(budget.take(millis(400)), Err(millis(700)));
-        assert_eq!(budget.take(millis(1100)), Ok(()));
-        assert_eq!(budget.take(millis(1100)), Err(millis(200)));
+    fn exhausted_limit_reports_the_wait() {
+        let mut rate_limit = RateLimit::new(NonZeroU32::new(2));
+        assert_eq!(rate_limit.take(millis(100)), Ok(()));
+        assert_eq!(rate_limit.take(millis(300)), Ok(()));
+        assert_eq!(rate_limit.take(millis(400)), Err(millis(700)));
+        assert_eq!(rate_limit.take(millis(1100)), Ok(()));
+        assert_eq!(rate_limit.take(millis(1100)), Err(millis(200)));
     }
 
     #[test]
     fn no_rate_means_no_wait() {
-        let mut budget = Budget::new(None);
-        assert!((0..1000).all(|_| budget.take(Duration::ZERO).is_ok()));
+        let mut rate_limit = RateLimit::new(None);
+        assert!((0..1000).all(|_| rate_limit.take(Duration::ZERO).is_ok()));
     }
 }

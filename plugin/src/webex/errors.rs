@@ -240,6 +240,14 @@ impl WebexError {
         text
     }
 
+    /// Returns the reason with Webex's tracking id, without advice.
+    pub fn reason_with_tracking_id(&self) -> String {
+        match &self.tracking_id {
+            Some(tracking_id) => format!("{} (tracking id {tracking_id})", self.reason()),
+            None => self.reason(),
+        }
+    }
+
     /// Describes a response that is not Webex's: the request, the status and the content type.
     pub fn describe_response(&self) -> String {
         let status = self.status.map_or_else(
@@ -329,10 +337,7 @@ impl WebexError {
 
 impl fmt::Display for WebexError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reason())?;
-        if let Some(tracking_id) = &self.tracking_id {
-            write!(f, " (tracking id {tracking_id})")?;
-        }
+        f.write_str(&self.reason_with_tracking_id())?;
         match self.advice() {
             "" => Ok(()),
             advice => write!(f, "; {advice}"),

@@ -117,20 +117,20 @@ fn check_response(error: Option<&WebexError>) -> Finding {
             error.reason(),
             "correct the setting that the finding names",
         ),
-        ErrorKind::RateLimited => Finding::warning(
+        ErrorKind::RateLimited => Finding::error(
             "webex",
             error.reason(),
-            "Webex limits the rate; check again later",
+            "Webex limits the rate, so client id and secret were not checked: check again later",
         ),
         _ if error.status.is_none() => Finding::error(
             "webex",
             error.reason(),
             format!("check {BASE_URL}, the network and the firewall: no response arrived"),
         ),
-        ErrorKind::Unavailable | ErrorKind::Malformed if error.is_webex => Finding::warning(
+        ErrorKind::Unavailable | ErrorKind::Malformed if error.is_webex => Finding::error(
             "webex",
             error.reason(),
-            "check again later; if it stays so, ask Webex's support",
+            "client id and secret were not checked: check again later; if it stays so, ask Webex's support",
         ),
         _ => Finding::error(
             "webex",

@@ -69,6 +69,14 @@ fn unreachable_or_foreign_server_is_an_error() {
 }
 
 #[test]
+fn client_that_could_not_be_checked_is_an_error() {
+    for status in [429, 500, 503] {
+        let platform = answering(status, json!({ "message": "not now", "trackingId": "T1" }));
+        assert_eq!(found(&platform, "webex").0, FindingLevel::Error, "{status}");
+    }
+}
+
+#[test]
 fn base_url_ends_with_the_version() {
     let platform = answering(400, json!({ "error": "invalid_grant" }));
     assert_eq!(found(&platform, "base-url").0, FindingLevel::Ok);

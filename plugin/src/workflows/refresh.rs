@@ -293,11 +293,13 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         let now = self.platform.now();
         let spread = JitterSeed::from_pkid(&record.pkid);
         let connection = record.grant_state_mut(self.grant);
-        let attempts = connection
+        // An attempt that a person made before its time leaves the backoff as it is.
+        let scheduled = connection.next_refresh.filter(|next| *next > now);
+        let scheduled = connection
             .retry
             .as_ref()
-            .map_or(0, |retry| retry.attempts)
-            .saturating_add(1);
+            .filter(|retry| retry.client == error.is_about_client())
+            .and_then(|retry| Some((retry.attempts, scheduled?)));
         let ends = Expiries {
             access: connection.access,
             refresh: connection.refresh,
@@ -308,7 +310,15 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         } else {
             timing::BACKOFF_BASE
         };
-        let pause = timing::backoff(base, attempts, self.settings.refresh.jitter, spread);
+        let (attempts, pause) = match scheduled {
+            Some((attempts, next)) => (attempts, next - now),
+            None => {
+                let failed = connection.retry.as_ref().map_or(0, |retry| retry.attempts);
+                let attempts = failed.saturating_add(1);
+                let jitter = self.settings.refresh.jitter;
+                (attempts, timing::backoff(base, attempts, jitter, spread))
+            }
+        };
         let client =
             error.is_about_client() || connection.retry.as_ref().is_some_and(|retry| retry.client);
         let next = timing::retry_at(now, ends, pause, error.retry_after);

@@ -110,11 +110,8 @@ pub(super) fn map_webex_error<P: Platform + ?Sized>(
         }
         _ => return error.into_failure(platform.now()),
     };
-    let tracking_id = match &error.tracking_id {
-        Some(tracking_id) => format!(" (tracking id {tracking_id})"),
-        None => String::new(),
-    };
-    Failure::Reauthorize(format!("{}{tracking_id}; {advice}", error.reason()))
+    let reason = error.reason_with_tracking_id();
+    Failure::Reauthorize(format!("{reason}; {advice}"))
 }
 
 /// Refreshes the tokens and returns the updated record.

@@ -157,6 +157,31 @@ fn backoff_grows_and_resets_on_success() {
 }
 
 #[test]
+fn attempt_before_its_time_keeps_the_backoff() {
+    let platform = platform();
+    let mut next = None;
+    for _ in 0..3 {
+        platform.expect(Method::POST, TOKENS, json_response(503, json!({})));
+        let report = run(&platform).unwrap();
+        let scheduled = report.connection.next_refresh.map(UnixMillis);
+        assert_eq!(*next.get_or_insert(scheduled), scheduled);
+        platform.advance(SECOND);
+    }
+    assert_eq!(record(&platform).body.connection.retry.unwrap().attempts, 1);
+    let busy = raw_response(429, &[("retry-after", "300")], "");
+    platform.expect(Method::POST, TOKENS, busy);
+    let report = run(&platform).unwrap();
+    let until = platform.now() + 300 * SECOND;
+    assert_eq!(report.connection.next_refresh, Some(until.0));
+    platform.advance(SECOND);
+    // A refusal of the integration has a longer backoff, which begins with the first one.
+    let refused = json_response(401, json!({"error": "invalid_client"}));
+    platform.expect(Method::POST, TOKENS, refused);
+    let report = run(&platform).unwrap();
+    assert!(report.connection.next_refresh.unwrap() > (platform.now() + 3_000 * SECOND).0);
+}
+
+#[test]
 fn retry_comes_within_half_of_remaining_lifetime() {
     let platform = platform();
     platform.set_now(START + 90 * DAY - 20 * SECOND);

@@ -31,6 +31,13 @@ pub mod code {
     pub const CLIENT: &str = "WEBEX_INTEGRATION_REFUSED";
     /// An import found so little that it removed nothing. The connection itself works.
     pub const REMOVALS_HELD: &str = "WEBEX_IMPORT_REMOVALS_HELD";
+    /// An import could not read one of its lists. The connection itself works.
+    pub const LIST_FAILED: &str = "WEBEX_IMPORT_LIST_FAILED";
+
+    /// Whether the alert is about an import: only another import ends it.
+    pub fn is_about_import(code: &str) -> bool {
+        matches!(code, REMOVALS_HELD | LIST_FAILED)
+    }
 }
 
 pub(crate) const CATEGORY: &str = "webex";
@@ -217,7 +224,7 @@ impl ActiveAlerts {
         let generation = record.grant_state(grant).generation;
         self.0
             .iter()
-            .filter(|(_, body)| body.code != code::REMOVALS_HELD)
+            .filter(|(_, body)| !code::is_about_import(&body.code))
             .filter(|(_, body)| body.grant == grant && body.generation == generation)
             .min_by_key(|(_, body)| body.threshold)
             .map(|(reference, body)| report(reference, body))
@@ -239,7 +246,7 @@ impl ActiveAlerts {
     pub fn find_resolved(&self, record: &Record, now: UnixMillis) -> Vec<Reference> {
         self.0
             .iter()
-            .filter(|(_, body)| body.code != code::REMOVALS_HELD)
+            .filter(|(_, body)| !code::is_about_import(&body.code))
             .filter(|(_, body)| {
                 let connection = record.grant_state(body.grant);
                 let is_working = matches!(

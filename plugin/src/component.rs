@@ -15,7 +15,6 @@ use crate::actions;
 use crate::contract::bindings;
 use crate::contract::bindings::exports::automate::spark_customer::workflows as contract;
 use crate::platform::{Secret, UnixMillis};
-use crate::reports::SyncKind;
 use crate::settings::Settings;
 use crate::workflows::{
     add, check_integration, complete, connect, delete, describe, expiry, modify, refresh, show,
@@ -116,15 +115,10 @@ impl contract::Guest for Component {
 
     fn sync(
         pkid: String,
-        kind: String,
+        sync: String,
         accept_removals: bool,
     ) -> Result<contract::SyncReport, contract::Failure> {
-        Ok(sync::sync(
-            &Imports,
-            &pkid,
-            SyncKind::parse(&kind)?,
-            accept_removals,
-        )?)
+        Ok(sync::sync(&Imports, &pkid, &sync, accept_removals)?)
     }
 
     fn check_expiry(

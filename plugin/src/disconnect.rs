@@ -7,9 +7,10 @@ use crate::model::derived;
 use crate::owned_documents;
 use crate::platform::{Change, Failure, Millis, Platform, UnixMillis};
 use crate::record::{Record, Retry, State};
-use crate::reports::{self, SyncKind};
+use crate::reports;
 use crate::settings::Settings;
 use crate::tokens::expiry_wakeup;
+use crate::workflows::sync;
 
 /// Why a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,8 +94,9 @@ pub fn disconnect<P: Platform + ?Sized>(
     }
     if grant == Grant::Organization {
         // A waiting import would send the refused token again; the next consent begins another one.
-        let import = SyncKind::RolesLicenses.wakeup_id().to_owned();
-        changes.push(Change::Cancel(record.reference(), import));
+        let waiting = platform.wakeups(&record.reference())?.into_iter();
+        let imports = waiting.filter(|wakeup| sync::from_wakeup(wakeup).is_some());
+        changes.extend(imports.map(|import| Change::Cancel(record.reference(), import.id)));
     }
     let mut alert = None;
     if is_notified {

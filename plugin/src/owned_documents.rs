@@ -107,6 +107,10 @@ const TEMPLATES: &[DocumentTemplate] = &[
             "device/spark/User",
             "device/spark/Place",
             "device/spark/Group",
+            // Read if the record has this part of Webex.
+            "device/spark/CXSite",
+            "device/spark/WholesaleCustomer",
+            "device/spark/WholesaleSubscriber",
         ]),
         grant: Grant::Organization,
     },
@@ -384,6 +388,18 @@ pub fn new_pkid(environment: &(impl Environment + ?Sized)) -> String {
 fn shadow_name(record: &Record) -> Option<&str> {
     let shadows = record.body.fields.get(SHADOW)?.as_array()?;
     shadows.first()?.get("name")?.as_str()
+}
+
+/// Returns the name of the record's data sync of `role`, if every record has one.
+pub fn data_sync_name(record: &Record, role: &str) -> Option<String> {
+    let mut templates = TEMPLATES.iter();
+    let template = templates.find(|each| each.role == role && each.model() == DATA_SYNC)?;
+    Some(template.name(record.name()))
+}
+
+/// Returns the body with which an owned document is created.
+pub fn default_body(record: &Record, owned: &OwnedDocument) -> Value {
+    Value::Object(new_body(record, owned, RunTimes::default()))
 }
 
 fn new_body(record: &Record, owned: &OwnedDocument, times: RunTimes) -> Map<String, Value> {

@@ -1,7 +1,5 @@
 //! The reports that workflows return: types of the contract, and how they are made.
 
-use serde::{Deserialize, Serialize};
-
 pub use crate::contract::{
     AddReport, Alert, Authorization, ConnectReport, ConnectionReport, Deletion, Expiry,
     ExpiryReport, FailedRefresh, Finding, FindingLevel, GrantStatus, ImportCount, RecordDetails,
@@ -95,12 +93,4 @@ impl ConnectionReport {
             notes: derived::notes(&record.body),
         }
     }
-}
-
-/// The kind of objects to import from Webex.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SyncKind {
-    /// `device/spark/Role` and `device/spark/License`.
-    RolesLicenses,
 }

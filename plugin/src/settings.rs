@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use url::Url;
 
+use crate::model::REGIONS;
 use crate::platform::{Environment, Failure, FieldError, Millis, Secret, Secrets};
 
 /// The root of Webex's REST API; the token endpoint is below it.
@@ -17,6 +18,8 @@ pub const CLIENT_ID: &str = "webex.client-id";
 pub const SCOPES: &str = "webex.scopes";
 /// The additional scopes that a Contact Center customer's connection requests.
 pub const CONTACT_CENTER_SCOPES: &str = "webex.contact-center-scopes";
+/// The roots of Contact Center's API by region.
+pub const CONTACT_CENTER_URLS: &str = "webex.contact-center-urls";
 /// The scopes of the grant for a wholesale partner's customers.
 pub const WHOLESALE_CUSTOMERS_SCOPES: &str = "webex.wholesale-customers-scopes";
 /// The scopes of the grant for the users of a wholesale partner's customers.
@@ -104,6 +107,20 @@ pub const SETTINGS: &[Setting] = &[
         format: "names of scopes separated by spaces, such as cjp:config_read, or empty",
         default: Some("cjp:config_read cjp:config_write"),
         help: "The further scopes that a Contact Center customer's connection asks for.",
+    },
+    Setting {
+        key: CONTACT_CENTER_URLS,
+        secret: false,
+        format: "regions with their http or https URLs separated by spaces, such as \
+                 EU=https://api.wxcc-eu2.cisco.com",
+        // developer.webex.com, "Webex Contact Center", data centers.
+        default: Some(
+            "US=https://api.wxcc-us1.cisco.com ANZ=https://api.wxcc-anz1.cisco.com \
+             UK=https://api.wxcc-eu1.cisco.com EU=https://api.wxcc-eu2.cisco.com \
+             Japan=https://api.wxcc-jp1.cisco.com Canada=https://api.wxcc-ca1.cisco.com \
+             Singapore=https://api.wxcc-sg1.cisco.com",
+        ),
+        help: "The roots of Contact Center's API; a region that is not named keeps its default.",
     },
     Setting {
         key: WHOLESALE_CUSTOMERS_SCOPES,
@@ -267,6 +284,8 @@ pub struct Settings {
     pub client_id: Option<String>,
     /// The scopes that connections request.
     pub scopes: ScopeSettings,
+    /// [`CONTACT_CENTER_URLS`]: the given ones, by region, without a trailing slash.
+    pub contact_center_urls: BTreeMap<&'static str, String>,
     /// [`CONNECT_LIFETIME`].
     pub connect_lifetime: Millis,
     /// When access tokens are refreshed.
@@ -343,6 +362,7 @@ impl Settings {
                 wholesale_customers: reader.read(WHOLESALE_CUSTOMERS_SCOPES, some_scopes),
                 wholesale_users: reader.read(WHOLESALE_USERS_SCOPES, some_scopes),
             },
+            contact_center_urls: reader.read(CONTACT_CENTER_URLS, contact_center_urls),
             connect_lifetime: reader.read(CONNECT_LIFETIME, connect_lifetime),
             refresh: RefreshPolicy {
                 period: reader.read(REFRESH_PERIOD, duration),
@@ -457,6 +477,21 @@ fn scopes(text: &str) -> Option<Vec<String>> {
 /// Without any scope Webex refuses, except where scopes come in addition.
 fn some_scopes(text: &str) -> Option<Vec<String>> {
     scopes(text).filter(|names| !names.is_empty())
+}
+
+/// Parses base URLs by region, in addition to the defaults.
+fn contact_center_urls(text: &str) -> Option<BTreeMap<&'static str, String>> {
+    let default = SETTINGS.iter().find(|each| each.key == CONTACT_CENTER_URLS);
+    let default = default.and_then(|setting| setting.default);
+    let pairs = default.into_iter().chain([text]);
+    pairs
+        .flat_map(str::split_whitespace)
+        .map(|pair| {
+            let (region, url) = pair.split_once('=')?;
+            let region = REGIONS.iter().find(|each| each.value == region)?;
+            Some((region.value, base_url(url)?))
+        })
+        .collect()
 }
 
 fn thresholds(text: &str) -> Option<Vec<Millis>> {

@@ -90,6 +90,10 @@ fn every_setting_is_parsed() {
         (CLIENT_ID, " C123 "),
         (SCOPES, "spark-admin:people_read  spark-admin:roles_read"),
         (CONTACT_CENTER_SCOPES, ""),
+        (
+            CONTACT_CENTER_URLS,
+            "EU=http://127.0.0.1:8080/eu/ US=http://127.0.0.1:8080/us",
+        ),
         (WHOLESALE_CUSTOMERS_SCOPES, "customers"),
         (WHOLESALE_USERS_SCOPES, "users more"),
         (CONNECT_LIFETIME, "2days"),
@@ -117,6 +121,17 @@ fn every_setting_is_parsed() {
                 wholesale_customers: vec!["customers".to_owned()],
                 wholesale_users: vec!["users".to_owned(), "more".to_owned()],
             },
+            contact_center_urls: [
+                ("ANZ", "https://api.wxcc-anz1.cisco.com"),
+                ("Canada", "https://api.wxcc-ca1.cisco.com"),
+                ("EU", "http://127.0.0.1:8080/eu"),
+                ("Japan", "https://api.wxcc-jp1.cisco.com"),
+                ("Singapore", "https://api.wxcc-sg1.cisco.com"),
+                ("UK", "https://api.wxcc-eu1.cisco.com"),
+                ("US", "http://127.0.0.1:8080/us"),
+            ]
+            .map(|(region, url)| (region, url.to_owned()))
+            .into(),
             connect_lifetime: 2 * DAY,
             refresh: RefreshPolicy {
                 period: DAY / 2,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use relation_host::reports::{State, SyncKind};
+use relation_host::reports::State;
 use relation_host::store::Store;
 use relation_host::transactions::{Status, Transaction, TransactionFilter};
 use relation_host::types::{Hierarchy, Pkid, Reference, Timestamp};
@@ -13,7 +13,12 @@ use crate::AppError;
 use crate::records::StoredRecord;
 
 /// The actions of transactions that import.
-const ACTIONS: [&str; 2] = [wakeup_kinds::SYNC, "SyncRolesLicenses"];
+const ACTIONS: [&str; 4] = [
+    wakeup_kinds::SYNC,
+    "SyncRolesLicenses",
+    "SyncUsers",
+    "ExecuteDataSync",
+];
 /// The maximum number of failed transactions that [`list_failed`] reads, the newest first.
 const SCANNED: u32 = 1000;
 
@@ -26,8 +31,6 @@ pub struct FailedImport {
     pub name: String,
     /// The customer's node.
     pub hierarchy: Hierarchy,
-    /// The imported data, such as `roles-licenses`.
-    pub import: SyncKind,
     /// The time at which the import's last call ended.
     pub at: Timestamp,
     /// The reason.
@@ -91,7 +94,6 @@ pub async fn find_failed(
         pkid: record.pkid.clone(),
         name: record.name().to_owned(),
         hierarchy: record.hierarchy.clone(),
-        import: SyncKind::ROLES_LICENSES,
         at: failed.completed.unwrap_or(failed.started),
         message: failed.message,
         transaction: failed.id,

@@ -286,17 +286,18 @@ fn check_stash(installation: &Installation, problems: &mut Vec<Problem>) -> Resu
 }
 
 async fn count_customers(store: &dyn Store) -> Result<CustomerCounts, AppError> {
-    let mut by_state = BTreeMap::new();
-    for state in State::ALL {
-        let filter = records::filter(None, None, Some(state));
-        let count = store.count(&filter, u64::MAX).await?;
-        by_state.insert(state.as_str(), count);
-    }
+    let count_by_state = async {
+        let mut by_state = BTreeMap::new();
+        for state in State::ALL {
+            let filter = records::filter(None, None, Some(state));
+            let count = store.count(&filter, u64::MAX).await?;
+            by_state.insert(state.as_str(), count);
+        }
+        Ok(by_state)
+    };
     let everything = records::filter(None, None, None);
-    Ok(CustomerCounts {
-        total: store.count(&everything, u64::MAX).await?,
-        by_state,
-    })
+    let (total, by_state) = tokio::try_join!(store.count(&everything, u64::MAX), count_by_state)?;
+    Ok(CustomerCounts { total, by_state })
 }
 
 /// Lists the first customers that need a person, and returns whether there may be more.

@@ -11,7 +11,7 @@ use relation_types::{Page, Timestamp};
 pub struct PruneRequest {
     /// Transactions that succeeded and ended before this moment are removed.
     pub succeeded_before: Timestamp,
-    /// Transactions that failed and ended before this moment are removed.
+    /// Transactions that failed, in part too, and ended before this moment are removed.
     pub failed_before: Timestamp,
     /// The id after which this step begins: [`PruneReport::next`] of the previous step.
     pub after: Option<String>,
@@ -26,7 +26,7 @@ impl PruneRequest {
         let before = match status {
             Status::Processing => return false,
             Status::Success => self.succeeded_before,
-            Status::Fail => self.failed_before,
+            Status::SuccessWithAsyncFailures | Status::Fail => self.failed_before,
         };
         completed.is_some_and(|completed| completed < before)
     }

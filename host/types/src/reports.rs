@@ -365,22 +365,25 @@ pub struct ConnectReport {
     pub message: String,
 }
 
-/// The kind of data that is imported from Webex, by its name in the contract. The set is open: the plugin
-/// defines its kinds.
+/// Names a data sync of a record: by its role, with or without `sync-`, by its name, or by its primary key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct SyncKind(Cow<'static, str>);
+pub struct SyncSelector(Cow<'static, str>);
 
-impl SyncKind {
-    /// `device/spark/Role` and `device/spark/License`.
+impl SyncSelector {
+    /// The data sync of everything in the organisation, users included.
+    pub const ALL: Self = Self(Cow::Borrowed("all"));
+    /// The data sync of roles and licences.
     pub const ROLES_LICENSES: Self = Self(Cow::Borrowed("roles-licenses"));
+    /// The data sync of users.
+    pub const USERS: Self = Self(Cow::Borrowed("users"));
 
-    /// Creates a kind with this name.
-    pub fn new(word: impl Into<String>) -> Self {
-        Self(Cow::Owned(word.into()))
+    /// Creates a selector from a role, a name or a primary key.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self(Cow::Owned(name.into()))
     }
 
-    /// The kind's name in the contract.
+    /// Returns the role, the name or the primary key.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -399,13 +402,17 @@ pub struct ImportCount {
     pub updated: u32,
     /// Removed documents.
     pub removed: u32,
+    /// Why the list could not be read; `None`: it was read, or will be.
+    pub failed: Option<String>,
 }
 
 /// The result of one call of `sync`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncReport {
-    /// The kind of data that is imported.
-    pub kind: SyncKind,
+    /// The data sync's name.
+    pub sync: String,
+    /// The data sync's primary key.
+    pub sync_pkid: Pkid,
     /// The record that the import belongs to.
     pub pkid: Pkid,
     /// Completed steps since the import began.
@@ -418,6 +425,13 @@ pub struct SyncReport {
     pub continues: Option<Timestamp>,
     /// A text for the administrator.
     pub message: String,
+}
+
+impl SyncReport {
+    /// Returns whether every list could be read so far.
+    pub fn is_complete(&self) -> bool {
+        self.models.iter().all(|model| model.failed.is_none())
+    }
 }
 
 /// The result of a wakeup.

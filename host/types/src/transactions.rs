@@ -11,16 +11,28 @@ pub enum Status {
     Processing,
     /// The call succeeded.
     Success,
+    /// The call succeeded in part; the message says what failed.
+    #[serde(rename = "Success With Async Failures")]
+    SuccessWithAsyncFailures,
     /// The call failed; the message gives the reason.
     Fail,
 }
 
 impl Status {
+    /// Every status.
+    pub const ALL: [Self; 4] = [
+        Self::Processing,
+        Self::Success,
+        Self::SuccessWithAsyncFailures,
+        Self::Fail,
+    ];
+
     /// Returns the platform's term.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Processing => "Processing",
             Self::Success => "Success",
+            Self::SuccessWithAsyncFailures => "Success With Async Failures",
             Self::Fail => "Fail",
         }
     }

@@ -11,8 +11,9 @@ use serde_json::Value;
 
 use crate::contract;
 use crate::grant::Grant;
+use crate::owned_documents::{SYNC_ROLES_LICENSES, SYNC_USERS};
 use crate::platform::{Failure, FieldError, Platform};
-use crate::reports::{Authorization, ExpiryReport, RefreshReport, SyncKind, SyncReport};
+use crate::reports::{Authorization, ExpiryReport, RefreshReport, SyncReport};
 use crate::text::find_similar;
 use crate::workflows::test_connection::{ConnectionTest, test_connection};
 use crate::workflows::{connect, expiry, refresh, sync};
@@ -43,6 +44,14 @@ const GRANT: Parameter = Parameter {
         Grant::WholesaleCustomers.as_str(),
         Grant::WholesaleUsers.as_str(),
     ]),
+    required: false,
+};
+
+/// The consent of an import to the removal of most of what is stored.
+const ACCEPT_REMOVALS: Parameter = Parameter {
+    name: "accept_removals",
+    help: "Whether to remove what has vanished at Webex even if that is most of what is stored.",
+    kind: ParameterKind::Flag,
     required: false,
 };
 
@@ -116,21 +125,38 @@ pub const ACTIONS: &[Action] = &[
         },
     },
     Action {
+        name: "SyncUsers",
+        title: "Sync Webex App Users",
+        help: "Imports the organization's users from Webex.",
+        parameters: &[ACCEPT_REMOVALS],
+        result_schema: schema::<SyncReport>,
+        run: |platform, pkid, arguments| run_sync(platform, pkid, SYNC_USERS, arguments),
+    },
+    Action {
         name: "SyncRolesLicenses",
         title: "Sync Webex App Roles Licenses",
         help: "Imports the organization's roles and licenses from Webex.",
-        parameters: &[Parameter {
-            name: "accept_removals",
-            help: "Whether to remove what has vanished at Webex even if that is most of what is \
-                   stored.",
-            kind: ParameterKind::Flag,
-            required: false,
-        }],
+        parameters: &[ACCEPT_REMOVALS],
+        result_schema: schema::<SyncReport>,
+        run: |platform, pkid, arguments| run_sync(platform, pkid, SYNC_ROLES_LICENSES, arguments),
+    },
+    Action {
+        name: "ExecuteDataSync",
+        title: "Execute Data Sync",
+        help: "Executes one of the customer's data syncs.",
+        parameters: &[
+            Parameter {
+                name: "sync",
+                help: "The data sync, by name, role or pkid.",
+                kind: ParameterKind::Text,
+                required: true,
+            },
+            ACCEPT_REMOVALS,
+        ],
         result_schema: schema::<SyncReport>,
         run: |platform, pkid, arguments| {
-            let accept_removals = arguments.flag("accept_removals");
-            let kind = SyncKind::RolesLicenses;
-            to_json(&sync::sync(platform, pkid, kind, accept_removals)?)
+            let sync = arguments.text("sync").unwrap_or_default();
+            run_sync(platform, pkid, sync, arguments)
         },
     },
 ];
@@ -169,6 +195,16 @@ impl From<&Action> for contract::Action {
             result_schema: (action.result_schema)().to_string(),
         }
     }
+}
+
+fn run_sync(
+    platform: &dyn Platform,
+    pkid: &str,
+    sync: &str,
+    arguments: &Arguments,
+) -> Result<Value, Failure> {
+    let accepts_removals = arguments.flag(ACCEPT_REMOVALS.name);
+    to_json(&sync::sync(platform, pkid, sync, accepts_removals)?)
 }
 
 fn parse_grant(arguments: &Arguments) -> Grant {

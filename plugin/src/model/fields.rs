@@ -125,7 +125,8 @@ const TOKEN_LIMIT: u32 = 8192;
 /// The name of the field with the list of shadows.
 pub const SHADOW: &str = "shadow";
 
-const REGIONS: &[Choice] = &[
+/// The regions of Contact Center.
+pub const REGIONS: &[Choice] = &[
     choice("US", "US"),
     choice("ANZ", "ANZ"),
     choice("UK", "UK"),

@@ -4,8 +4,9 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::{DAY, MemoryPlatform, json_response};
+use crate::owned_documents::{DATA_SYNC, SYNC_ALL, SYNC_ROLES_LICENSES, SYNC_USERS};
 use crate::platform::{Change, Environment, Failure, Millis, Secret, Storage, UnixMillis, Wakeup};
-use crate::record::{Expiry, GrantState, Record, RecordBody, State, secret};
+use crate::record::{Expiry, GrantState, OwnedDocument, Record, RecordBody, State, secret};
 use crate::webex::ids::OrgId;
 
 /// The pkid of [`connected_record`].
@@ -14,6 +15,12 @@ pub const PKID: &str = "0123456789abcdef01234567";
 pub const HIERARCHY: &str = "sys.Provider.Reseller.Acme";
 /// The record's organisation.
 pub const ORGANIZATION: &str = "8a2c1f0e-5a0b-4b62-9c55-0d3f1c7d9e11";
+/// The record's data syncs of all data, of roles and licences, and of users. Their documents are not stored.
+pub const DATA_SYNCS: [&str; 3] = [
+    "d00000000000000000000001",
+    "d00000000000000000000002",
+    "d00000000000000000000003",
+];
 /// The record's access token: opaque; as at Webex, its last part names the organisation.
 pub const ACCESS_TOKEN: &str = "QWNjZXNz_P0A1_8a2c1f0e-5a0b-4b62-9c55-0d3f1c7d9e11";
 /// The record's refresh token.
@@ -46,6 +53,16 @@ pub fn connected_record(now: UnixMillis) -> Record {
                 next_refresh: Some(now + 7 * DAY),
                 ..GrantState::default()
             },
+            owned_documents: [SYNC_ALL, SYNC_ROLES_LICENSES, SYNC_USERS]
+                .into_iter()
+                .zip(DATA_SYNCS)
+                .map(|(role, pkid)| OwnedDocument {
+                    model: DATA_SYNC.to_owned(),
+                    pkid: pkid.to_owned(),
+                    name: format!("{role} of Acme"),
+                    role: role.to_owned(),
+                })
+                .collect(),
             ..RecordBody::default()
         },
     }

@@ -8,7 +8,9 @@ mod web;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 
-pub use fixtures::{ACCESS_TOKEN, HIERARCHY, ORGANIZATION, PKID, REFRESH_TOKEN, connected_record};
+pub use fixtures::{
+    ACCESS_TOKEN, DATA_SYNCS, HIERARCHY, ORGANIZATION, PKID, REFRESH_TOKEN, connected_record,
+};
 pub use store::CommitFault;
 pub use web::{SentRequest, json_response, raw_response};
 

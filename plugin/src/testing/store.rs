@@ -97,6 +97,12 @@ impl MemoryPlatform {
         all
     }
 
+    /// Returns the wakeup of `subject` that begins or continues an import.
+    pub fn import_wakeup(&self, subject: &Reference) -> Option<Wakeup> {
+        let mut all = self.all_wakeups().into_iter();
+        all.find(|wakeup| wakeup.subject == *subject && wakeup.id.starts_with("sync."))
+    }
+
     /// Returns the wakeup of this subject and id.
     pub fn wakeup(&self, subject: &Reference, id: &str) -> Option<Wakeup> {
         let key = (subject.clone(), id.to_owned());

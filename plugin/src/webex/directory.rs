@@ -1,58 +1,118 @@
-//! The lists of an organisation's objects at Webex: path, required scope, and the members of an
-//! entry that are read.
+//! A list of an organisation's objects at Webex: address, scope, pages, and the members of an entry that are read.
 
 use serde_json::{Map, Value};
 
 use super::ids::OrgId;
 use super::list_body::read_text_member;
 use super::redactor::Redactor;
-use crate::platform::MAX_KEY_BYTES;
+use crate::grant::Grant;
+use crate::platform::{Key, MAX_KEY_BYTES};
 
 /// The maximum size of an entry, in bytes of JSON. Real ones have less than 20 000.
 const MAX_ENTRY_BYTES: usize = 128 * 1024;
 
-/// A list of objects of an organisation.
+/// A list of an organisation's objects at Webex.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Directory {
     /// The model as which the entries are stored.
     pub model: &'static str,
     /// The name of the entries in messages, in the plural.
     pub what: &'static str,
-    /// The path below the API's root.
+    /// The root of the API that has the list.
+    pub api: Api,
+    /// The path below the API's root; `{organization}` stands for the organisation's bare UUID.
     pub path: &'static str,
+    /// The grant whose token reads the list.
+    pub grant: Grant,
     /// The scope required for reading the list.
     pub scope: &'static str,
-    /// Whether the list is filtered by `orgId`. Without the filter, a partner receives its own
-    /// organisation's entries.
-    pub by_organization: bool,
+    /// The organisation's entries among all that the token can see.
+    pub selection: Selection,
+    /// The way in which the list is divided into pages.
+    pub paging: Paging,
+    /// The member of a page with its entries.
+    pub items: &'static str,
+    /// The search keys besides id and name: the key's name, and the member with its value. Of several values, the
+    /// first is used.
+    pub keys: &'static [(&'static str, &'static str)],
+    /// Whether Webex announced the end of the list: 404 and 410 are then no errors.
+    pub is_deprecated: bool,
 }
 
-/// The roles that users can have; the same in every organisation.
-pub const ROLES: Directory = Directory {
-    model: "device/spark/Role",
-    what: "roles",
-    path: "/roles",
-    scope: "spark-admin:roles_read",
-    by_organization: false,
-};
+/// The root of an API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Api {
+    /// Webex's REST API.
+    Webex,
+    /// The API of Contact Center in the record's region.
+    ContactCenter,
+}
 
-/// The licences of the organisation, with the number of used ones.
-pub const LICENSES: Directory = Directory {
-    model: "device/spark/License",
-    what: "licenses",
-    path: "/licenses",
-    scope: "spark-admin:licenses_read",
-    by_organization: true,
-};
+/// How the entries of the record's organisation are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// The list is the same for every organisation, or the path names the organisation.
+    Whole,
+    /// By the parameter `orgId`. Without it, a partner receives its own organisation's entries.
+    Parameter,
+    /// By the entry's own id: a partner's token sees several organisations.
+    OwnId,
+}
+
+/// The way in which a list is divided into pages. A `Link` header is followed in every list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paging {
+    /// Only by `Link` headers. The parameter `max` asks for pages of this size; none: the list has no such parameter.
+    Link(Option<u32>),
+    /// By the position of the page's first entry.
+    Position(PageParameters),
+    /// By the page's number.
+    Number(PageParameters),
+}
+
+/// The parameters of a list whose pages are requested by position or number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageParameters {
+    /// The parameter with the page's position or number.
+    pub start: &'static str,
+    /// Its value for the first page.
+    pub first: u32,
+    /// The parameter with the size of a page, and its value.
+    pub size: (&'static str, u32),
+    /// The members that lead to the number of all entries, or of all pages; empty: the list has none and ends with an
+    /// empty page.
+    pub total: &'static [&'static str],
+}
 
 impl Directory {
-    /// Returns the query parameters that filter the list by `organization`.
+    /// Returns the query parameters that every page of `organization` must have.
     pub fn filters(&self, organization: Option<OrgId>) -> Vec<(&'static str, String)> {
         organization
-            .filter(|_| self.by_organization)
+            .filter(|_| self.selection == Selection::Parameter)
             .map(|organization| ("orgId", organization.internal()))
             .into_iter()
             .collect()
+    }
+
+    /// Returns the query parameters of the first page besides the filters.
+    pub fn first_page(&self) -> Vec<(&'static str, String)> {
+        match self.paging {
+            Paging::Link(None) => Vec::new(),
+            Paging::Link(Some(size)) => vec![("max", size.to_string())],
+            Paging::Position(parameters) | Paging::Number(parameters) => {
+                let (name, size) = parameters.size;
+                vec![
+                    (parameters.start, parameters.first.to_string()),
+                    (name, size.to_string()),
+                ]
+            }
+        }
+    }
+
+    /// Returns whether `entry` belongs to `organization`.
+    pub fn selects(&self, entry: &Entry, organization: Option<OrgId>) -> bool {
+        self.selection != Selection::OwnId
+            || organization.is_none_or(|own| OrgId::parse(&entry.id).is_ok_and(|id| id == own))
     }
 }
 
@@ -118,6 +178,18 @@ impl Entry {
         Ok(Self { id, name, fields })
     }
 
+    /// Returns the search keys of `directory` besides id and name.
+    pub fn keys(&self, directory: &Directory) -> Vec<Key> {
+        let text = |member: &str| match self.fields.get(member)? {
+            Value::Array(several) => several.first()?.as_str(),
+            value => value.as_str(),
+        };
+        let keys = directory.keys.iter();
+        keys.filter_map(|(name, member)| Some(Key::new(*name, text(member)?)))
+            .filter(|key| !key.value.is_empty() && key.fits())
+            .collect()
+    }
+
     /// Returns the id, or else the name, of an unusable item, redacted for a message.
     pub fn label_unreadable(item: &[u8]) -> Option<String> {
         let read_member = |name| read_text_member(item, name).filter(|text| !text.is_empty());
@@ -131,6 +203,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::webex::directories::{LICENSES, ORGANIZATION, ROLES, USERS};
 
     fn read(item: &Value) -> Result<Entry, EntryError> {
         Entry::parse(item.to_string().as_bytes())
@@ -206,11 +279,27 @@ mod tests {
     }
 
     #[test]
-    fn only_licences_are_filtered_by_organisation() {
+    fn lists_are_filtered_by_organisation() {
         let organization = OrgId::parse("8a2c1f0e-5a0b-4b62-9c55-0d3f1c7d9e11").ok();
         assert_eq!(ROLES.filters(organization), []);
         assert_eq!(LICENSES.filters(None), []);
         let internal = organization.unwrap().internal();
-        assert_eq!(LICENSES.filters(organization), [("orgId", internal)]);
+        assert_eq!(
+            LICENSES.filters(organization),
+            [("orgId", internal.clone())]
+        );
+        let own = read(&json!({"id": internal})).unwrap();
+        let other = read(&json!({"id": "ef4c1f0e-5a0b-4b62-9c55-0d3f1c7d9e11"})).unwrap();
+        assert!(ORGANIZATION.selects(&own, organization));
+        assert!(!ORGANIZATION.selects(&other, organization));
+        assert!(LICENSES.selects(&other, organization));
+    }
+
+    #[test]
+    fn key_of_several_values_is_the_first() {
+        let user =
+            json!({"id": "P1", "emails": ["a@example.com", "b@example.com"], "locationId": ""});
+        let keys = read(&user).unwrap().keys(&USERS);
+        assert_eq!(keys, [Key::new("email", "a@example.com")]);
     }
 }

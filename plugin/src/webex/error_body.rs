@@ -46,10 +46,15 @@ impl ErrorBody {
         let text = |name: &str| text_in(fields, name);
         let nested = fields.get("error").and_then(Value::as_object);
         let nested_text = |name: &str| nested.and_then(|fields| text_in(fields, name));
-        let described: Vec<String> = fields
-            .get("errors")
-            .and_then(Value::as_array)
+        // Contact Center has its list in the member `message` of the error object.
+        let lists = [
+            fields.get("errors"),
+            nested.and_then(|nested| nested.get("message")),
+        ];
+        let described: Vec<String> = lists
             .into_iter()
+            .flatten()
+            .filter_map(Value::as_array)
             .flatten()
             .filter_map(|error| error.get("description").and_then(Value::as_str))
             .map(str::to_owned)

@@ -20,9 +20,9 @@ pub(super) enum ListError {
     Cut(usize),
     /// The body is JSON, but not an object.
     NotAnObject,
-    /// The object has no array `items`.
+    /// The object has no array of the list's name.
     NoItems,
-    /// The object has several members `items`.
+    /// The object has several members of the list's name.
     SeveralItems,
 }
 
@@ -55,11 +55,11 @@ impl fmt::Display for ListError {
 
 impl std::error::Error for ListError {}
 
-/// Splits `{"items": […]}` into the texts of its entries.
+/// Splits the array `items` of an object into the texts of its entries.
 ///
 /// # Errors
-/// The body cannot be split, or has no list.
-pub(super) fn split_entries(body: &[u8]) -> Result<Vec<&[u8]>, ListError> {
+/// The body cannot be split, or has no such array.
+pub(super) fn split_entries<'a>(body: &'a [u8], items: &str) -> Result<Vec<&'a [u8]>, ListError> {
     let body = strip_byte_order_mark(body);
     let mut scanner = Scanner { text: body, at: 0 };
     scanner.skip_blanks();
@@ -69,10 +69,10 @@ pub(super) fn split_entries(body: &[u8]) -> Result<Vec<&[u8]>, ListError> {
             Err(_) => scanner.error_here(),
         });
     }
-    let (mut items, mut count) = (None, 0_u32);
+    let (mut list, mut count) = (None, 0_u32);
     scanner.visit_members(|name, start, _| {
-        if is_named(name, "items") {
-            items = Some(start);
+        if is_named(name, items) {
+            list = Some(start);
             count = count.saturating_add(1);
         }
     })?;
@@ -80,11 +80,28 @@ pub(super) fn split_entries(body: &[u8]) -> Result<Vec<&[u8]>, ListError> {
     if count > 1 {
         return Err(ListError::SeveralItems);
     }
-    scanner.at = items.ok_or(ListError::NoItems)?;
+    scanner.at = list.ok_or(ListError::NoItems)?;
     match scanner.peek() {
         Some(b'[') => scanner.read_elements(),
         _ => Err(ListError::NoItems),
     }
+}
+
+/// Returns the number that `path` leads to, from member to member.
+pub(super) fn read_number(body: &[u8], path: &[&str]) -> Option<u64> {
+    let (name, rest) = path.split_first()?;
+    let mut found = None;
+    let body = strip_byte_order_mark(body);
+    // Errors after the member do not matter.
+    let _ = Scanner { text: body, at: 0 }.visit_members(|member, _, value| {
+        if found.is_none() && is_named(member, name) {
+            found = match rest {
+                [] => serde_json::from_slice(value).ok(),
+                rest => read_number(value, rest),
+            };
+        }
+    });
+    found
 }
 
 /// Returns the first text member `name` of an entry that may be unreadable elsewhere.
@@ -281,7 +298,7 @@ mod tests {
     use super::*;
 
     fn texts(body: &[u8]) -> Result<Vec<String>, ListError> {
-        let entries = split_entries(body)?;
+        let entries = split_entries(body, "items")?;
         let text = |entry: &&[u8]| String::from_utf8_lossy(entry).into_owned();
         Ok(entries.iter().map(text).collect())
     }
@@ -313,7 +330,7 @@ mod tests {
             deep.as_bytes(),
         ] {
             let body = [b"{\"items\":[", bad, b",{\"id\":\"R2\"}]}"].concat();
-            let found = split_entries(&body).unwrap();
+            let found = split_entries(&body, "items").unwrap();
             assert_eq!(found, [bad, b"{\"id\":\"R2\"}"]);
             assert!(serde_json::from_slice::<Value>(bad).is_err());
         }
@@ -339,7 +356,11 @@ mod tests {
             ("{\"items\":{}}", ListError::NoItems),
             ("{\"items\":[],\"items\":[]}", ListError::SeveralItems),
         ] {
-            assert_eq!(split_entries(body.as_bytes()), Err(expected), "{body}");
+            assert_eq!(
+                split_entries(body.as_bytes(), "items"),
+                Err(expected),
+                "{body}"
+            );
         }
     }
 
@@ -395,23 +416,23 @@ mod tests {
             let text = text.unwrap();
             let parse = |entry: &[u8]| serde_json::from_slice::<Value>(entry).unwrap();
             let expected = serde_json::from_str::<Value>(&text).unwrap();
-            let found: Vec<Value> = split_entries(text.as_bytes()).unwrap().into_iter().map(parse).collect();
+            let found: Vec<Value> = split_entries(text.as_bytes(), "items").unwrap().into_iter().map(parse).collect();
             prop_assert_eq!(&Value::from(found), &expected["items"]);
             let cut = &text.as_bytes()[..text.len() - 1];
-            prop_assert_eq!(split_entries(cut), Err(ListError::Cut(cut.len())));
+            prop_assert_eq!(split_entries(cut, "items"), Err(ListError::Cut(cut.len())));
         }
 
         #[test]
         fn any_bytes_are_parsed_without_panic(body in prop::collection::vec(any::<u8>(), 0..80)) {
-            let _ = split_entries(&body);
+            let _ = split_entries(&body, "items");
             let _ = read_text_member(&body, "id");
         }
 
         #[test]
         fn any_brackets_are_parsed_without_panic(body in "[{}\\[\\]\",:\\\\ a]{0,40}") {
-            let _ = split_entries(body.as_bytes());
+            let _ = split_entries(body.as_bytes(), "items");
             let whole = format!("{{\"items\":{body}}}");
-            let _ = split_entries(whole.as_bytes());
+            let _ = split_entries(whole.as_bytes(), "items");
         }
     }
 }

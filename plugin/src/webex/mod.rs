@@ -3,6 +3,7 @@
 
 pub mod authorizations;
 pub mod client;
+pub mod directories;
 pub mod directory;
 mod error_body;
 pub mod errors;

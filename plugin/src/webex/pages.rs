@@ -1,6 +1,7 @@
 //! Paginated lists of Webex's REST API.
 //!
-//! Only the link to the next page is guaranteed. Its URL is opaque; two defects seen in practice
+//! Some lists are read by position or page number. In all others, only the link to the next page is guaranteed. Its
+//! URL is opaque; two defects seen in practice
 //! are corrected: `max=null`, which Webex itself refuses, and a lost filter, without which the list
 //! would continue as another one. The link is followed only to the API's own origin, because the
 //! request contains the access token. If the link cannot be followed, or is uncertain, the page
@@ -10,9 +11,10 @@ use http::{HeaderMap, Method};
 use url::Url;
 
 use super::client::{Webex, check_content};
+use super::directory::{Directory, PageParameters, Paging};
 use super::errors::{ResponseHead, WebexError};
 use super::links::NextLink;
-use super::list_body::{ListError, split_entries};
+use super::list_body::{ListError, read_number, split_entries};
 use crate::platform::{Platform, Secret};
 use crate::text::strip_byte_order_mark;
 
@@ -35,6 +37,8 @@ pub struct Page {
     /// Why the list may continue after this page and [`next`](Self::next). None when the link, or
     /// the end of the list, is certain.
     pub link_error: Option<String>,
+    /// The number of all entries of the list, if Webex says so.
+    pub total: Option<u64>,
 }
 
 /// Why a link to the next page is not followed.
@@ -61,13 +65,14 @@ impl<P: Platform + ?Sized> Webex<'_, P> {
         self.address(&format!("{path}{query}"))
     }
 
-    /// Requests the page at `address`, which is [`first_page_url`](Self::first_page_url) or the
+    /// Requests the page of `directory` at `address`, which is [`first_page_url`](Self::first_page_url) or the
     /// `next` of an earlier page; `filters` are those of the list.
     ///
     /// # Errors
     /// Any response other than a page in JSON.
     pub fn fetch_page(
         &self,
+        directory: &Directory,
         address: &str,
         filters: &Filters,
         token: &Secret,
@@ -83,8 +88,11 @@ impl<P: Platform + ?Sized> Webex<'_, P> {
             // The content of a page is stored, but a token must not be.
             return Err(unusable("the response repeats the access token"));
         }
-        let items = split_entries(response.body()).map_err(|error| {
-            let problem = error.to_string();
+        let items = split_entries(response.body(), directory.items).map_err(|error| {
+            let problem = match error {
+                ListError::NoItems => format!("the response has no list `{}`", directory.items),
+                error => error.to_string(),
+            };
             let is_json = text.trim_start().starts_with('{');
             match error {
                 ListError::Syntax(_) | ListError::Cut(_) if is_json => {
@@ -100,11 +108,24 @@ impl<P: Platform + ?Sized> Webex<'_, P> {
                 _ => unusable(&problem),
             }
         })?;
-        let (next, link_error) = self.find_next(response.headers(), address, filters, token);
+        let (mut next, link_error) = self.find_next(response.headers(), address, filters, token);
+        let mut total = None;
+        if let Paging::Position(parameters) | Paging::Number(parameters) = directory.paging {
+            let counted = read_number(response.body(), parameters.total);
+            let (entries, step) = match directory.paging {
+                Paging::Number(_) => (None, 1),
+                _ => (counted, u64::try_from(items.len()).unwrap_or(u64::MAX)),
+            };
+            total = entries;
+            if next.is_none() && link_error.is_none() && !items.is_empty() {
+                next = find_next_position(address, parameters, step, counted);
+            }
+        }
         Ok(Page {
             items: items.into_iter().map(<[u8]>::to_vec).collect(),
             next,
             link_error,
+            total,
         })
     }
 
@@ -144,6 +165,35 @@ impl<P: Platform + ?Sized> Webex<'_, P> {
             Err(bad) => (None, Some(bad.to_string())),
         }
     }
+}
+
+/// Returns the URL of the page after the one at `current`, whose position or number is `step` further; none after the
+/// last one of `total`.
+fn find_next_position(
+    current: &str,
+    parameters: PageParameters,
+    step: u64,
+    total: Option<u64>,
+) -> Option<String> {
+    let mut next = Url::parse(current).ok()?;
+    let value = |parameter: &str| {
+        let (name, value) = parameter.split_once('=')?;
+        (name == parameters.start).then(|| value.parse::<u64>().ok())?
+    };
+    let query = next.query().unwrap_or_default();
+    let first = u64::from(parameters.first);
+    let start = query.split('&').find_map(value).unwrap_or(first);
+    let start = start.checked_add(step)?;
+    if total.is_some_and(|total| start.saturating_sub(first) >= total) {
+        return None;
+    }
+    let kept = query.split('&').filter(|parameter| {
+        !parameter.is_empty() && parameter.split('=').next() != Some(parameters.start)
+    });
+    let mut query: Vec<String> = kept.map(str::to_owned).collect();
+    query.push(format!("{}={start}", parameters.start));
+    next.set_query(Some(&query.join("&")));
+    Some(next.into())
 }
 
 /// Resolves the link `target` on the page `current`.

@@ -7,6 +7,7 @@ use crate::platform::HttpResponse;
 use crate::settings::Settings;
 use crate::testing::{MemoryPlatform, json_response, raw_response};
 use crate::webex::client::Proxies;
+use crate::webex::directories::{CONTACT_CENTER_SITES, GROUPS, LICENSES, PLACES};
 use crate::webex::errors::ErrorKind;
 
 const TOKEN: &str = "QWNjZXNz_P0A1_token";
@@ -25,7 +26,7 @@ fn page_of(response: Result<HttpResponse, crate::platform::HttpError>) -> Result
     let platform = MemoryPlatform::new();
     platform.expect(Method::GET, "/v1/people?orgId=O1&max=100", response);
     let webex = Webex::new(&platform, &Settings::default(), &Proxies::default()).unwrap();
-    webex.fetch_page(FIRST, &org(), &Secret::new(TOKEN))
+    webex.fetch_page(&LICENSES, FIRST, &org(), &Secret::new(TOKEN))
 }
 
 fn with_link(link: &str) -> Result<Page, WebexError> {
@@ -189,4 +190,42 @@ fn invalid_page_is_an_error_with_tracking_id() {
     .unwrap_err();
     assert_eq!(error.kind, ErrorKind::Forbidden);
     assert_eq!(error.tracking_id.as_deref(), Some("T1"));
+}
+
+#[test]
+fn positions_follow_the_entries_until_the_list_ends() {
+    let next = |directory: &Directory, address: &str, body: &str| {
+        let platform = MemoryPlatform::new();
+        platform.expect(Method::GET, "", raw_response(200, &[], body));
+        let webex = Webex::new(&platform, &Settings::default(), &Proxies::default()).unwrap();
+        let page = webex
+            .fetch_page(directory, address, &org(), &Secret::new(TOKEN))
+            .unwrap();
+        (page.next, page.total)
+    };
+    let two = r#"[{"id":"1"},{"id":"2"}]"#;
+    let places = "https://webexapis.com/v1/workspaces?orgId=O1&start=4&max=250";
+    assert_eq!(
+        next(&PLACES, places, &format!("{{\"items\":{two}}}")),
+        (
+            Some("https://webexapis.com/v1/workspaces?orgId=O1&max=250&start=6".to_owned()),
+            None
+        )
+    );
+    assert_eq!(next(&PLACES, places, r#"{"items":[]}"#), (None, None));
+    let groups = "https://webexapis.com/v1/groups?startIndex=1&count=250";
+    let counted = |total: u32| format!("{{\"totalResults\":{total},\"groups\":{two}}}");
+    assert_eq!(
+        next(&GROUPS, groups, &counted(3)),
+        (
+            Some("https://webexapis.com/v1/groups?count=250&startIndex=3".to_owned()),
+            Some(3)
+        )
+    );
+    assert_eq!(next(&GROUPS, groups, &counted(2)), (None, Some(2)));
+    let sites = "https://api.wxcc-eu2.cisco.com/organization/x/v2/site?page=0&pageSize=100";
+    let paged = |pages: u32| format!("{{\"meta\":{{\"totalPages\":{pages}}},\"data\":{two}}}");
+    assert_eq!(next(&CONTACT_CENTER_SITES, sites, &paged(1)), (None, None));
+    let (following, _) = next(&CONTACT_CENTER_SITES, sites, &paged(2));
+    assert!(following.unwrap().ends_with("pageSize=100&page=1"));
 }

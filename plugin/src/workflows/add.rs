@@ -12,12 +12,13 @@ use crate::platform::{
     is_pkid,
 };
 use crate::record::{Record, RecordBody, key, secret};
-use crate::reports::{AddReport, ConnectionReport, SyncKind};
+use crate::reports::{AddReport, ConnectionReport};
 use crate::settings::Settings;
 use crate::text::trim_text;
 use crate::tokens::{self, StoredTokens};
 use crate::uniqueness;
 use crate::webex::client::Proxies;
+use crate::workflows::sync::schedule_for_pasted;
 
 /// The maximum length of an idempotency key in characters.
 const KEY_LIMIT: usize = 256;
@@ -146,7 +147,7 @@ pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<AddRe
         refresh.next = Some(token_update.next_refresh);
         check.next = token_update.next_check;
         owned_changes.extend(token_update.changes);
-        owned_changes.extend(SyncKind::RolesLicenses.schedule_for_pasted(&record, now));
+        owned_changes.extend(schedule_for_pasted(&record, now));
     }
     let mut changes = vec![Change::Put(record.to_document()?)];
     changes.extend(owned_documents::creation_changes(&record, refresh, check));

@@ -4,7 +4,7 @@ use crate::platform::{Failure, Millis, Platform, Secret};
 use crate::reports::{Finding, FindingLevel};
 use crate::settings::{BASE_URL, ClientCredentials, SCOPES, Settings};
 use crate::webex::client::{Proxies, Webex};
-use crate::webex::directory::{LICENSES, ROLES};
+use crate::webex::directories::{LICENSES, ROLES};
 use crate::webex::errors::{ErrorKind, WebexError};
 use crate::webex::oauth;
 

@@ -17,7 +17,7 @@ use crate::platform::{
     Change, Check, Failure, FieldError, Level, Platform, Reference, Secret, UnixMillis, is_pkid,
 };
 use crate::record::{Record, State};
-use crate::reports::{ConnectReport, ConnectionReport, SyncKind};
+use crate::reports::{ConnectReport, ConnectionReport};
 use crate::scopes;
 use crate::settings::{ClientCredentials, Settings};
 use crate::store_tokens::{IssuedTokens, StorageSteps, store_tokens};
@@ -26,6 +26,7 @@ use crate::tokens::{StoredTokens, TokenSource, TokenUpdate};
 use crate::uniqueness;
 use crate::webex::errors::WebexError;
 use crate::webex::ids::OrgId;
+use crate::workflows::sync::schedule_roles_licenses;
 use exchange::TokenExchange;
 
 /// The number of reported steps.
@@ -352,7 +353,7 @@ impl<P: Platform + ?Sized> StorageSteps for ConsentSteps<'_, P> {
             update,
         )?);
         if let Some(due) = self.sync_due(record) {
-            changes.push(SyncKind::RolesLicenses.schedule(&record.reference(), due));
+            changes.extend(schedule_roles_licenses(record, due));
         }
         Ok(changes)
     }

@@ -14,7 +14,7 @@ use crate::reports::{Deletion, RemovedDocument, Revocation};
 use crate::revocation::revoke;
 use crate::settings::Settings;
 use crate::webex::client::Proxies;
-use crate::workflows::sync::{IMPORT_MODEL, IMPORTED_MODELS, SEEN_MODEL};
+use crate::workflows::sync::{IMPORT_MODEL, SEEN_MODEL, imported_models};
 
 /// Models of owned documents, in the order of removal: a schedule must not run something that has been
 /// removed. Network device lists, sites and users are left out because other services use them.
@@ -154,7 +154,10 @@ fn find_imported<P: Platform + ?Sized>(
     record: &Record,
 ) -> Result<Vec<RemovedDocument>, Failure> {
     let mut found = Vec::new();
-    for model in [IMPORT_MODEL, SEEN_MODEL].iter().chain(IMPORTED_MODELS) {
+    for model in [IMPORT_MODEL, SEEN_MODEL]
+        .into_iter()
+        .chain(imported_models())
+    {
         for_each_owned(platform, record, model, |document| {
             found.push(document.into());
         })?;

@@ -7,12 +7,13 @@ use crate::owned_documents;
 use crate::pasted_tokens;
 use crate::platform::{Change, Failure, Level, OnUnavailable, Platform, Reference, Secret};
 use crate::record::{Record, secret};
-use crate::reports::{ConnectionReport, SyncKind};
+use crate::reports::ConnectionReport;
 use crate::settings::Settings;
 use crate::timing::MIN_DELAY;
 use crate::tokens::{self, StoredTokens};
 use crate::uniqueness;
 use crate::webex::client::Proxies;
+use crate::workflows::sync::schedule_for_pasted;
 
 /// Changes the given fields and keeps the others; `null` or an empty text clears a field.
 ///
@@ -99,7 +100,7 @@ pub fn modify<P: Platform + ?Sized>(
             Grant::Organization,
             &token_update,
         )?);
-        changes.extend(SyncKind::RolesLicenses.schedule_for_pasted(&record, now));
+        changes.extend(schedule_for_pasted(&record, now));
     }
     if !accepted.sealed.is_empty() {
         changes.extend(hasten_retries(platform, &mut record)?);

@@ -78,11 +78,11 @@ fn modify_changes_only_the_given_fields() {
 fn import_follows_new_tokens_only() {
     let platform = connected(json!({}));
     let owner = Reference::record(PKID);
-    assert!(platform.wakeup(&owner, "sync").is_some());
-    let cancel = Change::Cancel(owner.clone(), "sync".to_owned());
+    let waiting = platform.import_wakeup(&owner).unwrap();
+    let cancel = Change::Cancel(owner.clone(), waiting.id);
     platform.commit(Vec::new(), vec![cancel]).unwrap();
     change(&platform, json!({"email_domain": "acme.example"})).unwrap();
-    assert_eq!(platform.wakeup(&owner, "sync"), None);
+    assert_eq!(platform.import_wakeup(&owner), None);
     platform.advance(DAY);
     modify(
         &platform,
@@ -91,7 +91,7 @@ fn import_follows_new_tokens_only() {
         Some(&new_token_response()),
     )
     .unwrap();
-    let wakeup = platform.wakeup(&owner, "sync").unwrap();
+    let wakeup = platform.import_wakeup(&owner).unwrap();
     assert_eq!(UnixMillis(wakeup.due), START + DAY + SECOND);
 }
 

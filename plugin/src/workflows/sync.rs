@@ -12,15 +12,18 @@ mod removal;
 mod state;
 mod steps;
 
-pub use plan::IMPORTED_MODELS;
+pub use plan::{
+    DataSync, from_wakeup, imported_models, schedule_for_pasted, schedule_roles_licenses,
+};
 pub use state::{IMPORT_MODEL, SEEN_MODEL};
 
 use access::WebexAccess;
+use plan::wakeup_id;
 use state::Import;
 
-use crate::platform::{Change, Failure, Level, Millis, Platform, UnixMillis};
-use crate::record::Record;
-use crate::reports::{ImportCount, SyncKind, SyncReport};
+use crate::platform::{Change, Failure, Filter, Key, Level, Millis, Platform, Scope, UnixMillis};
+use crate::record::{Record, key};
+use crate::reports::{ImportCount, SyncReport};
 use crate::settings::Settings;
 use steps::Step;
 
@@ -29,36 +32,48 @@ use steps::Step;
 const CALL_BUDGET: Millis = Millis::from_seconds(20);
 /// The maximum number of pages that a call reads. Hosts allow more requests in a call.
 const MAX_PAGES_PER_CALL: u32 = 24;
+/// The pause of an import that waits for another one with a list in common.
+const WAIT_FOR_ANOTHER: Millis = Millis::from_seconds(30);
 
-/// Imports `kind` for the record `pkid`, or as much as fits into a call; a wakeup then continues. Resumes
-/// an unfinished import or begins a new one. With `accepts_removals`, all calls of this import remove
-/// vanished entries, however many there are.
+/// Executes a data sync of the record `pkid`, or as much as fits into a call; a wakeup then continues. Resumes
+/// an unfinished import or begins a new one. `sync` is the data sync's role, name or primary key. With
+/// `accepts_removals`, all calls of this import remove vanished entries, however many there are.
+///
+/// A list that cannot be read does not end the import of the others; the report names it.
 ///
 /// # Errors
-/// - `reauthorize` when there is no access token or scope, or Webex refuses the token after a refresh
+/// - `invalid` when there is no such data sync, or its document cannot be used
+/// - `reauthorize` when there is no access token, Webex refuses the token after a refresh, or no list can be read
 /// - `rate-limited` and `unavailable`; completed steps stay stored
 /// - `not-found`, `conflict`, `limit-exceeded`
 pub fn sync<P: Platform + ?Sized>(
     platform: &P,
     pkid: &str,
-    kind: SyncKind,
+    sync: &str,
     accepts_removals: bool,
 ) -> Result<SyncReport, Failure> {
     let record = Record::load(platform, pkid)?;
     let settings = Settings::load(platform)?;
+    let sync = DataSync::find(platform, &record, sync)?;
     let now = platform.now();
-    let (import, version) = Import::load_or_new(platform, &record, kind, accepts_removals, now)?;
-    let (record, access) = WebexAccess::open(platform, settings, record)?;
+    let (import, version) = Import::load_or_new(platform, &record, &sync, accepts_removals, now)?;
     let mut run = ImportRun {
         platform,
+        settings,
         record,
-        access,
+        sync,
+        access: None,
         import,
         version,
         seen: None,
+        deferred: Vec::new(),
+        first_error: None,
         pages: 0,
         until: now + CALL_BUDGET,
     };
+    if let Some(other) = run.find_competitor()? {
+        return run.wait_for(&other);
+    }
     loop {
         match run.step()? {
             Step::Done => {}
@@ -71,13 +86,19 @@ pub fn sync<P: Platform + ?Sized>(
 /// An import during one call.
 struct ImportRun<'a, P: ?Sized> {
     platform: &'a P,
+    settings: Settings,
     record: Record,
-    access: WebexAccess<'a, P>,
+    sync: DataSync,
+    // None until the first request.
+    access: Option<WebexAccess<'a, P>>,
     import: Import,
     // The version of its stored document; 0: not stored.
     version: u64,
     // Entries seen so far in the present list; none: not loaded yet.
     seen: Option<steps::SeenIds>,
+    // The lists with a temporary error in this call, and the first one's failure.
+    deferred: Vec<usize>,
+    first_error: Option<Failure>,
     // The number of pages read by this call.
     pages: u32,
     // The time after which this call begins no further step.
@@ -85,9 +106,61 @@ struct ImportRun<'a, P: ?Sized> {
 }
 
 impl<P: Platform + ?Sized> ImportRun<'_, P> {
-    /// Whether the call should begin no further step.
+    /// Whether the call should begin no further step. A due refresh of the record goes first.
     fn is_spent(&self) -> bool {
-        self.pages >= MAX_PAGES_PER_CALL || self.platform.now() >= self.until
+        let now = self.platform.now();
+        let is_due = |next: UnixMillis| next <= now;
+        let mut grants = self.record.grants().iter();
+        let refresh_is_due = grants.any(|grant| {
+            self.record
+                .grant_state(*grant)
+                .next_refresh
+                .is_some_and(is_due)
+        });
+        self.pages >= MAX_PAGES_PER_CALL || now >= self.until || (self.pages > 0 && refresh_is_due)
+    }
+
+    /// Finds another unfinished import of this record that reads one of the same lists, and that a wakeup will
+    /// continue: its removals could remove what this import adds.
+    fn find_competitor(&self) -> Result<Option<String>, Failure> {
+        let waiting = self.platform.wakeups(&self.record.reference())?;
+        let waiting: Vec<&str> = waiting.iter().filter_map(from_wakeup).collect();
+        if waiting.iter().all(|sync| *sync == self.sync.pkid) {
+            return Ok(None);
+        }
+        let filter = Filter {
+            model: IMPORT_MODEL.to_owned(),
+            hierarchy: self.record.hierarchy.clone(),
+            scope: Scope::Node,
+            equals: vec![Key::new(key::OWNER, &self.record.pkid)],
+        };
+        let page = self.platform.find(&filter, None, 100)?;
+        let others = page.documents.iter();
+        let mut others =
+            others.filter_map(|document| serde_json::from_str::<Import>(&document.body).ok());
+        let competes = |other: &Import| {
+            let mut lists = other.lists.iter().map(|list| list.model.as_str());
+            // Of two imports that have begun, the earlier one goes on.
+            let is_first = self.import.steps_done() > 0
+                && (self.import.begun, &self.sync.pkid) < (other.begun, &other.sync);
+            other.sync != self.sync.pkid
+                && !is_first
+                && other.steps_done() > 0
+                && other.is_running(self.platform.now())
+                && waiting.contains(&other.sync.as_str())
+                && lists.any(|model| self.sync.lists.iter().any(|own| own.model == model))
+        };
+        Ok(others.find(competes).map(|other| other.name))
+    }
+
+    /// Schedules this import for later.
+    fn wait_for(self, other: &str) -> Result<SyncReport, Failure> {
+        let due = self.platform.now() + WAIT_FOR_ANOTHER;
+        let wakeup = self.sync.schedule(&self.record, due);
+        self.platform
+            .commit(vec![self.record.version_check()], vec![wakeup])?;
+        let message = format!("waits until {other} has ended; it continues automatically");
+        Ok(self.report(Some(due), message))
     }
 
     /// Commits `changes` together with the progress of the import.
@@ -105,7 +178,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
 
     fn pause(mut self) -> Result<SyncReport, Failure> {
         let due = self.platform.now();
-        let wakeup = self.import.kind.schedule(&self.record.reference(), due);
+        let wakeup = self.sync.schedule(&self.record, due);
         self.commit(vec![wakeup])?;
         let message = format!(
             "so far {}; it continues automatically",
@@ -116,20 +189,31 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
 
     fn finish(mut self) -> Result<SyncReport, Failure> {
         self.import.finished = Some(self.platform.now());
-        let id = self.import.kind.wakeup_id().to_owned();
-        let mut changes = vec![Change::Cancel(self.record.reference(), id)];
+        let wakeup = wakeup_id(&self.record, &self.sync.pkid);
+        let mut changes = vec![Change::Cancel(self.record.reference(), wakeup)];
         changes.extend(self.alert_changes()?);
         self.commit(changes)?;
-        let mut message = format!("imported {}", self.summarize_counts());
-        for (list, directory) in self.import.lists.iter().zip(self.import.kind.directories()) {
+        let mut message = String::new();
+        let counts = self.summarize_counts();
+        if !counts.is_empty() {
+            message = format!("imported {counts}");
+        }
+        for (list, directory) in self.import.lists.iter().zip(&self.sync.lists) {
             let what = directory.what;
-            if let Some(removal) = list.held {
+            let separator = if message.is_empty() { "" } else { "; " };
+            if let Some(why) = &list.failed {
+                message.push_str(&format!("{separator}the {what} could not be read: {why}"));
+            } else if let Some(removal) = list.held {
                 let why = removal.explain(what);
-                message.push_str(&format!("; none of the {what} was removed: {why}"));
+                message.push_str(&format!("{separator}none of the {what} was removed: {why}"));
+            } else if let Some(why) = &list.partial {
+                message.push_str(&format!(
+                    "{separator}none of the {what} was removed, because {why}"
+                ));
             }
-            if let Some(why) = &list.partial {
-                message.push_str(&format!("; none of the {what} was removed, because {why}"));
-            }
+        }
+        if counts.is_empty() && !self.sync.lists.is_empty() {
+            return Err(Failure::Reauthorize(message));
         }
         Ok(self.report(None, message))
     }
@@ -139,7 +223,8 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         self.platform.progress(done, total, &message);
         self.platform.log(Level::Info, &message);
         SyncReport {
-            kind: self.import.kind.as_str().to_owned(),
+            sync: self.sync.name,
+            sync_pkid: self.sync.pkid,
             pkid: self.record.pkid,
             done,
             total,
@@ -149,16 +234,20 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         }
     }
 
-    /// Describes the counts, such as `12 roles (nothing changed) and 30 licences (2 added, 1 removed)`.
+    /// Describes the counts of the lists that were read, such as `12 roles (nothing changed) and 30 licenses (2 added, 1
+    /// removed)`.
     fn summarize_counts(&self) -> String {
         let models = self.import.models();
-        let directories = self.import.kind.directories();
         let each: Vec<String> = models
             .iter()
-            .zip(directories)
+            .zip(&self.sync.lists)
+            .filter(|(imported, _)| imported.failed.is_none())
             .map(|(imported, directory)| format_count(imported, directory.what))
             .collect();
-        each.join(" and ")
+        match each.as_slice() {
+            [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+            _ => each.concat(),
+        }
     }
 }
 

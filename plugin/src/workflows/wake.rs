@@ -1,13 +1,13 @@
 //! Runs the workflow of a due wakeup.
 
-use super::{expiry::check_expiry, refresh::refresh, sync::sync};
+use super::{expiry::check_expiry, refresh::refresh, sync};
 use crate::grant::Grant;
 use crate::model::derived;
 use crate::platform::{
     Change, Failure, Millis, Platform, RECORD_MODEL, Reference, UnixMillis, Wakeup,
 };
 use crate::record::Record;
-use crate::reports::{SyncKind, WakeReport};
+use crate::reports::WakeReport;
 
 /// Runs the workflow of `wakeup`. Cancels a wakeup without a purpose: its model or id is unknown, or its
 /// record is deleted or has no tokens.
@@ -17,9 +17,9 @@ use crate::reports::{SyncKind, WakeReport};
 pub fn wake<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<WakeReport, Failure> {
     let Wakeup { id, subject, .. } = wakeup;
     if subject.model == RECORD_MODEL
-        && let Some(kind) = SyncKind::from_wakeup(wakeup)
+        && let Some(data_sync) = sync::from_wakeup(wakeup)
     {
-        return run_import(platform, subject, kind);
+        return run_import(platform, wakeup, data_sync);
     }
     let (refreshes, checks) = (
         Grant::from_refresh_wakeup(id),
@@ -72,21 +72,22 @@ fn is_scheduled<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<b
     Ok(scheduled.iter().any(same))
 }
 
-/// Begins or resumes an import. A failure that needs a person is not tried again: the next consent
-/// begins an import as well.
+/// Begins or resumes an import. A failure that needs a person is not tried again: the next consent, or the next run of
+/// the data sync, begins an import as well.
 fn run_import<P: Platform + ?Sized>(
     platform: &P,
-    subject: &Reference,
-    kind: SyncKind,
+    wakeup: &Wakeup,
+    data_sync: &str,
 ) -> Result<WakeReport, Failure> {
-    let result = sync(platform, &subject.pkid, kind, false).map(WakeReport::Synced);
+    let subject = &wakeup.subject;
+    let result = sync::sync(platform, &subject.pkid, data_sync, false).map(WakeReport::Synced);
     match result {
         Err(Failure::NotFound(_)) => {
             let why = format!("{subject} does not exist any more");
-            dismiss(platform, subject, kind.wakeup_id(), why)
+            dismiss(platform, subject, &wakeup.id, why)
         }
-        Err(failure @ Failure::Reauthorize(_)) => {
-            dismiss(platform, subject, kind.wakeup_id(), failure.to_string())?;
+        Err(failure @ (Failure::Reauthorize(_) | Failure::Invalid(_))) => {
+            dismiss(platform, subject, &wakeup.id, failure.to_string())?;
             Err(failure)
         }
         result => result,

@@ -10,7 +10,7 @@ use relation_e2e::World;
 use relation_e2e::world::{Customer, DAY};
 use relation_host::clock::{Clock, ManualClock};
 use relation_host::imports::{Import, ImportCall, Interceptor, Intervention};
-use relation_host::reports::{RefreshOutcome, SyncKind};
+use relation_host::reports::{RefreshOutcome, SyncSelector};
 use relation_host::types::{Document, Failure, Filter, Key};
 use relation_host::{CallErrorKind, Limits};
 use webex_emulator::{License, Listing, Mode, Paging};
@@ -18,7 +18,7 @@ use webex_emulator::{License, Listing, Mode, Paging};
 const TOKEN: &str = "/v1/access_token";
 const LICENSES: &str = "/v1/licenses";
 const LICENSE: &str = "device/spark/License";
-const KIND: SyncKind = SyncKind::ROLES_LICENSES;
+const SYNC: SyncSelector = SyncSelector::ROLES_LICENSES;
 
 /// Gives the customer `count` licences, in pages of `page`.
 fn list_licenses(world: &World, customer: &Customer, count: u64, page: usize) {
@@ -202,7 +202,7 @@ async fn import_and_delete_of_25000_entries() {
     let world = World::start().await;
     let customer = world.add_customer("Contoso").await;
     list_licenses(&world, &customer, 25_000, 500);
-    let first = world.host().sync(&customer.pkid, KIND, false).await;
+    let first = world.host().sync(&customer.pkid, SYNC, false).await;
     let first = first.expect("the import begins").value;
     assert_eq!(first.continues, Some(world.clock.now()));
     assert!(first.done < first.total);
@@ -229,17 +229,17 @@ async fn two_hosts_import_concurrently() {
     let customer = world.add_customer("Contoso").await;
     list_licenses(&world, &customer, 4_000, 100);
     let second = world.new_host().await;
-    let first = world.host().sync(&customer.pkid, KIND, false).await;
-    let _ = first.expect("the import begins");
+    let first = world.host().sync(&customer.pkid, SYNC, false).await;
+    let data_sync = first.expect("the import begins").value.sync_pkid;
     let (one, other) = tokio::join!(
-        world.host().continue_sync(&customer.pkid, KIND),
-        second.continue_sync(&customer.pkid, KIND)
+        world.host().continue_sync(&customer.pkid, &data_sync),
+        second.continue_sync(&customer.pkid, &data_sync)
     );
     let (one, other) = (one.unwrap(), other.unwrap());
     assert!(one.is_some() || other.is_some());
     assert_eq!(world.token_requests(), 0);
     assert_eq!(stored(&world, &customer, LICENSE).await.len(), 4_000);
     assert_eq!(license_requests(&world), 40);
-    let nothing = world.host().continue_sync(&customer.pkid, KIND);
+    let nothing = world.host().continue_sync(&customer.pkid, &data_sync);
     assert_eq!(nothing.await.unwrap(), None);
 }

@@ -6,7 +6,7 @@ use relation_e2e::faulty_store::{Operation, StoreFault};
 use relation_e2e::world::{DAY, SCOPES};
 use relation_e2e::{Customer, World};
 use relation_host::clock::Clock;
-use relation_host::reports::{RefreshOutcome, RefreshReport, SyncKind};
+use relation_host::reports::{RefreshOutcome, RefreshReport, SyncSelector};
 use relation_host::store::stash;
 use relation_host::transactions::{Status, TransactionFilter};
 use relation_host::types::{Failure, Reference};
@@ -29,10 +29,10 @@ async fn world() -> (World, Customer) {
     world.emulator.set_reuse_detection(true);
     let customer = world.add_customer("Contoso").await;
     // Pasted tokens start an import; afterwards, only the refresh and the expiry check are scheduled.
-    let kind = SyncKind::ROLES_LICENSES;
+    let sync = SyncSelector::ROLES_LICENSES;
     let _ = world
         .host()
-        .sync(&customer.pkid, kind, false)
+        .sync(&customer.pkid, sync, false)
         .await
         .unwrap();
     world.clock.advance(DAY);

@@ -2,7 +2,7 @@
 
 use relation_host::reports::{
     AddReport, Authorization, ConnectReport, ConnectionReport, Deletion, ExpiryReport, Grant,
-    RefreshReport, Revocation, SyncKind, SyncReport, WakeReport,
+    RefreshReport, Revocation, SyncReport, SyncSelector, WakeReport,
 };
 use relation_host::store::DueWakeup;
 use relation_host::types::Pkid;
@@ -120,8 +120,8 @@ impl Call {
             }
             Self::Check(pkid, grant) => summarize(host.check_grant(&pkid, grant).await, checked),
             Self::Sync(pkid) => {
-                let kind = SyncKind::ROLES_LICENSES;
-                summarize(host.sync(&pkid, kind, false).await, synced)
+                let sync = SyncSelector::ROLES_LICENSES;
+                summarize(host.sync(&pkid, sync, false).await, synced)
             }
             Self::Wake(due) => match host.run_wakeup(due).await {
                 Ok(WakeupOutcome::Finished(result)) => {

@@ -364,6 +364,7 @@ impl Config {
         for (key, setting) in [
             ("scopes", "webex.scopes"),
             ("contact-center-scopes", "webex.contact-center-scopes"),
+            ("contact-center-urls", "webex.contact-center-urls"),
             (
                 "wholesale-customers-scopes",
                 "webex.wholesale-customers-scopes",

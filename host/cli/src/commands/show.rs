@@ -124,8 +124,7 @@ fn render_imports(imports: &[Map<String, Value>]) -> Table {
 /// Renders why the last import failed, and what to do.
 fn render_failed_import(failed: &FailedImport) -> String {
     let lines = [
-        ("failed import", failed.import.as_str().to_owned()),
-        ("failed", time::format_utc(failed.at)),
+        ("failed import", time::format_utc(failed.at)),
         ("reason", failed.message.clone()),
         ("next step", failed.hint.clone()),
     ];

@@ -157,9 +157,8 @@ fn render_customers(status: &Status) -> String {
 /// Renders failed imports without columns, which would break the commands in the hints.
 fn render_failed_imports(imports: &[FailedImport]) -> String {
     let lines = imports.iter().map(|failed| {
-        let (name, import) = (&failed.name, failed.import.as_str());
-        let at = time::format_utc(failed.at);
-        let text = format!("{name} ({import}), {at}: {}", failed.message);
+        let (name, at) = (&failed.name, time::format_utc(failed.at));
+        let text = format!("{name}, {at}: {}", failed.message);
         let (text, hint) = (
             escape_control_chars(&text),
             escape_control_chars(&failed.hint),

@@ -1,12 +1,11 @@
 //! `sync`: imports from Webex until the import is complete.
 
-use std::fmt;
-
 use relation_app::{AppError, ErrorKind};
-use relation_host::reports::{SyncKind, SyncReport};
+use relation_host::reports::{SyncReport, SyncSelector};
 
 use crate::output::escape_control_chars;
 use crate::record_selector::RecordSelector;
+use crate::streams::stderr;
 use crate::table::{Column, Table};
 use crate::{Context, progress};
 
@@ -15,54 +14,40 @@ use crate::{Context, progress};
 pub struct Args {
     #[command(flatten)]
     record: RecordSelector,
-    /// The data to import
-    #[arg(value_name = "WHAT", default_value_t = SyncTarget::RolesLicenses)]
-    target: SyncTarget,
+    /// The data sync to execute: all, roles-licenses or users, or the name or pkid of any data sync of the customer
+    #[arg(value_name = "SYNC", default_value = SyncSelector::ROLES_LICENSES.as_str())]
+    sync: String,
     /// Remove entries that are no longer at Webex even if the list is empty or has less than half of the
     /// stored entries; check at Webex first
     #[arg(long)]
     accept_removals: bool,
 }
 
-/// The data that can be imported.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum SyncTarget {
-    /// The roles and licences of the organisation
-    RolesLicenses,
-}
-
-impl SyncTarget {
-    fn kind(self) -> SyncKind {
-        match self {
-            Self::RolesLicenses => SyncKind::ROLES_LICENSES,
-        }
-    }
-}
-
-impl fmt::Display for SyncTarget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.kind().as_str())
-    }
-}
-
 /// Runs the import, in as many calls as needed, and prints the report.
 pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let host = context.installation.host().await?;
     let record = args.record.find(host.store().as_ref()).await?;
-    let kind = args.target.kind();
     let name = record.name();
     let watched = || Some((host.store().as_ref(), record.reference()));
-    let label = format!("importing {} of {name}", args.target);
-    let first = host.sync(&record.pkid, kind.clone(), args.accept_removals);
+    let label = format!("importing {} of {name}", args.sync);
+    let first = host.sync(
+        &record.pkid,
+        SyncSelector::new(args.sync),
+        args.accept_removals,
+    );
     let first = progress::show_while(&label, watched(), first).await;
     let mut call_output = first.map_err(|error| {
         let again = "what was imported stays; run this command again to continue";
         with_retry_hint(record.explain(error), again)
     })?;
-    while call_output.value.continues.is_some() {
+    while let Some(continues) = call_output.value.continues {
+        if continues > host.clock().now() {
+            stderr::note("`relation-host run` must be running: it continues the import.");
+            break;
+        }
         let (done, total) = (call_output.value.done, call_output.value.total);
         let label = format!("{label}, {done} of at least {total} steps done");
-        let next = host.continue_sync(&record.pkid, kind.clone());
+        let next = host.continue_sync(&record.pkid, &call_output.value.sync_pkid);
         match progress::show_while(&label, watched(), next).await {
             Ok(Some(next)) => call_output = next,
             Ok(None) => {
@@ -78,7 +63,20 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
             }
         }
     }
-    context.print_call(&call_output, render_text)
+    context.print_call(&call_output, render_text)?;
+    let models = call_output.value.models.iter();
+    let failed: Vec<&str> = models
+        .filter(|model| model.failed.is_some())
+        .map(|model| model.model.as_str())
+        .collect();
+    match failed.is_empty() {
+        true => Ok(()),
+        false => {
+            let message = format!("these could not be read: {}", failed.join(", "));
+            let hint = "`relation-host alerts` has the reasons; all else was imported";
+            Err(AppError::new(ErrorKind::Failed, message).hint(hint))
+        }
+    }
 }
 
 /// Adds `hint` to a transient error that has none.
@@ -101,7 +99,10 @@ fn render_text(report: &SyncReport) -> String {
     ]);
     for model in &report.models {
         let counts = [model.found, model.added, model.updated, model.removed];
-        let counts = counts.iter().map(u32::to_string);
+        let counts = counts.map(|count| match model.failed {
+            Some(_) => "-".to_owned(),
+            None => count.to_string(),
+        });
         rows.add(std::iter::once(model.model.clone()).chain(counts));
     }
     format!("{rows}\n\n{}", escape_control_chars(&report.message))

@@ -42,7 +42,7 @@ pub struct Args {
     /// The node at or below which the name is looked up
     #[arg(long, value_name = "PATH", requires = "subject")]
     hierarchy: Option<Hierarchy>,
-    /// Only transactions with this status: processing, success or fail
+    /// Only transactions with this status: processing, success, success-with-async-failures or fail
     #[arg(long, value_name = "STATUS", value_parser = parse_status)]
     status: Option<Status>,
     /// Only transactions with this action, such as refresh
@@ -53,10 +53,13 @@ pub struct Args {
 }
 
 fn parse_status(text: &str) -> Result<Status, String> {
-    [Status::Processing, Status::Success, Status::Fail]
+    let words = text.replace('-', " ");
+    Status::ALL
         .into_iter()
-        .find(|status| status.as_str().eq_ignore_ascii_case(text))
-        .ok_or_else(|| "statuses are processing, success and fail".to_owned())
+        .find(|status| status.as_str().eq_ignore_ascii_case(&words))
+        .ok_or_else(|| {
+            "statuses are processing, success, success-with-async-failures and fail".to_owned()
+        })
 }
 
 /// Prints one transaction or a page of them, or follows them.

@@ -8,7 +8,7 @@ use crate::reports::{
     Action, AddReport, Alert, Authorization, Choice, ConnectReport, ConnectionReport, Deletion,
     Expiry, ExpiryReport, FailedRefresh, Field, FieldKind, Finding, FindingLevel, Grant,
     GrantStatus, ImportCount, Model, OwnedDocument, RecordDetails, RefreshOutcome, RefreshReport,
-    Revocation, SettingDescription, State, SyncKind, SyncReport, WakeReport,
+    Revocation, SettingDescription, State, SyncReport, WakeReport,
 };
 use crate::types::{Document, Failure, Hierarchy, Pkid, Reference, Timestamp};
 
@@ -213,7 +213,9 @@ pub(crate) fn connect_report(from: guest::ConnectReport) -> Result<ConnectReport
 
 pub(crate) fn sync_report(from: guest::SyncReport) -> Result<SyncReport, Failure> {
     Ok(SyncReport {
-        kind: SyncKind::new(from.kind),
+        sync: from.sync,
+        sync_pkid: Pkid::try_from(from.sync_pkid)
+            .map_err(|error| invalid_output("sync-pkid", error))?,
         pkid: Pkid::try_from(from.pkid).map_err(|error| invalid_output("pkid", error))?,
         done: from.done,
         total: from.total,
@@ -226,6 +228,7 @@ pub(crate) fn sync_report(from: guest::SyncReport) -> Result<SyncReport, Failure
                 added: model.added,
                 updated: model.updated,
                 removed: model.removed,
+                failed: model.failed,
             })
             .collect(),
         continues: from.continues.map(Timestamp),

@@ -5,7 +5,7 @@ use tracing::Level;
 
 use super::{CallError, CallErrorKind, CallOutput};
 use crate::reports::{
-    ConnectionReport, ExpiryReport, RefreshOutcome, RefreshReport, State, WakeReport,
+    ConnectionReport, ExpiryReport, RefreshOutcome, RefreshReport, State, SyncReport, WakeReport,
 };
 use crate::schedule::{ConnectionHealth, WakeupEffect};
 use crate::transactions::Status;
@@ -134,11 +134,24 @@ pub(super) fn summarize_expiry(report: &ExpiryReport) -> CallSummary {
     summary.with_health(expiry_health(report)).with_name(name)
 }
 
+/// Of an import with a list that could not be read, the other lists are stored.
+pub(super) fn summarize_sync(report: &SyncReport) -> CallSummary {
+    let summary = CallSummary::success(report.message.clone());
+    match report.is_complete() {
+        true => summary,
+        false => CallSummary {
+            status: Status::SuccessWithAsyncFailures,
+            level: Level::WARN,
+            ..summary
+        },
+    }
+}
+
 pub(super) fn summarize_wakeup(report: &WakeReport) -> CallSummary {
     match report {
         WakeReport::Refreshed(report) => summarize_refresh(report),
         WakeReport::Checked(report) => summarize_expiry(report),
-        WakeReport::Synced(report) => CallSummary::success(report.message.clone()),
+        WakeReport::Synced(report) => summarize_sync(report),
         WakeReport::Nothing(why) => CallSummary::success(format!("nothing to do: {why}")),
     }
 }

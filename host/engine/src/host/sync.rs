@@ -1,43 +1,43 @@
 //! The sync workflow: its first call and the calls that continue it.
 
 use super::call::{CallRequest, LEASE_POLL_INTERVAL};
-use super::outcome::CallSummary;
+use super::outcome::summarize_sync;
 use super::{CallError, CallErrorKind, CallOutput, Host, WakeupOutcome};
 use crate::component::convert;
-use crate::reports::{SyncKind, SyncReport, WakeReport};
+use crate::reports::{SyncReport, SyncSelector, WakeReport};
 use crate::store::DueWakeup;
 use crate::types::{Pkid, Reference};
 use crate::wakeup_kinds;
 
 impl Host {
-    /// Imports from Webex, or runs the first part of an import that takes several calls. With
+    /// Executes a data sync of the record, or the first part of it if it takes several calls. With
     /// `accept_removals`, removes what has vanished at Webex even if that is most of what is
     /// stored.
     pub async fn sync(
         &self,
         pkid: &Pkid,
-        kind: SyncKind,
+        sync: SyncSelector,
         accept_removals: bool,
     ) -> Result<CallOutput<SyncReport>, CallError> {
         self.transact(
             CallRequest::for_record("sync", pkid.clone()),
             async |workflows, store| {
                 workflows
-                    .call_sync(store, pkid.as_str(), kind.as_str(), accept_removals)
+                    .call_sync(store, pkid.as_str(), sync.as_str(), accept_removals)
                     .await
             },
             convert::sync_report,
-            |report: &SyncReport| CallSummary::success(report.message.clone()),
+            summarize_sync,
         )
         .await
     }
 
-    /// Continues an import whose wakeup is stored, due or not. `None`: there is no such wakeup, so
-    /// another host has continued or completed the import.
+    /// Continues the import by the data sync with the primary key `sync` ([`SyncReport::sync_pkid`]), whose wakeup is
+    /// stored, due or not. `None`: there is no such wakeup, so another host has continued or completed the import.
     pub async fn continue_sync(
         &self,
         pkid: &Pkid,
-        kind: SyncKind,
+        sync: &Pkid,
     ) -> Result<Option<CallOutput<SyncReport>>, CallError> {
         let subject = Reference::record(pkid.clone());
         let timeout = self.parts.services.limits.time;
@@ -48,7 +48,7 @@ impl Host {
         };
         let failed = |error| call_error(CallErrorKind::Store(error));
         loop {
-            let Some(wakeup) = self.waiting(&subject, &kind).await? else {
+            let Some(wakeup) = self.waiting(&subject, sync).await? else {
                 return Ok(None);
             };
             match self.run_wakeup(wakeup).await.map_err(failed)? {
@@ -68,11 +68,11 @@ impl Host {
         }
     }
 
-    /// Finds the wakeup that continues an import. Its payload is the `kind`.
+    /// Finds the wakeup that continues an import. Its payload is the data sync's primary key.
     async fn waiting(
         &self,
         subject: &Reference,
-        kind: &SyncKind,
+        sync: &Pkid,
     ) -> Result<Option<DueWakeup>, CallError> {
         let wakeups = self.store().wakeups(subject).await;
         let wakeups = wakeups.map_err(|error| CallError {
@@ -80,7 +80,7 @@ impl Host {
             kind: CallErrorKind::Store(error),
         })?;
         Ok(wakeups.into_iter().find(|found| {
-            found.wakeup.id == wakeup_kinds::SYNC && found.wakeup.payload == kind.as_str()
+            found.wakeup.kind() == wakeup_kinds::SYNC && found.wakeup.payload == sync.as_str()
         }))
     }
 }

@@ -125,9 +125,10 @@ pub(super) async fn pruning_removes_exactly_the_old_transactions(stores: Arc<dyn
     let mut all = Vec::new();
     for round in 0..12_u64 {
         for second in 0..10 {
-            let status = match next(3) {
+            let status = match next(4) {
                 0 => Status::Success,
                 1 => Status::Fail,
+                2 => Status::SuccessWithAsyncFailures,
                 _ => Status::Processing,
             };
             let (begins, lasts) = (round * 10 + second, next(40));
@@ -140,7 +141,7 @@ pub(super) async fn pruning_removes_exactly_the_old_transactions(stores: Arc<dyn
         all.retain(|(_, status, completed)| match status {
             Status::Processing => true,
             Status::Success => *completed >= succeeded,
-            Status::Fail => *completed >= failed,
+            Status::SuccessWithAsyncFailures | Status::Fail => *completed >= failed,
         });
         let expected: Vec<String> = all.iter().map(|(id, ..)| id.clone()).collect();
         assert_eq!(left(&store).await, expected, "{succeeded} {failed}");

@@ -201,6 +201,7 @@ pub(super) async fn listings_are_newest_first_filtered_and_complete(stores: Arc<
         let status = match number % 7 {
             0 => Status::Processing,
             1 => Status::Fail,
+            2 => Status::SuccessWithAsyncFailures,
             _ => Status::Success,
         };
         if status != Status::Processing {
@@ -214,8 +215,7 @@ pub(super) async fn listings_are_newest_first_filtered_and_complete(stores: Arc<
     }
     all.reverse();
 
-    let statuses = [Status::Processing, Status::Success, Status::Fail];
-    for status in statuses.map(Some).into_iter().chain([None]) {
+    for status in Status::ALL.map(Some).into_iter().chain([None]) {
         for action in [None, Some("add"), Some("refresh"), Some("nothing")] {
             for subject in [None, Some(record(1)), Some(record(3))] {
                 let filter = TransactionFilter {

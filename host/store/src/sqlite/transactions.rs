@@ -393,6 +393,7 @@ pub(super) fn listing_statement(filter: &TransactionFilter) -> String {
         None => "",
         Some(Status::Processing) => " AND status = 'Processing'",
         Some(Status::Success) => " AND status = 'Success'",
+        Some(Status::SuccessWithAsyncFailures) => " AND status = 'Success With Async Failures'",
         Some(Status::Fail) => " AND status = 'Fail'",
     });
     if filter.action.is_some() {
@@ -438,7 +439,7 @@ fn read(row: &Row<'_>) -> Result<Transaction> {
 }
 
 fn parse_status(text: &str) -> Result<Status> {
-    [Status::Processing, Status::Success, Status::Fail]
+    Status::ALL
         .into_iter()
         .find(|status| status.as_str() == text)
         .ok_or_else(|| corrupt(format!("a transaction has the status {text}")))

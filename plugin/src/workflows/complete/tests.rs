@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::alerts::{Notice, Severity, code};
-use crate::owned_documents::{RunTimes, SCHEDULE};
+use crate::owned_documents::{RunTimes, SCHEDULE, SYNC_ROLES_LICENSES};
 use crate::platform::{
     Environment, HttpError, HttpResponse, Millis, OnUnavailable, Reference, Secrets, Storage,
     UnixMillis,
@@ -169,10 +169,12 @@ fn consent_connects_record_and_sets_organisation() {
         [NEW_ACCESS, "NEWREFRESH"].map(|each| Some(each.to_owned()))
     );
     let owner = Reference::record(PKID);
-    let sync = platform.wakeup(&owner, "sync").unwrap();
+    let sync = platform.import_wakeup(&owner).unwrap();
+    let roles_licenses = record.owned_document(SYNC_ROLES_LICENSES).unwrap();
+    let roles_licenses = roles_licenses.pkid.as_str();
     assert_eq!(
         (sync.due, sync.payload.as_str()),
-        ((now + MIN_DELAY).0, "roles-licenses")
+        ((now + MIN_DELAY).0, roles_licenses)
     );
     let refresh = platform.wakeup(&owner, "refresh").unwrap();
     assert_eq!(refresh.deadline, Some((now + 90 * DAY).0));

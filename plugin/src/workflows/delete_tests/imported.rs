@@ -1,7 +1,6 @@
 //! Deletion of any number of imported documents.
 
 use super::*;
-use crate::reports::SyncKind;
 use crate::workflows::sync::sync;
 
 /// A connected record with `count` imported licences and a finished or unfinished import.
@@ -24,7 +23,7 @@ fn with_licenses(count: u32, finished: bool) -> MemoryPlatform {
     if !finished {
         platform.expect(Method::GET, "/licenses", json_response(503, json!({})));
     }
-    let imported = sync(&platform, PKID, SyncKind::RolesLicenses, false);
+    let imported = sync(&platform, PKID, "roles-licenses", false);
     assert_eq!(imported.is_ok(), finished);
     platform.assert_script_done();
     platform
@@ -137,7 +136,7 @@ fn import_restarts_after_an_interrupted_delete() {
         json_response(200, json!({"items": [{"id": "R1"}]})),
     );
     platform.expect(Method::GET, "/licenses?orgId", json_response(200, page));
-    let report = sync(&platform, PKID, SyncKind::RolesLicenses, true).unwrap();
+    let report = sync(&platform, PKID, "roles-licenses", true).unwrap();
     platform.assert_script_done();
     assert_eq!(report.models[1].found, 2);
     assert_eq!(platform.documents_of("device/spark/License").len(), 2);

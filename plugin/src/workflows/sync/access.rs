@@ -1,84 +1,182 @@
-//! Access to Webex during an import, with at most one refresh of the token in a call.
+//! Access to Webex during an import: a token for each grant, refreshed at most once in a call.
 
 use crate::grant::Grant;
 use crate::platform::{Failure, Level, Millis, Platform, Secret};
-use crate::record::{Record, secret};
-use crate::settings::Settings;
+use crate::record::Record;
+use crate::settings::{CONTACT_CENTER_URLS, Settings};
 use crate::webex::client::{Proxies, Webex};
-use crate::webex::directory::Directory;
+use crate::webex::directory::{Api, Directory};
 use crate::webex::errors::{ErrorKind, WebexError};
 use crate::webex::ids::OrgId;
 use crate::webex::pages::Page;
 use crate::workflows::refresh::refresh;
 
-/// A Webex client with its access token.
+/// Clients of Webex's APIs with the access tokens of a record.
 pub(super) struct WebexAccess<'a, P: ?Sized> {
     platform: &'a P,
     webex: Webex<'a, P>,
-    token: Secret,
+    contact_center: Option<Webex<'a, P>>,
+    tokens: Vec<AccessToken>,
     organization: Option<OrgId>,
-    refreshed: bool,
+}
+
+/// The access token of a grant.
+struct AccessToken {
+    grant: Grant,
+    token: Secret,
+    // Whether this call has refreshed it.
+    is_refreshed: bool,
+}
+
+/// Why a page was not read.
+pub(super) enum FetchError {
+    /// The import cannot go on.
+    Import(Failure),
+    /// The list cannot be read, for this reason; other lists can.
+    List(String),
+    /// The error of Webex.
+    Webex(WebexError),
 }
 
 impl<'a, P: Platform + ?Sized> WebexAccess<'a, P> {
-    /// Reveals the access token of `record`, after a refresh if the token is known to be expired. Returns
-    /// the record as it is then stored.
+    /// Reveals the organisation's access token of `record`, after a refresh if the token is known to be expired.
+    /// Returns the record as it is then stored.
     ///
     /// # Errors
     /// `reauthorize` when there is no access token and a refresh yields none; `unavailable`.
     pub(super) fn open(
         platform: &'a P,
-        settings: Settings,
-        record: Record,
+        settings: &Settings,
+        mut record: Record,
     ) -> Result<(Record, Self), Failure> {
-        let access = record.body.connection.access;
-        // An assumed expiry does not prevent a request.
-        let expired = access.is_some_and(|access| access.at <= platform.now() && !access.assumed);
-        let record = match expired {
-            true => refresh_record(platform, &record)?,
-            false => record,
-        };
-        let token = reveal_access_token(platform, &record)?;
+        let token = open_token(platform, &mut record, Grant::Organization)?;
         let proxies = Proxies::reveal(&record, platform)?;
+        let new_client = |settings: &Settings| {
+            Webex::new(platform, settings, &proxies)
+                .map_err(|failure| map_proxy_failure(&record, failure))
+        };
+        let region = record.text("base_url_setting");
+        let contact_center = region
+            .and_then(|region| settings.contact_center_urls.get(region))
+            .map(|url| {
+                new_client(&Settings {
+                    base_url: url.clone(),
+                    ..settings.clone()
+                })
+            });
         let access = Self {
             platform,
-            webex: Webex::new(platform, &settings, &proxies)
-                .map_err(|failure| map_proxy_failure(&record, failure))?,
-            token,
+            webex: new_client(settings)?,
+            contact_center: contact_center.transpose()?,
+            tokens: vec![token],
             organization: record
                 .organization()
                 .and_then(|organization| OrgId::parse(organization).ok()),
-            refreshed: expired,
         };
         Ok((record, access))
+    }
+
+    /// Returns the organisation of the record.
+    pub(super) fn organization(&self) -> Option<OrgId> {
+        self.organization
     }
 
     /// Fetches the page of `directory` at `address`; none: the first page. If Webex rejects the token, it is
     /// refreshed once, and `record` is updated.
     ///
     /// # Errors
-    /// The outer result has the errors of the refresh, the inner one those of Webex.
+    /// See [`FetchError`].
     pub(super) fn fetch_page(
         &mut self,
         record: &mut Record,
         directory: &Directory,
         address: Option<&str>,
-    ) -> Result<Result<(String, Page), WebexError>, Failure> {
-        let filters = directory.filters(self.organization);
-        let address = match address {
-            Some(address) => address.to_owned(),
-            None => self.webex.first_page_url(directory.path, &filters),
+    ) -> Result<(String, Page), FetchError> {
+        let organization = self.organization;
+        let webex = match directory.api {
+            Api::Webex => &self.webex,
+            Api::ContactCenter => self.contact_center.as_ref().ok_or_else(|| {
+                let region = record.text("base_url_setting").unwrap_or("no region");
+                FetchError::List(format!("{CONTACT_CENTER_URLS} has no URL for {region}"))
+            })?,
         };
-        let mut response = self.webex.fetch_page(&address, &filters, &self.token);
+        let filters = directory.filters(organization);
+        let address = match (address, organization) {
+            (Some(address), _) => address.to_owned(),
+            (None, None) if directory.path.contains(ORGANIZATION) => {
+                let why = "the organization of this customer is not known".to_owned();
+                return Err(FetchError::List(why));
+            }
+            (None, organization) => {
+                let uuid = organization.map(|uuid| uuid.external()).unwrap_or_default();
+                let path = directory.path.replace(ORGANIZATION, &uuid);
+                let parameters = [filters.clone(), directory.first_page()].concat();
+                webex.first_page_url(&path, &parameters)
+            }
+        };
+        let index = match self
+            .tokens
+            .iter()
+            .position(|each| each.grant == directory.grant)
+        {
+            Some(index) => index,
+            None => {
+                let opened = open_token(self.platform, record, directory.grant);
+                self.tokens
+                    .push(opened.map_err(|failure| for_grant(directory.grant, failure))?);
+                self.tokens.len().saturating_sub(1)
+            }
+        };
+        let Some(access) = self.tokens.get_mut(index) else {
+            return Err(FetchError::List("the access token is missing".to_owned()));
+        };
+        let mut response = webex.fetch_page(directory, &address, &filters, &access.token);
         let refused = |error: &WebexError| error.kind == ErrorKind::Unauthorized;
-        if response.as_ref().is_err_and(refused) && !self.refreshed {
-            self.refreshed = true;
-            *record = refresh_record(self.platform, record)?;
-            self.token = reveal_access_token(self.platform, record)?;
-            response = self.webex.fetch_page(&address, &filters, &self.token);
+        if response.as_ref().is_err_and(refused) && !access.is_refreshed {
+            access.is_refreshed = true;
+            let renewed =
+                refresh_record(self.platform, record, directory.grant).and_then(|renewed| {
+                    *record = renewed;
+                    reveal_access_token(self.platform, record, directory.grant)
+                });
+            access.token = renewed.map_err(|failure| for_grant(directory.grant, failure))?;
+            response = webex.fetch_page(directory, &address, &filters, &access.token);
         }
-        Ok(response.map(|page| (address, page)))
+        response
+            .map(|page| (address, page))
+            .map_err(FetchError::Webex)
     }
+}
+
+/// Stands for the organisation in the path of a list.
+const ORGANIZATION: &str = "{organization}";
+
+/// A grant besides the organisation's concerns only its own lists.
+fn for_grant(grant: Grant, failure: Failure) -> FetchError {
+    match (grant, failure) {
+        (Grant::Organization, failure) => FetchError::Import(failure),
+        (_, Failure::Reauthorize(why)) => FetchError::List(why),
+        (_, failure) => FetchError::Import(failure),
+    }
+}
+
+/// Reveals the access token of `grant`, after a refresh if the token is known to be expired.
+fn open_token<P: Platform + ?Sized>(
+    platform: &P,
+    record: &mut Record,
+    grant: Grant,
+) -> Result<AccessToken, Failure> {
+    let access = record.grant_state(grant).access;
+    // An assumed expiry does not prevent a request.
+    let is_expired = access.is_some_and(|access| access.at <= platform.now() && !access.assumed);
+    if is_expired {
+        *record = refresh_record(platform, record, grant)?;
+    }
+    Ok(AccessToken {
+        grant,
+        token: reveal_access_token(platform, record, grant)?,
+        is_refreshed: is_expired,
+    })
 }
 
 /// Maps the host's failure about the record's proxies: the caller named only the record, so its input is not invalid.
@@ -92,33 +190,42 @@ fn map_proxy_failure(record: &Record, failure: Failure) -> Failure {
     }
 }
 
-/// Returns the failure of an import that `error` ends. Logs the error, because not every failure has a text.
-pub(super) fn map_webex_error<P: Platform + ?Sized>(
+/// Returns why `error` ends a list, with what a person can do. Logs the error.
+pub(super) fn explain_list_error<P: Platform + ?Sized>(
     platform: &P,
     directory: &Directory,
-    error: WebexError,
-) -> Failure {
+    error: &WebexError,
+) -> String {
     platform.log(Level::Warning, &error.to_string());
-    let advice = match error.kind {
+    let reason = error.reason_with_tracking_id();
+    match error.kind {
         ErrorKind::Forbidden => format!(
-            "reading the {} takes the scope {} and an administrator's role: connect this customer \
-             to Webex again, with both",
+            "{reason}; reading the {} takes the scope {} and an administrator's role: connect this customer to \
+             Webex again, with both",
             directory.what, directory.scope
         ),
-        ErrorKind::Unauthorized | ErrorKind::Refused => {
-            "a refresh did not help: connect this customer to Webex again".to_owned()
-        }
-        _ => return error.into_failure(platform.now()),
-    };
-    let reason = error.reason_with_tracking_id();
-    Failure::Reauthorize(format!("{reason}; {advice}"))
+        _ => error.to_string(),
+    }
 }
 
-/// Refreshes the tokens and returns the updated record.
-fn refresh_record<P: Platform + ?Sized>(platform: &P, record: &Record) -> Result<Record, Failure> {
+/// Returns the failure of an import that Webex's refusal of a token ends.
+pub(super) fn map_refusal<P: Platform + ?Sized>(platform: &P, error: &WebexError) -> Failure {
+    platform.log(Level::Warning, &error.to_string());
+    let reason = error.reason_with_tracking_id();
+    Failure::Reauthorize(format!(
+        "{reason}; a refresh did not help: connect this customer to Webex again"
+    ))
+}
+
+/// Refreshes the tokens of `grant` and returns the updated record.
+fn refresh_record<P: Platform + ?Sized>(
+    platform: &P,
+    record: &Record,
+    grant: Grant,
+) -> Result<Record, Failure> {
     // An attempt made in this millisecond yielded the rejected token, so that attempt must not be joined.
     let requested_at = platform.now() + Millis(1);
-    let report = refresh(platform, &record.pkid, Grant::Organization, requested_at)?;
+    let report = refresh(platform, &record.pkid, grant, requested_at)?;
     report.require_tokens()?;
     Record::load(platform, &record.pkid)
 }
@@ -126,12 +233,13 @@ fn refresh_record<P: Platform + ?Sized>(platform: &P, record: &Record) -> Result
 fn reveal_access_token<P: Platform + ?Sized>(
     platform: &P,
     record: &Record,
+    grant: Grant,
 ) -> Result<Secret, Failure> {
-    let token = platform.reveal(&record.reference(), secret::ACCESS_TOKEN)?;
+    let token = platform.reveal(&record.reference(), grant.access_token())?;
     token.ok_or_else(|| {
         Failure::Reauthorize(format!(
             "{} has no access token: connect this customer to Webex",
-            record.name()
+            record.display_name(grant)
         ))
     })
 }

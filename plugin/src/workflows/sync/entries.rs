@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::state::DocumentId;
 use crate::platform::{Document, Failure, Filter, Key, Reference, Scope, Storage};
 use crate::record::{Record, key};
-use crate::webex::directory::Entry;
+use crate::webex::directory::{Directory, Entry};
 
 /// The key with Webex's id of a document.
 pub const WEBEX_ID: &str = "id";
@@ -29,18 +29,18 @@ pub enum Difference {
 pub fn find_differences(
     storage: &(impl Storage + ?Sized),
     record: &Record,
-    model: &str,
+    directory: &Directory,
     entries: &[(DocumentId, Entry)],
 ) -> Result<Vec<Difference>, Failure> {
     let mut found = Vec::new();
     for entries in entries.chunks(BATCH_SIZE) {
         let references: Vec<Reference> = entries
             .iter()
-            .map(|(id, _)| Reference::new(model, id.to_string()))
+            .map(|(id, _)| Reference::new(directory.model, id.to_string()))
             .collect();
         let stored = storage.get_many(&references)?;
         for ((reference, (_, entry)), stored) in references.into_iter().zip(entries).zip(stored) {
-            let wanted = build_document(record, reference, entry);
+            let wanted = build_document(record, directory, reference, entry);
             match stored {
                 None => found.push(Difference::New(wanted)),
                 Some(stored) if is_same(&stored, &wanted, entry) => {}
@@ -61,7 +61,12 @@ pub fn owned_filter(record: &Record, model: &str) -> Filter {
     }
 }
 
-fn build_document(record: &Record, reference: Reference, entry: &Entry) -> Document {
+fn build_document(
+    record: &Record,
+    directory: &Directory,
+    reference: Reference,
+    entry: &Entry,
+) -> Document {
     let mut keys = vec![
         Key::new(key::OWNER, &record.pkid),
         Key::new(WEBEX_ID, &entry.id),
@@ -69,6 +74,7 @@ fn build_document(record: &Record, reference: Reference, entry: &Entry) -> Docum
     if let Some(name) = &entry.name {
         keys.push(Key::new(key::NAME, name));
     }
+    keys.extend(entry.keys(directory));
     Document {
         reference,
         hierarchy: record.hierarchy.clone(),

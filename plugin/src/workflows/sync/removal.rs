@@ -123,14 +123,15 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         }
     }
 
-    /// Returns the changes to the alerts: raises one for each list whose removals were held, and ends
-    /// one for each list that was read whole and is plausible or accepted.
+    /// Returns the changes to the alerts: raises one for each list that could not be read or whose removals were
+    /// held, and ends one for each list that was read whole and is plausible or accepted.
     pub(super) fn alert_changes(&self) -> Result<Vec<Change>, Failure> {
-        let directories = self.import.kind.directories();
-        let lists = self.import.lists.iter().zip(directories);
+        let lists = self.import.lists.iter().zip(&self.sync.lists);
         // A list that was not read completely changes no alert.
-        let known: Vec<(&ListProgress, &Directory)> =
-            lists.filter(|(list, _)| list.partial.is_none()).collect();
+        let known: Vec<(&ListProgress, &Directory)> = lists
+            .filter(|(list, _)| list.partial.is_none())
+            .map(|(list, directory)| (list, *directory))
+            .collect();
         let references: Vec<Reference> = known
             .iter()
             .map(|(_, directory)| self.alert_reference(directory))
@@ -140,18 +141,8 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         for (((list, directory), reference), stored) in
             known.into_iter().zip(references).zip(stored)
         {
-            match (list.held, stored) {
-                (Some(removal), earlier) => {
-                    let (name, what) = (self.record.name(), directory.what);
-                    let notice = Notice {
-                        code: code::REMOVALS_HELD,
-                        severity: Severity::Major,
-                        message: format!(
-                            "none of the {what} of {name} was removed: {}",
-                            removal.explain(what)
-                        ),
-                        threshold: Millis::ZERO,
-                    };
+            match (self.build_notice(list, directory), stored) {
+                (Some(notice), earlier) => {
                     let now = self.platform.now();
                     let put = alerts::raise_import(&self.record, reference, earlier, &notice, now)?;
                     changes.push(put);
@@ -163,7 +154,30 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         Ok(changes)
     }
 
-    /// Returns the alert about a directory's removals: one for each record and model.
+    /// Returns the notice of a list that a person must look at.
+    fn build_notice(&self, list: &ListProgress, directory: &Directory) -> Option<Notice> {
+        let (name, what) = (self.record.name(), directory.what);
+        let (code, message) = match (&list.failed, list.held) {
+            (Some(why), _) => {
+                let message = format!("the {what} of {name} could not be read: {why}");
+                (code::LIST_FAILED, message)
+            }
+            (None, Some(removal)) => {
+                let why = removal.explain(what);
+                let message = format!("none of the {what} of {name} was removed: {why}");
+                (code::REMOVALS_HELD, message)
+            }
+            (None, None) => return None,
+        };
+        Some(Notice {
+            code,
+            severity: Severity::Major,
+            message,
+            threshold: Millis::ZERO,
+        })
+    }
+
+    /// Returns the alert about a list: one for each record and model.
     fn alert_reference(&self, directory: &Directory) -> Reference {
         let id = DocumentId::derive(&self.record.pkid, ALERT, directory.model);
         Reference::new(ALERT, id.to_string())

@@ -9,13 +9,14 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::plan::DataSync;
 use super::removal::Removal;
 use crate::platform::{
     Change, Check, Document, Failure, Key, Millis, Reference, Storage, UnixMillis, VersionCheck,
     is_pkid,
 };
 use crate::record::{Record, key};
-use crate::reports::{ImportCount, SyncKind};
+use crate::reports::ImportCount;
 
 /// The model of the documents with the progress of imports.
 pub const IMPORT_MODEL: &str = "data/SparkImport";
@@ -89,9 +90,22 @@ pub struct ListProgress {
     /// The number of documents with seen entries. Without `next` they are obsolete.
     #[serde(default)]
     pub seen: u32,
-    /// Whether the list was read to its end and vanished entries were removed.
+    /// Whether nothing of the list is left to do: it was read to its end and vanished entries were removed, or it
+    /// cannot be read.
     #[serde(default)]
     pub ended: bool,
+    /// The number of entries in the whole list, if Webex said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<u64>,
+    /// The number of pages in the last import, by which the number of steps to come is estimated.
+    #[serde(default)]
+    pub expected_pages: u32,
+    /// The number of calls that ended with a temporary error of this list.
+    #[serde(default)]
+    pub attempts: u32,
+    /// Why the list could not be read. Nothing of it was removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
     /// Why the list may be incomplete, so that no documents are removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partial: Option<String>,
@@ -107,8 +121,17 @@ impl ListProgress {
         self.pages = 0;
         self.found = 0;
         self.ended = false;
+        self.counted = None;
         self.partial = None;
         self.held = None;
+        self.failed = None;
+    }
+
+    /// Ends the list without reading the rest of it.
+    pub fn fail(&mut self, why: String) {
+        self.next = None;
+        self.ended = true;
+        self.failed = Some(why);
     }
 }
 
@@ -117,8 +140,11 @@ impl ListProgress {
 pub struct Import {
     /// The record's primary key.
     pub owner: String,
-    /// The kind of data that is imported.
-    pub kind: SyncKind,
+    /// The primary key of the data sync.
+    pub sync: String,
+    /// The data sync's name.
+    #[serde(default)]
+    pub name: String,
     /// The bare UUID of the organisation.
     #[serde(default)]
     pub organization: Option<String>,
@@ -137,9 +163,9 @@ pub struct Import {
 }
 
 impl Import {
-    /// Returns the document of a record's imports of `kind`.
-    pub fn reference(record: &str, kind: SyncKind) -> Reference {
-        let id = DocumentId::derive(record, IMPORT_MODEL, kind.as_str());
+    /// Returns the document of the imports by the data sync with the primary key `sync`.
+    pub fn reference(record: &str, sync: &str) -> Reference {
+        let id = DocumentId::derive(record, IMPORT_MODEL, sync);
         Reference::new(IMPORT_MODEL, id.to_string())
     }
 
@@ -152,16 +178,16 @@ impl Import {
     pub fn load_or_new(
         storage: &(impl Storage + ?Sized),
         record: &Record,
-        kind: SyncKind,
+        sync: &DataSync,
         accepts_removals: bool,
         now: UnixMillis,
     ) -> Result<(Self, u64), Failure> {
-        let stored = storage.get(&Self::reference(&record.pkid, kind))?;
+        let stored = storage.get(&Self::reference(&record.pkid, &sync.pkid))?;
         let version = stored.as_ref().map_or(0, |document| document.version);
         // An unreadable state is of another release: begin again.
         let earlier: Option<Self> =
             stored.and_then(|document| serde_json::from_str(&document.body).ok());
-        let new = Self::new(record, kind, now);
+        let new = Self::new(record, sync, now);
         let mut import = match earlier {
             Some(earlier) => new.or_resume(earlier, now),
             None => new,
@@ -176,21 +202,22 @@ impl Import {
         Ok((import, version))
     }
 
-    fn new(record: &Record, kind: SyncKind, now: UnixMillis) -> Self {
+    fn new(record: &Record, sync: &DataSync, now: UnixMillis) -> Self {
         let list = |model: &str| ListProgress {
             model: model.to_owned(),
             ..ListProgress::default()
         };
         Self {
             owner: record.pkid.clone(),
-            kind,
+            sync: sync.pkid.clone(),
+            name: sync.name.clone(),
             organization: record.organization().map(str::to_owned),
             accepts_removals: false,
             begun: now,
             progressed: now,
             finished: None,
-            lists: kind
-                .directories()
+            lists: sync
+                .lists
                 .iter()
                 .map(|directory| list(directory.model))
                 .collect(),
@@ -202,10 +229,9 @@ impl Import {
             let lists = import.lists.iter();
             lists.map(|list| list.model.clone()).collect()
         };
-        let resumable = earlier.finished.is_none()
+        let resumable = earlier.is_running(now)
             && earlier.organization == self.organization
-            && models(&earlier) == models(&self)
-            && now.abs_diff(earlier.progressed) <= MAX_IDLE;
+            && models(&earlier) == models(&self);
         if resumable {
             return earlier;
         }
@@ -213,8 +239,14 @@ impl Import {
         for list in &mut self.lists {
             let before = earlier.lists.iter().find(|each| each.model == list.model);
             list.seen = before.map_or(0, |before| before.seen);
+            list.expected_pages = before.map_or(0, |before| before.pages);
         }
         self
+    }
+
+    /// Whether the import has begun and can be resumed.
+    pub fn is_running(&self, now: UnixMillis) -> bool {
+        self.finished.is_none() && now.abs_diff(self.progressed) <= MAX_IDLE
     }
 
     /// Returns the change that stores the import, and the check that `version` is the stored one.
@@ -222,7 +254,7 @@ impl Import {
     /// # Errors
     /// `internal` if the import cannot be written as JSON.
     pub fn to_commit(&self, hierarchy: &str, version: u64) -> Result<(Check, Change), Failure> {
-        let reference = Self::reference(&self.owner, self.kind);
+        let reference = Self::reference(&self.owner, &self.sync);
         let check = match version {
             0 => Check::Absent(reference.clone()),
             version => Check::Version(VersionCheck {
@@ -234,7 +266,7 @@ impl Import {
             .map_err(|error| Failure::Internal(format!("the import cannot be written: {error}")))?;
         let keys = vec![
             Key::new(key::OWNER, &self.owner),
-            Key::new(key::NAME, self.kind.as_str()),
+            Key::new(key::NAME, &self.name),
         ];
         Ok((
             check,
@@ -250,11 +282,14 @@ impl Import {
         })
     }
 
-    /// The number of steps known so far: every list that has not ended has a page to come.
+    /// The number of steps known so far: every list that has not ended has a page to come, or as many as the last
+    /// import read.
     pub fn steps_total(&self) -> u32 {
-        let to_come = self.lists.iter().filter(|list| !list.ended).count();
-        let to_come = u32::try_from(to_come).unwrap_or(u32::MAX);
-        self.steps_done().saturating_add(to_come.saturating_mul(2))
+        let to_come = self.lists.iter().filter(|list| !list.ended);
+        to_come.fold(self.steps_done(), |total, list| {
+            let pages = list.expected_pages.saturating_sub(list.pages).max(1);
+            total.saturating_add(pages).saturating_add(1)
+        })
     }
 
     /// The counts of each model.
@@ -267,20 +302,22 @@ impl Import {
                 added: list.added,
                 updated: list.updated,
                 removed: list.removed,
+                failed: list.failed.clone(),
             })
             .collect()
     }
 }
 
-/// Returns the reference of the `number`-th document with seen entries of `model`.
-pub fn seen_reference(record: &str, model: &str, number: u32) -> Reference {
-    let id = DocumentId::derive(record, SEEN_MODEL, &format!("{model}/{number}"));
+/// Returns the reference of the `number`-th document with entries of `model` that the data sync `sync` has seen.
+pub fn seen_reference(record: &str, sync: &str, model: &str, number: u32) -> Reference {
+    let id = DocumentId::derive(record, SEEN_MODEL, &format!("{sync}/{model}/{number}"));
     Reference::new(SEEN_MODEL, id.to_string())
 }
 
 /// Builds the documents with the entries seen on a page, numbered from `first`.
 pub fn seen_documents(
     record: &Record,
+    sync: &str,
     model: &str,
     first: u32,
     ids: &[DocumentId],
@@ -293,7 +330,7 @@ pub fn seen_documents(
                 "owner": record.pkid, "model": model, "ids": ids.join(" "),
             });
             document(
-                seen_reference(&record.pkid, model, number),
+                seen_reference(&record.pkid, sync, model, number),
                 &record.hierarchy,
                 body.to_string(),
                 vec![Key::new(key::OWNER, &record.pkid)],

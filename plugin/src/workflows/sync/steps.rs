@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 
 use super::ImportRun;
-use super::access::map_webex_error;
+use super::access::{FetchError, WebexAccess, explain_list_error, map_refusal};
 use super::entries::{Difference, find_differences};
 use super::state::{DocumentId, ListProgress, parse_seen, seen_documents, seen_reference};
+use crate::grant::Grant;
 use crate::platform::{Change, Failure, Level, Platform, Reference};
 use crate::webex::directory::{Directory, Entry};
 use crate::webex::errors::ErrorKind;
@@ -17,6 +18,8 @@ const MAX_LIST_PAGES: u32 = 10_000;
 /// Smaller when a host allows less.
 const MAX_BATCH_CHANGES: usize = 250;
 const MAX_BATCH_BYTES: usize = 256 * 1024;
+/// The number of calls with a temporary error of one list after which the import goes on without the list.
+const MAX_LIST_ATTEMPTS: u32 = 5;
 /// The maximum number of unreadable entries that a warning names.
 const MAX_NAMED_ENTRIES: usize = 3;
 
@@ -54,12 +57,20 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             self.clear_seen(index)?;
             return Ok(Step::Done);
         }
-        let Some(index) = self.import.lists.iter().position(|list| !list.ended) else {
+        let open = self.import.lists.iter().enumerate();
+        let mut open = open.filter(|(index, list)| !list.ended && !self.deferred.contains(index));
+        let Some((index, _)) = open.next() else {
+            return match self.first_error.take() {
+                Some(failure) => Err(self.end_with(failure)?),
+                None => Ok(Step::Finished),
+            };
+        };
+        let Some(directory) = self.sync.lists.get(index).copied() else {
             return Ok(Step::Finished);
         };
-        let Some(directory) = self.import.kind.directories().get(index) else {
-            return Ok(Step::Finished);
-        };
+        if self.sync.purges {
+            return self.purge_list(index, directory);
+        }
         if self.is_spent() {
             return Ok(Step::Spent);
         }
@@ -73,30 +84,110 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
 
         let first_request = self.pages == 0;
         let next = self.list(index).next.clone();
-        let record = &mut self.record;
-        let response = self.access.fetch_page(record, directory, next.as_deref())?;
-        let (address, page) = match response {
-            Ok(page) => page,
-            // A new call has its own limits and its own lease.
-            Err(error) if error.kind == ErrorKind::Limit && !first_request => {
-                return Ok(Step::Spent);
+        let response = match self.access.as_mut() {
+            Some(access) => access.fetch_page(&mut self.record, directory, next.as_deref()),
+            None => {
+                let record = self.record.clone();
+                let (record, mut access) =
+                    WebexAccess::open(self.platform, &self.settings, record)?;
+                self.record = record;
+                let response = access.fetch_page(&mut self.record, directory, next.as_deref());
+                self.access = Some(access);
+                response
             }
+        };
+        let error = match response {
+            Ok((address, page)) => {
+                self.pages = self.pages.saturating_add(1);
+                return self.store_page(index, directory, &address, page);
+            }
+            Err(FetchError::Import(failure)) => return Err(failure),
+            Err(FetchError::List(why)) => {
+                self.platform
+                    .log(Level::Warning, &format!("the {what}: {why}"));
+                return self.fail_list(index, why);
+            }
+            Err(FetchError::Webex(error)) => error,
+        };
+        match error.kind {
+            // A new call has its own limits and its own lease.
+            ErrorKind::Limit if !first_request => Ok(Step::Spent),
             // Addresses of pages expire.
-            Err(error)
-                if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Rejected)
-                    && first_request
-                    && next.is_some() =>
-            {
+            ErrorKind::NotFound | ErrorKind::Rejected if first_request && next.is_some() => {
                 self.platform.log(
                     Level::Warning,
                     &format!("{error}: the {what} are read from the first page again"),
                 );
-                return self.restart_list(index);
+                self.restart_list(index)
             }
-            Err(error) => return Err(map_webex_error(self.platform, directory, error)),
-        };
-        self.pages = self.pages.saturating_add(1);
-        self.store_page(index, directory, &address, page)
+            ErrorKind::NotFound if directory.is_deprecated && next.is_none() => {
+                let text = format!("Webex has no list of {what} any more: what is stored stays");
+                self.platform.log(Level::Info, &text);
+                self.list(index).ended = true;
+                self.seen = None;
+                self.commit(Vec::new())?;
+                Ok(Step::Done)
+            }
+            ErrorKind::Unauthorized if directory.grant == Grant::Organization => {
+                Err(map_refusal(self.platform, &error))
+            }
+            ErrorKind::Forbidden
+            | ErrorKind::NotFound
+            | ErrorKind::Rejected
+            | ErrorKind::Unauthorized
+            | ErrorKind::Refused => {
+                let why = explain_list_error(self.platform, directory, &error);
+                self.fail_list(index, why)
+            }
+            ErrorKind::Unavailable | ErrorKind::Malformed => {
+                self.platform.log(Level::Warning, &error.to_string());
+                self.defer_list(index, error.into_failure(self.platform.now()))
+            }
+            ErrorKind::RateLimited
+            | ErrorKind::Client
+            | ErrorKind::ProxyCredentials
+            | ErrorKind::Denied
+            | ErrorKind::Limit => {
+                self.platform.log(Level::Warning, &error.to_string());
+                Err(error.into_failure(self.platform.now()))
+            }
+        }
+    }
+
+    /// Ends a list that cannot be read; the others go on.
+    fn fail_list(&mut self, index: usize, why: String) -> Result<Step, Failure> {
+        self.list(index).fail(why);
+        self.seen = None;
+        self.commit(Vec::new())?;
+        Ok(Step::Done)
+    }
+
+    /// Leaves a list with a temporary error to the next call, and to none after several of them.
+    fn defer_list(&mut self, index: usize, failure: Failure) -> Result<Step, Failure> {
+        let list = self.list(index);
+        list.attempts = list.attempts.saturating_add(1);
+        let attempts = list.attempts;
+        self.seen = None;
+        if attempts >= MAX_LIST_ATTEMPTS {
+            let why = format!("{failure}, in {MAX_LIST_ATTEMPTS} attempts");
+            return self.fail_list(index, why);
+        }
+        self.deferred.push(index);
+        self.first_error.get_or_insert(failure);
+        Ok(Step::Done)
+    }
+
+    /// Stores the number of attempts, and returns the failure of the call.
+    fn end_with(&mut self, failure: Failure) -> Result<Failure, Failure> {
+        self.commit(Vec::new())?;
+        Ok(failure)
+    }
+
+    /// Removes every stored document of a list.
+    fn purge_list(&mut self, index: usize, directory: &Directory) -> Result<Step, Failure> {
+        self.import.accepts_removals = true;
+        self.seen = Some(SeenIds::new());
+        self.end_list(index, directory, 0)
     }
 
     /// Stores the entries of a page, and moves to the next page or ends the list.
@@ -109,7 +200,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
     ) -> Result<Step, Failure> {
         let items = page.items.len();
         let pages = self.list(index).pages.saturating_add(1);
-        let entries = self.parse_unseen(index, directory, pages, page.items);
+        let mut entries = self.parse_unseen(index, directory, pages, page.items);
         let abandoned = match &page.next {
             None => None,
             Some(_) if items == 0 => Some("Webex sent an empty page with another one behind it"),
@@ -120,6 +211,9 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             Some(_) => None,
         };
         let next = page.next.filter(|_| abandoned.is_none());
+        if let Some(total) = page.total {
+            self.list(index).counted = Some(total);
+        }
         for why in abandoned
             .map(str::to_owned)
             .into_iter()
@@ -131,16 +225,25 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             self.list(index).partial.get_or_insert(why);
         }
 
-        let changed_documents =
-            find_differences(self.platform, &self.record, directory.model, &entries)?;
-        let mut changes: Vec<CountedChange> = changed_documents
+        let ids: Vec<DocumentId> = entries.iter().map(|(id, _)| *id).collect();
+        let organization = self.access.as_ref().and_then(WebexAccess::organization);
+        let sync = &self.sync;
+        entries.retain(|(_, entry)| {
+            directory.selects(entry, organization) && sync.includes(directory.model, entry)
+        });
+        let differences = find_differences(self.platform, &self.record, directory, &entries)?;
+        let permits = self.sync.permits;
+        let mut changes: Vec<CountedChange> = differences
             .into_iter()
-            .map(|difference| match difference {
-                Difference::New(document) => (CountKind::Added, Change::Put(document)),
-                Difference::Changed(document) => (CountKind::Updated, Change::Put(document)),
+            .filter_map(|difference| match difference {
+                Difference::New(document) => permits
+                    .add
+                    .then_some((CountKind::Added, Change::Put(document))),
+                Difference::Changed(document) => permits
+                    .update
+                    .then_some((CountKind::Updated, Change::Put(document))),
             })
             .collect();
-        let ids: Vec<DocumentId> = entries.into_iter().map(|(id, _)| id).collect();
         let Some(next) = next else {
             if !changes.is_empty() {
                 self.commit_in_batches(index, changes, |_| ())?;
@@ -149,7 +252,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             return self.end_list(index, directory, pages);
         };
         let first = self.list(index).seen;
-        let documents = seen_documents(&self.record, directory.model, first, &ids);
+        let documents = seen_documents(&self.record, &self.sync.pkid, directory.model, first, &ids);
         let document_count = u32::try_from(documents.len()).unwrap_or(u32::MAX);
         changes.extend(
             documents
@@ -222,13 +325,22 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         directory: &Directory,
         pages: u32,
     ) -> Result<Step, Failure> {
-        if self.list(index).partial.is_none() && !self.remove_vanished(index, directory)? {
+        let found = self.seen.as_ref().map_or(0, HashSet::len);
+        let list = self.list(index);
+        if let Some(counted) = list.counted
+            && u64::try_from(found).is_ok_and(|found| found < counted)
+        {
+            let why = format!("Webex counts {counted} of them and sent {found}");
+            list.partial.get_or_insert(why);
+        }
+        let may_remove = list.partial.is_none() && self.sync.permits.remove;
+        if may_remove && !self.remove_vanished(index, directory)? {
             return Ok(Step::Spent);
         }
-        let seen = self.seen.take().unwrap_or_default();
+        self.seen = None;
         let list = self.list(index);
         list.pages = pages;
-        list.found = u32::try_from(seen.len()).unwrap_or(u32::MAX);
+        list.found = u32::try_from(found).unwrap_or(u32::MAX);
         list.next = None;
         list.ended = true;
         Ok(Step::Done)
@@ -236,10 +348,10 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
 
     /// Loads the entries seen on the pages before the position. Returns whether all of them are stored.
     fn load_seen(&mut self, index: usize) -> Result<bool, Failure> {
-        let record = self.record.pkid.clone();
+        let (record, sync) = (self.record.pkid.clone(), self.sync.pkid.clone());
         let list = self.list(index);
         let references: Vec<Reference> = (0..list.seen)
-            .map(|number| seen_reference(&record, &list.model, number))
+            .map(|number| seen_reference(&record, &sync, &list.model, number))
             .collect();
         let mut seen = SeenIds::new();
         for references in references.chunks(10) {
@@ -267,12 +379,12 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
     /// Deletes the documents with seen entries, the last one first, so that an interruption leaves a
     /// correct count.
     fn clear_seen(&mut self, index: usize) -> Result<(), Failure> {
-        let record = self.record.pkid.clone();
+        let (record, sync) = (self.record.pkid.clone(), self.sync.pkid.clone());
         let list = self.list(index);
         let model = list.model.clone();
         let first = list.seen.saturating_sub(100);
         let gone = (first..list.seen)
-            .map(|number| Change::Delete(seen_reference(&record, &model, number)))
+            .map(|number| Change::Delete(seen_reference(&record, &sync, &model, number)))
             .collect();
         list.seen = first;
         self.commit(gone)

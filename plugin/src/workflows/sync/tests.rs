@@ -1,6 +1,7 @@
 //! Imports on an in-memory platform.
 
 mod changes;
+mod data_syncs;
 mod errors;
 mod lists;
 mod removals;
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::platform::{Document, Environment, HttpError, HttpRequest, HttpResponse, Reference};
 use crate::record::{Record, key};
-use crate::testing::{MemoryPlatform, ORGANIZATION, PKID, json_response, raw_response};
+use crate::testing::{DATA_SYNCS, MemoryPlatform, ORGANIZATION, PKID, json_response, raw_response};
 use crate::webex::ids::OrgId;
 
 const ROLE: &str = "device/spark/Role";
@@ -58,11 +59,11 @@ impl World {
     }
 
     fn sync(&self) -> Result<SyncReport, Failure> {
-        sync(&self.platform, PKID, SyncKind::RolesLicenses, false)
+        sync(&self.platform, PKID, "roles-licenses", false)
     }
 
     fn sync_accepting_removals(&self) -> Result<SyncReport, Failure> {
-        sync(&self.platform, PKID, SyncKind::RolesLicenses, true)
+        sync(&self.platform, PKID, "roles-licenses", true)
     }
 
     /// Calls `sync` until the import is finished. Returns the number of calls and the last report.
@@ -85,7 +86,8 @@ impl World {
     }
 
     fn wakeup(&self) -> Option<crate::platform::Wakeup> {
-        self.platform.wakeup(&Reference::record(PKID), "sync")
+        let id = "sync.roles-licenses";
+        self.platform.wakeup(&Reference::record(PKID), id)
     }
 
     fn requests(&self) -> Vec<String> {
@@ -136,5 +138,6 @@ fn import_count(model: &str, found: u32, added: u32, updated: u32, removed: u32)
         added,
         updated,
         removed,
+        failed: None,
     }
 }

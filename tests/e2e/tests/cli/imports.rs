@@ -75,7 +75,11 @@ fn large_import_completes_with_totals_in_json() {
     assert!(report["transaction"].is_string());
     let wakeups = world.workspace.json(["show", "Contoso"])["wakeups"].clone();
     let wakeups = wakeups.as_array().unwrap().iter();
-    assert!(wakeups.clone().all(|wakeup| wakeup["id"] != "sync"));
+    assert!(
+        wakeups
+            .clone()
+            .all(|wakeup| wakeup["id"] != "sync.roles-licenses")
+    );
 
     let dry = world
         .workspace
@@ -125,12 +129,15 @@ fn missing_scope_exits_with_code_4() {
 }
 
 #[test]
-fn unknown_sync_kind_or_customer_is_rejected() {
+fn unknown_data_sync_or_customer_is_rejected() {
     let world = CliWorld::new();
     let workspace = &world.workspace;
     workspace.relation(["sync", "Nobody"]).run().exits(3);
-    let refused = workspace.relation(["sync", "Nobody", "everything"]).run();
-    refused.exits(2).reports(&["roles-licenses"]);
+    customer(&world, &DEFAULT_SCOPES);
+    let refused = workspace.relation(["sync", "Contoso", "everything"]).run();
+    refused
+        .exits(2)
+        .reports(&["data sync", "SyncSparkRolesLicensesContoso"]);
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn recording_replays_and_holds_no_secret() {
     world.workspace.relation(["sync", "Contoso"]).run().exits(5);
 
     let (_, looked) = record(&world, "looked.toml");
-    for wakeup in ["expiry", "sync"] {
+    for wakeup in ["expiry", "sync.roles-licenses"] {
         let line = format!("wakeup = \"{wakeup}\"");
         assert!(looked.contains(&line), "{line}: {looked}");
     }

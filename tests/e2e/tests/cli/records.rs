@@ -117,7 +117,7 @@ fn lifecycle_in_json() {
     assert_eq!(shown["alerts"], json!([]));
     let mut wakeups = names(&shown["wakeups"], "id");
     wakeups.sort_unstable();
-    assert_eq!(wakeups, ["expiry", "refresh", "sync"]);
+    assert_eq!(wakeups, ["expiry", "refresh", "sync.roles-licenses"]);
     assert_eq!(
         workspace.json(["wakeups", pkid])["items"]
             .as_array()

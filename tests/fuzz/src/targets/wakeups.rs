@@ -28,6 +28,7 @@ const IDS: &[&str] = &[
     "refresh.",
     "Refresh",
     "sync.roles-licenses",
+    "sync.all",
     "expiry.wholesale-customers.x",
 ];
 
@@ -80,10 +81,14 @@ fn wakeup(input: &mut Input<'_>, trial: &Trial<'_>) -> Option<Wakeup> {
     };
     // No host stores another: a name has 1 to 64 bytes.
     let id = Some(input.name(IDS)).filter(|id| (1..=64).contains(&id.len()))?;
-    let payload = if id == "sync" && !input.chance(64) {
-        "roles-licenses".to_owned()
-    } else {
-        input.name(PAYLOADS)
+    // An import's payload is the primary key of a data sync.
+    let data_sync = trial.documents().into_iter();
+    let mut data_sync = data_sync.filter(|each| each.reference.model == "data/DataSync");
+    let payload = match data_sync.next() {
+        Some(sync) if id.starts_with("sync.") && !input.chance(64) => {
+            sync.reference.pkid.as_str().to_owned()
+        }
+        _ => input.name(PAYLOADS),
     };
     Some(Wakeup {
         id,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use relation_host::reports::{Grant, SyncKind};
+use relation_host::reports::{Grant, SyncSelector};
 use relation_host::types::{Hierarchy, Pkid};
 use relation_host::{AddRequest, CallError, CallOutput, Host};
 use secrecy::{ExposeSecret, SecretString};
@@ -91,12 +91,12 @@ pub enum Call {
         #[serde(default)]
         grant: Grant,
     },
-    /// Imports from Webex.
+    /// Executes a data sync.
     Sync {
         /// The record.
         pkid: Pkid,
-        /// The kind of import.
-        kind: SyncKind,
+        /// The data sync.
+        sync: SyncSelector,
         /// Whether to remove missing items even if that is not plausible.
         #[serde(default)]
         accept_removals: bool,
@@ -196,11 +196,11 @@ impl Call {
             }
             Self::Sync {
                 pkid,
-                kind,
+                sync,
                 accept_removals,
             } => json!({
                 "pkid": pkid,
-                "kind": kind,
+                "sync": sync,
                 "accept_removals": accept_removals.then_some(true),
             }),
             Self::Invoke {
@@ -253,9 +253,9 @@ impl Call {
             Self::CheckExpiry { pkid, grant } => to_report(host.check_grant(&pkid, grant).await),
             Self::Sync {
                 pkid,
-                kind,
+                sync,
                 accept_removals,
-            } => to_report(host.sync(&pkid, kind, accept_removals).await),
+            } => to_report(host.sync(&pkid, sync, accept_removals).await),
             Self::Invoke {
                 pkid,
                 action,

@@ -3,7 +3,7 @@
 use relation_host::AddRequest;
 use relation_host::reports::{
     AddReport, Authorization, ConnectReport, ConnectionReport, Deletion, ExpiryReport, Grant,
-    Model, RefreshReport, SyncKind, SyncReport,
+    Model, RefreshReport, SyncReport, SyncSelector,
 };
 use relation_host::types::Pkid;
 use secrecy::SecretString;
@@ -99,16 +99,16 @@ impl Harness {
         self.call_typed(Call::CheckExpiry { pkid, grant }).await
     }
 
-    /// Imports from Webex. With `accept_removals` implausible removals are made too.
+    /// Executes a data sync. With `accept_removals` implausible removals are made too.
     pub async fn sync(
         &self,
         pkid: &Pkid,
-        kind: SyncKind,
+        sync: SyncSelector,
         accept_removals: bool,
     ) -> ObservedCall<SyncReport> {
         let call = Call::Sync {
             pkid: pkid.clone(),
-            kind,
+            sync,
             accept_removals,
         };
         self.call_typed(call).await

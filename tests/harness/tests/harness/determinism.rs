@@ -120,7 +120,7 @@ async fn run_every_call(seed: u64, store: StoreKind) -> String {
         json!({ "workflow": "check-expiry", "pkid": pkid }),
     )
     .await;
-    let sync = json!({ "workflow": "sync", "pkid": pkid, "kind": "roles-licenses" });
+    let sync = json!({ "workflow": "sync", "pkid": pkid, "sync": "roles-licenses" });
     call_ok(&harness, sync).await;
     harness.restart().await.unwrap();
     let modify = json!({ "workflow": "modify", "pkid": pkid, "fields": { "name": "Acme 2" } });

@@ -47,8 +47,7 @@ fn statements_use_an_index_without_sorting() {
 fn transaction_listings_walk_one_index() {
     let connection = open::open_memory().unwrap();
     let subject = Reference::record(Pkid::random());
-    let statuses = [Status::Processing, Status::Success, Status::Fail];
-    for status in statuses.map(Some).into_iter().chain([None]) {
+    for status in Status::ALL.map(Some).into_iter().chain([None]) {
         for subject in [None, Some(subject.clone())] {
             for action in [None, Some("refresh".to_owned())] {
                 for id_prefix in [None, Some("01".to_owned())] {

@@ -122,7 +122,7 @@ fn two_records_at_one_node_do_not_share_documents() {
     let mut record = crate::testing::connected_record(world.platform.now());
     record.pkid = other.to_owned();
     world.platform.store_connected(record).unwrap();
-    let report = sync(&world.platform, other, SyncKind::RolesLicenses, false).unwrap();
+    let report = sync(&world.platform, other, "roles-licenses", false).unwrap();
     assert_eq!(report.models[1], import_count(LICENSE, 3, 3, 0, 0));
     assert_eq!(world.platform.documents_of(LICENSE).len(), 6);
 }

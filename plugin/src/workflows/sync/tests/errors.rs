@@ -1,6 +1,7 @@
 //! Rejected tokens and errors of Webex: their reports, and the data that stays stored.
 
 use super::*;
+use crate::alerts::ALERT;
 use crate::platform::{Change, Secret, Storage};
 use crate::record::{State, secret};
 use crate::testing::{ACCESS_TOKEN, DAY, REFRESH_TOKEN, SECOND};
@@ -47,12 +48,7 @@ fn import_without_access_token_needs_reauthorization() {
 #[test]
 fn import_of_missing_record_is_not_found() {
     let world = World::new();
-    let gone = sync(
-        &world.platform,
-        &"f".repeat(24),
-        SyncKind::RolesLicenses,
-        false,
-    );
+    let gone = sync(&world.platform, &"f".repeat(24), "roles-licenses", false);
     assert!(matches!(gone, Err(Failure::NotFound(_))));
 }
 
@@ -130,16 +126,52 @@ fn refresh_that_needs_a_change_makes_the_import_fail_so() {
 fn a_missing_scope_is_named_with_webexs_tracking_id() {
     let world = World::new();
     expect_error(&world, "/licenses", 403, &[]);
+    let report = world.sync().unwrap();
+    // The other list is imported.
+    assert_eq!(report.models[0].added, 2);
+    let why = report.models[1].failed.as_ref().unwrap();
+    for part in ["spark-admin:licenses_read", "ROUTER_1", "403"] {
+        assert!(why.contains(part), "{why}");
+    }
+    let message = &report.message;
+    assert!(
+        message.contains("the licenses could not be read"),
+        "{message}"
+    );
+    assert_eq!(report.continues, None);
+    let [alert] = world.platform.documents_of(ALERT).try_into().unwrap();
+    assert_eq!(body(&alert)["code"], "WEBEX_IMPORT_LIST_FAILED");
+    let report = world.sync().unwrap();
+    assert_eq!(report.models[1].failed, None);
+    assert!(world.platform.documents_of(ALERT).is_empty());
+}
+
+#[test]
+fn import_without_a_readable_list_fails() {
+    let world = World::new();
+    for list in ["/roles", "/licenses"] {
+        expect_error(&world, list, 403, &[]);
+    }
     match world.sync().unwrap_err() {
-        Failure::Reauthorize(text) => {
-            for part in ["spark-admin:licenses_read", "ROUTER_1", "403"] {
-                assert!(text.contains(part), "{text}");
-            }
-        }
+        Failure::Reauthorize(text) => assert!(text.contains("spark-admin:roles_read"), "{text}"),
         other => panic!("{other:?}"),
     }
-    // The roles were read earlier and stay stored.
-    assert_eq!(world.stored(ROLE).len(), 2);
+}
+
+#[test]
+fn temporary_error_of_one_list_does_not_stop_the_others() {
+    let world = World::new();
+    for _ in 0..4 {
+        expect_error(&world, "/roles", 503, &[]);
+        assert!(matches!(world.sync(), Err(Failure::Unavailable(_))));
+    }
+    assert_eq!(world.stored(LICENSE).len(), 3);
+    expect_error(&world, "/roles", 503, &[]);
+    let report = world.sync().unwrap();
+    let why = report.models[0].failed.as_ref().unwrap();
+    assert!(why.contains("503") && why.contains("5 attempts"), "{why}");
+    assert_eq!((report.models[1].found, report.continues), (3, None));
+    assert_eq!(world.sync().unwrap().models[0].added, 2);
 }
 
 #[test]

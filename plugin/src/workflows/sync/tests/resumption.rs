@@ -31,7 +31,7 @@ fn import_too_long_for_a_call_continues_by_wakeup() {
     let wakeup = world.wakeup().unwrap();
     assert_eq!(
         (wakeup.due, wakeup.payload.as_str()),
-        (now.0, "roles-licenses")
+        (now.0, DATA_SYNCS[1])
     );
     let WakeReport::Synced(report) = wake(&world.platform, &wakeup).unwrap() else {
         panic!("no import");
@@ -257,7 +257,7 @@ fn import_stores_nothing_for_a_deleted_record() {
 
 fn sync_wakeup(payload: &str) -> Wakeup {
     Wakeup {
-        id: "sync".to_owned(),
+        id: "sync.roles-licenses".to_owned(),
         subject: Reference::record(PKID),
         due: 0,
         deadline: None,
@@ -268,7 +268,7 @@ fn sync_wakeup(payload: &str) -> Wakeup {
 #[test]
 fn wakeup_after_a_consent_starts_an_import() {
     let world = World::new();
-    match wake(&world.platform, &sync_wakeup("roles-licenses")).unwrap() {
+    match wake(&world.platform, &sync_wakeup(DATA_SYNCS[1])).unwrap() {
         WakeReport::Synced(report) => assert_eq!(report.models[0].added, 2),
         other => panic!("{other:?}"),
     }
@@ -277,14 +277,13 @@ fn wakeup_after_a_consent_starts_an_import() {
 #[test]
 fn wakeup_needing_a_person_fails_and_is_removed() {
     let world = World::new();
-    let wakeup = sync_wakeup("roles-licenses");
+    let wakeup = sync_wakeup(DATA_SYNCS[1]);
     let schedule = Change::Schedule(wakeup.clone());
     world.platform.commit(Vec::new(), vec![schedule]).unwrap();
-    world.platform.expect(
-        Method::GET,
-        "/roles",
-        json_response(403, json!({"message": "no"})),
-    );
+    for list in ["/roles", "/licenses"] {
+        let response = json_response(403, json!({"message": "no"}));
+        world.platform.expect(Method::GET, list, response);
+    }
     assert!(matches!(
         wake(&world.platform, &wakeup),
         Err(Failure::Reauthorize(_))
@@ -295,10 +294,20 @@ fn wakeup_needing_a_person_fails_and_is_removed() {
 #[test]
 fn wakeup_of_deleted_record_or_unknown_kind_ends() {
     let world = World::new();
-    let unknown = wake(&world.platform, &sync_wakeup("everything")).unwrap();
+    let other = Wakeup {
+        id: "sync".to_owned(),
+        ..sync_wakeup("everything")
+    };
+    let unknown = wake(&world.platform, &other).unwrap();
     assert!(matches!(unknown, WakeReport::Nothing(_)));
+    let deleted_sync = sync_wakeup("0123456789abcdef01234568");
+    let schedule = Change::Schedule(deleted_sync.clone());
+    world.platform.commit(Vec::new(), vec![schedule]).unwrap();
+    let failed = wake(&world.platform, &deleted_sync);
+    assert!(matches!(failed, Err(Failure::Invalid(_))));
+    assert_eq!(world.platform.import_wakeup(&deleted_sync.subject), None);
     let delete = Change::Delete(Reference::record(PKID));
     world.platform.commit(Vec::new(), vec![delete]).unwrap();
-    let gone = wake(&world.platform, &sync_wakeup("roles-licenses")).unwrap();
+    let gone = wake(&world.platform, &sync_wakeup(DATA_SYNCS[1])).unwrap();
     assert!(matches!(gone, WakeReport::Nothing(_)));
 }

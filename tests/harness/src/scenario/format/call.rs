@@ -1,6 +1,6 @@
 //! `call = "…"`: a workflow and its inputs.
 
-use relation_host::reports::{Grant, SyncKind};
+use relation_host::reports::{Grant, SyncSelector};
 use relation_toml::{DeValue, Table, ValueError};
 use serde_json::{Map, Value, json};
 
@@ -66,10 +66,10 @@ pub fn read(table: &mut Table<'_, '_>) -> Option<Call> {
         }
         "refresh" | "check-expiry" => json!({ "pkid": record(table), "grant": grant(table) }),
         "sync" => {
-            let kind = table.get("kind", values::parse_text).map(SyncKind::new);
+            let sync = table.get("sync", values::parse_text).map(SyncSelector::new);
             json!({
                 "pkid": record(table),
-                "kind": kind.unwrap_or(SyncKind::ROLES_LICENSES),
+                "sync": sync.unwrap_or(SyncSelector::ROLES_LICENSES),
                 "accept_removals": table.get("accept-removals", values::parse_flag),
             })
         }

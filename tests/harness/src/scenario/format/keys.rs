@@ -73,7 +73,7 @@ sections! {
     /// Checks expiries.
     CHECK_EXPIRY "call = \"check-expiry\"" ["record" "grant"];
     /// Imports.
-    SYNC "call = \"sync\"" ["record" "kind" "accept-removals"];
+    SYNC "call = \"sync\"" ["record" "sync" "accept-removals"];
     /// Runs an action.
     INVOKE "call = \"invoke\"" ["record" "action" "arguments"];
     /// Runs a wakeup.

@@ -292,7 +292,7 @@ fn every_call_parses_as_a_harness_call() {
         ("complete-connect", "callback = \"http://127.0.0.1/\""),
         ("refresh", ""),
         ("check-expiry", ""),
-        ("sync", "kind = \"roles-licenses\""),
+        ("sync", "sync = \"roles-licenses\""),
         (
             "invoke",
             "action = \"Do\"\narguments = { grant = \"organization\" }",

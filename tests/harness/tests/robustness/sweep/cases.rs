@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use relation_harness::sweep::{Baseline, CallerError, InjectedFault, Point, SweepCase};
 use relation_harness::{Call, CallFailure};
 use relation_host::imports::{Import, Interceptor};
-use relation_host::reports::{Grant, SyncKind};
+use relation_host::reports::{Grant, SyncSelector};
 use relation_host::types::Reference;
 use serde_json::Value;
 use webex_emulator::Mode;
@@ -144,10 +144,9 @@ impl SweepCase for WorkflowCase {
                 world.call_ok(world.add(true)).await;
                 world.advance(HOUR).await;
                 let pkid = world.customer().await;
-                let kind = SyncKind::ROLES_LICENSES;
                 let call = Call::Sync {
                     pkid,
-                    kind,
+                    sync: SyncSelector::ROLES_LICENSES,
                     accept_removals: false,
                 };
                 world.call_ok(call).await;
@@ -257,7 +256,7 @@ impl WorkflowCase {
             },
             Workflow::Sync => Call::Sync {
                 pkid: world.customer().await,
-                kind: SyncKind::ROLES_LICENSES,
+                sync: SyncSelector::ROLES_LICENSES,
                 accept_removals: false,
             },
             Workflow::Delete => Call::Delete {

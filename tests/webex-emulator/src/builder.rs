@@ -11,11 +11,12 @@ use tokio::sync::watch;
 use crate::directory::{License, Role};
 use crate::emulator::Emulator;
 use crate::generator::Generator;
+use crate::paging::Listing;
 use crate::record::{HANG_UP_GRACE, Recorder};
 use crate::server;
 use crate::settings::{
     Client, Clock, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, ErrorStyle, Mode, PersonFlags,
-    Settings,
+    Settings, WorkspaceLocations,
 };
 use crate::shared::Shared;
 use crate::state::State;
@@ -130,8 +131,8 @@ impl Builder {
     /// Sets the permitted scopes of the last registered client, or of the default client if none is
     /// registered yet. Default: [`DEFAULT_SCOPES`](crate::DEFAULT_SCOPES),
     /// [`WHOLESALE_SCOPES`](crate::WHOLESALE_SCOPES),
-    /// [`CONTACT_CENTER_SCOPES`](crate::CONTACT_CENTER_SCOPES) and
-    /// [`PERSONAL_SCOPES`](crate::PERSONAL_SCOPES).
+    /// [`CONTACT_CENTER_SCOPES`](crate::CONTACT_CENTER_SCOPES),
+    /// [`PERSONAL_SCOPES`](crate::PERSONAL_SCOPES) and [`IDENTITY_SCOPES`](crate::IDENTITY_SCOPES).
     pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         let scopes = scopes.into_iter().map(Into::into).collect();
         self.last_client().registration.scopes = scopes;
@@ -174,6 +175,20 @@ impl Builder {
     /// Sets the initial licences of every organisation. Default: three of different kinds.
     pub fn licenses(mut self, licenses: impl IntoIterator<Item = License>) -> Self {
         self.settings.directory.licenses = licenses.into_iter().collect();
+        self
+    }
+
+    /// Sets how many entries of a list each organisation has at the start. They are generated from the
+    /// organisation's UUID, hence from the [seed](Self::seed), and need no memory. Default: a few.
+    /// Roles and licences are not generated; workspace locations are as many as locations.
+    pub fn generate(mut self, listing: Listing, count: usize) -> Self {
+        self.settings.generated.insert(listing, count);
+        self
+    }
+
+    /// Sets the response to requests for workspace locations. Default: [`WorkspaceLocations::Served`].
+    pub fn workspace_locations(mut self, response: WorkspaceLocations) -> Self {
+        self.settings.workspace_locations = response;
         self
     }
 

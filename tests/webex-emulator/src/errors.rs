@@ -21,6 +21,8 @@ pub(crate) enum ApiError {
     Forbidden,
     /// No such resource for this caller.
     NotFound,
+    /// The resource is no longer offered.
+    Gone,
     /// The resource has no such method.
     MethodNotAllowed,
     /// The request is invalid, for this reason.
@@ -33,6 +35,7 @@ impl IntoResponse for ApiError {
             Self::Unauthorized { .. } => (StatusCode::UNAUTHORIZED, None),
             Self::Forbidden => (StatusCode::FORBIDDEN, None),
             Self::NotFound => (StatusCode::NOT_FOUND, None),
+            Self::Gone => (StatusCode::GONE, None),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, None),
             Self::BadRequest(message) => (StatusCode::BAD_REQUEST, Some(*message)),
         };
@@ -92,6 +95,7 @@ pub(crate) fn usual_message(status: StatusCode) -> &'static str {
             "The server understood the request, but refused to fulfill it because the access token is missing required scopes or the user is missing required roles or licenses."
         }
         404 => "The requested resource could not be found.",
+        410 => "The requested resource is no longer available.",
         405 => "The requested method is not supported for this resource.",
         429 => "Too many requests have been sent in a given amount of time.",
         _ => status.canonical_reason().unwrap_or("Error"),

@@ -7,13 +7,15 @@ mod inspect;
 mod refresh;
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use secrecy::SecretString;
 use serde::Serialize;
 
 pub(crate) use self::authorizations::Authorization;
 pub use self::inspect::LatestTokens;
-use crate::directory::{Directory, Role};
+use crate::collection::Collection;
+use crate::directory::Role;
 use crate::generator::Generator;
 use crate::ids::{self, Digest};
 use crate::paging::{Listing, Paging};
@@ -22,7 +24,7 @@ use crate::token_response::{Grant, TokenResponse};
 
 use codes::Code;
 pub(crate) use codes::{CodeRefusal, Exchange};
-pub(crate) use directory::DirectoryEntry;
+pub use directory::EntryError;
 
 /// "At most 750 active access tokens per account": one more revokes the oldest.
 const TOKENS_PER_ACCOUNT: usize = 750;
@@ -119,11 +121,11 @@ pub(crate) struct State {
     registrations: HashMap<String, Registration>,
     /// The proposal of the consent page.
     pub(crate) proposal: Proposal,
-    /// Changed directories by the organisation's UUID; the others have the initial one.
-    directories: HashMap<String, Directory>,
+    /// Changed lists by the organisation's UUID; the others have the initial entries.
+    collections: HashMap<(String, Listing), Arc<Collection>>,
     /// Changed roles of administrators by the organisation's UUID.
     administrator_roles: HashMap<String, Vec<Role>>,
-    /// Listings without an entry come in one page.
+    /// Listings without an entry have their usual pages.
     pub(crate) paging: HashMap<Listing, Paging>,
     codes: HashMap<Digest, Code>,
     /// By UUID of the authorisation.
@@ -153,7 +155,7 @@ impl State {
             organizations_in_order: Vec::new(),
             registrations,
             proposal: Proposal::default(),
-            directories: HashMap::new(),
+            collections: HashMap::new(),
             administrator_roles: HashMap::new(),
             paging: HashMap::new(),
             codes: HashMap::new(),

@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
+use crate::contact_center::Region;
 use crate::directory::{License, Role};
 use crate::emulator::Emulator;
 use crate::generator::Generator;
@@ -189,6 +190,20 @@ impl Builder {
     /// Sets the response to requests for workspace locations. Default: [`WorkspaceLocations::Served`].
     pub fn workspace_locations(mut self, response: WorkspaceLocations) -> Self {
         self.settings.workspace_locations = response;
+        self
+    }
+
+    /// Sets the only region of Contact Center that has the organisations' data; requests to others are
+    /// 404. Default: all regions have them.
+    pub fn contact_center_region(mut self, region: Region) -> Self {
+        self.settings.contact_center.region = Some(region);
+        self
+    }
+
+    /// Sets how many requests per minute a client may send to Contact Center; others are 429. The real
+    /// limit is 300. Default: no limit.
+    pub fn contact_center_limit(mut self, requests_per_minute: u64) -> Self {
+        self.settings.contact_center.requests_per_minute = Some(requests_per_minute);
         self
     }
 

@@ -29,6 +29,7 @@ mod builder;
 mod collection;
 mod consent;
 mod consent_page;
+mod contact_center;
 mod control;
 mod directory;
 mod emulator;
@@ -59,6 +60,7 @@ mod webex;
 
 pub use builder::{Builder, StartError};
 pub use consent::{Consent, NotRedirected};
+pub use contact_center::Region;
 pub use directory::{License, Role};
 pub use emulator::Emulator;
 pub use faults::{Fault, FaultKind};

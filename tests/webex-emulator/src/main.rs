@@ -15,7 +15,7 @@ use clap::error::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 use webex_emulator::{
     Builder, CONTACT_CENTER_SCOPES, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPES,
-    Emulator, ErrorStyle, IDENTITY_SCOPES, Listing, Mode, PERSONAL_SCOPES, PersonFlags,
+    Emulator, ErrorStyle, IDENTITY_SCOPES, Listing, Mode, PERSONAL_SCOPES, PersonFlags, Region,
     WHOLESALE_SCOPES, WorkspaceLocations,
 };
 
@@ -125,6 +125,14 @@ struct Arguments {
     #[arg(long, value_enum, value_name = "RESPONSE", default_value_t)]
     workspace_locations: WorkspaceLocations,
 
+    /// Only region of Contact Center that has the organizations' data; all by default
+    #[arg(long, value_enum, value_name = "REGION")]
+    contact_center_region: Option<Region>,
+
+    /// Requests per minute that a client may send to Contact Center, such as 300; no limit by default
+    #[arg(long, value_name = "COUNT")]
+    contact_center_limit: Option<u64>,
+
     /// Body of errors at the token endpoint
     #[arg(long, value_enum, default_value_t)]
     error_style: ErrorStyle,
@@ -158,6 +166,12 @@ impl Arguments {
             if let Some(count) = count {
                 builder = builder.generate(listing, count);
             }
+        }
+        if let Some(region) = self.contact_center_region {
+            builder = builder.contact_center_region(region);
+        }
+        if let Some(limit) = self.contact_center_limit {
+            builder = builder.contact_center_limit(limit);
         }
         builder.workspace_locations(self.workspace_locations)
     }

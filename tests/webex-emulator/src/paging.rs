@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use self::links::NextUrl;
+pub(crate) use self::links::origin;
 use crate::errors::ApiError;
 use crate::query::Query;
 

@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
+use crate::contact_center::ContactCenterSettings;
 use crate::directory::Directory;
 use crate::paging::Listing;
 use crate::scopes::{
@@ -163,6 +164,7 @@ pub(crate) struct Settings {
     /// Numbers of generated entries that differ from the default.
     pub(crate) generated: HashMap<Listing, usize>,
     pub(crate) workspace_locations: WorkspaceLocations,
+    pub(crate) contact_center: ContactCenterSettings,
 }
 
 impl Default for Settings {
@@ -188,6 +190,7 @@ impl Default for Settings {
             directory: Directory::default(),
             generated: HashMap::new(),
             workspace_locations: WorkspaceLocations::default(),
+            contact_center: ContactCenterSettings::default(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod authorizations;
 mod codes;
+mod contact_center;
 mod directory;
 mod inspect;
 mod refresh;
@@ -60,6 +61,7 @@ pub(crate) enum Refusal {
 #[derive(Clone, Debug)]
 pub(crate) struct Principal {
     pub(crate) organization: Organization,
+    pub(crate) client_id: String,
     pub(crate) scopes: Vec<String>,
     /// The administrator's roles now, whatever they were at the consent.
     pub(crate) roles: Vec<Role>,
@@ -127,6 +129,8 @@ pub(crate) struct State {
     administrator_roles: HashMap<String, Vec<Role>>,
     /// Listings without an entry have their usual pages.
     pub(crate) paging: HashMap<Listing, Paging>,
+    /// Requests to Contact Center by client id: the start of a minute, and their number since.
+    contact_center_requests: HashMap<String, (u64, u64)>,
     codes: HashMap<Digest, Code>,
     /// By UUID of the authorisation.
     families: HashMap<String, Family>,
@@ -158,6 +162,7 @@ impl State {
             collections: HashMap::new(),
             administrator_roles: HashMap::new(),
             paging: HashMap::new(),
+            contact_center_requests: HashMap::new(),
             codes: HashMap::new(),
             families: HashMap::new(),
             refresh_tokens: HashMap::new(),
@@ -330,6 +335,7 @@ impl State {
             .ok_or(Refusal::Unknown)?;
         Ok(Principal {
             organization: organization.clone(),
+            client_id: family.client_id.clone(),
             roles: self.administrator_roles(&family.organization_uuid),
             scopes: known.scopes.clone(),
             expires_at: known.expires_at,

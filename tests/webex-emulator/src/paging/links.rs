@@ -39,7 +39,7 @@ impl PageRequest<'_> {
 
 /// Returns the server's origin as the client named it: in the request's URI if that is absolute, as
 /// in process, or in its `Host`.
-pub(super) fn origin(request: &Parts) -> String {
+pub(crate) fn origin(request: &Parts) -> String {
     let scheme = request.uri.scheme_str().unwrap_or("http");
     let host = request.headers.get(HOST);
     let host = host

@@ -128,12 +128,14 @@ async fn control_plane_changes_every_list() {
         .post("grants", json!({"organization": uuid, "scopes": scopes}))
         .await;
     let token = text(&grant, "access_token");
+    let site = format!("/contact-center/eu1/organization/{uuid}/v2/site");
     for (name, path, field) in [
         ("people", "/v1/people", "items"),
         ("locations", "/v1/locations", "items"),
         ("workspaces", "/v1/workspaces", "items"),
         ("groups", "/v1/groups", "groups"),
         ("licenses", "/v1/licenses", "items"),
+        ("sites", &site, "data"),
     ] {
         let list = format!("organizations/{uuid}/{name}");
         let shown = async || {

@@ -13,6 +13,7 @@ mod binary;
 mod changes;
 mod client_authentication;
 mod consent;
+mod contact_center;
 mod control;
 mod directory;
 mod exchange;

@@ -1,4 +1,4 @@
-//! `/v1/organizations` and `/v1/people/me`, and their access control.
+//! `/v1/organizations`, `/v1/identity/organizations` and `/v1/people/me`, and access control.
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Path, State};
@@ -17,6 +17,7 @@ use crate::shared::Shared;
 use crate::state::{Organization, Principal, Refusal};
 
 const ORGANIZATIONS_READ: &str = "spark-admin:organizations_read";
+const IDENTITY_READ: [&str; 2] = ["identity:organizations_read", "identity:organizations_rw"];
 
 /// The caller of the API, identified by a valid access token.
 pub(crate) struct Caller(pub(crate) Principal);
@@ -106,6 +107,27 @@ pub(crate) async fn me(
     let (people, query) = (Listing::People.resource(), Query::default());
     let people = Snapshot::new(&shared, &caller, people, &query)?;
     Ok(Json(people.administrator(&query)))
+}
+
+/// `GET /v1/identity/organizations/{uuid}`: the caller's organisation or, for a partner, that of a
+/// customer, to which the partner has access from then on.
+pub(crate) async fn identity_organization(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Path(uuid): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    caller.require_any(&IDENTITY_READ)?;
+    let organization = shared
+        .state()
+        .identify_organization(&caller.0.organization, &uuid);
+    let organization = organization.ok_or(ApiError::NotFound)?;
+    let created = with_milliseconds(organization.created);
+    Ok(Json(json!({
+        "schemas": ["urn:cisco:codev:identity:organization:core:1.0"],
+        "id": organization.uuid,
+        "displayName": organization.display_name,
+        "meta": {"created": created, "lastModified": created, "version": "W/\"1\""},
+    })))
 }
 
 fn organization_json(organization: &Organization) -> Value {

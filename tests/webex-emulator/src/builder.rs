@@ -22,6 +22,7 @@ use crate::settings::{
 use crate::shared::Shared;
 use crate::state::State;
 use crate::webex::Webex;
+use crate::wholesale::WholesaleSettings;
 
 /// The reason why an emulator did not start.
 #[derive(Debug, thiserror::Error)]
@@ -204,6 +205,13 @@ impl Builder {
     /// limit is 300. Default: no limit.
     pub fn contact_center_limit(mut self, requests_per_minute: u64) -> Self {
         self.settings.contact_center.requests_per_minute = Some(requests_per_minute);
+        self
+    }
+
+    /// Sets the behaviour of operations on the customers of wholesale partners. Default:
+    /// [`WholesaleSettings::default`].
+    pub fn wholesale(mut self, settings: WholesaleSettings) -> Self {
+        self.settings.wholesale = settings;
         self
     }
 

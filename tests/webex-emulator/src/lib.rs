@@ -57,6 +57,7 @@ mod state;
 mod token_endpoint;
 mod token_response;
 mod webex;
+mod wholesale;
 
 pub use builder::{Builder, StartError};
 pub use consent::{Consent, NotRedirected};
@@ -79,3 +80,4 @@ pub use settings::{
 pub use state::{EntryError, LatestTokens, Organization};
 pub use token_response::Grant;
 pub use webex::{Revocation, Webex};
+pub use wholesale::{ProvisioningOutcome, WholesaleSettings};

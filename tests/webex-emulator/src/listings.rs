@@ -86,10 +86,7 @@ impl Snapshot {
             (Listing::Roles | Listing::Customers | Listing::Sites, _) | (_, None) => {
                 caller.0.organization.clone()
             }
-            (_, Some(id)) => match ids::decode("ORGANIZATION", id) {
-                Some(uuid) if uuid == caller.0.organization.uuid => caller.0.organization.clone(),
-                _ => return Err(ApiError::NotFound),
-            },
+            (_, Some(id)) => state.target_organization(&caller.0.organization, id)?,
         };
         Ok(Self {
             list: state.list(&organization, resource.listing),

@@ -15,8 +15,8 @@ use clap::error::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 use webex_emulator::{
     Builder, CONTACT_CENTER_SCOPES, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPES,
-    Emulator, ErrorStyle, IDENTITY_SCOPES, Listing, Mode, PERSONAL_SCOPES, PersonFlags, Region,
-    WHOLESALE_SCOPES, WorkspaceLocations,
+    Emulator, ErrorStyle, IDENTITY_SCOPES, Listing, Mode, PERSONAL_SCOPES, PersonFlags,
+    ProvisioningOutcome, Region, WHOLESALE_SCOPES, WholesaleSettings, WorkspaceLocations,
 };
 
 const GENERATED: &str = "Generated entries";
@@ -133,6 +133,19 @@ struct Arguments {
     #[arg(long, value_name = "COUNT")]
     contact_center_limit: Option<u64>,
 
+    /// How the provisioning of wholesale customers ends
+    #[arg(long, value_enum, value_name = "OUTCOME", default_value_t)]
+    provisioning_outcome: ProvisioningOutcome,
+
+    /// Time that an operation on a wholesale customer takes
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    provisioning_time: Duration,
+
+    /// Deny a partner access to a new customer's organization until
+    /// GET /v1/identity/organizations/{uuid} was called
+    #[arg(long)]
+    lock_new_organizations: bool,
+
     /// Body of errors at the token endpoint
     #[arg(long, value_enum, default_value_t)]
     error_style: ErrorStyle,
@@ -173,7 +186,13 @@ impl Arguments {
         if let Some(limit) = self.contact_center_limit {
             builder = builder.contact_center_limit(limit);
         }
-        builder.workspace_locations(self.workspace_locations)
+        let mut wholesale = WholesaleSettings::default();
+        wholesale.outcome = self.provisioning_outcome;
+        wholesale.duration = self.provisioning_time;
+        wholesale.locks_new_organizations = self.lock_new_organizations;
+        builder
+            .workspace_locations(self.workspace_locations)
+            .wholesale(wholesale)
     }
 }
 

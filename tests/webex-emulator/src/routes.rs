@@ -7,6 +7,7 @@ use crate::errors::ApiError;
 use crate::shared::Shared;
 use crate::{
     api, authorizations, authorize, contact_center, control, listings, revoke, token_endpoint,
+    wholesale,
 };
 
 /// The path of the identity broker, whose addresses Cisco's JavaScript SDK uses.
@@ -45,8 +46,13 @@ pub(crate) fn router(shared: Shared) -> Router {
         )
         .route("/v1/organizations", get(api::organizations))
         .route("/v1/organizations/{id}", get(api::organization))
+        .route(
+            "/v1/identity/organizations/{uuid}",
+            get(api::identity_organization),
+        )
         .route("/v1/people/me", get(api::me))
         .merge(listings::routes())
+        .merge(wholesale::routes())
         .merge(contact_center::routes())
         .merge(control::routes())
         .fallback(async || ApiError::NotFound)

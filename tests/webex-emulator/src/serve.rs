@@ -114,6 +114,7 @@ pub(crate) async fn process_request(
         return Ok(too_large(shared, head.uri.path()));
     }
     let tracking = track(shared, head.uri.path());
+    shared.state().settle_operations();
     if head.uri.path().starts_with(control::PREFIX) {
         return Ok(route(router, Request::from_parts(head, body), &tracking).await);
     }

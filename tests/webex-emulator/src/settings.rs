@@ -15,6 +15,7 @@ use crate::paging::Listing;
 use crate::scopes::{
     CONTACT_CENTER_SCOPES, DEFAULT_SCOPES, IDENTITY_SCOPES, PERSONAL_SCOPES, WHOLESALE_SCOPES,
 };
+use crate::wholesale::WholesaleSettings;
 
 /// The default client id.
 pub const DEFAULT_CLIENT_ID: &str =
@@ -165,6 +166,8 @@ pub(crate) struct Settings {
     pub(crate) generated: HashMap<Listing, usize>,
     pub(crate) workspace_locations: WorkspaceLocations,
     pub(crate) contact_center: ContactCenterSettings,
+    /// The behaviour of wholesale operations at the start.
+    pub(crate) wholesale: WholesaleSettings,
 }
 
 impl Default for Settings {
@@ -191,6 +194,7 @@ impl Default for Settings {
             generated: HashMap::new(),
             workspace_locations: WorkspaceLocations::default(),
             contact_center: ContactCenterSettings::default(),
+            wholesale: WholesaleSettings::default(),
         }
     }
 }

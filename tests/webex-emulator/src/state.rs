@@ -6,8 +6,9 @@ mod contact_center;
 mod directory;
 mod inspect;
 mod refresh;
+mod wholesale;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use secrecy::SecretString;
@@ -22,10 +23,13 @@ use crate::ids::{self, Digest};
 use crate::paging::{Listing, Paging};
 use crate::settings::{Clock, Mode, Registration, Settings, millis};
 use crate::token_response::{Grant, TokenResponse};
+use crate::wholesale::WholesaleSettings;
 
 use codes::Code;
 pub(crate) use codes::{CodeRefusal, Exchange};
 pub use directory::EntryError;
+use wholesale::Operation;
+pub(crate) use wholesale::OperationKind;
 
 /// "At most 750 active access tokens per account": one more revokes the oldest.
 const TOKENS_PER_ACCOUNT: usize = 750;
@@ -129,6 +133,12 @@ pub(crate) struct State {
     administrator_roles: HashMap<String, Vec<Role>>,
     /// Listings without an entry have their usual pages.
     pub(crate) paging: HashMap<Listing, Paging>,
+    /// The behaviour of wholesale operations.
+    pub(crate) wholesale: WholesaleSettings,
+    /// Background work on customers, by customer id.
+    operations: HashMap<String, Operation>,
+    /// UUIDs of customers' organisations to which their partners have no access yet.
+    locked_organizations: HashSet<String>,
     /// Requests to Contact Center by client id: the start of a minute, and their number since.
     contact_center_requests: HashMap<String, (u64, u64)>,
     codes: HashMap<Digest, Code>,
@@ -145,6 +155,7 @@ impl State {
         reuse_detection: bool,
         generator: Generator,
     ) -> Self {
+        let wholesale = settings.wholesale.clone();
         let registrations = settings
             .clients
             .iter()
@@ -162,6 +173,9 @@ impl State {
             collections: HashMap::new(),
             administrator_roles: HashMap::new(),
             paging: HashMap::new(),
+            wholesale,
+            operations: HashMap::new(),
+            locked_organizations: HashSet::new(),
             contact_center_requests: HashMap::new(),
             codes: HashMap::new(),
             families: HashMap::new(),

@@ -9,6 +9,7 @@ use crate::directory::{License, Role};
 use crate::garble;
 use crate::paging::{Listing, Paging};
 use crate::state::{EntryError, Organization};
+use crate::wholesale::WholesaleSettings;
 
 impl Webex {
     /// Returns the organisation's roles, all with ids.
@@ -70,8 +71,11 @@ impl Webex {
 
     /// Returns all entries of a list. Those of [`Listing::WorkspaceLocations`] are the locations.
     pub fn entries(&self, organization: &Organization, listing: Listing) -> Vec<Value> {
+        let mut state = self.shared.state();
+        state.settle_operations();
+        let list = state.list(organization, listing);
         // Not while the state is locked: there may be many entries.
-        let list = self.shared.state().list(organization, listing);
+        drop(state);
         list.entries()
     }
 
@@ -177,6 +181,11 @@ impl Webex {
         // A typed entry is valid, and comes back with an id.
         put.and_then(|put| serde_json::from_value(put).ok())
             .unwrap_or(entry)
+    }
+
+    /// Sets the behaviour of operations on the customers of wholesale partners that begin from now on.
+    pub fn set_wholesale(&self, settings: WholesaleSettings) {
+        self.shared.state().wholesale = settings;
     }
 
     /// Sets the pages of a listing; `None` restores the default.

@@ -29,3 +29,4 @@ mod refresh_modes;
 mod revocation;
 mod soundness;
 mod support;
+mod wholesale;

@@ -51,11 +51,19 @@ tokens = exchange()
 modes = refresh_in_every_mode(refresh)
 refused = refusal(tokens.refresh_token, refresh)
 
+
+def people():
+    found = [person.id for person in api.people.list()]
+    assert len(found) == 5, f"{len(found)} of 5 people"
+
+
 api = connect()
 # It follows the next URL of any list.
 control("paging", {"listing": "roles", "paging": {"page_size": 4}})
+control("paging", {"listing": "people", "paging": {"page_size": 2}})
 resources = {
     "organizations": attempt(organization),
+    "people": attempt(people),
     "people/me": attempt(lambda: api.people.me().created),
     "roles": attempt(roles),
     "licenses": attempt(lambda: api.licenses.get(list(api.licenses.list())[-1].id)),

@@ -1,4 +1,4 @@
-from emulated import WEBEX, attempt, consent, query, refresh_in_every_mode, refusal, report
+from emulated import WEBEX, attempt, consent, control, query, refresh_in_every_mode, refusal, report
 from wxc_sdk import WebexSimpleApi
 from wxc_sdk.integration import Integration
 from wxc_sdk.rest import RestSession
@@ -50,7 +50,19 @@ def me():
     return person
 
 
+def complete(found, count):
+    assert len(found) == count, f"{len(found)} of {count}"
+
+
+# It follows the next URLs of the lists that have them.
+for listing, page_size in [("people", 2), ("locations", 1), ("groups", 1)]:
+    control("paging", {"listing": listing, "paging": {"page_size": page_size}})
+
 resources = {
+    "people": attempt(lambda: complete(list(api.people.list(calling_data=True)), 5)),
+    "locations": attempt(lambda: complete(list(api.locations.list()), 2)),
+    "workspaces": attempt(lambda: complete(list(api.workspaces.list()), 3)),
+    "groups": attempt(lambda: complete(list(api.groups.list(include_members=True)), 2)),
     "organizations": attempt(organization),
     "people/me": attempt(me),
     "roles": attempt(lambda: api.roles.details(api.roles.list()[-1].id)),

@@ -21,7 +21,8 @@ const REQUIRED: &str = "RELATION_REQUIRE_CLIENTS";
 const REDIRECT: &str = "http://127.0.0.1:9/callback";
 
 const SCOPES: &str = "spark-admin:organizations_read spark-admin:licenses_read spark-admin:roles_read \
-                      spark-admin:people_read identity:tokens_read identity:tokens_write";
+                      spark-admin:people_read spark-admin:locations_read spark-admin:workspaces_read \
+                      identity:groups_read identity:tokens_read identity:tokens_write";
 
 /// Dependencies of npm packages are those of this day; those of PyPI are in `constraints.txt`.
 const NPM_BEFORE: &str = "2026-11-29";

@@ -1,4 +1,4 @@
-//! `/v1/organizations` and `/v1/people/me`, and their access control.
+//! `/v1/organizations`, `/v1/identity/organizations` and `/v1/people/me`, and access control.
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Path, State};
@@ -7,16 +7,17 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use serde_json::{Value, json};
 
-use crate::consent_page;
 use crate::directory::READ_ONLY_ADMINISTRATOR;
 use crate::errors::ApiError;
 use crate::ids::{self, Digest};
-use crate::settings::PersonFlags;
+use crate::listings::Snapshot;
+use crate::paging::Listing;
+use crate::query::Query;
 use crate::shared::Shared;
 use crate::state::{Organization, Principal, Refusal};
 
 const ORGANIZATIONS_READ: &str = "spark-admin:organizations_read";
-const PEOPLE_READ: [&str; 2] = ["spark-admin:people_read", "spark:people_read"];
+const IDENTITY_READ: [&str; 2] = ["identity:organizations_read", "identity:organizations_rw"];
 
 /// The caller of the API, identified by a valid access token.
 pub(crate) struct Caller(pub(crate) Principal);
@@ -103,28 +104,29 @@ pub(crate) async fn me(
     State(shared): State<Shared>,
     caller: Caller,
 ) -> Result<Json<Value>, ApiError> {
-    caller.require_any(&PEOPLE_READ)?;
-    let organization = &caller.0.organization;
-    let flag = |on: bool| match shared.settings().person_flags {
-        PersonFlags::Booleans => json!(on),
-        PersonFlags::Strings => json!(on.to_string()),
-    };
-    let roles: Vec<_> = caller.0.roles.iter().map(|role| &role.id).collect();
+    let (people, query) = (Listing::People.resource(), Query::default());
+    let people = Snapshot::new(&shared, &caller, people, &query)?;
+    Ok(Json(people.administrator(&query)))
+}
+
+/// `GET /v1/identity/organizations/{uuid}`: the caller's organisation or, for a partner, that of a
+/// customer, to which the partner has access from then on.
+pub(crate) async fn identity_organization(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Path(uuid): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    caller.require_any(&IDENTITY_READ)?;
+    let organization = shared
+        .state()
+        .identify_organization(&caller.0.organization, &uuid);
+    let organization = organization.ok_or(ApiError::NotFound)?;
+    let created = with_milliseconds(organization.created);
     Ok(Json(json!({
-        "id": administrator_id(organization),
-        "emails": [consent_page::administrator(organization)],
-        "displayName": "Emulated Administrator",
-        "firstName": "Emulated",
-        "lastName": "Administrator",
-        "orgId": organization.id,
-        "roles": roles,
-        "licenses": [],
-        "created": with_milliseconds(organization.created),
-        "lastModified": with_milliseconds(shared.now()),
-        "status": "active",
-        "invitePending": flag(false),
-        "loginEnabled": flag(true),
-        "type": "person",
+        "schemas": ["urn:cisco:codev:identity:organization:core:1.0"],
+        "id": organization.uuid,
+        "displayName": organization.display_name,
+        "meta": {"created": created, "lastModified": created, "version": "W/\"1\""},
     })))
 }
 
@@ -146,9 +148,14 @@ pub(crate) fn with_offset(millis: u64) -> String {
     time(millis).format("%Y-%m-%dT%H:%M:%S+00:00").to_string()
 }
 
-/// Formats the times of people: `2015-10-18T14:26:16.000Z`.
-fn with_milliseconds(millis: u64) -> String {
+/// Formats most times: `2015-10-18T14:26:16.000Z`.
+pub(crate) fn with_milliseconds(millis: u64) -> String {
     time(millis).format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
+/// Formats the times of changes of subscribers: `2015-10-18T14:26:16.000000Z`.
+pub(crate) fn with_microseconds(millis: u64) -> String {
+    time(millis).format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
 }
 
 fn time(millis: u64) -> DateTime<Utc> {

@@ -8,18 +8,21 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
+use crate::contact_center::Region;
 use crate::directory::{License, Role};
 use crate::emulator::Emulator;
 use crate::generator::Generator;
+use crate::paging::Listing;
 use crate::record::{HANG_UP_GRACE, Recorder};
 use crate::server;
 use crate::settings::{
     Client, Clock, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, ErrorStyle, Mode, PersonFlags,
-    Settings,
+    Settings, WorkspaceLocations,
 };
 use crate::shared::Shared;
 use crate::state::State;
 use crate::webex::Webex;
+use crate::wholesale::WholesaleSettings;
 
 /// The reason why an emulator did not start.
 #[derive(Debug, thiserror::Error)]
@@ -130,8 +133,8 @@ impl Builder {
     /// Sets the permitted scopes of the last registered client, or of the default client if none is
     /// registered yet. Default: [`DEFAULT_SCOPES`](crate::DEFAULT_SCOPES),
     /// [`WHOLESALE_SCOPES`](crate::WHOLESALE_SCOPES),
-    /// [`CONTACT_CENTER_SCOPES`](crate::CONTACT_CENTER_SCOPES) and
-    /// [`PERSONAL_SCOPES`](crate::PERSONAL_SCOPES).
+    /// [`CONTACT_CENTER_SCOPES`](crate::CONTACT_CENTER_SCOPES),
+    /// [`PERSONAL_SCOPES`](crate::PERSONAL_SCOPES) and [`IDENTITY_SCOPES`](crate::IDENTITY_SCOPES).
     pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         let scopes = scopes.into_iter().map(Into::into).collect();
         self.last_client().registration.scopes = scopes;
@@ -174,6 +177,41 @@ impl Builder {
     /// Sets the initial licences of every organisation. Default: three of different kinds.
     pub fn licenses(mut self, licenses: impl IntoIterator<Item = License>) -> Self {
         self.settings.directory.licenses = licenses.into_iter().collect();
+        self
+    }
+
+    /// Sets how many entries of a list each organisation has at the start. They are generated from the
+    /// organisation's UUID, hence from the [seed](Self::seed), and need no memory. Default: a few.
+    /// Roles and licences are not generated; workspace locations are as many as locations.
+    pub fn generate(mut self, listing: Listing, count: usize) -> Self {
+        self.settings.generated.insert(listing, count);
+        self
+    }
+
+    /// Sets the response to requests for workspace locations. Default: [`WorkspaceLocations::Served`].
+    pub fn workspace_locations(mut self, response: WorkspaceLocations) -> Self {
+        self.settings.workspace_locations = response;
+        self
+    }
+
+    /// Sets the only region of Contact Center that has the organisations' data; requests to others are
+    /// 404. Default: all regions have them.
+    pub fn contact_center_region(mut self, region: Region) -> Self {
+        self.settings.contact_center.region = Some(region);
+        self
+    }
+
+    /// Sets how many requests per minute a client may send to Contact Center; others are 429. The real
+    /// limit is 300. Default: no limit.
+    pub fn contact_center_limit(mut self, requests_per_minute: u64) -> Self {
+        self.settings.contact_center.requests_per_minute = Some(requests_per_minute);
+        self
+    }
+
+    /// Sets the behaviour of operations on the customers of wholesale partners. Default:
+    /// [`WholesaleSettings::default`].
+    pub fn wholesale(mut self, settings: WholesaleSettings) -> Self {
+        self.settings.wholesale = settings;
         self
     }
 

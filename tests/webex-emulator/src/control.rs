@@ -2,6 +2,7 @@
 
 mod authorization;
 mod directory;
+mod wholesale;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -30,6 +31,7 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/_emulator/clients", post(authorization::register))
         .route("/_emulator/consent", post(authorization::propose))
         .merge(directory::routes())
+        .route("/_emulator/wholesale", post(wholesale::set))
         .route("/_emulator/mode", post(set_mode))
         .route("/_emulator/faults", post(inject).delete(clear))
         .route("/_emulator/revoke", post(revoke))

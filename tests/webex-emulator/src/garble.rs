@@ -162,7 +162,7 @@ fn patched(body: &[u8], patch: &Map<String, Value>) -> Body {
 }
 
 /// JSON Merge Patch, RFC 7396.
-fn merge(target: &mut Value, patch: &Value) {
+pub(crate) fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();
         return;

@@ -17,18 +17,33 @@ pub(crate) fn encode(kind: &str, uuid: &str) -> String {
 /// Returns the UUID inside a `/v1` id of the given kind, in any cluster, padded or not, in either
 /// base64 alphabet; `None` if it is not such an id.
 pub(crate) fn decode(kind: &str, id: &str) -> Option<String> {
-    let unpadded = id.trim_end_matches('=');
-    let bytes = URL_SAFE_NO_PAD
-        .decode(unpadded)
-        .or_else(|_| STANDARD.decode(id))
-        .ok()?;
-    let text = String::from_utf8(bytes).ok()?;
+    let text = decode_text(id)?;
     let mut parts = text.strip_prefix("ciscospark://")?.split('/');
     let (_cluster, found, uuid, rest) = (parts.next()?, parts.next()?, parts.next()?, parts.next());
     if found != kind || rest.is_some() {
         return None;
     }
     Uuid::parse_str(uuid).ok().map(|uuid| uuid.to_string())
+}
+
+fn decode_text(id: &str) -> Option<String> {
+    let unpadded = id.trim_end_matches('=');
+    let bytes = URL_SAFE_NO_PAD
+        .decode(unpadded)
+        .or_else(|_| STANDARD.decode(id))
+        .ok()?;
+    String::from_utf8(bytes).ok()
+}
+
+/// Returns the UUID with which the last part of a `/v1` id of any kind begins, or that of a bare UUID, with
+/// or without hyphens.
+pub(crate) fn uuid_in(id: &str) -> Option<Uuid> {
+    if let Ok(uuid) = Uuid::parse_str(id) {
+        return Some(uuid);
+    }
+    let text = decode_text(id)?;
+    let (_, last) = text.rsplit_once('/')?;
+    Uuid::parse_str(last.get(..36)?).ok()
 }
 
 /// Returns the UUID of an organisation's one administrator, which is derived from the organisation's.
@@ -92,6 +107,18 @@ mod tests {
             decode("ORGANIZATION", &format!("{id}=")).as_deref(),
             Some(UUID)
         );
+    }
+
+    #[test]
+    fn uuid_is_found_in_an_id_of_any_kind() {
+        let id = encode("SCIM_GROUP", &format!("{UUID}:{UUID}"));
+        for id in [&id, UUID, &UUID.replace('-', "")] {
+            assert_eq!(
+                uuid_in(id).map(|uuid| uuid.to_string()).as_deref(),
+                Some(UUID)
+            );
+        }
+        assert_eq!(uuid_in("nonsense"), None);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! An emulated Webex API for tests.
 //!
 //! It lets an administrator consent, and issues and refreshes OAuth tokens in each way reported of
-//! the real service. It serves the few resources that a connection needs, fails on demand, and
-//! records requests. An injected clock makes months pass in an instant.
+//! the real service. It serves lists of any size, from people to the customers of a wholesale partner,
+//! fails on demand, and records requests. An injected clock makes months pass in an instant.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -26,8 +26,10 @@ mod api;
 mod authorizations;
 mod authorize;
 mod builder;
+mod collection;
 mod consent;
 mod consent_page;
+mod contact_center;
 mod control;
 mod directory;
 mod emulator;
@@ -35,12 +37,15 @@ mod errors;
 mod faults;
 mod garble;
 mod gate;
+mod generated;
 mod generator;
 mod ids;
 mod in_process;
 mod listings;
 mod paging;
+mod query;
 mod record;
+mod resources;
 mod revoke;
 mod routes;
 mod scopes;
@@ -52,9 +57,11 @@ mod state;
 mod token_endpoint;
 mod token_response;
 mod webex;
+mod wholesale;
 
 pub use builder::{Builder, StartError};
 pub use consent::{Consent, NotRedirected};
+pub use contact_center::Region;
 pub use directory::{License, Role};
 pub use emulator::Emulator;
 pub use faults::{Fault, FaultKind};
@@ -63,10 +70,14 @@ pub use ids::Digest;
 pub use in_process::{ClientLimits, ClientOutcome, TimedOutcome};
 pub use paging::{Listing, Paging, PagingDefect};
 pub use record::{InFlight, Outcome, RecordedRequest};
-pub use scopes::{CONTACT_CENTER_SCOPES, DEFAULT_SCOPES, PERSONAL_SCOPES, WHOLESALE_SCOPES};
-pub use settings::{
-    Clock, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, ErrorStyle, Mode, PersonFlags, system_clock,
+pub use scopes::{
+    CONTACT_CENTER_SCOPES, DEFAULT_SCOPES, IDENTITY_SCOPES, PERSONAL_SCOPES, WHOLESALE_SCOPES,
 };
-pub use state::{LatestTokens, Organization};
+pub use settings::{
+    Clock, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, ErrorStyle, Mode, PersonFlags,
+    WorkspaceLocations, system_clock,
+};
+pub use state::{EntryError, LatestTokens, Organization};
 pub use token_response::Grant;
 pub use webex::{Revocation, Webex};
+pub use wholesale::{ProvisioningOutcome, WholesaleSettings};

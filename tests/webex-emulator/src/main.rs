@@ -14,12 +14,15 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 use webex_emulator::{
-    CONTACT_CENTER_SCOPES, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPES, Emulator,
-    ErrorStyle, Mode, PERSONAL_SCOPES, PersonFlags, WHOLESALE_SCOPES,
+    Builder, CONTACT_CENTER_SCOPES, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPES,
+    Emulator, ErrorStyle, IDENTITY_SCOPES, Listing, Mode, PERSONAL_SCOPES, PersonFlags,
+    ProvisioningOutcome, Region, WHOLESALE_SCOPES, WholesaleSettings, WorkspaceLocations,
 };
 
-/// Emulates the part of the Webex API that a connection needs, with a control plane at /_emulator, until
-/// SIGINT, SIGTERM or SIGHUP.
+const GENERATED: &str = "Generated entries";
+
+/// Emulates the part of the Webex API that connections and imports need, with a control plane at /_emulator,
+/// until SIGINT, SIGTERM or SIGHUP.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -86,9 +89,62 @@ struct Arguments {
     )]
     organizations: Vec<String>,
 
-    /// Derive ids, tokens and codes from this seed: the same requests get the same responses
+    /// Derive ids, tokens, codes and generated entries from this seed: the same requests get the same responses
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
+
+    /// People of each organization, its administrator included
+    #[arg(long, value_name = "COUNT", help_heading = GENERATED)]
+    people: Option<usize>,
+
+    /// Locations of each organization
+    #[arg(long, value_name = "COUNT", help_heading = GENERATED)]
+    locations: Option<usize>,
+
+    /// Workspaces of each organization
+    #[arg(long, value_name = "COUNT", help_heading = GENERATED)]
+    workspaces: Option<usize>,
+
+    /// Groups of each organization
+    #[arg(long, value_name = "COUNT", help_heading = GENERATED)]
+    groups: Option<usize>,
+
+    /// Contact Center sites of each organization
+    #[arg(long, value_name = "COUNT", help_heading = GENERATED)]
+    sites: Option<usize>,
+
+    /// Customers of each organization as a wholesale partner
+    #[arg(long, value_name = "COUNT", help_heading = GENERATED)]
+    customers: Option<usize>,
+
+    /// Subscribers of each organization as a wholesale partner
+    #[arg(long, value_name = "COUNT", help_heading = GENERATED)]
+    subscribers: Option<usize>,
+
+    /// Response to requests for workspace locations, whose end was announced
+    #[arg(long, value_enum, value_name = "RESPONSE", default_value_t)]
+    workspace_locations: WorkspaceLocations,
+
+    /// Only region of Contact Center that has the organizations' data; all by default
+    #[arg(long, value_enum, value_name = "REGION")]
+    contact_center_region: Option<Region>,
+
+    /// Requests per minute that a client may send to Contact Center, such as 300; no limit by default
+    #[arg(long, value_name = "COUNT")]
+    contact_center_limit: Option<u64>,
+
+    /// How the provisioning of wholesale customers ends
+    #[arg(long, value_enum, value_name = "OUTCOME", default_value_t)]
+    provisioning_outcome: ProvisioningOutcome,
+
+    /// Time that an operation on a wholesale customer takes
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    provisioning_time: Duration,
+
+    /// Deny a partner access to a new customer's organization until
+    /// GET /v1/identity/organizations/{uuid} was called
+    #[arg(long)]
+    lock_new_organizations: bool,
 
     /// Body of errors at the token endpoint
     #[arg(long, value_enum, default_value_t)]
@@ -105,6 +161,39 @@ struct Arguments {
     /// Accept a bare UUID at /v1/organizations/{id} too
     #[arg(long)]
     organization_uuids: bool,
+}
+
+impl Arguments {
+    /// Sets numbers of generated entries, and the behaviour of the lists.
+    fn configure_entries(&self, mut builder: Builder) -> Builder {
+        let counts = [
+            (Listing::People, self.people),
+            (Listing::Locations, self.locations),
+            (Listing::Workspaces, self.workspaces),
+            (Listing::Groups, self.groups),
+            (Listing::Sites, self.sites),
+            (Listing::Customers, self.customers),
+            (Listing::Subscribers, self.subscribers),
+        ];
+        for (listing, count) in counts {
+            if let Some(count) = count {
+                builder = builder.generate(listing, count);
+            }
+        }
+        if let Some(region) = self.contact_center_region {
+            builder = builder.contact_center_region(region);
+        }
+        if let Some(limit) = self.contact_center_limit {
+            builder = builder.contact_center_limit(limit);
+        }
+        let mut wholesale = WholesaleSettings::default();
+        wholesale.outcome = self.provisioning_outcome;
+        wholesale.duration = self.provisioning_time;
+        wholesale.locks_new_organizations = self.lock_new_organizations;
+        builder
+            .workspace_locations(self.workspace_locations)
+            .wholesale(wholesale)
+    }
 }
 
 /// Exits with 0 when it is stopped, with 2 for a wrong command line, else with 1.
@@ -167,6 +256,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         .require_pkce(arguments.require_pkce)
         .code_ttl(arguments.code_ttl)
         .code_reuse_revokes(arguments.code_reuse_revokes);
+    builder = arguments.configure_entries(builder);
     if let Some(seed) = arguments.seed {
         builder = builder.seed(seed);
     }
@@ -214,6 +304,7 @@ fn scopes_help() -> String {
         &WHOLESALE_SCOPES,
         &CONTACT_CENTER_SCOPES,
         &PERSONAL_SCOPES,
+        &IDENTITY_SCOPES,
     ];
     format!(
         "What the client may ask for, separated by spaces or repeated. Without it these:\n{}",

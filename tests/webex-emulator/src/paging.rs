@@ -1,24 +1,19 @@
-//! Listings in pages, with the `Link` header of RFC 5988 and defects seen in the wild.
-//!
-//! A next URL is opaque: it has a cursor and a parameter without `=`, but neither the filters of
-//! the first request nor a meaningful `max`. A client follows it unchanged.
+//! Listings in pages, as each list of the API has them, and defects of pages seen in the wild.
 
-use std::collections::HashMap;
+mod cursor;
+mod links;
+mod numbered;
 
-use axum::Json;
-use axum::response::{IntoResponse as _, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::header::{HOST, LINK};
 use http::request::Parts;
-use http::{HeaderValue, Uri};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use url::form_urlencoded;
+use serde_json::Value;
 
+use self::links::NextUrl;
+pub(crate) use self::links::origin;
 use crate::errors::ApiError;
+use crate::query::Query;
 
-/// A listing of the API that can be split into pages.
+/// A list of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -27,6 +22,24 @@ pub enum Listing {
     Roles,
     /// `GET /v1/licenses`.
     Licenses,
+    /// `GET /v1/people`.
+    People,
+    /// `GET /v1/locations`.
+    Locations,
+    /// `GET /v1/workspaces`.
+    Workspaces,
+    /// `GET /v1/workspaceLocations`: the locations, in an older format.
+    WorkspaceLocations,
+    /// `GET /v1/groups`.
+    Groups,
+    /// `GET /organization/{uuid}/v2/site` of Contact Center.
+    Sites,
+    /// `GET /v1/wholesale/customers` of a partner.
+    Customers,
+    /// `GET /v1/wholesale/subscribers` of a partner.
+    Subscribers,
+    /// `GET /v1/wholesale/subPartners` of a partner.
+    SubPartners,
 }
 
 /// The pages of a listing.
@@ -59,12 +72,13 @@ impl Paging {
     }
 }
 
-/// A defect of pages. They are counted from 1.
+/// A defect of pages. They are counted from 1. Lists without a next URL, such as those of workspaces and
+/// sites, have only [`RepeatedPage`](Self::RepeatedPage) and [`CutOff`](Self::CutOff).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum PagingDefect {
-    /// From this page on the cursor is ignored: the same page comes repeatedly, each time with a
+    /// From this page on the position is ignored: the same page comes repeatedly, each time with a
     /// new next URL.
     RepeatedPage {
         /// The repeated page.
@@ -84,149 +98,195 @@ pub enum PagingDefect {
         /// The other origin, such as `http://127.0.0.1:9`.
         origin: String,
     },
+    /// Next URLs have `max=null`.
+    NullMax,
+    /// Next URLs lack the filters and options of the first request, so that later pages ignore them.
+    LostFilters,
+    /// This page has no next URL, although there are more entries. Later pages are empty.
+    CutOff {
+        /// The last page.
+        page: usize,
+    },
 }
 
-/// The start of a page, as encoded in the next URL.
-#[derive(Debug, Serialize, Deserialize)]
-struct Cursor {
-    organization: String,
-    /// Number of the page, from 1.
-    page: usize,
-    offset: usize,
-    size: usize,
-    /// Distinguishes two URLs of the same page.
-    salt: String,
+/// How a list is split into pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PagingStyle {
+    /// One page with all entries. If a page size is set, next URLs are opaque: they have a cursor and a
+    /// parameter without `=`, but neither filters nor a meaningful `max`.
+    Whole,
+    /// `max`, and next URLs with a cursor.
+    Cursor {
+        default: usize,
+        limit: usize,
+        /// Lower limits of requests that have a parameter, or a parameter with a value.
+        lower_limits: &'static [(&'static str, Option<&'static str>, usize)],
+    },
+    /// Parameters for the start and the size of a page.
+    Numbered {
+        start: &'static str,
+        size: &'static str,
+        /// Number of the first entry or page.
+        first: usize,
+        /// Whether `start` counts pages instead of entries.
+        counts_pages: bool,
+        default: usize,
+        limit: usize,
+        links: Links,
+    },
 }
 
-impl Cursor {
-    fn encode(&self) -> String {
-        URL_SAFE_NO_PAD.encode(json!(self).to_string())
+impl PagingStyle {
+    /// `offset` and `max`, with next and previous URLs.
+    pub(crate) const fn offset(default: usize, limit: usize) -> Self {
+        Self::Numbered {
+            start: "offset",
+            size: "max",
+            first: 0,
+            counts_pages: false,
+            default,
+            limit,
+            links: Links::NextAndPrevious,
+        }
+    }
+}
+
+/// The URLs in the `Link` header of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Links {
+    None,
+    Next,
+    NextAndPrevious,
+}
+
+/// The entries that match a request.
+pub(crate) trait Entries {
+    /// Returns up to `size` entries from a position on, without the first `skip` of them, and the
+    /// position of the next one.
+    fn page(&self, from: usize, skip: usize, size: usize) -> (Vec<Value>, Option<usize>);
+
+    /// Returns the number of entries.
+    fn total(&self) -> usize;
+}
+
+impl Entries for Vec<Value> {
+    fn page(&self, from: usize, skip: usize, size: usize) -> (Vec<Value>, Option<usize>) {
+        let start = from.saturating_add(skip);
+        let entries: Vec<_> = self.iter().skip(start).take(size).cloned().collect();
+        let next = start.saturating_add(size);
+        (entries, (next < self.len()).then_some(next))
     }
 
-    fn decode(text: &str) -> Option<Self> {
-        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()
+    fn total(&self) -> usize {
+        self.len()
     }
 }
 
-/// Returns the first of each query parameter.
-pub(crate) fn parameters(uri: &Uri) -> HashMap<String, String> {
-    let mut parameters = HashMap::new();
-    for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
-        parameters
-            .entry(name.into_owned())
-            .or_insert_with(|| value.into_owned());
-    }
-    parameters
+/// A request for a page.
+pub(crate) struct PageRequest<'a> {
+    pub(crate) request: &'a Parts,
+    pub(crate) query: &'a Query,
+    /// The settings for the list, if the test changed them.
+    pub(crate) paging: Option<&'a Paging>,
+    /// UUID of the organisation.
+    pub(crate) organization: &'a str,
+    /// Makes a next URL unique.
+    pub(crate) salt: String,
 }
 
-/// Responds with `{"items": […]}`: all entries, or the requested page. `salt` makes its next URL
-/// unique.
-pub(crate) fn respond(
-    entries: Vec<Value>,
-    paging: Option<&Paging>,
-    organization: &str,
-    request: &Parts,
-    salt: String,
-) -> Result<Response, ApiError> {
-    let Some(paging) = paging else {
-        return Ok(Json(json!({"items": entries})).into_response());
-    };
-    let parameters = parameters(&request.uri);
-    let cursor = match parameters.get("cursor") {
-        Some(text) => Cursor::decode(text)
-            .filter(|cursor| cursor.organization == organization && cursor.size > 0)
-            .ok_or(ApiError::BadRequest("The cursor is not valid."))?,
-        None => Cursor {
-            organization: organization.to_owned(),
-            page: 1,
-            offset: 0,
-            size: parameters
-                .get("max")
-                .and_then(|max| max.parse().ok())
-                .map_or(paging.page_size, |max: usize| max.min(paging.page_size))
-                .max(1),
-            salt: String::new(),
-        },
-    };
-    let next = next_link(&cursor, entries.len(), paging.defect.as_ref(), salt);
-    let page: Vec<_> = entries
-        .into_iter()
-        .skip(cursor.offset)
-        .take(cursor.size)
-        .collect();
-    let mut response = Json(json!({"items": page})).into_response();
-    if let Some(next) = next
-        && let Ok(link) = HeaderValue::from_str(&format!("<{}>; rel=\"next\"", next.url(request)))
-    {
-        response.headers_mut().insert(LINK, link);
-    }
-    Ok(response)
+/// A page with the URLs of others.
+pub(crate) struct Page {
+    pub(crate) entries: Vec<Value>,
+    /// Value of the `Link` header.
+    pub(crate) link: Option<String>,
+    /// Number of the first entry or page, as in the request.
+    pub(crate) start: usize,
+    pub(crate) size: usize,
+    /// Whether more entries follow.
+    pub(crate) has_next: bool,
 }
 
-/// The target of a page's next URL.
-enum NextLink {
-    Cursor(Cursor),
-    Foreign(Cursor, String),
-    Itself,
-}
-
-impl NextLink {
-    fn url(&self, request: &Parts) -> String {
-        let own = origin(request);
-        let path = request.uri.path();
-        let at = |origin: &str, cursor: &Cursor| {
-            format!("{origin}{path}?max=null&cursor={}&opaque", cursor.encode())
-        };
+impl PagingStyle {
+    /// Returns the requested page.
+    ///
+    /// # Errors
+    /// If the request has an invalid cursor.
+    pub(crate) fn page(
+        self,
+        entries: &dyn Entries,
+        request: PageRequest<'_>,
+    ) -> Result<Page, ApiError> {
         match self {
-            Self::Cursor(cursor) => at(&own, cursor),
-            Self::Foreign(cursor, origin) => at(origin, cursor),
-            Self::Itself => match request.uri.query() {
-                Some(query) => format!("{own}{path}?{query}"),
-                None => format!("{own}{path}"),
+            Self::Whole => match request.paging {
+                None => Ok(whole(entries)),
+                Some(paging) => {
+                    cursor::page(entries, request, paging.page_size, paging.page_size, true)
+                }
             },
+            Self::Cursor {
+                default,
+                limit,
+                lower_limits,
+            } => {
+                let query = request.query;
+                let lower = lower_limits.iter().filter(|(name, value, _)| {
+                    let given = query.get(name);
+                    given.is_some() && (value.is_none() || given == *value)
+                });
+                let limit = request.paging.map_or(limit, |paging| paging.page_size);
+                let limit = lower.map(|(_, _, lower)| *lower).fold(limit, usize::min);
+                cursor::page(entries, request, default.min(limit), limit, false)
+            }
+            Self::Numbered { .. } => Ok(numbered::page(self, entries, &request)),
         }
     }
 }
 
-/// Returns the server's origin as the client named it: in the request's URI if that is absolute, as
-/// in process, or in its `Host`.
-fn origin(request: &Parts) -> String {
-    let scheme = request.uri.scheme_str().unwrap_or("http");
-    let host = request.headers.get(HOST);
-    let host = host
-        .and_then(|host| host.to_str().ok())
-        .or_else(|| request.uri.authority().map(|authority| authority.as_str()))
-        .unwrap_or("localhost");
-    format!("{scheme}://{host}")
+fn whole(entries: &dyn Entries) -> Page {
+    let (entries, _) = entries.page(0, 0, usize::MAX);
+    Page {
+        start: 0,
+        size: entries.len(),
+        entries,
+        link: None,
+        has_next: false,
+    }
 }
 
-fn next_link(
-    cursor: &Cursor,
-    total: usize,
-    defect: Option<&PagingDefect>,
-    salt: String,
-) -> Option<NextLink> {
-    let after = |offset| Cursor {
-        organization: cursor.organization.clone(),
-        page: cursor.page + 1,
-        offset,
-        size: cursor.size,
-        salt,
-    };
-    let end = cursor.offset.saturating_add(cursor.size);
-    let more = end < total;
-    match defect {
-        Some(PagingDefect::RepeatedPage { page }) if cursor.page >= *page => {
-            Some(NextLink::Cursor(after(cursor.offset)))
+impl PageRequest<'_> {
+    fn defect(&self) -> Option<&PagingDefect> {
+        self.paging?.defect.as_ref()
+    }
+
+    /// Returns the size that the request names, at most `limit`, or the default.
+    fn size(&self, name: &str, default: usize, limit: usize) -> usize {
+        let named = self.query.number(name);
+        named.map_or(default, |size| size.min(limit)).max(1)
+    }
+
+    /// Whether the page, which has entries or none, gets a next URL, and which.
+    fn next_url(&self, page: usize, is_empty: bool, has_next: bool) -> Option<NextUrl> {
+        match self.defect() {
+            Some(PagingDefect::RepeatedPage { page: from }) if page >= *from => {
+                Some(NextUrl::Following)
+            }
+            Some(PagingDefect::LinkToItself { page: own }) if page == *own => Some(NextUrl::Own),
+            Some(PagingDefect::ForeignNext {
+                page: foreign,
+                origin,
+            }) if page == *foreign => Some(NextUrl::Foreign(origin.clone())),
+            // Only the last page with entries: the empty one has no next.
+            Some(PagingDefect::EmptyLastPage) if !has_next && !is_empty => Some(NextUrl::Following),
+            Some(PagingDefect::CutOff { page: last }) if page >= *last => None,
+            _ => has_next.then_some(NextUrl::Following),
         }
-        Some(PagingDefect::LinkToItself { page }) if cursor.page == *page => Some(NextLink::Itself),
-        Some(PagingDefect::ForeignNext { page, origin }) if cursor.page == *page => {
-            Some(NextLink::Foreign(after(end), origin.clone()))
+    }
+
+    /// Returns the parameters that a next URL keeps, besides those named, which it sets itself.
+    fn kept_query(&self, set: &[&str]) -> String {
+        match self.defect() {
+            Some(PagingDefect::LostFilters) => String::new(),
+            _ => self.query.encode_without(set),
         }
-        // Only the last page with entries: the empty one has no next.
-        Some(PagingDefect::EmptyLastPage) if !more && cursor.offset < total => {
-            Some(NextLink::Cursor(after(end)))
-        }
-        _ => more.then(|| NextLink::Cursor(after(end))),
     }
 }

@@ -5,7 +5,10 @@ use axum::routing::{delete, get, post};
 
 use crate::errors::ApiError;
 use crate::shared::Shared;
-use crate::{api, authorizations, authorize, control, listings, revoke, token_endpoint};
+use crate::{
+    api, authorizations, authorize, contact_center, control, listings, revoke, token_endpoint,
+    wholesale,
+};
 
 /// The path of the identity broker, whose addresses Cisco's JavaScript SDK uses.
 const IDENTITY_BROKER: &str = "/idb/oauth2/v1";
@@ -43,11 +46,14 @@ pub(crate) fn router(shared: Shared) -> Router {
         )
         .route("/v1/organizations", get(api::organizations))
         .route("/v1/organizations/{id}", get(api::organization))
-        .route("/v1/roles", get(listings::roles))
-        .route("/v1/roles/{id}", get(listings::role))
-        .route("/v1/licenses", get(listings::licenses))
-        .route("/v1/licenses/{id}", get(listings::license))
+        .route(
+            "/v1/identity/organizations/{uuid}",
+            get(api::identity_organization),
+        )
         .route("/v1/people/me", get(api::me))
+        .merge(listings::routes())
+        .merge(wholesale::routes())
+        .merge(contact_center::routes())
         .merge(control::routes())
         .fallback(async || ApiError::NotFound)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)

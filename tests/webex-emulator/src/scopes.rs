@@ -29,3 +29,11 @@ pub const PERSONAL_SCOPES: [&str; 1] = ["spark:people_read"];
 
 /// Additional scopes for Contact Center.
 pub const CONTACT_CENTER_SCOPES: [&str; 2] = ["cjp:config_read", "cjp:config_write"];
+
+/// Additional scopes for groups, and for a partner's first access to a customer's organisation.
+pub const IDENTITY_SCOPES: [&str; 4] = [
+    "identity:groups_read",
+    "identity:groups_rw",
+    "identity:organizations_read",
+    "identity:organizations_rw",
+];

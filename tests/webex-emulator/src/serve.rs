@@ -15,7 +15,7 @@ use url::form_urlencoded;
 
 use crate::api;
 use crate::control;
-use crate::errors;
+use crate::errors::{self, Tracking};
 use crate::faults::{FaultKind, RequestFaults};
 use crate::garble::{self, GarbledResponse};
 use crate::gate::ProcessingStage;
@@ -87,15 +87,19 @@ pub(crate) async fn serve(
     // The rest of a longer one does not matter.
     let body = match Limited::new(body, MAX_REQUEST_BODY + 1).collect().await {
         Ok(body) => body.to_bytes(),
-        Err(_) => return Ok(too_large(&webex.shared)),
+        Err(_) => return Ok(too_large(&webex.shared, head.uri.path())),
     };
     process_request(&webex, Request::from_parts(head, body), &mut Latency::Real).await
 }
 
-fn too_large(shared: &Shared) -> Response {
+fn too_large(shared: &Shared, path: &str) -> Response {
     let status = StatusCode::PAYLOAD_TOO_LARGE;
     let response = errors::response(status, errors::usual_message(status));
-    errors::tracked(response, &shared.state().generator.tracking_id())
+    errors::tracked(response, &track(shared, path))
+}
+
+fn track(shared: &Shared, path: &str) -> Tracking {
+    Tracking::new(shared.state().generator.tracking_id(), path)
 }
 
 /// Records a request, applies faults and gates, and returns its response.
@@ -107,11 +111,12 @@ pub(crate) async fn process_request(
     let Webex { shared, router } = webex;
     let (head, body) = request.into_parts();
     if body.len() > MAX_REQUEST_BODY {
-        return Ok(too_large(shared));
+        return Ok(too_large(shared, head.uri.path()));
     }
-    let tracking_id = shared.state().generator.tracking_id();
+    let tracking = track(shared, head.uri.path());
+    shared.state().settle_operations();
     if head.uri.path().starts_with(control::PREFIX) {
-        return Ok(route(router, Request::from_parts(head, body), &tracking_id).await);
+        return Ok(route(router, Request::from_parts(head, body), &tracking).await);
     }
 
     let path = head.uri.path().to_owned();
@@ -136,11 +141,11 @@ pub(crate) async fn process_request(
             if !pause(shared, &path, &faults, ProcessingStage::After, latency).await {
                 return Err(NoResponse::Disconnected { processed: false });
             }
-            return Ok(finish(flight, response, &tracking_id, None));
+            return Ok(finish(flight, response, &tracking, None));
         }
     }
 
-    let mut response = route(router, Request::from_parts(head, body), &tracking_id).await;
+    let mut response = route(router, Request::from_parts(head, body), &tracking).await;
     flight.note_processed();
     let learned = response.extensions_mut().remove::<InvalidatedTokens>();
 
@@ -158,9 +163,9 @@ pub(crate) async fn process_request(
                 understood,
             } = garble::garble(response, fault).await;
             let learned = learned.filter(|_| understood);
-            Ok(finish(flight, response, &tracking_id, learned))
+            Ok(finish(flight, response, &tracking, learned))
         }
-        None => Ok(finish(flight, response, &tracking_id, learned)),
+        None => Ok(finish(flight, response, &tracking, learned)),
     }
 }
 
@@ -181,9 +186,9 @@ impl RequestFaults {
     }
 }
 
-async fn route(router: &Router, request: Request<Bytes>, tracking_id: &str) -> Response {
+async fn route(router: &Router, request: Request<Bytes>, tracking: &Tracking) -> Response {
     match router.clone().call(request.map(Body::from)).await {
-        Ok(response) => errors::tracked(response, tracking_id),
+        Ok(response) => errors::tracked(response, tracking),
         Err(impossible) => match impossible {},
     }
 }
@@ -210,12 +215,12 @@ async fn pause(
 fn finish(
     flight: Flight,
     response: Response,
-    tracking_id: &str,
+    tracking: &Tracking,
     learned: Option<InvalidatedTokens>,
 ) -> Response {
-    flight.note_tracking_id(tracking_id);
+    flight.note_tracking_id(tracking.id());
     flight.end(Outcome::Status(response.status().as_u16()), learned);
-    errors::tracked(response, tracking_id)
+    errors::tracked(response, tracking)
 }
 
 fn to_recorded_request(head: &http::request::Parts, body: &[u8], time: u64) -> RecordedRequest {

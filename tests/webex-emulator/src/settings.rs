@@ -1,5 +1,6 @@
 //! The settings of an emulator: token lifetimes, clients, refresh behaviour, error bodies.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,8 +9,13 @@ use clap::ValueEnum;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
+use crate::contact_center::ContactCenterSettings;
 use crate::directory::Directory;
-use crate::scopes::{CONTACT_CENTER_SCOPES, DEFAULT_SCOPES, PERSONAL_SCOPES, WHOLESALE_SCOPES};
+use crate::paging::Listing;
+use crate::scopes::{
+    CONTACT_CENTER_SCOPES, DEFAULT_SCOPES, IDENTITY_SCOPES, PERSONAL_SCOPES, WHOLESALE_SCOPES,
+};
+use crate::wholesale::WholesaleSettings;
 
 /// The default client id.
 pub const DEFAULT_CLIENT_ID: &str =
@@ -76,6 +82,18 @@ pub enum PersonFlags {
     Strings,
 }
 
+/// The response to requests for workspace locations, whose end was announced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum WorkspaceLocations {
+    /// The locations.
+    #[default]
+    Served,
+    /// 404.
+    NotFound,
+    /// 410.
+    Gone,
+}
+
 /// An integration's registration; it can be changed while the emulator runs.
 #[derive(Clone, Debug)]
 pub(crate) struct Registration {
@@ -92,6 +110,7 @@ impl Default for Registration {
             &WHOLESALE_SCOPES,
             &CONTACT_CENTER_SCOPES,
             &PERSONAL_SCOPES,
+            &IDENTITY_SCOPES,
         ];
         Self {
             redirect_uris: Vec::new(),
@@ -143,6 +162,12 @@ pub(crate) struct Settings {
     pub(crate) code_reuse_revokes: bool,
     /// The initial directory of every organisation.
     pub(crate) directory: Directory,
+    /// Numbers of generated entries that differ from the default.
+    pub(crate) generated: HashMap<Listing, usize>,
+    pub(crate) workspace_locations: WorkspaceLocations,
+    pub(crate) contact_center: ContactCenterSettings,
+    /// The behaviour of wholesale operations at the start.
+    pub(crate) wholesale: WholesaleSettings,
 }
 
 impl Default for Settings {
@@ -166,6 +191,10 @@ impl Default for Settings {
             require_pkce: false,
             code_reuse_revokes: false,
             directory: Directory::default(),
+            generated: HashMap::new(),
+            workspace_locations: WorkspaceLocations::default(),
+            contact_center: ContactCenterSettings::default(),
+            wholesale: WholesaleSettings::default(),
         }
     }
 }
@@ -173,6 +202,12 @@ impl Default for Settings {
 impl Settings {
     pub(crate) fn now(&self) -> u64 {
         (self.clock)()
+    }
+
+    /// Returns the number of generated entries of an organisation at the start.
+    pub(crate) fn generated_count(&self, listing: Listing) -> usize {
+        let count = self.generated.get(&listing).copied();
+        count.unwrap_or_else(|| listing.resource().default_count)
     }
 
     /// Returns the default client: the first.

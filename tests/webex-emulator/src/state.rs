@@ -2,27 +2,34 @@
 
 mod authorizations;
 mod codes;
+mod contact_center;
 mod directory;
 mod inspect;
 mod refresh;
+mod wholesale;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
 use secrecy::SecretString;
 use serde::Serialize;
 
 pub(crate) use self::authorizations::Authorization;
 pub use self::inspect::LatestTokens;
-use crate::directory::{Directory, Role};
+use crate::collection::Collection;
+use crate::directory::Role;
 use crate::generator::Generator;
 use crate::ids::{self, Digest};
 use crate::paging::{Listing, Paging};
 use crate::settings::{Clock, Mode, Registration, Settings, millis};
 use crate::token_response::{Grant, TokenResponse};
+use crate::wholesale::WholesaleSettings;
 
 use codes::Code;
 pub(crate) use codes::{CodeRefusal, Exchange};
-pub(crate) use directory::DirectoryEntry;
+pub use directory::EntryError;
+use wholesale::Operation;
+pub(crate) use wholesale::OperationKind;
 
 /// "At most 750 active access tokens per account": one more revokes the oldest.
 const TOKENS_PER_ACCOUNT: usize = 750;
@@ -58,6 +65,7 @@ pub(crate) enum Refusal {
 #[derive(Clone, Debug)]
 pub(crate) struct Principal {
     pub(crate) organization: Organization,
+    pub(crate) client_id: String,
     pub(crate) scopes: Vec<String>,
     /// The administrator's roles now, whatever they were at the consent.
     pub(crate) roles: Vec<Role>,
@@ -119,12 +127,20 @@ pub(crate) struct State {
     registrations: HashMap<String, Registration>,
     /// The proposal of the consent page.
     pub(crate) proposal: Proposal,
-    /// Changed directories by the organisation's UUID; the others have the initial one.
-    directories: HashMap<String, Directory>,
+    /// Changed lists by the organisation's UUID; the others have the initial entries.
+    collections: HashMap<(String, Listing), Arc<Collection>>,
     /// Changed roles of administrators by the organisation's UUID.
     administrator_roles: HashMap<String, Vec<Role>>,
-    /// Listings without an entry come in one page.
+    /// Listings without an entry have their usual pages.
     pub(crate) paging: HashMap<Listing, Paging>,
+    /// The behaviour of wholesale operations.
+    pub(crate) wholesale: WholesaleSettings,
+    /// Background work on customers, by customer id.
+    operations: HashMap<String, Operation>,
+    /// UUIDs of customers' organisations to which their partners have no access yet.
+    locked_organizations: HashSet<String>,
+    /// Requests to Contact Center by client id: the start of a minute, and their number since.
+    contact_center_requests: HashMap<String, (u64, u64)>,
     codes: HashMap<Digest, Code>,
     /// By UUID of the authorisation.
     families: HashMap<String, Family>,
@@ -139,6 +155,7 @@ impl State {
         reuse_detection: bool,
         generator: Generator,
     ) -> Self {
+        let wholesale = settings.wholesale.clone();
         let registrations = settings
             .clients
             .iter()
@@ -153,9 +170,13 @@ impl State {
             organizations_in_order: Vec::new(),
             registrations,
             proposal: Proposal::default(),
-            directories: HashMap::new(),
+            collections: HashMap::new(),
             administrator_roles: HashMap::new(),
             paging: HashMap::new(),
+            wholesale,
+            operations: HashMap::new(),
+            locked_organizations: HashSet::new(),
+            contact_center_requests: HashMap::new(),
             codes: HashMap::new(),
             families: HashMap::new(),
             refresh_tokens: HashMap::new(),
@@ -328,6 +349,7 @@ impl State {
             .ok_or(Refusal::Unknown)?;
         Ok(Principal {
             organization: organization.clone(),
+            client_id: family.client_id.clone(),
             roles: self.administrator_roles(&family.organization_uuid),
             scopes: known.scopes.clone(),
             expires_at: known.expires_at,

@@ -1,33 +1,20 @@
-//! The roles and licences of each organisation, and their changes.
+//! The lists of each organisation, and their changes.
 
-use super::State;
-use crate::directory::{Directory, Entry, FULL_ADMINISTRATOR, License, Role};
+use std::sync::Arc;
 
-/// An entry with its own list in the directory.
-pub(crate) trait DirectoryEntry: Entry {
-    fn list(directory: &Directory) -> &Vec<Self>;
-    fn list_mut(directory: &mut Directory) -> &mut Vec<Self>;
-}
+use serde_json::Value;
 
-impl DirectoryEntry for Role {
-    fn list(directory: &Directory) -> &Vec<Self> {
-        &directory.roles
-    }
+use super::{Organization, State};
+use crate::collection::{Collection, List, Source};
+use crate::directory::{Entry as _, FULL_ADMINISTRATOR, Role};
+use crate::generated::Blueprint;
+use crate::paging::Listing;
+use crate::resources::Resource;
 
-    fn list_mut(directory: &mut Directory) -> &mut Vec<Self> {
-        &mut directory.roles
-    }
-}
-
-impl DirectoryEntry for License {
-    fn list(directory: &Directory) -> &Vec<Self> {
-        &directory.licenses
-    }
-
-    fn list_mut(directory: &mut Directory) -> &mut Vec<Self> {
-        &mut directory.licenses
-    }
-}
+/// The reason why a list cannot have an entry, or a change of one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct EntryError(pub(crate) String);
 
 impl State {
     /// Returns the roles of the organisation's administrator: by default a full administrator.
@@ -46,56 +33,146 @@ impl State {
             .insert(organization_uuid.to_owned(), roles.collect());
     }
 
-    fn directory_mut(&mut self, organization_uuid: &str) -> &mut Directory {
-        let seed = &self.settings.directory;
-        self.directories
-            .entry(organization_uuid.to_owned())
-            .or_insert_with(|| seed.clone().in_organization(organization_uuid))
+    fn blueprint(&self, organization: &Organization) -> Blueprint {
+        Blueprint::new(organization.clone(), &self.settings)
     }
 
-    /// Returns the organisation's entries of this kind.
-    pub(crate) fn entries<T: DirectoryEntry>(&self, organization_uuid: &str) -> Vec<T> {
-        match self.directories.get(organization_uuid) {
-            Some(directory) => T::list(directory).clone(),
-            None => {
-                let seed = self.settings.directory.clone();
-                T::list(&seed.in_organization(organization_uuid)).clone()
-            }
+    /// Returns a list of the organisation as it is now.
+    pub(crate) fn list(&self, organization: &Organization, listing: Listing) -> List {
+        let blueprint = self.blueprint(organization);
+        List {
+            resource: listing.resource(),
+            collection: self.collection(&blueprint, listing),
+            blueprint,
         }
     }
 
-    /// Replaces all entries.
-    pub(crate) fn set_entries<T: DirectoryEntry>(
+    fn collection(&self, blueprint: &Blueprint, listing: Listing) -> Arc<Collection> {
+        let organization = &blueprint.organization.uuid;
+        let listing = listing.stored();
+        match self.collections.get(&(organization.clone(), listing)) {
+            Some(collection) => Arc::clone(collection),
+            None => Arc::new(self.initial(blueprint, listing)),
+        }
+    }
+
+    fn initial(&self, blueprint: &Blueprint, listing: Listing) -> Collection {
+        let directory = &self.settings.directory;
+        let listed: Vec<Value> = match listing {
+            Listing::Roles => directory.roles.iter().filter_map(to_json).collect(),
+            Listing::Licenses => directory.licenses.iter().filter_map(to_json).collect(),
+            _ => return Collection::generated(self.settings.generated_count(listing)),
+        };
+        let resource = listing.resource();
+        let prepared = listed.into_iter();
+        let prepared = prepared.filter_map(|entry| resource.prepare(entry, blueprint, "").ok());
+        Collection::with_entries(prepared.collect(), resource)
+    }
+
+    fn collection_mut(&mut self, blueprint: &Blueprint, listing: Listing) -> &mut Collection {
+        let initial = self.collection(blueprint, listing);
+        let key = (blueprint.organization.uuid.clone(), listing.stored());
+        Arc::make_mut(self.collections.entry(key).or_insert(initial))
+    }
+
+    fn prepare(
         &mut self,
-        organization_uuid: &str,
-        entries: Vec<T>,
-    ) {
-        let entries = entries.into_iter();
-        *T::list_mut(self.directory_mut(organization_uuid)) = entries
-            .map(|entry| entry.in_organization(organization_uuid))
-            .collect();
+        entry: Value,
+        blueprint: &Blueprint,
+        resource: &Resource,
+    ) -> Result<Value, EntryError> {
+        let has_id = !resource.id_of(&entry).is_empty();
+        // The ids of roles and licences are derived from their names.
+        let derives_id = matches!(resource.listing, Listing::Roles | Listing::Licenses);
+        let uuid = match has_id || derives_id {
+            true => String::new(),
+            false => self.generator.uuid(),
+        };
+        resource
+            .prepare(entry, blueprint, &uuid)
+            .map_err(EntryError)
+    }
+
+    /// Replaces all entries. Returns them, including their ids.
+    ///
+    /// # Errors
+    /// If an entry is invalid; then nothing has changed.
+    pub(crate) fn set_entries(
+        &mut self,
+        organization: &Organization,
+        listing: Listing,
+        entries: Vec<Value>,
+    ) -> Result<Vec<Value>, EntryError> {
+        let blueprint = self.blueprint(organization);
+        let resource = listing.resource();
+        let mut prepared = Vec::with_capacity(entries.len());
+        for entry in entries {
+            prepared.push(self.prepare(entry, &blueprint, resource)?);
+        }
+        let collection = Collection::with_entries(prepared.clone(), resource);
+        *self.collection_mut(&blueprint, listing) = collection;
+        Ok(prepared)
     }
 
     /// Adds an entry, or replaces the one with its id. Returns it, including the id.
-    pub(crate) fn put_entry<T: DirectoryEntry>(&mut self, organization_uuid: &str, entry: T) -> T {
-        let entry = entry.in_organization(organization_uuid);
-        let list = T::list_mut(self.directory_mut(organization_uuid));
-        match list.iter_mut().find(|known| known.id() == entry.id()) {
-            Some(known) => *known = entry.clone(),
-            None => list.push(entry.clone()),
-        }
-        entry
+    ///
+    /// # Errors
+    /// If the entry is invalid.
+    pub(crate) fn put_entry(
+        &mut self,
+        organization: &Organization,
+        listing: Listing,
+        entry: Value,
+    ) -> Result<Value, EntryError> {
+        let blueprint = &self.blueprint(organization);
+        let resource = listing.resource();
+        let entry = self.prepare(entry, blueprint, resource)?;
+        let source = Source {
+            resource,
+            blueprint,
+        };
+        self.collection_mut(blueprint, listing)
+            .put(entry.clone(), source);
+        Ok(entry)
     }
 
     /// Removes the entry with this id. Returns false if there is none.
-    pub(crate) fn remove_entry<T: DirectoryEntry>(
+    pub(crate) fn remove_entry(
         &mut self,
-        organization_uuid: &str,
+        organization: &Organization,
+        listing: Listing,
         id: &str,
     ) -> bool {
-        let list = T::list_mut(self.directory_mut(organization_uuid));
-        let before = list.len();
-        list.retain(|entry| entry.id() != id);
-        list.len() < before
+        let blueprint = &self.blueprint(organization);
+        let resource = listing.stored().resource();
+        let source = Source {
+            resource,
+            blueprint,
+        };
+        self.collection_mut(blueprint, listing).remove(id, source)
     }
+
+    /// Changes the number of generated entries.
+    ///
+    /// # Errors
+    /// If the list has no generated entries of its own.
+    pub(crate) fn generate(
+        &mut self,
+        organization: &Organization,
+        listing: Listing,
+        count: usize,
+    ) -> Result<(), EntryError> {
+        if matches!(listing, Listing::Roles | Listing::Licenses) || listing != listing.stored() {
+            let reason = "this list has no generated entries of its own";
+            return Err(EntryError(reason.to_owned()));
+        }
+        let blueprint = &self.blueprint(organization);
+        self.collection_mut(blueprint, listing)
+            .resize(count, listing.resource());
+        Ok(())
+    }
+}
+
+fn to_json<T: serde::Serialize>(entry: &T) -> Option<Value> {
+    serde_json::to_value(entry).ok()
 }

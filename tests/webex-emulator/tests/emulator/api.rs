@@ -2,8 +2,8 @@
 
 use http::{Request, StatusCode};
 use webex_emulator::{
-    CONTACT_CENTER_SCOPES, Consent, DEFAULT_CLIENT_ID, DEFAULT_SCOPES, Emulator, PERSONAL_SCOPES,
-    WHOLESALE_SCOPES,
+    CONTACT_CENTER_SCOPES, Consent, DEFAULT_CLIENT_ID, DEFAULT_SCOPES, Emulator, IDENTITY_SCOPES,
+    PERSONAL_SCOPES, WHOLESALE_SCOPES,
 };
 
 use crate::support::{TestResponse, World, send, text};
@@ -174,6 +174,7 @@ async fn a_client_may_request_every_scope_of_the_readme() {
     assert_eq!(documented("`WHOLESALE_SCOPES`"), WHOLESALE_SCOPES);
     assert_eq!(documented("`CONTACT_CENTER_SCOPES`"), CONTACT_CENTER_SCOPES);
     assert_eq!(documented("`PERSONAL_SCOPES`"), PERSONAL_SCOPES);
+    assert_eq!(documented("`IDENTITY_SCOPES`"), IDENTITY_SCOPES);
 
     let redirect = "http://127.0.0.1/callback";
     let world = World::with(|builder| builder.redirect_uri(redirect)).await;
@@ -182,6 +183,7 @@ async fn a_client_may_request_every_scope_of_the_readme() {
         &WHOLESALE_SCOPES,
         &CONTACT_CENTER_SCOPES,
         &PERSONAL_SCOPES,
+        &IDENTITY_SCOPES,
     ];
     let link = format!(
         "{}/authorize?response_type=code&client_id={DEFAULT_CLIENT_ID}&redirect_uri={redirect}&scope={}",

@@ -190,9 +190,9 @@ async fn invalid_control_request_is_explained() {
         ),
         (
             "paging",
-            json!({"listing": "people", "paging": null}),
+            json!({"listing": "unicorns", "paging": null}),
             400,
-            "people",
+            "unicorns",
         ),
         (
             "revoke",

@@ -22,7 +22,7 @@ const MAX_REQUEST: usize = 16 * 1024;
 /// Returns the token endpoint's JSON body, with Webex's lifetimes of 14 and 90 days.
 pub fn token_response() -> String {
     format!(
-        r#"{{"scope":"spark-admin:organizations_read spark-admin:licenses_read spark-admin:roles_read spark-admin:people_read spark-admin:locations_read spark-admin:workspaces_read spark-admin:workspace_locations_read identity:tokens_read identity:tokens_write","expires_in":1209599,"token_type":"Bearer","refresh_token":"{REFRESH_TOKEN}","refresh_token_expires_in":7775999,"access_token":"{ACCESS_TOKEN}"}}"#
+        r#"{{"scope":"spark-admin:organizations_read spark-admin:licenses_read spark-admin:roles_read spark-admin:people_read spark-admin:locations_read spark-admin:workspaces_read spark-admin:workspace_locations_read identity:groups_read identity:tokens_read identity:tokens_write","expires_in":1209599,"token_type":"Bearer","refresh_token":"{REFRESH_TOKEN}","refresh_token_expires_in":7775999,"access_token":"{ACCESS_TOKEN}"}}"#
     )
 }
 

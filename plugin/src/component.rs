@@ -14,11 +14,11 @@ use imports::Imports;
 use crate::actions;
 use crate::contract::bindings;
 use crate::contract::bindings::exports::automate::spark_customer::workflows as contract;
-use crate::platform::{Secret, UnixMillis};
+use crate::platform::{Millis, Secret, UnixMillis};
 use crate::settings::Settings;
 use crate::workflows::{
-    add, check_integration, complete, connect, delete, describe, expiry, modify, refresh, show,
-    sync, wake,
+    access_token, add, check_integration, complete, connect, delete, describe, expiry, modify,
+    refresh, show, sync, wake,
 };
 
 /// The plugin's name and version, which hosts read before they compile the component.
@@ -119,6 +119,19 @@ impl contract::Guest for Component {
         accept_removals: bool,
     ) -> Result<contract::SyncReport, contract::Failure> {
         Ok(sync::sync(&Imports, &pkid, &sync, accept_removals)?)
+    }
+
+    fn access_token(
+        pkid: String,
+        grant: contract::Grant,
+        min_valid_ms: u64,
+    ) -> Result<contract::AccessTokenReport, contract::Failure> {
+        Ok(access_token::access_token(
+            &Imports,
+            &pkid,
+            grant,
+            Millis(min_valid_ms),
+        )?)
     }
 
     fn check_expiry(

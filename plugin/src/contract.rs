@@ -78,8 +78,9 @@ pub use bindings::automate::platform::storage::{
 pub use bindings::automate::platform::transactions::Level;
 pub use bindings::automate::platform::types::{FieldError, Reference};
 pub use bindings::exports::automate::spark_customer::workflows::{
-    Action, AddReport, Alert, Authorization, Choice, ConnectReport, ConnectionReport, Deletion,
-    Expiry, ExpiryReport, FailedRefresh, Field, FieldKind, Finding, FindingLevel, Grant,
-    GrantStatus, ImportCount, Model, OwnedDocument, RecordDetails, RefreshOutcome, RefreshReport,
-    RemovedDocument, Revocation, SettingDescription, State, SyncReport, WakeReport,
+    AccessTokenReport, Action, AddReport, Alert, Authorization, Choice, ConnectReport,
+    ConnectionReport, Deletion, Expiry, ExpiryReport, FailedRefresh, Field, FieldKind, Finding,
+    FindingLevel, Grant, GrantStatus, ImportCount, Model, OwnedDocument, RecordDetails,
+    RefreshOutcome, RefreshReport, RemovedDocument, Revocation, SettingDescription, State,
+    SyncReport, WakeReport,
 };

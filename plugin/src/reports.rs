@@ -1,9 +1,10 @@
 //! The reports that workflows return: types of the contract, and how they are made.
 
 pub use crate::contract::{
-    AddReport, Alert, Authorization, ConnectReport, ConnectionReport, Deletion, Expiry,
-    ExpiryReport, FailedRefresh, Finding, FindingLevel, GrantStatus, ImportCount, RecordDetails,
-    RefreshOutcome, RefreshReport, RemovedDocument, Revocation, SyncReport, WakeReport,
+    AccessTokenReport, AddReport, Alert, Authorization, ConnectReport, ConnectionReport, Deletion,
+    Expiry, ExpiryReport, FailedRefresh, Finding, FindingLevel, GrantStatus, ImportCount,
+    RecordDetails, RefreshOutcome, RefreshReport, RemovedDocument, Revocation, SyncReport,
+    WakeReport,
 };
 use crate::grant::Grant;
 use crate::model::derived;

@@ -97,7 +97,8 @@ pub const SETTINGS: &[Setting] = &[
         default: Some(
             "spark-admin:organizations_read spark-admin:licenses_read spark-admin:roles_read \
              spark-admin:people_read spark-admin:locations_read spark-admin:workspaces_read \
-             spark-admin:workspace_locations_read identity:tokens_read identity:tokens_write",
+             spark-admin:workspace_locations_read identity:groups_read identity:tokens_read \
+             identity:tokens_write",
         ),
         help: "The scopes that every connection asks for.",
     },

@@ -137,7 +137,9 @@ enum Command {
     Connect(commands::connect::Args),
     /// Refresh a customer's access token now
     Refresh(commands::refresh::Args),
-    /// Import the roles and licences of a customer's organization
+    /// Print a customer's access token for another program, refreshed first if it expires soon
+    Token(commands::token::Args),
+    /// Import data of a customer's organization: roles and licences, users, or everything
     Sync(commands::sync::Args),
     /// Check both expiries of a customer, and raise or clear its alerts
     CheckExpiry(commands::check_expiry::Args),
@@ -352,6 +354,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), AppError> {
         Command::Modify(args) => commands::modify::run(context, *args).await,
         Command::Connect(args) => commands::connect::run(context, args).await,
         Command::Refresh(args) => commands::refresh::run(context, args).await,
+        Command::Token(args) => commands::token::run(context, args).await,
         Command::Sync(args) => commands::sync::run(context, args).await,
         Command::CheckExpiry(args) => commands::check_expiry::run(context, args).await,
         Command::Invoke(args) => commands::invoke::run(context, args).await,

@@ -110,6 +110,7 @@ fn documented_command_lines_parse() {
         "relation-host connect --complete -",
         "relation-host refresh A",
         "relation-host check-expiry A",
+        "relation-host token A --grant wholesale-users --min-valid 2h --reveal",
         "relation-host delete A --dry-run",
         "relation-host delete A --yes",
         "relation-host wakeups --hierarchy sys",

@@ -5,6 +5,7 @@ mod description;
 
 use std::borrow::Cow;
 
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -363,6 +364,18 @@ pub struct ConnectReport {
     pub sync_due: Option<Timestamp>,
     /// A text for the administrator.
     pub message: String,
+}
+
+/// The access token of a grant, for another workflow of the platform. Serialised without the token.
+#[derive(Clone, Debug, Serialize)]
+pub struct AccessTokenReport {
+    /// The access token.
+    #[serde(skip)]
+    pub token: SecretString,
+    /// The time at which it expires; `None`: unknown.
+    pub expires: Option<Expiry>,
+    /// The connection.
+    pub connection: ConnectionReport,
 }
 
 /// Names a data sync of a record: by its role, with or without `sync-`, by its name, or by its primary key.

@@ -1,5 +1,6 @@
 //! The workflows of the contract, one file each.
 
+pub mod access_token;
 pub mod add;
 pub mod check_integration;
 pub mod complete;

@@ -20,7 +20,8 @@ pub fn emulator_clock(clock: &Arc<ManualClock>) -> Clock {
 
 /// A transport that passes requests for one base URL to a [`Webex`].
 ///
-/// A request to another origin fails with [`TransportError::Unresolved`]. One outside the base path gets 404,
+/// So are requests for the hosts of Contact Center. A request to another origin fails with
+/// [`TransportError::Unresolved`]. One outside the base path gets 404,
 /// which includes the emulator's control plane: tests use the [`Webex`] directly. Requests are not recorded,
 /// and proxies are ignored.
 #[derive(Clone, Debug)]
@@ -85,6 +86,11 @@ impl EmulatedWebex {
     }
 }
 
+/// Returns whether `host` is the real one of a region of Contact Center, such as `api.wxcc-us1.cisco.com`.
+fn is_contact_center_host(host: &str) -> bool {
+    host.starts_with("api.wxcc-") && host.ends_with(".cisco.com")
+}
+
 /// Returns the port, or the scheme's default port.
 fn port(address: &Uri) -> Option<u16> {
     address.port_u16().or(match address.scheme_str() {
@@ -101,10 +107,11 @@ impl Transport for EmulatedWebex {
         request: Request<Bytes>,
         _proxy: Option<&ProxyUrl>,
     ) -> Result<Response<Bytes>, TransportError> {
-        if !self.has_origin_of(request.uri()) {
+        let is_contact_center = request.uri().host().is_some_and(is_contact_center_host);
+        if !self.has_origin_of(request.uri()) && !is_contact_center {
             return Err(TransportError::Unresolved);
         }
-        if !self.contains_path_of(request.uri()) {
+        if !is_contact_center && !self.contains_path_of(request.uri()) {
             let mut response = Response::new(Bytes::new());
             *response.status_mut() = StatusCode::NOT_FOUND;
             return Ok(response);

@@ -251,6 +251,14 @@ impl Guest for Suite {
         unsupported("complete-connect")
     }
 
+    fn access_token(
+        _: String,
+        _: contract::Grant,
+        _: u64,
+    ) -> Result<contract::AccessTokenReport, Failure> {
+        unsupported("access-token")
+    }
+
     fn sync(_: String, _: String, _: bool) -> Result<contract::SyncReport, Failure> {
         unsupported("sync")
     }

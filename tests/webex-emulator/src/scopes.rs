@@ -1,8 +1,8 @@
 //! The scopes of the published table, in the groups in which a connection requests them.
 
 /// The default scopes of a grant: the published table without those of Contact Center (`cjp:…`) and
-/// of wholesale.
-pub const DEFAULT_SCOPES: [&str; 11] = [
+/// of wholesale, and the one for groups.
+pub const DEFAULT_SCOPES: [&str; 12] = [
     "spark-admin:organizations_read",
     "spark-admin:licenses_read",
     "spark-admin:roles_read",
@@ -12,6 +12,7 @@ pub const DEFAULT_SCOPES: [&str; 11] = [
     "spark-admin:workspace_locations_read",
     "spark-admin:telephony_config_read",
     "spark-admin:telephony_config_write",
+    "identity:groups_read",
     "identity:tokens_read",
     "identity:tokens_write",
 ];
@@ -30,9 +31,8 @@ pub const PERSONAL_SCOPES: [&str; 1] = ["spark:people_read"];
 /// Additional scopes for Contact Center.
 pub const CONTACT_CENTER_SCOPES: [&str; 2] = ["cjp:config_read", "cjp:config_write"];
 
-/// Additional scopes for groups, and for a partner's first access to a customer's organisation.
-pub const IDENTITY_SCOPES: [&str; 4] = [
-    "identity:groups_read",
+/// Additional scopes for changing groups, and for a partner's first access to a customer's organisation.
+pub const IDENTITY_SCOPES: [&str; 3] = [
     "identity:groups_rw",
     "identity:organizations_read",
     "identity:organizations_rw",

@@ -26,6 +26,7 @@ pub mod status;
 pub mod sync;
 #[cfg(feature = "scenarios")]
 pub mod test;
+pub mod token;
 pub mod transactions;
 pub mod view;
 pub mod wakeups;

@@ -5,10 +5,10 @@ use serde_json::Value;
 use crate::imports::bindings::automate::platform::types as platform;
 use crate::imports::bindings::exports::automate::spark_customer::workflows as guest;
 use crate::reports::{
-    Action, AddReport, Alert, Authorization, Choice, ConnectReport, ConnectionReport, Deletion,
-    Expiry, ExpiryReport, FailedRefresh, Field, FieldKind, Finding, FindingLevel, Grant,
-    GrantStatus, ImportCount, Model, OwnedDocument, RecordDetails, RefreshOutcome, RefreshReport,
-    Revocation, SettingDescription, State, SyncReport, WakeReport,
+    AccessTokenReport, Action, AddReport, Alert, Authorization, Choice, ConnectReport,
+    ConnectionReport, Deletion, Expiry, ExpiryReport, FailedRefresh, Field, FieldKind, Finding,
+    FindingLevel, Grant, GrantStatus, ImportCount, Model, OwnedDocument, RecordDetails,
+    RefreshOutcome, RefreshReport, Revocation, SettingDescription, State, SyncReport, WakeReport,
 };
 use crate::types::{Document, Failure, Hierarchy, Pkid, Reference, Timestamp};
 
@@ -208,6 +208,16 @@ pub(crate) fn connect_report(from: guest::ConnectReport) -> Result<ConnectReport
         cleared: references(from.cleared)?,
         sync_due: from.sync_due.map(Timestamp),
         message: from.message,
+    })
+}
+
+pub(crate) fn access_token_report(
+    from: guest::AccessTokenReport,
+) -> Result<AccessTokenReport, Failure> {
+    Ok(AccessTokenReport {
+        token: from.token.into(),
+        expires: from.expires.map(expiry),
+        connection: connection_report(from.connection)?,
     })
 }
 

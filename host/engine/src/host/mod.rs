@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
@@ -15,8 +16,8 @@ use crate::egress::Client;
 use crate::imports::Services;
 use crate::imports::bindings::exports::automate::spark_customer::workflows as guest;
 use crate::reports::{
-    AddReport, Authorization, ConnectReport, ConnectionReport, Deletion, ExpiryReport, Grant,
-    Model, RefreshReport,
+    AccessTokenReport, AddReport, Authorization, ConnectReport, ConnectionReport, Deletion,
+    ExpiryReport, Grant, Model, RefreshReport,
 };
 use crate::store::stash::Stash;
 use crate::store::{Store, StoreError};
@@ -384,6 +385,33 @@ impl Host {
             },
             convert::refresh_report,
             summarize_refresh,
+        )
+        .await
+    }
+
+    /// Returns the access token of a grant for another workflow of the platform. The token is valid for at least
+    /// `min_valid`: if it is not, it is refreshed first. Concurrent callers share one refresh. The call's transaction
+    /// shows that the token was opened.
+    pub async fn access_token(
+        &self,
+        pkid: &Pkid,
+        grant: Grant,
+        min_valid: Duration,
+    ) -> Result<CallOutput<AccessTokenReport>, CallError> {
+        let min_valid = u64::try_from(min_valid.as_millis()).unwrap_or(u64::MAX);
+        self.transact(
+            CallRequest::for_record("access-token", pkid.clone()),
+            async |workflows, store| {
+                let grant = convert::grant_out(grant);
+                workflows
+                    .call_access_token(store, pkid.as_str(), grant, min_valid)
+                    .await
+            },
+            convert::access_token_report,
+            |report: &AccessTokenReport| {
+                let message = format!("the caller received the access token for {grant}");
+                CallSummary::success(message).with_name(&report.connection.name)
+            },
         )
         .await
     }

@@ -29,4 +29,5 @@ mod stash;
 mod status;
 #[cfg(unix)]
 mod stores;
+mod token;
 mod upgrade;

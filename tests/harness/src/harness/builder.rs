@@ -23,8 +23,17 @@ use crate::script::{Playback, Script};
 /// The default start of the clock: 2026-01-01T00:00:00Z.
 pub const START_TIME: Timestamp = Timestamp(1_767_225_600_000);
 
-/// The origin that is allowed by default, besides those of the script.
-pub(crate) const WEBEX_ORIGIN: &str = "https://webexapis.com";
+/// The origins that are allowed by default, besides those of the script: Webex, and Contact Center in each region.
+pub(crate) const WEBEX_ORIGINS: [&str; 8] = [
+    "https://webexapis.com",
+    "https://api.wxcc-us1.cisco.com",
+    "https://api.wxcc-anz1.cisco.com",
+    "https://api.wxcc-eu1.cisco.com",
+    "https://api.wxcc-eu2.cisco.com",
+    "https://api.wxcc-jp1.cisco.com",
+    "https://api.wxcc-ca1.cisco.com",
+    "https://api.wxcc-sg1.cisco.com",
+];
 
 /// The store of a harness.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -198,7 +207,7 @@ impl HarnessBuilder {
                 Http::Script(script) => script.origins(),
                 Http::Transport(_) => Vec::new(),
             };
-            allow.push(WEBEX_ORIGIN.to_owned());
+            allow.extend(WEBEX_ORIGINS.map(str::to_owned));
             allow
         });
         let backend = match self.http {

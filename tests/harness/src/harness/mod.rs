@@ -33,7 +33,7 @@ mod transport;
 mod typed;
 
 pub use builder::{HarnessBuilder, Http, START_TIME, StartError, StoreKind};
-pub(crate) use builder::{WEBEX_ORIGIN, load_plugin};
+pub(crate) use builder::{WEBEX_ORIGINS, load_plugin};
 pub use call::Call;
 pub use initial_state::{InitialState, InitialStateError};
 pub use observed_call::{CallFailure, ObservedCall};

@@ -176,6 +176,26 @@ impl ScenarioWebex {
                 let organization = self.organization(organization)?;
                 self.webex.set_licenses(organization, licenses.clone());
             }
+            WebexAction::Entries {
+                organization,
+                listing,
+                entries,
+            } => {
+                let organization = self.organization(organization)?;
+                let set = self
+                    .webex
+                    .set_entries(organization, *listing, entries.clone());
+                set.map_err(|error| error.to_string())?;
+            }
+            WebexAction::Generate {
+                organization,
+                listing,
+                count,
+            } => {
+                let organization = self.organization(organization)?;
+                let generated = self.webex.generate(organization, *listing, *count);
+                generated.map_err(|error| error.to_string())?;
+            }
             WebexAction::Paging { listing, paging } => {
                 self.webex.set_paging(*listing, paging.clone());
             }

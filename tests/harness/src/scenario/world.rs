@@ -20,7 +20,7 @@ use super::scripted_transport::ScriptedTransport;
 use super::template::{Bindings, Template, UnboundName};
 use super::webex::ScenarioWebex;
 use crate::emulated::{self, emulator_clock};
-use crate::harness::{InitialState, InitialStateError, WEBEX_ORIGIN};
+use crate::harness::{InitialState, InitialStateError, WEBEX_ORIGINS};
 use crate::{Harness, Http, StartError};
 
 /// The environment of a scenario.
@@ -190,7 +190,7 @@ fn allowed_origins(scenario: &Scenario) -> Vec<String> {
         .chain(scripted);
     let origins =
         urls.filter_map(|url| Some(Url::parse(&url).ok()?.origin().ascii_serialization()));
-    let mut allowed: Vec<String> = origins.chain([WEBEX_ORIGIN.to_owned()]).collect();
+    let mut allowed: Vec<String> = origins.chain(WEBEX_ORIGINS.map(str::to_owned)).collect();
     allowed.sort();
     allowed.dedup();
     allowed

@@ -102,6 +102,10 @@ sections! {
     ROLES "webex = \"roles\"" ["organization" "roles"];
     /// The licences of an organisation.
     LICENSES "webex = \"licenses\"" ["organization" "licenses"];
+    /// The entries of any list of an organisation.
+    ENTRIES "webex = \"entries\"" ["organization" "listing" "entries"];
+    /// Generated entries of a list.
+    GENERATE "webex = \"generate\"" ["organization" "listing" "count"];
     /// The paging of listings.
     PAGING "webex = \"paging\"" ["listing" "page-size" "defect"];
     /// The host restarts.

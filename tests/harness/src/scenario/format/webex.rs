@@ -139,6 +139,8 @@ pub fn action(table: &mut Table<'_, '_>) -> Option<WebexAction> {
         ("clear-faults", &keys::CLEAR_FAULTS),
         ("roles", &keys::ROLES),
         ("licenses", &keys::LICENSES),
+        ("entries", &keys::ENTRIES),
+        ("generate", &keys::GENERATE),
         ("paging", &keys::PAGING),
     ];
     let section = table.get("webex", |value| {
@@ -210,15 +212,51 @@ pub fn action(table: &mut Table<'_, '_>) -> Option<WebexAction> {
                 licenses: licenses?,
             })
         }
+        "entries" => {
+            let organization = table.require("organization", name);
+            let listing = table.require("listing", listing);
+            let entries = table.require("entries", json_list);
+            Some(WebexAction::Entries {
+                organization: organization?,
+                listing: listing?,
+                entries: entries?,
+            })
+        }
+        "generate" => {
+            let organization = table.require("organization", name);
+            let listing = table.require("listing", listing);
+            let count = table.require("count", values::parse_count::<usize>);
+            Some(WebexAction::Generate {
+                organization: organization?,
+                listing: listing?,
+                count: count?,
+            })
+        }
         _ => paging(table),
     }
 }
 
+/// The names of the lists.
+const LISTINGS: [(&str, Listing); 11] = [
+    ("roles", Listing::Roles),
+    ("licenses", Listing::Licenses),
+    ("people", Listing::People),
+    ("locations", Listing::Locations),
+    ("workspaces", Listing::Workspaces),
+    ("workspace-locations", Listing::WorkspaceLocations),
+    ("groups", Listing::Groups),
+    ("sites", Listing::Sites),
+    ("customers", Listing::Customers),
+    ("subscribers", Listing::Subscribers),
+    ("sub-partners", Listing::SubPartners),
+];
+
+fn listing(value: DeValue<'_>) -> Result<Listing, ValueError> {
+    values::parse_word(value, "listing", &LISTINGS)
+}
+
 fn paging(table: &mut Table<'_, '_>) -> Option<WebexAction> {
-    let listings = [("roles", Listing::Roles), ("licenses", Listing::Licenses)];
-    let listing = table.require("listing", |value| {
-        values::parse_word(value, "listing", &listings)
-    });
+    let listing = table.require("listing", listing);
     let page_size = table.get("page-size", values::parse_count::<usize>);
     let defect: Option<PagingDefect> = table.get("defect", from_emulator_json);
     let paging = page_size.map(|size| {

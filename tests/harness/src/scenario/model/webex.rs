@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use webex_emulator::{ErrorStyle, Fault, License, Listing, Mode, Paging, Role};
 
 use crate::scenario::template::Template;
@@ -152,6 +153,24 @@ pub enum WebexAction {
         /// All licences.
         licenses: Vec<License>,
     },
+    /// Sets the entries of any list of an organisation.
+    Entries {
+        /// The organisation.
+        organization: String,
+        /// The list.
+        listing: Listing,
+        /// All entries.
+        entries: Vec<Value>,
+    },
+    /// Generates the entries of a list.
+    Generate {
+        /// The organisation.
+        organization: String,
+        /// The list.
+        listing: Listing,
+        /// The number of entries.
+        count: usize,
+    },
     /// Sets the paging of a listing.
     Paging {
         /// The listing.
@@ -175,6 +194,8 @@ impl WebexAction {
             Self::ClearFaults => "clear-faults",
             Self::Roles { .. } => "roles",
             Self::Licenses { .. } => "licenses",
+            Self::Entries { .. } => "entries",
+            Self::Generate { .. } => "generate",
             Self::Paging { .. } => "paging",
         }
     }

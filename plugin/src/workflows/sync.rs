@@ -265,6 +265,10 @@ fn format_count(imported: &ImportCount, what: &str) -> String {
         true => "nothing changed".to_owned(),
         false => changes.join(", "),
     };
+    let what = match imported.found {
+        1 => what.trim_end_matches('s'),
+        _ => what,
+    };
     format!("{} {what} ({changes})", imported.found)
 }
 

@@ -42,6 +42,7 @@ mod writer;
 
 pub use backup::{Backup, BackupError};
 pub use open::OpenError;
+use open::ReadMode;
 
 /// Options of a SQLite store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +109,7 @@ impl SqliteStore {
         Ok(Self {
             id,
             writer: Writer::read_only(),
-            readers: Arc::new(Readers::read_only(path, busy, found.reading)),
+            readers: Arc::new(Readers::new(path, busy, found.reading)),
             process_lock: Arc::new(ProcessLock::in_memory()),
         })
     }
@@ -121,7 +122,7 @@ impl SqliteStore {
         let holder = ProcessLock::acquire(&path)
             .map_err(|source| open::adjacent_file_error(&path, source))?;
         let connection = open::open_file(&path, busy)?;
-        let readers = Readers::new(path.clone(), busy);
+        let readers = Readers::new(path.clone(), busy, ReadMode::Shared);
         let id = open::store_id(&connection).map_err(|fault| OpenError::Store {
             path: path.clone(),
             source: fault.0,

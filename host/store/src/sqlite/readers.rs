@@ -13,9 +13,6 @@ use crate::StoreError;
 
 /// The largest number of idle connections; each needs some memory and three file handles.
 const MAX_IDLE: usize = 8;
-/// How much of the file a process that only reads maps into its memory. A mapped page is neither copied nor
-/// allocated, but an error of the disk ends the process: a host reads with system calls instead.
-const MAPPED_BYTES: i64 = 1 << 30;
 
 pub(super) enum Readers {
     /// Each read has its own connection and does not wait for the writer.
@@ -23,7 +20,6 @@ pub(super) enum Readers {
         path: PathBuf,
         busy: Duration,
         reading: ReadMode,
-        mapped: bool,
         idle: Mutex<Vec<Connection>>,
     },
     /// A database in memory has one shared connection.
@@ -31,24 +27,11 @@ pub(super) enum Readers {
 }
 
 impl Readers {
-    /// Creates the pool of a process that also writes.
-    pub(super) fn new(path: PathBuf, busy: Duration) -> Self {
-        Self::File {
-            path,
-            busy,
-            reading: ReadMode::Shared,
-            mapped: false,
-            idle: Mutex::default(),
-        }
-    }
-
-    /// Creates the pool of a process that only reads.
-    pub(super) fn read_only(path: PathBuf, busy: Duration, reading: ReadMode) -> Self {
+    pub(super) fn new(path: PathBuf, busy: Duration, reading: ReadMode) -> Self {
         Self::File {
             path,
             busy,
             reading,
-            mapped: true,
             idle: Mutex::default(),
         }
     }
@@ -94,19 +77,12 @@ impl Readers {
                 path,
                 busy,
                 reading,
-                mapped,
                 idle,
             } => {
                 let found = idle.lock().pop();
                 let connection = match found {
                     Some(connection) => connection,
-                    None => {
-                        let connection = open_reader(path, *busy, *reading)?;
-                        if *mapped {
-                            connection.pragma_update(None, "mmap_size", MAPPED_BYTES)?;
-                        }
-                        connection
-                    }
+                    None => open_reader(path, *busy, *reading)?,
                 };
                 let done = work(&connection);
                 // A read that failed inside a snapshot would pass the snapshot on to the next read.

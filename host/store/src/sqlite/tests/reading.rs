@@ -77,7 +77,7 @@ async fn immutable_file_is_read_whatever_its_name() {
     let store = SqliteStore::open(&path, &SqliteOptions::default()).unwrap();
     store.commit(put(1)).await.unwrap();
     drop(store);
-    let connection = open::open_reader(&path, Duration::ZERO, open::ReadMode::Immutable).unwrap();
+    let connection = open::open_reader(&path, Duration::ZERO, ReadMode::Immutable).unwrap();
     let found: i64 = connection
         .query_row("SELECT COUNT(*) FROM documents", [], |row| row.get(0))
         .unwrap();

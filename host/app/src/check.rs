@@ -236,7 +236,7 @@ pub fn check_client(installation: &Installation) -> CheckFinding {
         }
     }
     if !problems.is_empty() {
-        let message = format!("{}, so no tokens can be requested", problems.join("; "));
+        let message = format!("no tokens can be requested: {}", problems.join("; "));
         return CheckFinding::error("client", message, hints.join("; "));
     }
     match secret.and_then(|file| file.exposure()) {
@@ -329,7 +329,7 @@ pub(crate) fn check_base_url(installation: &Installation) -> CheckFinding {
     match base_url.ends_with(API_VERSION) {
         true => CheckFinding::ok(
             "base-url",
-            format!("{base_url} is the address of Webex's API"),
+            format!("{base_url} ends with {API_VERSION}, as the address of Webex's API does"),
         ),
         false => CheckFinding::warning(
             "base-url",

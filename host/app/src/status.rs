@@ -64,7 +64,7 @@ pub struct Status {
 pub enum Verdict {
     /// No action is needed.
     Ok,
-    /// A person must connect a customer again, or start a failed import.
+    /// A person must connect a customer again, start a failed import, or act on an alert.
     NeedsPerson,
     /// The operator must act: the installation has a problem.
     Problem,
@@ -175,7 +175,8 @@ pub async fn read(installation: &Installation) -> Result<Status, AppError> {
     let customers = count_customers(store).await?;
     let retrying = find_retrying(store).await?;
     if let Some(name) = &retrying {
-        problems.extend(explain_retries(installation, &customers, name));
+        let explained = explain_retries(installation, &customers, name);
+        problems.extend(explained.or_else(|| find_outage(&customers, name)));
     }
     let of_installation = alerts::filter_by_owner(alerts::INSTALLATION);
     for alert in alerts::read_page(store, &of_installation, None, MAX_ROWS)
@@ -191,7 +192,14 @@ pub async fn read(installation: &Installation) -> Result<Status, AppError> {
     let failed_imports = imports::list_failed(store, MAX_ROWS as usize).await?;
     let (needs_person, more_need_person) = list_needing_person(store).await?;
     let is_stuck = failed_imports.iter().any(FailedImport::needs_person);
-    let verdict = match (problems.is_empty(), needs_person.is_empty() && !is_stuck) {
+    let severe = [Severity::Critical, Severity::Major];
+    let is_alerting = severe
+        .iter()
+        .any(|each| alert_counts.get(each).is_some_and(|count| *count > 0));
+    let verdict = match (
+        problems.is_empty(),
+        needs_person.is_empty() && !is_stuck && !is_alerting,
+    ) {
         (false, _) => Verdict::Problem,
         (true, false) => Verdict::NeedsPerson,
         (true, true) => Verdict::Ok,
@@ -225,6 +233,20 @@ fn explain_retries(
         hint: format!(
             "{}, restart `relation-host run`, and test it: `relation-host refresh {}`",
             finding.hint, name
+        ),
+    })
+}
+
+/// Returns the problem that no customer is served: every refresh failed at its last attempt.
+fn find_outage(customers: &CustomerCounts, name: &str) -> Option<Problem> {
+    let count = |state: State| customers.by_state.get(state.as_str()).copied().unwrap_or(0);
+    let working = [State::Connected, State::Expiring, State::MissingScope];
+    let is_outage = working.into_iter().all(|state| count(state) == 0);
+    let retrying = format_count(count(State::Retrying), "customer is", "customers are");
+    is_outage.then(|| Problem {
+        message: format!("the last refresh of every connected customer failed: {retrying} retrying"),
+        hint: format!(
+            "`relation-host show {name}` has the reason, and `relation-host check --webex` tests the way to Webex"
         ),
     })
 }

@@ -139,7 +139,7 @@ enum Command {
     Refresh(commands::refresh::Args),
     /// Print a customer's access token for another program, refreshed first if it expires soon
     Token(commands::token::Args),
-    /// Import data of a customer's organization: roles and licences, users, or everything
+    /// Import data of a customer's organization: roles and licenses, users, or everything
     Sync(commands::sync::Args),
     /// Check both expiries of a customer, and raise or clear its alerts
     CheckExpiry(commands::check_expiry::Args),

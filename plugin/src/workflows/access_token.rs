@@ -1,8 +1,9 @@
 //! Gives the access token of a grant to another workflow of the platform.
 
 use crate::grant::Grant;
+use crate::model::derived;
 use crate::platform::{Failure, FieldError, Level, Millis, Platform};
-use crate::record::Record;
+use crate::record::{Record, State};
 use crate::reports::{AccessTokenReport, ConnectionReport};
 use crate::workflows::refresh::refresh;
 
@@ -21,6 +22,14 @@ pub fn access_token<P: Platform + ?Sized>(
 ) -> Result<AccessTokenReport, Failure> {
     let mut record = Record::load(platform, pkid)?;
     record.require_grant(grant)?;
+    let state = record.grant_state(grant);
+    if matches!(state.state, State::Reauthorize | State::Expired) {
+        return Err(Failure::Reauthorize(format!(
+            "{} has no valid access token: {}",
+            record.display_name(grant),
+            derived::note(state)
+        )));
+    }
     if remaining(platform, &record, grant) < min_valid {
         refresh(platform, pkid, grant, platform.now())?.require_tokens()?;
         record = Record::load(platform, pkid)?;
@@ -28,8 +37,10 @@ pub fn access_token<P: Platform + ?Sized>(
         if left < min_valid {
             let hours = left.0 / Millis::from_hours(1).0;
             let message = format!(
-                "Webex's tokens for {} do not live that long: a fresh one has {hours} hours left",
-                record.display_name(grant)
+                "Webex's tokens for {} do not live that long: a fresh one has {} d {} h left",
+                record.display_name(grant),
+                hours / 24,
+                hours % 24
             );
             return Err(Failure::Invalid(vec![FieldError::new(
                 "min-valid-ms",
@@ -69,6 +80,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::platform::Environment;
     use crate::testing::{
         ACCESS_TOKEN, DAY, HOUR, MemoryPlatform, PKID, REFRESH_TOKEN, json_response,
     };
@@ -115,7 +127,7 @@ mod tests {
             Failure::Invalid(errors) => {
                 assert_eq!(errors[0].field, "min-valid-ms");
                 assert!(
-                    errors[0].message.contains("12 hours"),
+                    errors[0].message.contains("0 d 12 h"),
                     "{}",
                     errors[0].message
                 );
@@ -130,9 +142,10 @@ mod tests {
         platform.advance(14 * DAY);
         let refused = json_response(400, json!({"error": "invalid_grant"}));
         platform.expect(Method::POST, "/access_token", refused);
-        assert!(matches!(
-            token(&platform, HOUR),
-            Err(Failure::Reauthorize(_))
-        ));
+        for _ in 0..2 {
+            let refused = token(&platform, HOUR);
+            assert!(matches!(refused, Err(Failure::Reauthorize(_))));
+        }
+        assert_eq!(platform.sent().len(), 1);
     }
 }

@@ -42,7 +42,7 @@ pub fn check_integration<P: Platform + ?Sized>(platform: &P) -> Result<Vec<Findi
     let client = match ClientCredentials::reveal(&settings, platform)? {
         Ok(client) => client,
         Err(missing) => {
-            let message = format!("{missing}, so no tokens can be requested");
+            let message = format!("no tokens can be requested: {missing}");
             let hint = "Webex shows id and secret on the integration's page";
             findings.push(Finding::error("client", message, hint));
             return Ok(findings);

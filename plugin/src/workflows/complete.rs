@@ -181,7 +181,8 @@ fn find_pending(
                 ))
             }
             _ => require_new_consent(&format!(
-                "the callback's state is unknown: it was not given out for {}, or long ago",
+                "the callback's state is unknown: the address is incomplete, or its consent was not begun for {}, or \
+                 long ago",
                 record.name()
             )),
         }),

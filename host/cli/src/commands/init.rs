@@ -447,7 +447,15 @@ fn render_text(report: &InitReport) -> String {
         report.redirect
     );
     for ScopeReport { setting, scopes } in &report.scopes {
-        text.push_str(&format!("\n  {setting}: {}", escape_control_chars(scopes)));
+        let customers = match setting.as_str() {
+            "webex.contact-center-scopes" => " (for Contact Center customers only)",
+            "webex.wholesale-customers-scopes" | "webex.wholesale-users-scopes" => {
+                " (for wholesale customers only)"
+            }
+            _ => "",
+        };
+        let scopes = escape_control_chars(scopes);
+        text.push_str(&format!("\n  {setting}{customers}: {scopes}"));
     }
     if !report.missing.is_empty() {
         text.push_str("\n\nMissing:");

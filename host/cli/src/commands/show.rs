@@ -106,16 +106,22 @@ fn render_text(details: &FullRecord, now: Timestamp) -> String {
 fn render_imports(imports: &[Map<String, Value>]) -> Table {
     let mut rows = Table::with_columns(&[
         Column::new("imported model").tail(12),
+        Column::new("data sync").droppable(1),
         Column::new("entries"),
         Column::new("ended"),
     ]);
     for import in imports {
         let ended = import.get("finished").and_then(Value::as_u64);
+        let sync = import.get("name").map(plain_text).unwrap_or_default();
         let ended = ended.map_or("not yet".to_owned(), |at| time::format_utc(Timestamp(at)));
         let lists = import.get("lists").and_then(Value::as_array);
         for list in lists.into_iter().flatten() {
             let text = |name: &str| list.get(name).map(plain_text).unwrap_or_default();
-            rows.add([text("model"), text("found"), ended.clone()]);
+            let found = match list.get("failed") {
+                Some(_) => "failed".to_owned(),
+                None => text("found"),
+            };
+            rows.add([text("model"), sync.clone(), found, ended.clone()]);
         }
     }
     rows

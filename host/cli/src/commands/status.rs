@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use relation_app::alerts::Severity;
 use relation_app::imports::FailedImport;
 use relation_app::status::{self, CustomerNeedingPerson, Status, Verdict};
 use relation_app::{AppError, ErrorKind};
@@ -22,7 +23,8 @@ const MAX_NAMED: usize = 3;
 #[command(after_long_help = "\
 For a monitoring system, the exit code is
   0  no action is needed
-  4  a person must connect a customer again, or start a failed import
+  4  a person must connect a customer again, start a failed import, or act on an
+     alert
   6  the operator must act: the installation has a problem
 Any other code is an error of the command itself: the status is not known.")]
 pub struct Args {}
@@ -46,7 +48,14 @@ pub async fn run(context: &Context) -> Result<(), AppError> {
                 .iter()
                 .filter(|failed| failed.needs_person());
             let imports = imports.map(|failed| (&*failed.name, failed.hint.clone()));
-            let (mut names, hints): (Vec<&str>, Vec<String>) = customers.chain(imports).unzip();
+            let alerts = status.alerts.iter();
+            let alerts = alerts.filter(|alert| alert.body.severity <= Severity::Major);
+            let alerts = alerts.map(|alert| {
+                let hint = "`relation-host alerts` has the reason and the next step";
+                (&*alert.customer, hint.to_owned())
+            });
+            let all = customers.chain(imports).chain(alerts);
+            let (mut names, hints): (Vec<&str>, Vec<String>) = all.unzip();
             let mut seen = BTreeSet::new();
             names.retain(|name| seen.insert(*name));
             let more = match names.len() > MAX_NAMED {

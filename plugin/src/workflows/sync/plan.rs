@@ -126,7 +126,11 @@ impl DataSync {
             scope: Scope::Node,
             equals: vec![Key::new(key::OWNER, &record.pkid)],
         };
-        let mut names = Vec::new();
+        let roles = own_syncs(record).filter_map(|own| {
+            let role = own.role.strip_prefix(ROLE_PREFIX);
+            role.map(str::to_owned)
+        });
+        let mut names: Vec<String> = roles.collect();
         let mut cursor = None;
         loop {
             let page = storage.find(&filter, cursor.as_deref(), 100)?;

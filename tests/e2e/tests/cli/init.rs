@@ -66,7 +66,7 @@ fn empty_directory_becomes_a_connected_customer() {
         &redirect,
         "webex.scopes: ",
         "identity:tokens_read",
-        "webex.contact-center-scopes: cjp:config_read cjp:config_write",
+        "webex.contact-center-scopes (for Contact Center customers only): cjp:config_read cjp:config_write",
         "relation-host check --webex",
         "relation-host add --hierarchy",
         "relation-host connect Contoso",

@@ -40,8 +40,10 @@ fn status_says_who_must_act() {
     // An import that is not tried again: the first one, which pasted tokens have started, is done.
     let first_import = world.workspace.relation(["run", "--until-idle"]);
     first_import.run().succeeds();
-    let roles = webex_emulator::Fault::status("/v1/roles", 403);
-    world.emulator.inject(roles);
+    for list in ["/v1/roles", "/v1/licenses"] {
+        let forbidden = webex_emulator::Fault::status(list, 403);
+        world.emulator.inject(forbidden);
+    }
     let sync = ["sync", "Contoso"];
     world.workspace.relation(sync).run().exits(4);
     let stuck = status(&world, 4);
@@ -53,6 +55,36 @@ fn status_says_who_must_act() {
     text.reports(&[
         "customers need a person: Contoso\nhint: correct the cause; `relation-host sync",
     ]);
+    world.workspace.relation(sync).run().succeeds();
+    status(&world, 0);
+
+    // Webex cannot be reached.
+    let outage = webex_emulator::Fault::status("/v1/access_token", 503);
+    world.emulator.inject(outage);
+    world
+        .workspace
+        .relation(["refresh", "Contoso"])
+        .run()
+        .exits(5);
+    let out = status(&world, 6);
+    let problem = out["problems"][0].to_string();
+    assert!(
+        problem.contains("the last refresh of every connected customer failed"),
+        "{problem}"
+    );
+    world
+        .workspace
+        .relation(["refresh", "Contoso"])
+        .run()
+        .succeeds();
+    status(&world, 0);
+
+    // Of an import, a list that cannot be read.
+    let forbidden = webex_emulator::Fault::status("/v1/licenses", 403);
+    world.emulator.inject(forbidden);
+    world.workspace.relation(sync).run().exits(1);
+    let partial = status(&world, 4);
+    assert_eq!(partial["alerts"][0]["code"], "WEBEX_IMPORT_LIST_FAILED");
     world.workspace.relation(sync).run().succeeds();
     status(&world, 0);
 

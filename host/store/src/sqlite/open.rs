@@ -33,9 +33,10 @@ const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 const STATEMENT_CACHE: usize = 128;
 
 /// The page cache of a connection; negative values are in KiB. The operating system caches more for all
-/// connections.
+/// connections. A reader holds the pages of about a thousand records that are spread over a large store; a commit
+/// empties its cache.
 const WRITE_CACHE: i32 = -32 * 1024;
-const READ_CACHE: i32 = -8 * 1024;
+const READ_CACHE: i32 = -24 * 1024;
 
 /// The pages of the write-ahead log after which a commit copies them into the database. A page that was written
 /// several times is copied once, so a longer log costs less; the limit bounds the pause and the log's size.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use relation_host::schedule::{DispatcherOptions, Summary};
+use relation_host::schedule::{DispatchSummary, DispatcherOptions};
 
 use super::refresh::{CustomerRotation, GOAL_LANES, refresh_through_component};
 use super::{Plan, note};
@@ -61,10 +61,10 @@ async fn drain(world: &BenchWorld, backlog: u64) -> Result<Measurement> {
     let meter = Meter::start();
     let summary = dispatcher.run_until_idle().await?;
     let slot = meter.stop(backlog);
-    let expected = Summary {
+    let expected = DispatchSummary {
         done: backlog,
         refreshed: backlog,
-        ..Summary::default()
+        ..DispatchSummary::default()
     };
     ensure!(summary == expected, "the dispatcher summary {summary:?}");
     Ok(slot)

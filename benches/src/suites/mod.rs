@@ -73,7 +73,16 @@ impl Plan {
     async fn start(&self, name: &str, webex: SocketAddr, phases: Phases) -> Result<BenchWorld> {
         let (directory, component) = (&self.directory, &self.component);
         let limits = self.limits.clone();
-        BenchWorld::start(directory, name, component, &self.cache, limits, webex, phases).await
+        BenchWorld::start(
+            directory,
+            name,
+            component,
+            &self.cache,
+            limits,
+            webex,
+            phases,
+        )
+        .await
     }
 
     /// Returns the address of the token endpoint.

@@ -75,12 +75,7 @@ pub fn refresh<P: Platform + ?Sized>(
     grant: Grant,
     requested_at: UnixMillis,
 ) -> Result<RefreshReport, Failure> {
-    refresh_record(
-        platform,
-        Record::load(platform, pkid)?,
-        grant,
-        requested_at,
-    )
+    refresh_record(platform, Record::load(platform, pkid)?, grant, requested_at)
 }
 
 /// Works like [`refresh`] on a record that was just read.

@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
+use relation_host::Limits;
 use serde::Serialize;
 
 mod customers;
 mod floor;
+mod goals;
 mod measure;
 mod native;
 mod peers;
@@ -24,7 +26,9 @@ mod timed_store;
 mod token_server;
 mod world;
 
+use goals::GoalRow;
 use report::Report;
+use suites::refresh::GOAL_LANES;
 use suites::{BENCHES, Plan};
 use token_server::TokenServer;
 
@@ -39,7 +43,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Debug, Parser)]
 #[command(name = "relation-benches")]
 struct Args {
-    /// Run only benchmarks with NAME in their name; may be repeated
+    /// Run only benchmarks with NAME in their name; may be repeated. `instructions` runs only if it is named
     #[arg(long, value_name = "NAME")]
     filter: Vec<String>,
     /// List the benchmarks and what they measure
@@ -51,9 +55,15 @@ struct Args {
     /// Run everything once with tiny counts: checks that all of it works; the figures mean nothing
     #[arg(long)]
     quick: bool,
-    /// Exit with 1 when the median of a ratio misses its goal
+    /// Exit with 1 when the median of a ratio breaks its limit, which is far below the goal
     #[arg(long)]
     gate: bool,
+    /// Measure what the project's goals are about, and print them as one table
+    ///
+    /// Compares with the programs of --peers too. Fills a store with a million customers, which takes minutes:
+    /// `--scale 100000` is quicker.
+    #[arg(long, conflicts_with_all = ["filter", "list"])]
+    table: bool,
     /// The component [default: the one that the build left beside this program]
     #[arg(long, value_name = "FILE")]
     component: Option<PathBuf>,
@@ -66,15 +76,27 @@ struct Args {
     /// Seconds that each side runs per round [default: 1.5; quick: 0.02]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     slot: Option<Duration>,
-    /// Compare the whole host with the programs in this directory, and run nothing else
+    /// Compare the whole host with the programs in this directory; without --table, run nothing else
     #[arg(long, value_name = "DIRECTORY", conflicts_with = "filter")]
     peers: Option<PathBuf>,
     /// Run as the host's side of that comparison, with this token endpoint
     #[arg(long, value_name = "ADDRESS", hide = true, requires = "directory")]
     worker: Option<SocketAddr>,
+    /// Make this many refreshes one after the other as that side, and end
+    #[arg(long, value_name = "N", hide = true, requires = "worker")]
+    refreshes: Option<u32>,
+    /// Make these refreshes natively
+    #[arg(long, hide = true, requires = "refreshes")]
+    native: bool,
+    /// Directory of compiled components [default: a new one]
+    #[arg(long, value_name = "DIRECTORY", hide = true)]
+    cache: Option<PathBuf>,
     /// Customers in the largest store, at least 100 [default: 1000000; quick: 400]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(100..))]
     scale: Option<u64>,
+    /// Customers that are due together for a dispatcher [default: 3000; quick: 64]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    backlog: Option<u64>,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -94,6 +116,8 @@ struct RunOutput {
     rounds: usize,
     slot_seconds: f64,
     reports: Vec<Report>,
+    /// The goals of all reports.
+    goals: Vec<GoalRow>,
 }
 
 fn main() -> ExitCode {
@@ -114,6 +138,7 @@ fn run(args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let chosen = match &args.peers {
+        _ if args.table => goals::BENCHES.to_vec(),
         Some(_) => vec!["peers"],
         None => select_benches(&args.filter)?,
     };
@@ -132,7 +157,13 @@ fn run(args: &Args) -> Result<ExitCode> {
         .context("starting the runtime")?;
 
     if let Some(webex) = args.worker {
-        runtime.block_on(peers::work(&plan, webex))?;
+        match args.refreshes {
+            Some(refreshes) => {
+                let work = suites::instructions::work(&plan, webex, refreshes, args.native);
+                runtime.block_on(work)?;
+            }
+            None => runtime.block_on(peers::work(&plan, webex))?,
+        }
         return Ok(ExitCode::SUCCESS);
     }
 
@@ -142,35 +173,46 @@ fn run(args: &Args) -> Result<ExitCode> {
         rounds: plan.rounds,
         slot_seconds: plan.slot.as_secs_f64(),
         reports: Vec::new(),
+        goals: Vec::new(),
     };
-    let mut missed = Vec::new();
     for name in chosen {
         eprintln!("==> {name}");
-        let report = match &args.peers {
-            Some(programs) => Some(peers::run(&plan, programs)),
-            None => runtime.block_on(suites::run(name, &plan)).transpose(),
+        let report = match (name, &args.peers) {
+            ("peers", Some(programs)) => Some(peers::run(&plan, programs)),
+            ("peers", None) => {
+                eprintln!("    skipped: --peers names the programs to compare with");
+                continue;
+            }
+            _ => runtime.block_on(suites::run(name, &plan)).transpose(),
         };
         let report = report
             .with_context(|| format!("no benchmark is called {name}"))?
             .with_context(|| format!("the benchmark {name}"))?;
-        if !args.json {
+        if args.table {
+            // The table has the figures.
+            for note in &report.notes {
+                eprintln!("    {note}");
+            }
+        } else if !args.json {
             println!("{}", report.text());
         }
-        missed.extend(report.missed().map(|(row, ratio)| {
-            format!(
-                "{name}: {} to {}: {:.2}",
-                row.what, ratio.to, ratio.value.median
-            )
-        }));
         output.reports.push(report);
     }
+    output.goals = goals::goals(&output.reports);
     if args.json {
         println!("{}", serde_json::to_string(&output)?);
+    } else if args.table {
+        print!("{}", goals::render(&output.goals));
     }
-    for miss in &missed {
-        eprintln!("missed its goal: {miss}");
+    let broken: Vec<String> = output
+        .reports
+        .iter()
+        .flat_map(Report::broken_limits)
+        .collect();
+    for limit in &broken {
+        eprintln!("broken limit: {limit}");
     }
-    Ok(if args.gate && !missed.is_empty() {
+    Ok(if args.gate && !broken.is_empty() {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
@@ -179,7 +221,11 @@ fn run(args: &Args) -> Result<ExitCode> {
 
 /// Returns the benchmarks that the filters name, in their order.
 fn select_benches(filters: &[String]) -> Result<Vec<&'static str>> {
-    let wanted = |name: &&str| filters.is_empty() || filters.iter().any(|part| name.contains(part));
+    let wanted = |name: &&str| match filters {
+        // Counting instructions takes minutes and measures no time.
+        [] => *name != "instructions",
+        filters => filters.iter().any(|part| name.contains(part)),
+    };
     let chosen: Vec<&str> = BENCHES
         .map(|(name, _)| name)
         .into_iter()
@@ -210,10 +256,11 @@ fn plan(args: &Args, directory: &Path) -> Result<Plan> {
         (5, Duration::from_millis(1500), 1_000_000)
     };
     let scale = args.scale.unwrap_or(scale);
-    let sizes = if args.quick {
-        vec![100]
-    } else {
-        vec![1_000, 100_000]
+    let (sizes, lanes, backlog) = match (args.quick, args.table) {
+        (true, false) => (vec![100], vec![1, 4], 64),
+        (false, false) => (vec![1_000, 100_000], vec![1, 8, 32, 128], 3_000),
+        (true, true) => (vec![100], vec![GOAL_LANES], 64),
+        (false, true) => (vec![1_000], vec![GOAL_LANES], 3_000),
     };
     let mut sizes: Vec<u64> = sizes.into_iter().filter(|&size| size < scale).collect();
     sizes.push(scale);
@@ -221,20 +268,29 @@ fn plan(args: &Args, directory: &Path) -> Result<Plan> {
         component,
         component_file: file,
         directory: directory.to_owned(),
+        cache: match &args.cache {
+            Some(cache) => cache.clone(),
+            None => directory.join("components"),
+        },
+        limits: match args.refreshes {
+            // Valgrind offers less address space than the default needs.
+            Some(_) => Limits {
+                calls: 4,
+                ..Limits::default()
+            },
+            None => Limits::default(),
+        },
         server: TokenServer::start().context("starting the token endpoint")?,
         rounds: args.rounds.map_or(rounds, usize::from),
         slot: args.slot.unwrap_or(slot),
-        lanes: if args.quick {
-            vec![1, 4]
-        } else {
-            vec![1, 8, 32, 128]
-        },
+        lanes,
         sizes,
+        backlog: args.backlog.unwrap_or(backlog),
     })
 }
 
 /// Returns `<target>/<profile>/`, where cargo puts this program.
-fn beside_this_program() -> Result<PathBuf> {
+pub fn beside_this_program() -> Result<PathBuf> {
     let program = std::env::current_exe().context("finding this program's own file")?;
     let directory = program.parent().context("this program has no directory")?;
     Ok(directory.to_owned())
@@ -253,7 +309,7 @@ mod tests {
 
     #[test]
     fn filter_matches_part_of_a_name_or_fails() {
-        assert_eq!(select_benches(&[]).unwrap().len(), BENCHES.len());
+        assert_eq!(select_benches(&[]).unwrap().len(), BENCHES.len() - 1);
         assert_eq!(select_benches(&["commit".into()]).unwrap(), ["commits"]);
         let error = select_benches(&["nonsense".into()])
             .unwrap_err()

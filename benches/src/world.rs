@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use relation_host::clock::{Clock, SystemClock};
+use relation_host::component::ComponentCache;
 use relation_host::egress::{Client, ClientOptions, Policy};
 use relation_host::store::Store;
 use relation_host::store::seal::{KeyFile, Sealer};
@@ -39,12 +40,14 @@ pub struct BenchWorld {
 }
 
 impl BenchWorld {
-    /// Creates a store called `name` in `directory` and builds both sides on it; `webex` is the
-    /// address of the token endpoint.
+    /// Creates a store called `name` in `directory` and builds both sides on it. The compiled component is in the
+    /// directory `cache`; `webex` is the address of the token endpoint.
     pub async fn start(
         directory: &Path,
         name: &str,
         component: &[u8],
+        cache: &Path,
+        limits: Limits,
         webex: SocketAddr,
         phases: Phases,
     ) -> Result<Self> {
@@ -67,10 +70,11 @@ impl BenchWorld {
                 (settings::CLIENT_ID.to_owned(), "C0ffee".to_owned()),
             ]),
             client_secret: SecretString::from("bench-client-secret"),
-            limits: Limits::default(),
+            limits,
         });
         let host = Host::builder()
             .component(ComponentSource::Bytes(component.to_vec()))
+            .component_cache(ComponentCache::new(cache))
             .store(Arc::clone(&parts.store))
             .sealer(Arc::clone(&parts.sealer))
             .clock(Arc::clone(&parts.clock))

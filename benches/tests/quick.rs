@@ -35,7 +35,12 @@ fn every_benchmark_reports_ratios() {
         .iter()
         .filter_map(|report| report["bench"].as_str())
         .collect();
-    assert_eq!(names, ["fresh", "refresh", "commits", "stored", "profile"]);
+    assert_eq!(
+        names,
+        [
+            "fresh", "refresh", "drain", "commits", "program", "stored", "profile"
+        ]
+    );
     for report in reports {
         let rows = report["rows"].as_array().expect("rows");
         assert!(
@@ -58,11 +63,32 @@ fn missing_peers_are_skipped_by_name() {
     let everything: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
     let report = &everything["reports"][0];
     let rows = report["rows"].as_array().expect("rows");
-    assert_eq!(rows.len(), 1, "{report}");
+    assert_eq!(rows.len(), 2, "{report}");
     assert!(rows[0]["value"]["median"].as_f64() > Some(0.0), "{report}");
     let notes = report["notes"].to_string();
     for peer in ["aiohttp", "authlib", "Node"] {
         assert!(notes.contains(peer), "{notes}");
+    }
+}
+
+#[test]
+fn table_has_every_goal_that_needs_no_peer() {
+    let output = benches(&["--quick", "--table"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    assert!(stderr.contains("skipped: --peers"), "{stderr}");
+    let table = String::from_utf8_lossy(&output.stdout);
+    for measure in [
+        "component, 32 in flight, against native",
+        "component, 32 in flight, against floor",
+        "dispatcher, 64 due",
+        "describe(), against bare wasmtime",
+        "| component ",
+        "a command that needs the plugin",
+        "find due wakeups: 32 of them; 400 stored, against 100 stored",
+        "resident memory of an idle host with 400 customers",
+    ] {
+        assert!(table.contains(measure), "{measure} is missing:\n{table}");
     }
 }
 

@@ -111,7 +111,7 @@ fn test_threads() -> OsString {
 }
 
 /// Runs the benchmark program and returns its exit code. With `peers` as the first argument, it compares the
-/// whole host with what people run today.
+/// whole host with what people run today; with `table`, it measures that and every other goal.
 pub fn bench(args: &[OsString]) -> Result<ExitCode> {
     let folders = build_programs(Profile::Release, Selection::Plugin)?;
     let mut benches = Command::new(program(
@@ -120,11 +120,14 @@ pub fn bench(args: &[OsString]) -> Result<ExitCode> {
         "relation-benches",
     ));
     let args = match args {
-        [first, rest @ ..] if first == "peers" => {
+        [first, rest @ ..] if first == "peers" || first == "table" => {
             let programs = step("peers", "install the programs to compare with", || {
                 peers::set_up(&folders)
             })?;
             benches.arg("--peers").arg(programs);
+            if first == "table" {
+                benches.arg("--table");
+            }
             rest
         }
         all => all,

@@ -15,13 +15,13 @@ use super::{Plan, note};
 use crate::customers;
 use crate::floor::Appender;
 use crate::measure::{Measurement, Series, in_flight};
-use crate::report::{Goal, Report, Row, Unit};
+use crate::report::{Bound, Bounds, Report, Row, Unit};
 use crate::world::open_store;
 
 pub const TITLE: &str = "durable commits of the store, each writer its own record";
 
-/// Number of writers for which the goals are set.
-const GOAL_WRITERS: usize = 32;
+/// Number of writers for which the limits are set.
+const LIMIT_WRITERS: usize = 32;
 
 /// The writers' changes: each writes about as much as a refresh commits, repeatedly.
 struct Writers {
@@ -150,7 +150,8 @@ pub async fn run(plan: &Plan) -> Result<Report> {
             raw_side.add(appends(&raw_single, lanes, plan.slot).await?);
             raw_grouped_side.add(appends(&raw_grouped, lanes, plan.slot).await?);
         }
-        let goal = |least: f64| (lanes == GOAL_WRITERS).then_some(Goal::AtLeast(least));
+        let limit =
+            |least: f64| Bounds::limit(Bound::AtLeast(least)).only_if(lanes == LIMIT_WRITERS);
         let row = |what: &str, side: &Series| {
             let what = format!("{what}, {lanes} writers");
             let row = Row::new(what, side.percentiles(Measurement::rate)?, Unit::PerSecond);
@@ -161,13 +162,13 @@ pub async fn run(plan: &Plan) -> Result<Report> {
         let to_raw_grouped = grouped_side.ratio(&raw_grouped_side, Measurement::rate)?;
         rows.push(
             row("grouped", &grouped_side)?
-                .ratio("not grouped", to_single, goal(1.4))
-                .ratio("raw, an fdatasync each", to_raw, goal(0.7))
-                .ratio("raw, grouped", to_raw_grouped, None),
+                .ratio("not grouped", to_single, limit(1.4))
+                .ratio("raw, an fdatasync each", to_raw, limit(0.7))
+                .ratio("raw, grouped", to_raw_grouped, Bounds::NONE),
         );
         let to_raw = single_side.ratio(&raw_side, Measurement::rate)?;
         let single = row("not grouped", &single_side)?;
-        rows.push(single.ratio("raw, an fdatasync each", to_raw, goal(0.35)));
+        rows.push(single.ratio("raw, an fdatasync each", to_raw, limit(0.35)));
         rows.push(row("raw, an fdatasync each", &raw_side)?);
         rows.push(row("raw, grouped", &raw_grouped_side)?);
     }

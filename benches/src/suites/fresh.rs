@@ -10,7 +10,7 @@ use wasmtime::component::{Component, InstancePre, Linker};
 use super::{Plan, note};
 use crate::measure::{Measurement, Series, serially};
 use crate::phases::Phases;
-use crate::report::{Report, Row, Unit};
+use crate::report::{Bound, Bounds, Report, Row, Unit};
 
 pub const TITLE: &str = "store, instantiate, describe() and drop, one call after the other";
 
@@ -108,12 +108,12 @@ pub async fn run(plan: &Plan) -> Result<Report> {
                 .ratio(
                     "bare wasmtime, describe()",
                     hosted.ratio(&described, Measurement::each)?,
-                    None,
+                    Bounds::goal(Bound::AtMost(1.1)).and_limit(Bound::AtMost(1.3)),
                 )
                 .ratio(
                     "bare wasmtime, instantiate only",
                     hosted.ratio(&instantiated, Measurement::each)?,
-                    None,
+                    Bounds::NONE,
                 ),
             row("bare wasmtime: describe()", &described)?,
             row("bare wasmtime: instantiate only", &instantiated)?,

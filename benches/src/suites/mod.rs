@@ -1,10 +1,11 @@
 //! The benchmarks, one file each, and their shared parts.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
+use relation_host::Limits;
 
 use crate::phases::Phases;
 use crate::report::Report;
@@ -12,17 +13,23 @@ use crate::token_server::TokenServer;
 use crate::world::BenchWorld;
 
 pub mod commits;
+pub mod drain;
 pub mod fresh;
+pub mod instructions;
 pub mod profile;
+pub mod program;
 pub mod refresh;
 pub mod stored;
 
 /// Names in running order, with what they measure.
-pub const BENCHES: [(&str, &str); 5] = [
+pub const BENCHES: [(&str, &str); 8] = [
     ("fresh", fresh::TITLE),
     ("refresh", refresh::TITLE),
+    ("drain", drain::TITLE),
     ("commits", commits::TITLE),
+    ("program", program::TITLE),
     ("stored", stored::TITLE),
+    ("instructions", instructions::TITLE),
     ("profile", profile::TITLE),
 ];
 
@@ -34,6 +41,10 @@ pub struct Plan {
     pub component_file: PathBuf,
     /// Directory for the stores, on the disk to measure.
     pub directory: PathBuf,
+    /// Directory of the compiled component, which all worlds share.
+    pub cache: PathBuf,
+    /// The limits of a call.
+    pub limits: Limits,
     /// The token endpoint.
     pub server: TokenServer,
     /// Rounds of each comparison.
@@ -44,13 +55,34 @@ pub struct Plan {
     pub lanes: Vec<usize>,
     /// Numbers of stored customers in ascending order; the smallest is the baseline.
     pub sizes: Vec<u64>,
+    /// Number of due customers for a dispatcher.
+    pub backlog: u64,
 }
 
 impl Plan {
     /// Creates a world on a new store called `name`.
     pub async fn world(&self, name: &str, phases: Phases) -> Result<BenchWorld> {
-        let directory: &Path = &self.directory;
-        BenchWorld::start(directory, name, &self.component, self.webex(), phases).await
+        self.start(name, self.webex(), phases).await
+    }
+
+    /// Creates a world on a new store called `name`, with the token endpoint of another process.
+    pub async fn world_at(&self, name: &str, webex: SocketAddr) -> Result<BenchWorld> {
+        self.start(name, webex, Phases::off()).await
+    }
+
+    async fn start(&self, name: &str, webex: SocketAddr, phases: Phases) -> Result<BenchWorld> {
+        let (directory, component) = (&self.directory, &self.component);
+        let limits = self.limits.clone();
+        BenchWorld::start(
+            directory,
+            name,
+            component,
+            &self.cache,
+            limits,
+            webex,
+            phases,
+        )
+        .await
     }
 
     /// Returns the address of the token endpoint.
@@ -69,8 +101,11 @@ pub async fn run(name: &str, plan: &Plan) -> Result<Option<Report>> {
     Ok(Some(match name {
         "fresh" => fresh::run(plan).await?,
         "refresh" => refresh::run(plan).await?,
+        "drain" => drain::run(plan).await?,
+        "program" => program::run(plan).await?,
         "commits" => commits::run(plan).await?,
         "stored" => stored::run(plan).await?,
+        "instructions" => instructions::run(plan).await?,
         "profile" => profile::run(plan).await?,
         _ => return Ok(None),
     }))

@@ -9,7 +9,7 @@ use super::refresh::{CustomerRotation, refresh_natively, refresh_through_compone
 use super::{Plan, note};
 use crate::measure::{Percentiles, in_flight, micros};
 use crate::phases::{Phase, PhaseTime, Phases};
-use crate::report::{Report, Row, Unit};
+use crate::report::{Bounds, Report, Row, Unit};
 use crate::world::BenchWorld;
 
 pub const TITLE: &str = "phases of a refresh";
@@ -246,11 +246,11 @@ fn to_rows(variant: Variant, lanes: usize, rounds: &[Round]) -> Vec<Row> {
             Variant::Native => "native",
         };
         let what = format!("{name}, {lanes} in flight: {}", part.what);
-        Some(
-            Row::new(what, wall, Unit::Micros)
-                .cpu(busy)
-                .ratio("the whole call", share, None),
-        )
+        Some(Row::new(what, wall, Unit::Micros).cpu(busy).ratio(
+            "the whole call",
+            share,
+            Bounds::NONE,
+        ))
     });
     rows.collect()
 }

@@ -13,15 +13,17 @@ use crate::customers::{self, Extent};
 use crate::floor::{Appender, RawConnections};
 use crate::measure::{Measurement, Series, in_flight};
 use crate::phases::Phases;
-use crate::report::{Goal, Report, Row, Unit};
+use crate::report::{Bound, Bounds, Report, Row, Unit};
 use crate::world::BenchWorld;
 
 pub const TITLE: &str = "one refresh: component, native, floor";
 
-/// Number of lanes for the goal of component against native.
-const GOAL_LANES: usize = 32;
-/// The goal: the least ratio.
-const MIN_RATIO: f64 = 0.4;
+/// Number of lanes for which the bounds are set.
+pub const GOAL_LANES: usize = 32;
+/// The bounds of the component's rate to the native one.
+const TO_NATIVE: Bounds = Bounds::goal(Bound::AtLeast(0.85)).and_limit(Bound::AtLeast(0.4));
+/// The bounds of the component's rate to the floor. A slow disk makes the floor slow, but not the component.
+const TO_FLOOR: Bounds = Bounds::goal(Bound::AtLeast(0.3)).and_limit(Bound::AtLeast(0.02));
 
 /// Customers per lane: a customer must not come round again while it is in flight, or within the
 /// millisecond that distinguishes one attempt from the next.
@@ -37,6 +39,11 @@ impl CustomerRotation {
     /// Creates the rotation for `lanes` in flight and stores its customers.
     pub async fn new(world: &BenchWorld, lanes: usize) -> Result<Self> {
         let customers = CUSTOMERS_PER_LANE * u64::try_from(lanes.max(8))?;
+        Self::with_customers(world, customers).await
+    }
+
+    /// Creates the rotation of this many customers and stores them.
+    pub async fn with_customers(world: &BenchWorld, customers: u64) -> Result<Self> {
         customers::populate(&world.parts, 0, customers, Extent::Whole).await?;
         Ok(Self {
             next: AtomicU64::new(0),
@@ -141,7 +148,7 @@ pub async fn run(plan: &Plan) -> Result<Report> {
             native.add(bench.native(lanes, plan.slot).await?);
             floor.add(bench.floor(lanes, plan.slot).await?);
         }
-        let goal = (lanes == GOAL_LANES).then_some(Goal::AtLeast(MIN_RATIO));
+        let at_goal = lanes == GOAL_LANES;
         let by_cpu = native.ratio(&component, Measurement::cpu_each)?;
         let row = |what: &str, side: &Series| {
             let what = format!("{what}, {lanes} in flight");
@@ -150,14 +157,22 @@ pub async fn run(plan: &Plan) -> Result<Report> {
         };
         rows.push(
             row("component", &component)?
-                .ratio("native", component.ratio(&native, Measurement::rate)?, goal)
-                .ratio("native, by processor time", by_cpu, None)
-                .ratio("floor", component.ratio(&floor, Measurement::rate)?, None),
+                .ratio(
+                    "native",
+                    component.ratio(&native, Measurement::rate)?,
+                    TO_NATIVE.only_if(at_goal),
+                )
+                .ratio("native, by processor time", by_cpu, Bounds::NONE)
+                .ratio(
+                    "floor",
+                    component.ratio(&floor, Measurement::rate)?,
+                    TO_FLOOR.only_if(at_goal),
+                ),
         );
         rows.push(row("native", &native)?.ratio(
             "floor",
             native.ratio(&floor, Measurement::rate)?,
-            None,
+            Bounds::NONE,
         ));
         rows.push(row("floor", &floor)?);
     }

@@ -26,7 +26,15 @@ pub fn check_expiry<P: Platform + ?Sized>(
     pkid: &str,
     grant: Grant,
 ) -> Result<ExpiryReport, Failure> {
-    let mut record = Record::load(platform, pkid)?;
+    check_record(platform, Record::load(platform, pkid)?, grant)
+}
+
+/// Works like [`check_expiry`] on a record that was just read.
+pub(super) fn check_record<P: Platform + ?Sized>(
+    platform: &P,
+    mut record: Record,
+    grant: Grant,
+) -> Result<ExpiryReport, Failure> {
     record.require_grant(grant)?;
     record.note_interruption(platform);
     let settings = Settings::load(platform)?;

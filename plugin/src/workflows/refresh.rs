@@ -75,7 +75,16 @@ pub fn refresh<P: Platform + ?Sized>(
     grant: Grant,
     requested_at: UnixMillis,
 ) -> Result<RefreshReport, Failure> {
-    let record = Record::load(platform, pkid)?;
+    refresh_record(platform, Record::load(platform, pkid)?, grant, requested_at)
+}
+
+/// Works like [`refresh`] on a record that was just read.
+pub(super) fn refresh_record<P: Platform + ?Sized>(
+    platform: &P,
+    record: Record,
+    grant: Grant,
+    requested_at: UnixMillis,
+) -> Result<RefreshReport, Failure> {
     record.require_grant(grant)?;
     if let Some(report) = join_attempt(&record, grant, requested_at, platform.now()) {
         return Ok(report);

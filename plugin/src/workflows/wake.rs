@@ -1,6 +1,6 @@
 //! Runs the workflow of a due wakeup.
 
-use super::{expiry::check_expiry, refresh::refresh, sync};
+use super::{expiry::check_record, refresh::refresh_record, sync};
 use crate::grant::Grant;
 use crate::model::derived;
 use crate::platform::{
@@ -38,10 +38,10 @@ pub fn wake<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<WakeR
         Err(Failure::NotFound(_)) => return dismiss(platform, subject, id, gone(subject)),
         Err(failure) => return Err(failure),
     };
-    let connection = record.grant_state(grant);
+    let attempted = record.grant_state(grant).attempted;
     let result = if checks.is_some() {
-        check_expiry(platform, &subject.pkid, grant).map(WakeReport::Checked)
-    } else if let Some(attempted) = connection.attempted.filter(|at| at.0 >= wakeup.due)
+        check_record(platform, record, grant).map(WakeReport::Checked)
+    } else if let Some(attempted) = attempted.filter(|at| at.0 >= wakeup.due)
         && !is_scheduled(platform, wakeup)?
     {
         // Every attempt moves the wakeup in its own commit, so this wakeup is older than the attempt.
@@ -51,11 +51,9 @@ pub fn wake<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<WakeR
         )));
     } else {
         // An attempt dated in the future comes from a wrong clock and must not suppress the refresh.
-        let after_attempts = connection
-            .attempted
-            .map_or(UnixMillis::default(), |at| at + Millis(1));
+        let after_attempts = attempted.map_or(UnixMillis::default(), |at| at + Millis(1));
         let requested_at = platform.now().max(after_attempts);
-        refresh(platform, &subject.pkid, grant, requested_at).map(WakeReport::Refreshed)
+        refresh_record(platform, record, grant, requested_at).map(WakeReport::Refreshed)
     };
     match result {
         Err(Failure::NotFound(_)) => dismiss(platform, subject, id, gone(subject)),

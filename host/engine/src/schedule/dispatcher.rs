@@ -1,7 +1,7 @@
 //! Runs due wakeups: queries the store for them, limits the calls in flight and stops gracefully. The
 //! dispatcher is independent of WebAssembly; a [`WakeupRunner`] executes the wakeups.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +64,32 @@ struct InFlight {
     subjects: HashSet<Reference>,
     /// Subjects that another process holds, and that this run leaves to it.
     skipped: HashSet<Reference>,
+    /// Due wakeups that wait for a free slot.
+    found: FoundWakeups,
+}
+
+/// Due wakeups of one search that have not been started: a search for each call that ends would cost more
+/// than the rest of the dispatcher. A wakeup that changes meanwhile does not begin.
+#[derive(Default)]
+struct FoundWakeups {
+    wakeups: VecDeque<DueWakeup>,
+    /// The monotonic time of the search.
+    at: Duration,
+}
+
+impl FoundWakeups {
+    /// The maximum age of a search, after which wakeups with earlier deadlines may be due.
+    const MAX_AGE: Duration = Duration::from_millis(100);
+
+    /// The wakeups that one search asks for, as a multiple of the calls in flight.
+    const PER_CALL: u32 = 4;
+
+    /// Forgets the wakeups if the search is too old.
+    fn expire(&mut self, now: Duration) {
+        if now.saturating_sub(self.at) > Self::MAX_AGE {
+            self.wakeups.clear();
+        }
+    }
 }
 
 /// The end of one call.
@@ -309,30 +335,30 @@ impl Dispatcher {
     /// Starts due wakeups while the concurrency limit and the rate limit allow it.
     async fn launch(&self, flight: &mut InFlight) -> Result<LaunchReport, StoreError> {
         let mut launched = LaunchReport::default();
-        self.launch_due(flight, None, &mut launched).await?;
+        flight.found.expire(self.clock.monotonic());
+        self.launch_found(flight, &mut launched);
+        if flight.found.wakeups.is_empty() && flight.free_slots(self.options.concurrency) > 0 {
+            flight.found.at = self.clock.monotonic();
+            flight.found.wakeups = self.find_due(&flight.skipped, None).await?.into();
+            self.launch_found(flight, &mut launched);
+        }
         if launched.held.is_some() {
             // Delayed refreshes must not hide other wakeups.
-            self.launch_due(flight, self.throttled_kind(), &mut launched)
-                .await?;
+            flight.found.wakeups = self
+                .find_due(&flight.skipped, self.throttled_kind())
+                .await?
+                .into();
+            self.launch_found(flight, &mut launched);
         }
         Ok(launched)
     }
 
-    async fn launch_due(
-        &self,
-        flight: &mut InFlight,
-        excluded_kind: Option<&str>,
-        launched: &mut LaunchReport,
-    ) -> Result<(), StoreError> {
-        let most = self.options.concurrency;
-        if flight.free_slots(most) == 0 {
-            return Ok(());
-        }
-        for wakeup in self.find_due(&flight.skipped, excluded_kind).await? {
+    /// Starts the wakeups that were found, while the concurrency limit allows it. The budget may delay some.
+    fn launch_found(&self, flight: &mut InFlight, launched: &mut LaunchReport) {
+        while flight.free_slots(self.options.concurrency) > 0
+            && let Some(wakeup) = flight.found.wakeups.pop_front()
+        {
             let subject = &wakeup.wakeup.subject;
-            if flight.free_slots(most) == 0 {
-                break;
-            }
             if flight.subjects.contains(subject) || flight.skipped.contains(subject) {
                 continue;
             }
@@ -349,17 +375,17 @@ impl Dispatcher {
                 .spawn(async move { (wakeup.wakeup.clone(), runner.run(wakeup).await) });
             launched.started += 1;
         }
-        Ok(())
     }
 
     /// Finds due wakeups, including some of subjects that are not in `skipped` if there are any. Wakeups
-    /// in flight may still be listed as due, so as many are requested as can be in flight.
+    /// in flight may still be listed as due, so more are requested than can be in flight.
     async fn find_due(
         &self,
         skipped: &HashSet<Reference>,
         excluded_kind: Option<&str>,
     ) -> Result<Vec<DueWakeup>, StoreError> {
-        let mut wanted = u32::try_from(self.options.concurrency).unwrap_or(u32::MAX);
+        let concurrency = u32::try_from(self.options.concurrency).unwrap_or(u32::MAX);
+        let mut wanted = concurrency.saturating_mul(FoundWakeups::PER_CALL);
         loop {
             let due = self
                 .store

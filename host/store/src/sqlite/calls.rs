@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::{Result, from_millis, from_sql_count, to_millis, to_sql_count};
-use super::writer::Durability;
-use super::{SqliteStore, recovery, sequence, transactions, wakeups};
+use super::writer::{Batch, Durability};
+use super::{SqliteStore, recovery, transactions, wakeups};
 use crate::{
     Begin, BeginOutcome, CallStore, End, Lease, Recovery, RedateReport, StoreError,
     WakeupSettlement,
@@ -78,16 +78,16 @@ impl CallStore for SqliteStore {
     }
 }
 
-pub(super) fn begin(connection: &Connection, holder: &str, begin: &Begin) -> Result<BeginOutcome> {
+pub(super) fn begin(batch: &Batch<'_>, holder: &str, begin: &Begin) -> Result<BeginOutcome> {
     if let Some(wakeup) = &begin.wakeup
-        && !wakeups::is_waiting(connection, wakeup)?
+        && !wakeups::is_waiting(batch, wakeup)?
     {
         return Ok(BeginOutcome::Gone);
     }
     let lease = match &begin.subject {
         None => None,
         Some(subject) => {
-            let found = find_lease(connection, subject)?;
+            let found = find_lease(batch, subject)?;
             if let Some(UnreleasedLease { expires, .. }) = found
                 && expires > begin.now
             {
@@ -95,10 +95,10 @@ pub(super) fn begin(connection: &Connection, holder: &str, begin: &Begin) -> Res
             }
             // The end of a call releases its lease, so this call was interrupted.
             let interrupted = found.map(|found| found.began);
-            Some(claim(connection, holder, subject, begin, interrupted)?)
+            Some(claim(batch, holder, subject, begin, interrupted)?)
         }
     };
-    transactions::begin(connection, holder, &begin.transaction)?;
+    transactions::begin(batch, holder, &begin.transaction)?;
     Ok(BeginOutcome::Started(lease))
 }
 
@@ -158,15 +158,15 @@ fn find_lease(connection: &Connection, subject: &Reference) -> Result<Option<Unr
 }
 
 fn claim(
-    connection: &Connection,
+    batch: &Batch<'_>,
     holder: &str,
     subject: &Reference,
     begin: &Begin,
     interrupted: Option<Timestamp>,
 ) -> Result<Lease> {
-    let epoch = sequence::next(connection)?;
+    let epoch = batch.next_number()?;
     let expires = begin.now.after(begin.lease);
-    connection.prepare_cached(CLAIM)?.execute(params![
+    batch.prepare_cached(CLAIM)?.execute(params![
         subject.model,
         subject.pkid.as_str(),
         epoch,

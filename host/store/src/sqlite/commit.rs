@@ -5,31 +5,32 @@ use std::collections::BTreeSet;
 use rusqlite::Connection;
 
 use super::error::{Result, SqlError};
+use super::writer::Batch;
 use super::{calls, data_keys, documents, search, transactions, wakeups};
 use crate::{Change, Check, Commit, StoreError};
 use relation_types::{Reference, Timestamp};
 
-pub(super) fn commit(connection: &Connection, commit: &Commit) -> Result<()> {
+pub(super) fn commit(batch: &Batch<'_>, commit: &Commit) -> Result<()> {
     if let Some(lease) = &commit.fence
-        && !calls::is_current(connection, lease)?
+        && !calls::is_current(batch, lease)?
     {
         return Err(SqlError(StoreError::fenced(lease)));
     }
     for check in &commit.checks {
-        verify(connection, check)?;
+        verify(batch, check)?;
     }
-    check_keys(connection, commit)?;
+    check_keys(batch, commit)?;
     let mut owners = BTreeSet::new();
     for change in &commit.changes {
-        apply(connection, change, commit.now, &mut owners)?;
+        apply(batch, change, commit.now, &mut owners)?;
     }
     for owner in owners {
-        if !is_put(commit, owner) && !documents::exists(connection, owner)? {
+        if !is_put(commit, owner) && !documents::exists(batch, owner)? {
             return Err(SqlError(StoreError::missing_owner(owner)));
         }
     }
     match &commit.transaction {
-        Some(update) => transactions::report(connection, update),
+        Some(update) => transactions::report(batch, update),
         None => Ok(()),
     }
 }
@@ -87,18 +88,18 @@ fn verify(connection: &Connection, check: &Check) -> Result<()> {
 
 /// Applies one change; `owners` are the documents that must exist once all are applied.
 fn apply<'a>(
-    connection: &Connection,
+    batch: &Batch<'_>,
     change: &'a Change,
     now: Timestamp,
     owners: &mut BTreeSet<&'a Reference>,
 ) -> Result<()> {
     match change {
-        Change::Put(document) => documents::put(connection, document),
+        Change::Put(document) => documents::put(batch, document),
         Change::Delete(reference) => {
             owners.remove(reference);
-            documents::delete(connection, reference)?;
-            calls::forget(connection, reference)?;
-            wakeups::cancel_all(connection, reference)
+            documents::delete(batch, reference)?;
+            calls::forget(batch, reference)?;
+            wakeups::cancel_all(batch, reference)
         }
         Change::PutSecret {
             owner,
@@ -106,13 +107,13 @@ fn apply<'a>(
             sealed,
         } => {
             owners.insert(owner);
-            documents::put_secret(connection, owner, name, sealed)
+            documents::put_secret(batch, owner, name, sealed)
         }
-        Change::RemoveSecret(owner, name) => documents::remove_secret(connection, owner, name),
+        Change::RemoveSecret(owner, name) => documents::remove_secret(batch, owner, name),
         Change::Schedule(wakeup) => {
             owners.insert(&wakeup.subject);
-            wakeups::schedule(connection, wakeup, now)
+            wakeups::schedule(batch, wakeup, now)
         }
-        Change::Cancel(subject, id) => wakeups::cancel(connection, subject, id),
+        Change::Cancel(subject, id) => wakeups::cancel(batch, subject, id),
     }
 }

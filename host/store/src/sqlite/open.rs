@@ -33,9 +33,14 @@ const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 const STATEMENT_CACHE: usize = 128;
 
 /// The page cache of a connection; negative values are in KiB. The operating system caches more for all
-/// connections.
+/// connections. A reader holds the pages of about a thousand records that are spread over a large store; a commit
+/// empties its cache.
 const WRITE_CACHE: i32 = -32 * 1024;
-const READ_CACHE: i32 = -8 * 1024;
+const READ_CACHE: i32 = -24 * 1024;
+
+/// The pages of the write-ahead log after which a commit copies them into the database. A page that was written
+/// several times is copied once, so a longer log costs less; the limit bounds the pause and the log's size.
+const CHECKPOINT_PAGES: i32 = 8_000;
 
 const STORE_ID: &str = "SELECT value FROM meta WHERE name = 'store-id'";
 
@@ -376,6 +381,7 @@ fn apply_settings(connection: &Connection, busy: Duration) -> rusqlite::Result<(
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "cache_size", WRITE_CACHE)?;
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT_PAGES, |_| Ok(()))?;
     Ok(())
 }
 

@@ -100,8 +100,12 @@ impl Readers {
 
 /// Runs `work` on one snapshot of the database, however many statements it has.
 fn snapshot<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-    let transaction = connection.unchecked_transaction()?;
-    let done = work(connection)?;
-    transaction.commit()?;
-    Ok(done)
+    // Prepared once, unlike the statements of rusqlite's own transactions.
+    connection.prepare_cached("BEGIN")?.execute([])?;
+    let done = work(connection);
+    // An error may have ended the transaction already.
+    if !connection.is_autocommit() {
+        connection.prepare_cached("COMMIT")?.execute([])?;
+    }
+    done
 }

@@ -10,6 +10,7 @@ use super::error::{
     Result, SqlError, corrupt, from_millis, from_sql_count, parse_reference, to_millis,
     to_sql_count,
 };
+use super::writer::Batch;
 use crate::cursor::{Listing, build_page, validate_limit};
 use crate::{PruneReport, PruneRequest, StoreError, TransactionStore};
 use relation_types::Page;
@@ -107,7 +108,7 @@ impl TransactionStore for SqliteStore {
         let (ids, next) = self.readers.read_blocking(look).await?;
         let removed = ids.len() as u64;
         if !ids.is_empty() {
-            let forget = move |connection: &Connection| delete(connection, &ids);
+            let forget = move |connection: &Batch<'_>| delete(connection, &ids);
             self.writer.write(forget).await?;
         }
         Ok(PruneReport { removed, next })

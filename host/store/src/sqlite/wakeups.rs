@@ -7,7 +7,8 @@ use super::error::{
     Result, corrupt, from_millis, from_sql_count, parse_reference, to_millis, to_sql_count,
 };
 use super::search::{self, Subtree};
-use super::{SqliteStore, due, sequence};
+use super::writer::Batch;
+use super::{SqliteStore, due};
 use crate::cursor::{Listing, build_page, validate_limit};
 use crate::{DueWakeup, StoreError, WakeupStore};
 use relation_types::{Hierarchy, Page, Reference, Timestamp, Wakeup};
@@ -114,7 +115,7 @@ impl WakeupStore for SqliteStore {
             match self.readers.read_blocking(look).await? {
                 due::DueLookup::Due(due) => return Ok(due),
                 due::DueLookup::Unmarked => {
-                    let mark = move |connection: &Connection| due::mark_ready(connection, now);
+                    let mark = move |connection: &Batch<'_>| due::mark_ready(connection, now);
                     self.writer.write(mark).await?;
                 }
             }
@@ -133,9 +134,9 @@ impl WakeupStore for SqliteStore {
     }
 }
 
-pub(super) fn schedule(connection: &Connection, wakeup: &Wakeup, now: Timestamp) -> Result<()> {
-    let revision = sequence::next(connection)?;
-    connection.prepare_cached(SCHEDULE)?.execute(params![
+pub(super) fn schedule(batch: &Batch<'_>, wakeup: &Wakeup, now: Timestamp) -> Result<()> {
+    let revision = batch.next_number()?;
+    batch.prepare_cached(SCHEDULE)?.execute(params![
         wakeup.subject.model,
         wakeup.subject.pkid.as_str(),
         wakeup.id,

@@ -1,10 +1,11 @@
 //! The single writer of a process: a thread that commits queued writes in groups.
 //!
 //! Making a commit durable costs far more than its writes. While one group is written to disk, the next
-//! one queues. It is then written in one transaction, each request in its own savepoint, so a failed
-//! request does not affect the others. Requests get their results only after the transaction has the highest
-//! durability that one of them needs.
+//! one queues. Its requests are then written in one transaction for each durability, each request in its own
+//! savepoint, so a failed request does not affect the others. Requests get their results only after their
+//! transaction has its durability.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::{Result, SqlError, copy_error};
+use super::sequence::Sequence;
 use crate::StoreError;
 
 /// How often a writer retries when another process locks the database. Short, because the gaps between
@@ -37,6 +39,42 @@ impl Durability {
             Self::Process => "NORMAL",
             Self::PowerCut => "FULL",
         }
+    }
+}
+
+/// The database transaction of a group, on the writer's connection.
+pub(super) struct Batch<'a> {
+    connection: &'a Connection,
+    sequence: Sequence,
+}
+
+impl<'a> Batch<'a> {
+    /// Begins a transaction on `connection`, and waits up to `busy` for other processes.
+    pub(super) fn begin(connection: &'a Connection, busy: Duration) -> Result<Self> {
+        begin(connection, busy)?;
+        Ok(Self {
+            connection,
+            sequence: Sequence::default(),
+        })
+    }
+
+    /// Returns the next number of the store's counter.
+    pub(super) fn next_number(&self) -> Result<i64> {
+        self.sequence.next(self.connection)
+    }
+
+    /// Commits the transaction.
+    pub(super) fn commit(&self) -> Result<()> {
+        self.sequence.store(self.connection)?;
+        execute(self.connection, "COMMIT")
+    }
+}
+
+impl Deref for Batch<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection
     }
 }
 
@@ -85,7 +123,7 @@ impl Writer {
     pub(super) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+        F: FnOnce(&Batch<'_>) -> Result<T> + Send + 'static,
     {
         self.write_as(Durability::PowerCut, work).await
     }
@@ -99,7 +137,7 @@ impl Writer {
     ) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+        F: FnOnce(&Batch<'_>) -> Result<T> + Send + 'static,
     {
         let stopped = || StoreError::Unavailable("it is being closed".to_owned());
         let (reply, result) = oneshot::channel();
@@ -133,7 +171,7 @@ trait Job: Send {
     fn durability(&self) -> Durability;
 
     /// Runs the work; returns false when its writes are to be undone.
-    fn run(&mut self, connection: &Connection) -> bool;
+    fn run(&mut self, batch: &Batch<'_>) -> bool;
 
     /// Sends the caller the result of the work, or that the transaction failed.
     fn reply(self: Box<Self>, failed: Option<&StoreError>);
@@ -149,17 +187,17 @@ struct Request<T, F> {
 impl<T, F> Job for Request<T, F>
 where
     T: Send,
-    F: FnOnce(&Connection) -> Result<T> + Send,
+    F: FnOnce(&Batch<'_>) -> Result<T> + Send,
 {
     fn durability(&self) -> Durability {
         self.durability
     }
 
-    fn run(&mut self, connection: &Connection) -> bool {
+    fn run(&mut self, batch: &Batch<'_>) -> bool {
         self.done = self
             .work
             .take()
-            .map(|work| work(connection).map_err(StoreError::from));
+            .map(|work| work(batch).map_err(StoreError::from));
         matches!(self.done, Some(Ok(_)))
     }
 
@@ -175,14 +213,39 @@ where
     }
 }
 
+/// Runs a group: first the requests that need not survive a power cut, so that these do not wait for the disk.
 fn write(
     connection: &Connection,
     group: &mut Vec<Box<dyn Job>>,
     busy: Duration,
     present: &mut Durability,
 ) {
-    let written =
-        set_durability(connection, group, present).and_then(|()| transact(connection, group, busy));
+    group.sort_by_key(|job| job.durability());
+    let durable = group.partition_point(|job| job.durability() < Durability::PowerCut);
+    let mut waiting = group.split_off(durable);
+    write_as(connection, Durability::Process, group, busy, present);
+    write_as(
+        connection,
+        Durability::PowerCut,
+        &mut waiting,
+        busy,
+        present,
+    );
+}
+
+/// Runs requests in one transaction with this durability, and sends their results.
+fn write_as(
+    connection: &Connection,
+    durability: Durability,
+    group: &mut Vec<Box<dyn Job>>,
+    busy: Duration,
+    present: &mut Durability,
+) {
+    if group.is_empty() {
+        return;
+    }
+    let written = set_durability(connection, durability, present)
+        .and_then(|()| transact(connection, group, busy));
     let failed = written.err().map(|fault| fault.0);
     if let Some(error) = &failed {
         tracing::warn!(%error, requests = group.len(), "a transaction of the store failed");
@@ -192,14 +255,13 @@ fn write(
     }
 }
 
-/// Makes the next transaction as durable as the most demanding request of the group needs.
+/// Makes the next transaction as durable as its requests need.
 fn set_durability(
     connection: &Connection,
-    group: &[Box<dyn Job>],
+    wanted: Durability,
     present: &mut Durability,
 ) -> Result<()> {
-    let wanted = group.iter().map(|job| job.durability()).max();
-    if let Some(wanted) = wanted.filter(|wanted| wanted != present) {
+    if wanted != *present {
         // Not a cached statement: SQLite applies this pragma when it is prepared.
         connection.pragma_update(None, "synchronous", wanted.synchronous())?;
         *present = wanted;
@@ -208,8 +270,8 @@ fn set_durability(
 }
 
 fn transact(connection: &Connection, group: &mut [Box<dyn Job>], busy: Duration) -> Result<()> {
-    begin(connection, busy)?;
-    let done = run_all(connection, group).and_then(|()| execute(connection, "COMMIT"));
+    let batch = Batch::begin(connection, busy)?;
+    let done = run_all(&batch, group).and_then(|()| batch.commit());
     if done.is_err() && !connection.is_autocommit() {
         // If the rollback fails too, the next BEGIN reports the error.
         let _ = execute(connection, "ROLLBACK");
@@ -217,20 +279,20 @@ fn transact(connection: &Connection, group: &mut [Box<dyn Job>], busy: Duration)
     done
 }
 
-fn run_all(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<()> {
+fn run_all(batch: &Batch<'_>, group: &mut [Box<dyn Job>]) -> Result<()> {
     for job in group {
-        execute(connection, "SAVEPOINT request")?;
-        let keep = job.run(connection);
-        if connection.is_autocommit() {
+        execute(batch, "SAVEPOINT request")?;
+        let keep = job.run(batch);
+        if batch.is_autocommit() {
             // SQLite rolls back the whole transaction when the disk is full or fails.
             return Err(SqlError(StoreError::Unavailable(
                 "the transaction was rolled back: is the disk full?".to_owned(),
             )));
         }
         if !keep {
-            execute(connection, "ROLLBACK TO request")?;
+            execute(batch, "ROLLBACK TO request")?;
         }
-        execute(connection, "RELEASE request")?;
+        execute(batch, "RELEASE request")?;
     }
     Ok(())
 }

@@ -1,12 +1,14 @@
 //! Tests of which wakeups a dispatcher starts, in which order, and when.
 
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::CallOutput;
 use crate::clock::SystemClock;
 use crate::reports::WakeReport;
 use crate::schedule::Throttle;
+use crate::store::layer::{Layered, StoreLayer};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Change, Commit, DocumentStore as _};
 use crate::types::{Document, Pkid, Wakeup};
@@ -204,6 +206,45 @@ async fn store_with_due_wakeups(count: usize) -> Arc<dyn Store> {
     }
     store.commit(commit).await.unwrap();
     Arc::new(store)
+}
+
+/// Counts the searches for due wakeups.
+#[derive(Clone, Default)]
+struct Searches(Arc<AtomicUsize>);
+
+impl StoreLayer for Searches {
+    async fn due(
+        &self,
+        inner: &dyn Store,
+        now: Timestamp,
+        limit: u32,
+        excluded_kind: Option<&str>,
+    ) -> Result<Vec<DueWakeup>, StoreError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        inner.due(now, limit, excluded_kind).await
+    }
+}
+
+#[tokio::test]
+async fn one_search_serves_several_calls() {
+    let searches = Searches::default();
+    let store = store_with_due_wakeups(40).await;
+    let store: Arc<dyn Store> = Arc::new(Layered::new(store, searches.clone()));
+    let clock = Arc::new(ManualClock::new(seconds(1)));
+    let runner = Arc::new(RecordingRunner {
+        store: store.clone(),
+        clock: clock.clone(),
+        ran: Mutex::default(),
+        scheduled: Notify::new(),
+    });
+    let options = DispatcherOptions {
+        concurrency: 2,
+        ..DispatcherOptions::default()
+    };
+    let dispatcher = Dispatcher::new(store, clock, runner, options);
+    assert_eq!(dispatcher.run_until_idle().await.unwrap().done, 40);
+    let searches = searches.0.load(Ordering::Relaxed);
+    assert!(searches < 20, "{searches} searches for 40 calls");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::writer::Batch;
 use super::*;
 use crate::SortOrder;
 use relation_types::transactions::{SecretAccess, SecretAccessOutcome};
@@ -50,7 +51,7 @@ async fn closed_store_leaves_only_the_database() {
 async fn a_commit_waits_for_the_disk() {
     let stores = InFile::new();
     let store = open(&stores.path()).unwrap();
-    let settings = |connection: &Connection| {
+    let settings = |connection: &Batch<'_>| {
         let journal: String =
             connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
         let synchronous: i64 =

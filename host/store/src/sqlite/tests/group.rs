@@ -3,6 +3,8 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
+use super::error::SqlError;
+use super::writer::{Batch, Durability};
 use super::*;
 use crate::{Change, Check};
 use relation_types::Pkid;
@@ -34,7 +36,7 @@ async fn hold(store: &Arc<SqliteStore>) -> mpsc::Sender<()> {
     let (begun, busy) = tokio::sync::oneshot::channel();
     let store = Arc::clone(store);
     tokio::spawn(async move {
-        let wait = move |_: &Connection| {
+        let wait = move |_: &Batch<'_>| {
             let _ = begun.send(());
             let _ = held.recv();
             Ok(())
@@ -67,7 +69,7 @@ async fn first_seen(options: &SqliteOptions) -> (bool, bool) {
     let looking = tokio::spawn({
         let (store, readers) = (Arc::clone(&store), Arc::clone(&store.readers));
         async move {
-            let look = move |connection: &Connection| {
+            let look = move |connection: &Batch<'_>| {
                 let inside = documents::exists(connection, &reference)?;
                 let outside = readers.read(|reader| documents::exists(reader, &reference))?;
                 Ok((inside, outside))
@@ -136,7 +138,7 @@ async fn full_disk_loses_no_acknowledged_write() {
     store.commit(put(&before)).await.unwrap();
     // SQLite reports a database that may not grow as a full disk.
     let limit = |pages: u32| {
-        move |connection: &Connection| {
+        move |connection: &Batch<'_>| {
             connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
             Ok(())
         }
@@ -184,7 +186,7 @@ async fn writer_recovers_after_a_failed_transaction() {
         CREATE TABLE parents (id INTEGER PRIMARY KEY);
         CREATE TABLE children (parent REFERENCES parents DEFERRABLE INITIALLY DEFERRED);";
     connection.lock().execute_batch(setup).unwrap();
-    let orphan = |connection: &Connection| {
+    let orphan = |connection: &Batch<'_>| {
         connection.execute("INSERT INTO children VALUES (1)", [])?;
         Ok(())
     };
@@ -260,4 +262,69 @@ async fn locked_out_writer_times_out_and_recovers() {
     assert_eq!(found.unwrap(), [None]);
     other.execute_batch("ROLLBACK").unwrap();
     store.commit(put(&document)).await.unwrap();
+}
+
+#[tokio::test]
+async fn begins_of_calls_do_not_wait_for_commits() {
+    let stores = InFile::new();
+    let store = shared(&stores, &SqliteOptions::default());
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let release = hold(&store).await;
+    let mut writes = Vec::new();
+    for durability in [Durability::PowerCut, Durability::Process] {
+        let (store, order) = (Arc::clone(&store), Arc::clone(&order));
+        writes.push(tokio::spawn(async move {
+            let note = move |batch: &Batch<'_>| {
+                let synchronous: i64 =
+                    batch.pragma_query_value(None, "synchronous", |row| row.get(0))?;
+                order.lock().push((durability, synchronous));
+                Ok(())
+            };
+            store.writer.write_as(durability, note).await
+        }));
+        settle().await;
+    }
+    drop(release);
+    for write in writes {
+        write.await.unwrap().unwrap();
+    }
+    let (normal, full) = (1, 2);
+    assert_eq!(
+        *order.lock(),
+        [(Durability::Process, normal), (Durability::PowerCut, full)]
+    );
+}
+
+#[tokio::test]
+async fn numbers_never_repeat() {
+    let stores = InFile::new();
+    let store = shared(&stores, &SqliteOptions::default());
+    let release = hold(&store).await;
+    let mut writes = Vec::new();
+    for number in 0..6 {
+        let store = Arc::clone(&store);
+        writes.push(tokio::spawn(async move {
+            let take = move |batch: &Batch<'_>| {
+                let taken = batch.next_number()?;
+                match number {
+                    3 => Err(SqlError(StoreError::Unavailable("a test".to_owned()))),
+                    _ => Ok(taken),
+                }
+            };
+            store.writer.write(take).await
+        }));
+        settle().await;
+    }
+    drop(release);
+    let mut taken = Vec::new();
+    for write in writes {
+        taken.extend(write.await.unwrap());
+    }
+    // Another process continues after the last number.
+    let other = shared(&stores, &SqliteOptions::default());
+    let next = |batch: &Batch<'_>| batch.next_number();
+    taken.push(other.writer.write(next).await.unwrap());
+    taken.push(store.writer.write(next).await.unwrap());
+    assert_eq!(taken.len(), 7);
+    assert!(taken.is_sorted_by(|one, next| one < next), "{taken:?}");
 }

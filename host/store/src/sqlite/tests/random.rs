@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::search::SearchLimits;
+use super::writer::Batch;
 use super::*;
 use crate::{Change, SortOrder};
 use relation_types::{Key, Pkid, RECORD_MODEL, Scope};
@@ -91,7 +92,9 @@ proptest! {
         let connection = open::open_memory().unwrap();
         let commit = |changes| {
             let commit = Commit { changes, ..Commit::default() };
-            commit::commit(&connection, &commit).unwrap();
+            let batch = Batch::begin(&connection, Duration::ZERO).unwrap();
+            commit::commit(&batch, &commit).unwrap();
+            batch.commit().unwrap();
         };
         commit(documents.iter().cloned().map(Change::Put).collect());
         if !documents.is_empty() {

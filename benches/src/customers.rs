@@ -203,7 +203,7 @@ impl Http for DraftPlatform<'_> {
         Ok(())
     }
 
-    /// `GET …/organizations/{id}`: every organisation exists.
+    /// `GET …/organizations/{id}`: every organization exists.
     fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let id = request.uri().path().rsplit('/').next().unwrap_or_default();
         let body = json!({ "id": id, "displayName": "Bench" }).to_string();

@@ -6,7 +6,7 @@ use std::fmt;
 pub use crate::contract::Grant;
 
 impl Grant {
-    /// All grants, the organisation first.
+    /// All grants, the organization first.
     pub const ALL: [Self; 3] = [
         Self::Organization,
         Self::WholesaleCustomers,

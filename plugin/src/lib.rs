@@ -1,4 +1,4 @@
-//! The workflows of `relation/SparkCustomer`: one customer's connection to one Webex organisation.
+//! The workflows of `relation/SparkCustomer`: one customer's connection to one Webex organization.
 //!
 //! The same code is a WebAssembly component (module `component`, on `wasm32-wasip2` only) and a
 //! native library for tests and benchmarks. A workflow is a function of a [`platform::Platform`]

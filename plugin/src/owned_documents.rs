@@ -20,7 +20,7 @@ pub const SHADOW_MODEL: &str = "data/SparkCustomerShadow";
 
 /// The role of the sync of all objects, users included.
 pub const SYNC_ALL: &str = "sync-all";
-/// The role of the sync of roles and licences.
+/// The role of the sync of roles and licenses.
 pub const SYNC_ROLES_LICENSES: &str = "sync-roles-licenses";
 /// The role of the sync of users.
 pub const SYNC_USERS: &str = "sync-users";
@@ -159,7 +159,7 @@ pub fn plan(record: &mut Record, environment: &(impl Environment + ?Sized)) {
 }
 
 /// Returns the changes that create the owned documents of a new record. `refresh` and `expiry` are
-/// the run times of the organisation's two schedules.
+/// the run times of the organization's two schedules.
 pub fn creation_changes(record: &Record, refresh: RunTimes, expiry: RunTimes) -> Vec<Change> {
     record
         .body

@@ -1,4 +1,4 @@
-//! Checks tokens that a person pastes: whether they work, which organisation they belong to, and
+//! Checks tokens that a person pastes: whether they work, which organization they belong to, and
 //! how old they are.
 //!
 //! A refused access token is not a reason to refuse the connection while the refresh token works:
@@ -108,7 +108,7 @@ pub struct TokenChecker<'a, P: ?Sized> {
 }
 
 impl<P: Platform + ?Sized> TokenChecker<'_, P> {
-    /// Asks Webex whether `tokens` work and which organisation they belong to. The organisation
+    /// Asks Webex whether `tokens` work and which organization they belong to. The organization
     /// must match the account number; an absent account number is filled in.
     ///
     /// # Errors
@@ -221,7 +221,7 @@ impl<P: Platform + ?Sized> TokenChecker<'_, P> {
                 return Err(invalid(TOKEN, why));
             }
         };
-        // The stored tokens of this organisation must not be used up for another one.
+        // The stored tokens of this organization must not be used up for another one.
         let own = self.find_own_organization(refresh_token);
         if let (Some(own), Some(_)) = (own, accepted.organization) {
             match_organization(own, accepted)?;
@@ -242,7 +242,7 @@ impl<P: Platform + ?Sized> TokenChecker<'_, P> {
         })
     }
 
-    /// Determines the organisation of new tokens. If Webex cannot be asked, uses the organisation
+    /// Determines the organization of new tokens. If Webex cannot be asked, uses the organization
     /// in the token itself, or of the record that stored the refresh token. So no tokens are lost.
     fn find_organization(
         &self,
@@ -277,7 +277,7 @@ impl<P: Platform + ?Sized> TokenChecker<'_, P> {
         }
     }
 
-    /// Returns the record's organisation if `refresh_token` is the stored one.
+    /// Returns the record's organization if `refresh_token` is the stored one.
     fn find_own_organization(&self, refresh_token: &Secret) -> Option<OrgId> {
         let (record, stored) = self.before?;
         let same = stored.refresh_token.as_ref() == Some(refresh_token);
@@ -313,7 +313,7 @@ impl<P: Platform + ?Sized> TokenChecker<'_, P> {
     }
 }
 
-/// Checks that `actual` is the organisation of the account number; fills in an absent account
+/// Checks that `actual` is the organization of the account number; fills in an absent account
 /// number.
 fn match_organization(actual: OrgId, accepted: &mut ValidatedInput) -> Result<(), Failure> {
     match accepted.organization {

@@ -1,4 +1,4 @@
-//! Pasted tokens: refused ones, old ones, those of another organisation, and responses that are not
+//! Pasted tokens: refused ones, old ones, those of another organization, and responses that are not
 //! Webex's.
 
 use http::Method;
@@ -80,7 +80,7 @@ fn new_tokens(refresh_token: Option<&str>) -> ResponseResult {
 }
 
 /// Scripts a Webex that refuses the pasted access token. It responds to a refresh with `refreshed`,
-/// and to the request for the new organisation with `organization_response`.
+/// and to the request for the new organization with `organization_response`.
 fn with_dead_access_token(
     refreshed: ResponseResult,
     organization_response: Option<ResponseResult>,
@@ -178,7 +178,7 @@ fn failed_refresh_stores_nothing_and_says_why() {
 }
 
 #[test]
-fn wrong_organisation_after_refresh_says_token_used() {
+fn wrong_organization_after_refresh_says_token_used() {
     let organization_response =
         json_response(200, json!({"id": OrgId::parse(OTHER).unwrap().internal()}));
     let platform = with_dead_access_token(new_tokens(Some("rotated")), Some(organization_response));
@@ -192,7 +192,7 @@ fn wrong_organisation_after_refresh_says_token_used() {
 }
 
 #[test]
-fn new_tokens_are_stored_on_503_for_organisation() {
+fn new_tokens_are_stored_on_503_for_organization() {
     let organization_response = Some(json_response(503, json!({})));
     let platform = with_dead_access_token(new_tokens(Some("rotated")), organization_response);
     paste(&platform, &token_response(ALL_SCOPES)).unwrap();
@@ -223,7 +223,7 @@ fn pasting_stored_tokens_refreshes_and_stores_them() {
 }
 
 #[test]
-fn stored_token_is_not_used_for_other_organisation() {
+fn stored_token_is_not_used_for_other_organization() {
     let platform = MemoryPlatform::connected().unwrap();
     platform.expect(Method::GET, "/v1/organizations", unauthorized());
     let pasted = Secret::new(token_response(ALL_SCOPES).to_string());

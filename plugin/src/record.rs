@@ -147,7 +147,7 @@ pub struct RecordBody {
     /// The model's fields by name, including `name` and `notes`.
     #[serde(flatten)]
     pub fields: Map<String, Value>,
-    /// The state of the organisation's grant.
+    /// The state of the organization's grant.
     #[serde(default)]
     pub connection: GrantState,
     /// The states of the connection's other grants.
@@ -188,7 +188,7 @@ impl OwnedDocument {
 pub mod key {
     /// The customer's name, in the form in which names are compared.
     pub const NAME: &str = "name";
-    /// The organisation's bare UUID in lower case.
+    /// The organization's bare UUID in lower case.
     pub const ORGANIZATION: &str = "organization";
     /// The beginning of one key for each state that a grant of the record has, such as
     /// `state.expired`. The value is [`YES`].
@@ -263,7 +263,7 @@ impl Record {
         }
     }
 
-    /// Returns the grants of this connection, the organisation's first.
+    /// Returns the grants of this connection, the organization's first.
     pub fn grants(&self) -> &'static [Grant] {
         if self.flag("wholesale_status") {
             &Grant::ALL
@@ -300,7 +300,7 @@ impl Record {
         }
     }
 
-    /// Returns the customer's name, followed by the grant unless it is the organisation's.
+    /// Returns the customer's name, followed by the grant unless it is the organization's.
     pub fn display_name(&self, grant: Grant) -> String {
         match grant {
             Grant::Organization => self.name().to_owned(),
@@ -419,7 +419,7 @@ impl Record {
             .unwrap_or(false)
     }
 
-    /// Returns the organisation's bare UUID, if it is known.
+    /// Returns the organization's bare UUID, if it is known.
     pub fn organization(&self) -> Option<&str> {
         self.text("account_number_external")
     }

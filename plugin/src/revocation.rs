@@ -1,6 +1,6 @@
 //! Revokes the grants of a deleted record at Webex: best effort, with a reported outcome.
 //!
-//! If the record is the only one of its organisation, all that the organisation granted is revoked.
+//! If the record is the only one of its organization, all that the organization granted is revoked.
 //! Otherwise only the record's own grants are, each by the id of its authorization.
 
 use crate::grant::Grant;
@@ -71,7 +71,7 @@ pub fn revoke<P: Platform + ?Sized>(
 }
 
 /// Revokes the authorization of the grant with this state, unless another record may use the same authorization.
-/// `others` has the times at which the grants of other records of the organisation began.
+/// `others` has the times at which the grants of other records of the organization began.
 fn revoke_own<P: Platform + ?Sized>(
     platform: &P,
     webex: &Webex<'_, P>,
@@ -155,7 +155,7 @@ fn report<P: Platform + ?Sized>(
     }
 }
 
-/// Returns when the grants of all other connected records of the organisation began, where it is
+/// Returns when the grants of all other connected records of the organization began, where it is
 /// known.
 fn find_other_grants<P: Platform + ?Sized>(
     platform: &P,
@@ -193,7 +193,7 @@ fn find_other_grants<P: Platform + ?Sized>(
     }
 }
 
-/// Returns the organisation's id in the form that the API uses.
+/// Returns the organization's id in the form that the API uses.
 fn organization_api_id(record: &Record) -> Option<String> {
     if let Some(id) = record.text("account_number") {
         return Some(id.to_owned());
@@ -232,7 +232,7 @@ mod tests {
         revoke(platform, &settings, record, &tokens, &Proxies::default())
     }
 
-    /// Stores another record of the organisation whose grant began at `granted`.
+    /// Stores another record of the organization whose grant began at `granted`.
     fn store_other(platform: &MemoryPlatform, granted: Option<UnixMillis>) {
         let mut other = other_record(platform, 999);
         other.body.connection.granted = granted;
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn revoke_names_client_and_organisation() {
+    fn revoke_names_client_and_organization() {
         let platform = MemoryPlatform::new();
         let mut record = record(&platform);
         let internal = "Y2lzY29zcGFyazovL3VzL09SR0FOSVpBVElPTi94";

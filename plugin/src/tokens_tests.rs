@@ -189,7 +189,7 @@ fn due_check_survives_refresh_with_same_expiry() {
 }
 
 #[test]
-fn fixtures_belong_to_one_organisation() {
+fn fixtures_belong_to_one_organization() {
     assert!(ACCESS_TOKEN.ends_with(ORGANIZATION));
     assert_eq!(connected_record(START).pkid, PKID);
 }

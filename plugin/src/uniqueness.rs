@@ -1,4 +1,4 @@
-//! Checks that name and organisation of a record are unique at its node.
+//! Checks that name and organization of a record are unique at its node.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use crate::platform::{
 use crate::record::key;
 use crate::webex::ids::OrgId;
 
-/// Checks that name and organisation are unused at `hierarchy`; `except` is the record itself.
+/// Checks that name and organization are unused at `hierarchy`; `except` is the record itself.
 pub fn find_duplicates(
     storage: &(impl Storage + ?Sized),
     hierarchy: &str,
@@ -78,7 +78,7 @@ impl fmt::Display for UniqueField {
 }
 
 /// Returns the filters that find records at `hierarchy` with the same name, in any spelling, or the
-/// same organisation.
+/// same organization.
 fn duplicate_filters(hierarchy: &str, accepted: &ValidatedInput) -> Vec<(Filter, UniqueField)> {
     let names = read_name(&accepted.fields).map(names::list_spellings);
     let names = names.unwrap_or_default().into_iter();

@@ -24,7 +24,7 @@ pub enum Order {
     Urgency,
     /// By name.
     Name,
-    /// By the expiry of the organisation's refresh token, the earliest first.
+    /// By the expiry of the organization's refresh token, the earliest first.
     Expiry,
 }
 
@@ -80,7 +80,7 @@ pub struct ListRow {
     /// The state of the connection.
     #[serde(flatten)]
     pub connection: ConnectionReport,
-    /// The organisation's bare UUID, if it is known.
+    /// The organization's bare UUID, if it is known.
     pub account_number: Option<String>,
     /// Whether this is a wholesale customer.
     pub wholesale: bool,

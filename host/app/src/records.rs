@@ -20,7 +20,7 @@ pub(crate) const STATE_PREFIX: &str = "state.";
 /// The key of a record's document that holds the customer's name.
 const NAME_KEY: &str = "name";
 
-/// The key of a record's document that holds the organisation's UUID.
+/// The key of a record's document that holds the organization's UUID.
 const ORGANIZATION_KEY: &str = "organization";
 
 /// A stored record, as far as its document's keys describe it. Only the plugin understands the rest: see [`show`].

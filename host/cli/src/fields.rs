@@ -23,7 +23,7 @@ const SECRET_FIELDS: [&str; 6] = [
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Fields")]
 pub struct FieldArgs {
-    /// The organisation: the UUID that Control Hub shows under Account, or Webex's own id
+    /// The organization: the UUID that Control Hub shows under Account, or Webex's own id
     #[arg(long, value_name = "ID")]
     account_number: Option<String>,
     /// The e-mail address of the administrator's account; informational
@@ -41,10 +41,10 @@ pub struct FieldArgs {
     /// Users are synchronised from a directory, so their identity fields are read-only
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     dirsync: Option<bool>,
-    /// The organisation's e-mail domain
+    /// The organization's e-mail domain
     #[arg(long, value_name = "DOMAIN")]
     email_domain: Option<String>,
-    /// The organisation's default calling behaviour
+    /// The organization's default calling behaviour
     #[arg(long, value_name = "BEHAVIOUR")]
     calling_behaviour: Option<String>,
     /// The token endpoint's JSON response, from a file or, as -, from stdin or a prompt

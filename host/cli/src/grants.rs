@@ -40,7 +40,7 @@ pub struct GrantSelector {
 }
 
 impl GrantSelector {
-    /// Returns the selected grants, the organisation's first. Returns only the organisation's if no grant has
+    /// Returns the selected grants, the organization's first. Returns only the organization's if no grant has
     /// tokens.
     ///
     /// # Errors

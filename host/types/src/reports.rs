@@ -81,7 +81,7 @@ pub struct Expiry {
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Grant {
-    /// The organisation. Every connection has it.
+    /// The organization. Every connection has it.
     #[default]
     Organization,
     /// The customers of a wholesale partner.
@@ -161,7 +161,7 @@ pub struct ConnectionReport {
     pub refresh_token_expires: Option<Expiry>,
     /// The time when the next refresh is due.
     pub next_refresh: Option<Timestamp>,
-    /// All grants of the connection, the organisation's first.
+    /// All grants of the connection, the organization's first.
     pub grants: Vec<GrantStatus>,
     /// A text for the administrator; may be empty.
     pub notes: String,
@@ -356,11 +356,11 @@ pub struct ConnectReport {
     pub grant: Grant,
     /// The state of the record after the consent.
     pub connection: ConnectionReport,
-    /// The organisation that consented: its bare UUID.
+    /// The organization that consented: its bare UUID.
     pub organization: String,
     /// Alerts that the consent cleared.
     pub cleared: Vec<Reference>,
-    /// The time when the sync of roles and licences begins, if this consent starts one.
+    /// The time when the sync of roles and licenses begins, if this consent starts one.
     pub sync_due: Option<Timestamp>,
     /// A text for the administrator.
     pub message: String,
@@ -384,9 +384,9 @@ pub struct AccessTokenReport {
 pub struct SyncSelector(Cow<'static, str>);
 
 impl SyncSelector {
-    /// The data sync of everything in the organisation, users included.
+    /// The data sync of everything in the organization, users included.
     pub const ALL: Self = Self(Cow::Borrowed("all"));
-    /// The data sync of roles and licences.
+    /// The data sync of roles and licenses.
     pub const ROLES_LICENSES: Self = Self(Cow::Borrowed("roles-licenses"));
     /// The data sync of users.
     pub const USERS: Self = Self(Cow::Borrowed("users"));

@@ -49,7 +49,7 @@ pub fn format_timestamp(at: UnixMillis) -> String {
         .to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// Joins the notes of all grants. Each note but the organisation's begins with its grant's name.
+/// Joins the notes of all grants. Each note but the organization's begins with its grant's name.
 /// The result is empty when no action is needed.
 pub fn notes(body: &RecordBody) -> String {
     let organization = note(&body.connection);

@@ -34,7 +34,7 @@ pub struct Input {
     pub(super) tokens: BTreeMap<&'static str, Secret>,
     /// The given proxies.
     pub(super) proxies: BTreeMap<&'static str, FieldUpdate<Proxy>>,
-    /// Organisations from the account numbers.
+    /// Organizations from the account numbers.
     pub(super) organizations: BTreeMap<&'static str, FieldUpdate<OrgId>>,
 }
 

@@ -34,14 +34,14 @@ pub struct ValidatedInput {
     pub sealed: Vec<(&'static str, Option<Secret>)>,
     /// Both tokens, if they were typed in.
     pub tokens: Option<PastedTokens>,
-    /// The organisation from the account numbers.
+    /// The organization from the account numbers.
     pub organization: Option<OrgId>,
-    /// The field to report if this organisation is the wrong one.
+    /// The field to report if this organization is the wrong one.
     pub organization_field: &'static str,
 }
 
 impl ValidatedInput {
-    /// Sets the record's organisation.
+    /// Sets the record's organization.
     pub fn set_organization(&mut self, organization: OrgId) {
         self.organization = Some(organization);
         set_organization_fields(&mut self.fields, organization);
@@ -74,7 +74,7 @@ pub fn validate(
     let connected = current.is_some_and(|record| record.body.connection.refresh.is_some());
     let renewed =
         has_token_response || accepted.tokens.is_some() || input.tokens.contains_key("token");
-    // New tokens replace only those of the organisation's grant.
+    // New tokens replace only those of the organization's grant.
     let further = current.is_some_and(|record| {
         let mut further = record.body.further_grants.values();
         further.any(|connection| connection.refresh.is_some())

@@ -242,7 +242,7 @@ fn either_account_number_sets_the_other() {
 }
 
 #[test]
-fn account_numbers_of_two_organisations_are_refused() {
+fn account_numbers_of_two_organizations_are_refused() {
     let other = "00000000-0000-4000-8000-000000000000";
     let result = validate_new(json!({EXTERNAL: ORGANIZATION, INTERNAL: other}));
     assert_eq!(invalid_fields(result), [INTERNAL]);
@@ -383,7 +383,7 @@ fn wholesale_status_is_set_only_on_add() {
 }
 
 #[test]
-fn organisation_changes_only_with_new_tokens() {
+fn organization_changes_only_with_new_tokens() {
     let record = connected_record(START);
     let other = json!({EXTERNAL: "00000000-0000-4000-8000-000000000000"});
     assert_eq!(

@@ -13,15 +13,15 @@ use crate::webex::ids::OrgId;
 pub const PKID: &str = "0123456789abcdef01234567";
 /// The record's node.
 pub const HIERARCHY: &str = "sys.Provider.Reseller.Acme";
-/// The record's organisation.
+/// The record's organization.
 pub const ORGANIZATION: &str = "8a2c1f0e-5a0b-4b62-9c55-0d3f1c7d9e11";
-/// The record's data syncs of all data, of roles and licences, and of users. Their documents are not stored.
+/// The record's data syncs of all data, of roles and licenses, and of users. Their documents are not stored.
 pub const DATA_SYNCS: [&str; 3] = [
     "d00000000000000000000001",
     "d00000000000000000000002",
     "d00000000000000000000003",
 ];
-/// The record's access token: opaque; as at Webex, its last part names the organisation.
+/// The record's access token: opaque; as at Webex, its last part names the organization.
 pub const ACCESS_TOKEN: &str = "QWNjZXNz_P0A1_8a2c1f0e-5a0b-4b62-9c55-0d3f1c7d9e11";
 /// The record's refresh token.
 pub const REFRESH_TOKEN: &str = "UmVmcmVzaA_P0A1_8a2c1f0e-5a0b-4b62-9c55-0d3f1c7d9e11";
@@ -97,8 +97,8 @@ impl MemoryPlatform {
         Record::load(self, &record.pkid)
     }
 
-    /// Serves Webex's REST API to any token: the organisation `uuid`, a person of that
-    /// organisation, and revocation.
+    /// Serves Webex's REST API to any token: the organization `uuid`, a person of that
+    /// organization, and revocation.
     pub fn serve_organization(&self, uuid: &str) {
         let Ok(organization) = OrgId::parse(uuid) else {
             return self

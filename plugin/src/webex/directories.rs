@@ -21,7 +21,7 @@ const BY_LINK: Directory = Directory {
     is_deprecated: false,
 };
 
-/// The organisation itself.
+/// The organization itself.
 pub const ORGANIZATION: Directory = Directory {
     model: "device/spark/Organization",
     what: "organizations",
@@ -31,7 +31,7 @@ pub const ORGANIZATION: Directory = Directory {
     ..BY_LINK
 };
 
-/// The roles that users can have; the same in every organisation.
+/// The roles that users can have; the same in every organization.
 pub const ROLES: Directory = Directory {
     model: "device/spark/Role",
     what: "roles",
@@ -41,7 +41,7 @@ pub const ROLES: Directory = Directory {
     ..BY_LINK
 };
 
-/// The licences of the organisation, with the number of used ones.
+/// The licenses of the organization, with the number of used ones.
 pub const LICENSES: Directory = Directory {
     model: "device/spark/License",
     what: "licenses",
@@ -61,7 +61,7 @@ pub const WORKSPACE_LOCATIONS: Directory = Directory {
     ..BY_LINK
 };
 
-/// The locations of the organisation.
+/// The locations of the organization.
 pub const LOCATIONS: Directory = Directory {
     model: "device/spark/Location",
     what: "locations",
@@ -71,7 +71,7 @@ pub const LOCATIONS: Directory = Directory {
     ..BY_LINK
 };
 
-/// The users of the organisation.
+/// The users of the organization.
 pub const USERS: Directory = Directory {
     model: "device/spark/User",
     what: "users",
@@ -82,7 +82,7 @@ pub const USERS: Directory = Directory {
     ..BY_LINK
 };
 
-/// The workspaces of the organisation.
+/// The workspaces of the organization.
 pub const PLACES: Directory = Directory {
     model: "device/spark/Place",
     what: "workspaces",
@@ -98,7 +98,7 @@ pub const PLACES: Directory = Directory {
     ..BY_LINK
 };
 
-/// The groups of the organisation.
+/// The groups of the organization.
 pub const GROUPS: Directory = Directory {
     model: "device/spark/Group",
     what: "groups",
@@ -114,7 +114,7 @@ pub const GROUPS: Directory = Directory {
     ..BY_LINK
 };
 
-/// The sites of the organisation's Contact Center.
+/// The sites of the organization's Contact Center.
 pub const CONTACT_CENTER_SITES: Directory = Directory {
     model: "device/spark/CXSite",
     what: "Contact Center sites",

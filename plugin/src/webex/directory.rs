@@ -1,4 +1,4 @@
-//! A list of an organisation's objects at Webex: address, scope, pages, and the members of an entry that are read.
+//! A list of an organization's objects at Webex: address, scope, pages, and the members of an entry that are read.
 
 use serde_json::{Map, Value};
 
@@ -11,7 +11,7 @@ use crate::platform::{Key, MAX_KEY_BYTES};
 /// The maximum size of an entry, in bytes of JSON. Real ones have less than 20 000.
 const MAX_ENTRY_BYTES: usize = 128 * 1024;
 
-/// A list of an organisation's objects at Webex.
+/// A list of an organization's objects at Webex.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Directory {
     /// The model as which the entries are stored.
@@ -20,13 +20,13 @@ pub struct Directory {
     pub what: &'static str,
     /// The root of the API that has the list.
     pub api: Api,
-    /// The path below the API's root; `{organization}` stands for the organisation's bare UUID.
+    /// The path below the API's root; `{organization}` stands for the organization's bare UUID.
     pub path: &'static str,
     /// The grant whose token reads the list.
     pub grant: Grant,
     /// The scope required for reading the list.
     pub scope: &'static str,
-    /// The organisation's entries among all that the token can see.
+    /// The organization's entries among all that the token can see.
     pub selection: Selection,
     /// The way in which the list is divided into pages.
     pub paging: Paging,
@@ -48,14 +48,14 @@ pub enum Api {
     ContactCenter,
 }
 
-/// How the entries of the record's organisation are found.
+/// How the entries of the record's organization are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selection {
-    /// The list is the same for every organisation, or the path names the organisation.
+    /// The list is the same for every organization, or the path names the organization.
     Whole,
-    /// By the parameter `orgId`. Without it, a partner receives its own organisation's entries.
+    /// By the parameter `orgId`. Without it, a partner receives its own organization's entries.
     Parameter,
-    /// By the entry's own id: a partner's token sees several organisations.
+    /// By the entry's own id: a partner's token sees several organizations.
     OwnId,
 }
 
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_filtered_by_organisation() {
+    fn lists_are_filtered_by_organization() {
         let organization = OrgId::parse("8a2c1f0e-5a0b-4b62-9c55-0d3f1c7d9e11").ok();
         assert_eq!(ROLES.filters(organization), []);
         assert_eq!(LICENSES.filters(None), []);

@@ -1,4 +1,4 @@
-//! Webex ids: the two forms of an organisation's id, and the organisation that a token names.
+//! Webex ids: the two forms of an organization's id, and the organization that a token names.
 
 use std::fmt;
 
@@ -17,14 +17,14 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// A Webex organisation.
+/// A Webex organization.
 ///
 /// Control Hub shows a bare UUID; the API uses the unpadded base64url of
 /// `ciscospark://us/ORGANIZATION/<uuid>`. Both forms are equivalent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OrgId(Uuid);
 
-/// Why a text is not an organisation's id.
+/// Why a text is not an organization's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OrgIdError {
     /// The text has neither form.
@@ -79,7 +79,7 @@ impl OrgId {
         URL_SAFE_NO_PAD.encode(format!("ciscospark://us/ORGANIZATION/{self}"))
     }
 
-    /// Reads the organisation that an access token claims to be of, without verification: the third
+    /// Reads the organization that an access token claims to be of, without verification: the third
     /// part of `<x>_<cluster>_<uuid>`, or the `realm` claim of a JWT.
     pub fn from_token_claim(token: &Secret) -> Option<Self> {
         let token = token.expose();
@@ -120,7 +120,7 @@ mod tests {
     const UUID: &str = "8a2c1f0e-5a0b-4b62-9c55-0d3f1c7d9e11";
 
     #[test]
-    fn both_forms_name_the_same_organisation() {
+    fn both_forms_name_the_same_organization() {
         let external = OrgId::parse(UUID).unwrap();
         let internal = OrgId::parse(&external.internal()).unwrap();
         assert_eq!(external, internal);
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn id_of_another_cluster_is_the_same_organisation() {
+    fn id_of_another_cluster_is_the_same_organization() {
         let id = PADDED.encode(format!(
             "ciscospark://urn:TEAM:eu-central-1_k/ORGANIZATION/{UUID}"
         ));
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn organisation_is_read_from_both_token_formats() {
+    fn organization_is_read_from_both_token_formats() {
         let opaque = Secret::new(format!("YWJj_P0A1_{UUID}"));
         assert_eq!(OrgId::from_token_claim(&opaque).unwrap().external(), UUID);
         let claims = URL_SAFE_NO_PAD.encode(format!(r#"{{"realm":"{UUID}"}}"#));
@@ -169,7 +169,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_organisation_round_trips_in_both_forms(bits: u128, padded: bool) {
+        fn every_organization_round_trips_in_both_forms(bits: u128, padded: bool) {
             let id = OrgId(Uuid::from_u128(bits));
             prop_assert_eq!(OrgId::parse(&id.external()), Ok(id));
             let mut internal = id.internal();

@@ -1,4 +1,4 @@
-//! Determines the organisation of an access token by asking Webex.
+//! Determines the organization of an access token by asking Webex.
 
 use http::Method;
 use serde_json::Value;
@@ -17,13 +17,13 @@ pub enum TokenTrust {
     Issued,
 }
 
-/// Why the organisation of a token is unknown.
+/// Why the organization of a token is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OrganizationError {
     /// Webex does not accept the token.
     #[error("is refused by Webex: {0}")]
     Refused(WebexError),
-    /// The token works, but lacks the scope to read its organisation.
+    /// The token works, but lacks the scope to read its organization.
     #[error(
         "works, but Webex does not tell its organization: it needs the scope \
          spark-admin:organizations_read"
@@ -37,12 +37,12 @@ pub enum OrganizationError {
     RequestFailed(WebexError),
 }
 
-/// Asks Webex for the organisation of `token`.
+/// Asks Webex for the organization of `token`.
 ///
-/// If the administrator named an organisation, `expected`, that organisation is requested, because
-/// a partner's token reaches organisations other than its own. Otherwise the token's only visible
-/// organisation is used. A token without the scope for either is asked for its person. The
-/// organisation in the token itself counts only when Webex accepts the token and names none.
+/// If the administrator named an organization, `expected`, that organization is requested, because
+/// a partner's token reaches organizations other than its own. Otherwise the token's only visible
+/// organization is used. A token without the scope for either is asked for its person. The
+/// organization in the token itself counts only when Webex accepts the token and names none.
 ///
 /// A pasted token is proven by a response of Webex's own: the requested object, or a refusal for
 /// lack of permission. A 404 says nothing about the token, because another server may have sent it: the base address
@@ -112,7 +112,7 @@ pub fn resolve_organization<P: Platform + ?Sized>(
 }
 
 /// Reads the requested object: none when the JSON is something else, `Some(None)` when it names no
-/// single organisation.
+/// single organization.
 type Reader = fn(&Value) -> Option<Option<OrgId>>;
 
 /// The evidence about a token from the responses so far.
@@ -127,8 +127,8 @@ struct Evidence {
 }
 
 impl Evidence {
-    /// Returns the organisation that a response names. A refusal for lack of permission counts
-    /// neither as an organisation nor as an error.
+    /// Returns the organization that a response names. A refusal for lack of permission counts
+    /// neither as an organization nor as an error.
     fn evaluate(
         &mut self,
         response: Result<Value, WebexError>,
@@ -201,7 +201,7 @@ fn read_organization(value: &Value, field: &str) -> Option<OrgId> {
     OrgId::parse(value.get(field)?.as_str()?).ok()
 }
 
-// A list of several organisations is a partner's view, and does not say which one is meant.
+// A list of several organizations is a partner's view, and does not say which one is meant.
 fn single_organization(list: &Value) -> Option<Option<OrgId>> {
     let items = list.get("items")?.as_array()?;
     let mut organizations = items
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn visible_organisation_is_the_tokens_own() {
+    fn visible_organization_is_the_tokens_own() {
         let platform = MemoryPlatform::new();
         let id = org(ORGANIZATION).internal();
         get(
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn other_organisation_is_found_by_people_me() {
+    fn other_organization_is_found_by_people_me() {
         let platform = MemoryPlatform::new();
         get(&platform, "/organizations/", 404, json!({}));
         get(
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn single_organisation_is_used_without_account_number() {
+    fn single_organization_is_used_without_account_number() {
         let platform = MemoryPlatform::new();
         let items = json!({"items": [{"id": org(ORGANIZATION).internal()}]});
         get(&platform, "/organizations", 200, items);
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn partner_with_several_organisations_asks_people_me() {
+    fn partner_with_several_organizations_asks_people_me() {
         let platform = MemoryPlatform::new();
         let items = json!({"items": [{"id": org(OTHER).internal()}, {"id": "x"}]});
         get(&platform, "/organizations", 200, items);
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn token_without_any_organisation_is_refused() {
+    fn token_without_any_organization_is_refused() {
         let platform = MemoryPlatform::new();
         get(&platform, "/organizations", 403, forbidden());
         get(&platform, "/people/me", 200, json!({"orgId": 7}));

@@ -197,7 +197,7 @@ fn the_check_at_webex_goes_through_the_new_proxies() {
 }
 
 #[test]
-fn tokens_of_other_organisation_name_both() {
+fn tokens_of_other_organization_name_both() {
     let platform = webex();
     let fields = json!({"account_number_external": OTHER_ORGANIZATION});
     let errors = field_errors(add(&platform, with_token_response(fields)));
@@ -278,7 +278,7 @@ fn request_and_field_errors_are_reported_together() {
 }
 
 #[test]
-fn name_and_organisation_are_unique_per_node() {
+fn name_and_organization_are_unique_per_node() {
     let platform = MemoryPlatform::new();
     let fields = json!({"name": "Acme", "account_number": ORGANIZATION});
     add(&platform, request(fields.clone())).unwrap();
@@ -299,7 +299,7 @@ fn name_and_organisation_are_unique_per_node() {
 }
 
 #[test]
-fn organisation_reported_by_webex_is_unique_too() {
+fn organization_reported_by_webex_is_unique_too() {
     let platform = webex();
     let fields = json!({"name": "Apex", "account_number": ORGANIZATION});
     add(&platform, request(fields)).unwrap();

@@ -361,8 +361,8 @@ impl<P: Platform + ?Sized> StorageSteps for ConsentSteps<'_, P> {
 }
 
 impl<P: Platform + ?Sized> ConsentSteps<'_, P> {
-    /// Sets missing account numbers from the organisation. Returns the conditions of the commit: no other
-    /// record at the node has the organisation.
+    /// Sets missing account numbers from the organization. Returns the conditions of the commit: no other
+    /// record at the node has the organization.
     fn fill_in_organization(&self, record: &mut Record) -> Result<Vec<Check>, Failure> {
         if record.organization().is_some() {
             return Ok(Vec::new());
@@ -387,7 +387,7 @@ impl<P: Platform + ?Sized> ConsentSteps<'_, P> {
         Ok(checks)
     }
 
-    /// Returns when the first import is due: immediately after a consent for the organisation.
+    /// Returns when the first import is due: immediately after a consent for the organization.
     fn sync_due(&self, record: &Record) -> Option<UnixMillis> {
         let refreshed = record.grant_state(self.grant).refreshed?;
         (self.grant == Grant::Organization).then(|| refreshed + MIN_DELAY)

@@ -273,7 +273,7 @@ fn second_delete_is_not_found() {
 }
 
 #[test]
-fn record_with_invalid_organisation_can_be_deleted() {
+fn record_with_invalid_organization_can_be_deleted() {
     let platform = connected();
     let mut record = Record::load(&platform, PKID).unwrap();
     let organization = "x".repeat(4_097).into();

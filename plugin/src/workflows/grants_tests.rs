@@ -318,7 +318,7 @@ fn delete_removes_every_grant_and_revokes() {
 }
 
 #[test]
-fn further_grant_blocks_change_of_organisation() {
+fn further_grant_blocks_change_of_organization() {
     let platform = platform(true);
     consent(&platform, Grant::WholesaleUsers);
     let other = json!({"account_number_external": "00000000-0000-4000-8000-000000000000"});

@@ -60,7 +60,7 @@ pub fn modify<P: Platform + ?Sized>(
             before: Some((&before, &held)),
         };
         let tokens = inquiry.confirm(response, &mut accepted)?;
-        // Webex may have just filled in the organisation.
+        // Webex may have just filled in the organization.
         check_duplicates(platform, hierarchy, &accepted, &owner)
             .map_err(|failure| tokens.explain(failure))?;
         confirmed = Some((tokens, held));

@@ -325,7 +325,7 @@ fn new_tokens_end_alerts_about_old_tokens() {
 }
 
 #[test]
-fn modify_rejects_tokens_of_other_organisation() {
+fn modify_rejects_tokens_of_other_organization() {
     let platform = connected(json!({}));
     platform.serve_organization("00000000-0000-4000-8000-000000000000");
     let before = platform.documents();
@@ -342,7 +342,7 @@ fn modify_rejects_tokens_of_other_organisation() {
 }
 
 #[test]
-fn organisation_changes_together_with_tokens() {
+fn organization_changes_together_with_tokens() {
     let other = "00000000-0000-4000-8000-000000000000";
     let platform = connected(json!({}));
     platform.serve_organization(other);

@@ -1,4 +1,4 @@
-//! Imports Webex's data about an organisation into documents at the record's node.
+//! Imports Webex's data about an organization into documents at the record's node.
 //!
 //! A list is read page by page, and each page is a step. New and changed entries of a page are stored with
 //! the next position, in one commit. A large page takes several commits, which can be repeated. Vanished

@@ -1,4 +1,4 @@
-//! Tests a connection: asks Webex whether the stored access token works, and for which organisation.
+//! Tests a connection: asks Webex whether the stored access token works, and for which organization.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -16,7 +16,7 @@ use crate::webex::organizations::{OrganizationError, TokenTrust, resolve_organiz
 pub struct ConnectionTest {
     /// The grant whose access token was tested.
     pub grant: Grant,
-    /// The bare UUID of the organisation, from the token itself if Webex does not name it; none if
+    /// The bare UUID of the organization, from the token itself if Webex does not name it; none if
     /// neither does.
     pub organization: Option<String>,
     /// The result for the administrator.
@@ -27,7 +27,7 @@ pub struct ConnectionTest {
 ///
 /// # Errors
 /// `not-found`; `invalid` (`grant`); `reauthorize` when there is no access token, Webex refuses it, or it
-/// belongs to another organisation; `unavailable` and `rate-limited` when Webex could not be asked;
+/// belongs to another organization; `unavailable` and `rate-limited` when Webex could not be asked;
 /// `limit-exceeded` when a policy or a limit of the host forbids the request.
 pub fn test_connection<P: Platform + ?Sized>(
     platform: &P,

@@ -28,7 +28,7 @@ pub struct CliWorld {
 pub struct Customer {
     /// The record's key.
     pub pkid: String,
-    /// The organisation.
+    /// The organization.
     pub organization: Organization,
     /// The first grant.
     pub grant: Grant,
@@ -77,7 +77,7 @@ impl CliWorld {
         (self.with_config_line(&line), redirect)
     }
 
-    /// Creates an organisation with a grant.
+    /// Creates an organization with a grant.
     pub fn organization_with_grant(&self, name: &str) -> (Organization, Grant) {
         let organization = self.emulator.create_organization(name);
         let grant = self.emulator.grant(&organization, SCOPES.iter().copied());

@@ -196,11 +196,11 @@ pub struct World {
     observer: Option<Arc<dyn Observer>>,
 }
 
-/// A customer of a world: its record, and its organisation and grant at Webex.
+/// A customer of a world: its record, and its organization and grant at Webex.
 pub struct Customer {
     /// The record's key.
     pub pkid: Pkid,
-    /// The organisation.
+    /// The organization.
     pub organization: Organization,
     /// The first grant.
     pub grant: Grant,
@@ -317,7 +317,7 @@ impl World {
         }
     }
 
-    /// Adds a customer of an organisation with the tokens of a grant, and returns the result.
+    /// Adds a customer of an organization with the tokens of a grant, and returns the result.
     pub async fn add(
         &self,
         name: &str,

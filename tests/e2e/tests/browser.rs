@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use webex_emulator::{Emulator, Organization};
 
 /// A workspace with a browser, a Webex that redirects it to where `connect` waits, and a customer
-/// whose organisation is known.
+/// whose organization is known.
 struct BrowserWorld {
     browser: Browser,
     cli: CliWorld,
@@ -86,7 +86,7 @@ impl BrowserWorld {
         self.cli.emulator.assert_sound();
         let printed = self.cli.workspace.all_output();
         assert!(!printed.contains("code="), "{printed}");
-        // Tokens end like this; organisations do not.
+        // Tokens end like this; organizations do not.
         let token = format!("_{}", self.organization.uuid);
         assert!(!printed.contains(&token), "{printed}");
     }

@@ -20,7 +20,7 @@ const LICENSES: &str = "/v1/licenses";
 const LICENSE: &str = "device/spark/License";
 const SYNC: SyncSelector = SyncSelector::ROLES_LICENSES;
 
-/// Gives the customer `count` licences, in pages of `page`.
+/// Gives the customer `count` licenses, in pages of `page`.
 fn list_licenses(world: &World, customer: &Customer, count: u64, page: usize) {
     let licenses = (1..=count).map(|n| License::new(&format!("License {n}"), n));
     let emulator = &world.emulator;

@@ -100,7 +100,7 @@ async fn final_state(world: &World, pkid: &Pkid, organization: &str) -> Value {
 }
 
 /// Removes what differs between runs: past consents, keys of alerts, and ids that Webex derived
-/// from the organisation's.
+/// from the organization's.
 fn without_random_parts(body: &Value) -> String {
     let mut body = body.clone();
     if let Some(members) = body.as_object_mut() {

@@ -15,7 +15,7 @@ use crate::edits::{Edit, apply, keep_only_in};
 
 /// Part of every secret of a trial, and of nothing else: wherever it appears, a secret has leaked.
 pub const CANARY: &str = "cAnArY7q";
-/// The organisation of every trial.
+/// The organization of every trial.
 pub const ORGANIZATION: &str = "8a2c1f0e-5a0b-4b62-9c55-0d3f1c7d9e11";
 /// The base URL of Webex.
 pub const BASE_URL: &str = "https://webexapis.com/v1";
@@ -24,7 +24,7 @@ const SCOPES: &str = "spark-admin:organizations_read spark-admin:licenses_read \
                       spark-admin:roles_read spark-admin:people_read \
                       identity:tokens_read identity:tokens_write";
 
-/// Returns the API's id of the organisation `uuid`.
+/// Returns the API's id of the organization `uuid`.
 pub fn internal_id(uuid: &str) -> String {
     URL_SAFE_NO_PAD.encode(format!("ciscospark://us/ORGANIZATION/{uuid}"))
 }

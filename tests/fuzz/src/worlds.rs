@@ -31,7 +31,7 @@ pub enum WorldKind {
     /// A wholesale customer without tokens; a consent for each grant is pending, and an earlier one
     /// was superseded.
     Waiting,
-    /// [`WorldKind::Connected`] with imported roles and licences, an unfinished second import, and
+    /// [`WorldKind::Connected`] with imported roles and licenses, an unfinished second import, and
     /// a pending consent.
     Imported,
     /// [`WorldKind::Connected`] 89 days later, after failed refreshes: with open alerts.

@@ -72,7 +72,7 @@ impl FromRequestParts<Shared> for Caller {
     }
 }
 
-/// `GET /v1/organizations`: an ordinary administrator's token sees its own organisation.
+/// `GET /v1/organizations`: an ordinary administrator's token sees its own organization.
 pub(crate) async fn organizations(caller: Caller) -> Result<Json<Value>, ApiError> {
     caller.require_any(&[ORGANIZATIONS_READ])?;
     Ok(Json(
@@ -109,7 +109,7 @@ pub(crate) async fn me(
     Ok(Json(people.administrator(&query)))
 }
 
-/// `GET /v1/identity/organizations/{uuid}`: the caller's organisation or, for a partner, that of a
+/// `GET /v1/identity/organizations/{uuid}`: the caller's organization or, for a partner, that of a
 /// customer, to which the partner has access from then on.
 pub(crate) async fn identity_organization(
     State(shared): State<Shared>,
@@ -138,12 +138,12 @@ fn organization_json(organization: &Organization) -> Value {
     })
 }
 
-/// Returns the `/v1` id of the organisation's one administrator.
+/// Returns the `/v1` id of the organization's one administrator.
 pub(crate) fn administrator_id(organization: &Organization) -> String {
     ids::encode("PEOPLE", &ids::administrator(&organization.uuid))
 }
 
-/// Formats the times of organisations and authorisations: `2015-10-18T14:26:16+00:00`.
+/// Formats the times of organizations and authorisations: `2015-10-18T14:26:16+00:00`.
 pub(crate) fn with_offset(millis: u64) -> String {
     time(millis).format("%Y-%m-%dT%H:%M:%S+00:00").to_string()
 }

@@ -34,7 +34,7 @@ pub(crate) struct PersonQuery {
 }
 
 /// `GET /v1/authorizations?personId=` or `?personEmail=`: the valid tokens that a person of the caller's
-/// organisation has granted, to any client.
+/// organization has granted, to any client.
 pub(crate) async fn list(
     State(shared): State<Shared>,
     caller: Caller,
@@ -84,8 +84,8 @@ pub(crate) struct ClientQuery {
     org_id: Option<String>,
 }
 
-/// `DELETE /v1/authorizations?clientId=&orgId=`: revokes all that the organisation granted to a
-/// client. Without `orgId` the organisation is the token's.
+/// `DELETE /v1/authorizations?clientId=&orgId=`: revokes all that the organization granted to a
+/// client. Without `orgId` the organization is the token's.
 pub(crate) async fn revoke_client(
     State(shared): State<Shared>,
     caller: Caller,

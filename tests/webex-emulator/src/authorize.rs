@@ -273,7 +273,7 @@ pub(crate) async fn show_page(State(shared): State<Shared>, RawQuery(query): Raw
 ///
 /// With `choose=scopes`, as the page sends it, exactly the scopes in `grant` fields are granted. A
 /// script may omit both and so grants the scopes that the page would have ticked. `organization` is
-/// the id or UUID of the consenting organisation; by default the one that the page proposes.
+/// the id or UUID of the consenting organization; by default the one that the page proposes.
 pub(crate) async fn submit(State(shared): State<Shared>, body: Bytes) -> Response {
     let parameters = Parameters::parse(&body);
     render(validate(&shared, &parameters).and_then(|request| {

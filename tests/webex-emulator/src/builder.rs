@@ -168,21 +168,21 @@ impl Builder {
         self
     }
 
-    /// Sets the initial roles of every organisation. Default: the usual administrators.
+    /// Sets the initial roles of every organization. Default: the usual administrators.
     pub fn roles(mut self, roles: impl IntoIterator<Item = Role>) -> Self {
         self.settings.directory.roles = roles.into_iter().collect();
         self
     }
 
-    /// Sets the initial licences of every organisation. Default: three of different kinds.
+    /// Sets the initial licenses of every organization. Default: three of different kinds.
     pub fn licenses(mut self, licenses: impl IntoIterator<Item = License>) -> Self {
         self.settings.directory.licenses = licenses.into_iter().collect();
         self
     }
 
-    /// Sets how many entries of a list each organisation has at the start. They are generated from the
-    /// organisation's UUID, hence from the [seed](Self::seed), and need no memory. Default: a few.
-    /// Roles and licences are not generated; workspace locations are as many as locations.
+    /// Sets how many entries of a list each organization has at the start. They are generated from the
+    /// organization's UUID, hence from the [seed](Self::seed), and need no memory. Default: a few.
+    /// Roles and licenses are not generated; workspace locations are as many as locations.
     pub fn generate(mut self, listing: Listing, count: usize) -> Self {
         self.settings.generated.insert(listing, count);
         self
@@ -194,7 +194,7 @@ impl Builder {
         self
     }
 
-    /// Sets the only region of Contact Center that has the organisations' data; requests to others are
+    /// Sets the only region of Contact Center that has the organizations' data; requests to others are
     /// 404. Default: all regions have them.
     pub fn contact_center_region(mut self, region: Region) -> Self {
         self.settings.contact_center.region = Some(region);

@@ -1,4 +1,4 @@
-//! The entries of one listing of an organisation: generated ones, and changes of them.
+//! The entries of one listing of an organization: generated ones, and changes of them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub(crate) struct Source<'a> {
     pub(crate) blueprint: &'a Blueprint,
 }
 
-/// A list of one organisation at one moment.
+/// A list of one organization at one moment.
 pub(crate) struct List {
     pub(crate) resource: &'static Resource,
     pub(crate) blueprint: Blueprint,

@@ -46,7 +46,7 @@ impl AsRef<str> for Organization {
 }
 
 impl Consent {
-    /// Grants all requested scopes, as the administrator of this organisation, given by itself, its
+    /// Grants all requested scopes, as the administrator of this organization, given by itself, its
     /// `/v1` id or its UUID.
     pub fn accept(organization: impl AsRef<str>) -> Self {
         Self(Decision::Accept {
@@ -91,7 +91,7 @@ fn owned<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> Vec<String> {
     texts.map(|text| text.as_ref().to_owned()).collect()
 }
 
-/// Why the browser was not redirected: client, redirect address or organisation is unknown. It
+/// Why the browser was not redirected: client, redirect address or organization is unknown. It
 /// holds the text of the error page.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the consent page shows an error: {0}")]

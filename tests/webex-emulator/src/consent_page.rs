@@ -32,7 +32,7 @@ pub(crate) fn error(reason: &str) -> String {
     )
 }
 
-/// Returns the consent page, whose form carries `fields`, or `None` without an organisation.
+/// Returns the consent page, whose form carries `fields`, or `None` without an organization.
 pub(crate) fn consent(
     state: &State,
     request: &AuthorizationRequest,
@@ -99,7 +99,7 @@ pub(crate) fn consent(
     Some(page("Allow access?", &body))
 }
 
-/// Returns the e-mail address of an organisation's one administrator.
+/// Returns the e-mail address of an organization's one administrator.
 pub(crate) fn administrator(organization: &Organization) -> String {
     format!("admin@{}.example", organization.uuid)
 }

@@ -58,7 +58,7 @@ impl Region {
 /// The settings of Contact Center.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ContactCenterSettings {
-    /// The only region with the organisations' data; all regions by default.
+    /// The only region with the organizations' data; all regions by default.
     pub(crate) region: Option<Region>,
     /// Maximum number of requests per minute and client.
     pub(crate) requests_per_minute: Option<u64>,

@@ -1,4 +1,4 @@
-//! The roles and licences of an organisation, as its administrators would see them in Control Hub.
+//! The roles and licenses of an organization, as its administrators would see them in Control Hub.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ pub(crate) const FULL_ADMINISTRATOR: &str = "Full Administrator";
 /// The role that does not permit its holder to list or revoke tokens.
 pub(crate) const READ_ONLY_ADMINISTRATOR: &str = "Read-only Administrator";
 
-/// An administrator role. The real ones are the same in every organisation.
+/// An administrator role. The real ones are the same in every organization.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Role {
@@ -31,11 +31,11 @@ impl Role {
     }
 }
 
-/// A licence of an organisation. Fields that do not apply to it are absent from the response.
+/// A license of an organization. Fields that do not apply to it are absent from the response.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct License {
-    /// The `/v1` id; derived from the organisation and the name if empty.
+    /// The `/v1` id; derived from the organization and the name if empty.
     #[serde(default)]
     pub id: String,
     /// The name, such as "Webex Calling - Professional".
@@ -52,7 +52,7 @@ pub struct License {
     /// Number of units assigned to workspaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consumed_by_workspaces: Option<u64>,
-    /// Its subscription; free licences have none.
+    /// Its subscription; free licenses have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscription_id: Option<String>,
     /// Its meeting site.
@@ -64,8 +64,8 @@ pub struct License {
 }
 
 impl License {
-    /// Creates a licence with this many units, none of them assigned, and an id derived from
-    /// organisation and name.
+    /// Creates a license with this many units, none of them assigned, and an id derived from
+    /// organization and name.
     pub fn new(name: &str, total_units: u64) -> Self {
         Self {
             name: name.to_owned(),
@@ -79,7 +79,7 @@ impl License {
 pub(crate) trait Entry: Clone + Serialize {
     fn id(&self) -> &str;
 
-    /// Returns the entry with an id, derived for this organisation if empty.
+    /// Returns the entry with an id, derived for this organization if empty.
     fn in_organization(self, organization_uuid: &str) -> Self;
 }
 
@@ -119,7 +119,7 @@ fn slug(name: &str) -> String {
         .join("_")
 }
 
-/// The roles and licences of an organisation.
+/// The roles and licenses of an organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Directory {
     pub(crate) roles: Vec<Role>,
@@ -166,7 +166,7 @@ impl Default for Directory {
 }
 
 impl Directory {
-    /// Fills in every empty id for this organisation.
+    /// Fills in every empty id for this organization.
     pub(crate) fn in_organization(self, uuid: &str) -> Self {
         fn all<T: Entry>(entries: Vec<T>, uuid: &str) -> Vec<T> {
             let entries = entries.into_iter();

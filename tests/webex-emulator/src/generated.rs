@@ -1,4 +1,4 @@
-//! Generated entries. Each is derived from its organisation, kind and index, so that a listing of any
+//! Generated entries. Each is derived from its organization, kind and index, so that a listing of any
 //! size needs no memory, and a seed determines all of them.
 
 mod calling;
@@ -35,20 +35,20 @@ pub(crate) mod kind {
     pub(crate) const CUSTOMER: &str = "ENTERPRISE";
     pub(crate) const SUBSCRIBER: &str = "SUBSCRIBER";
     pub(crate) const SUB_PARTNER: &str = "SUB_PARTNER";
-    /// The organisation of a generated customer.
+    /// The organization of a generated customer.
     pub(crate) const CUSTOMER_ORGANIZATION: &str = "CUSTOMER_ORGANIZATION";
     /// A random profile that the entries refer to.
     pub(crate) const PROFILE: &str = "PROFILE";
 }
 
-/// The parts of an organisation that its generated entries depend on.
+/// The parts of an organization that its generated entries depend on.
 ///
 /// References between entries depend only on the numbers at the start. An entry therefore stays the
 /// same when others are changed, added or removed.
 #[derive(Clone)]
 pub(crate) struct Blueprint {
     pub(crate) organization: Organization,
-    /// Ids of the initial licences.
+    /// Ids of the initial licenses.
     licenses: Vec<String>,
     people: usize,
     locations: usize,
@@ -118,12 +118,12 @@ impl Blueprint {
         }
     }
 
-    /// Returns the id of a location that the draw chooses, if the organisation has any.
+    /// Returns the id of a location that the draw chooses, if the organization has any.
     fn location(&self, draw: &Draw) -> Option<usize> {
         draw.index(0, self.locations)
     }
 
-    /// Returns a moment in the five years before the organisation was created.
+    /// Returns a moment in the five years before the organization was created.
     fn created(&self, draw: &Draw) -> u64 {
         const DAY: u64 = 24 * 60 * 60 * 1000;
         let age = draw.number(14, 5 * 365) * DAY + draw.number(12, DAY);

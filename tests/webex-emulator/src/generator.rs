@@ -47,7 +47,7 @@ impl Generator {
         format!("ROUTER_{}", self.draw())
     }
 
-    /// Generates a token in Webex's format: `<x>_<cluster>_<organisation's UUID>`.
+    /// Generates a token in Webex's format: `<x>_<cluster>_<organization's UUID>`.
     pub(crate) fn token(&mut self, organization_uuid: &str) -> String {
         let (a, b) = (self.draw().simple(), self.draw().simple());
         format!("{a}{b}_PF84_{organization_uuid}")

@@ -46,7 +46,7 @@ pub(crate) fn uuid_in(id: &str) -> Option<Uuid> {
     Uuid::parse_str(last.get(..36)?).ok()
 }
 
-/// Returns the UUID of an organisation's one administrator, which is derived from the organisation's.
+/// Returns the UUID of an organization's one administrator, which is derived from the organization's.
 pub(crate) fn administrator(organization_uuid: &str) -> String {
     Digest::from_secret(&format!("administrator of {organization_uuid}")).uuid()
 }

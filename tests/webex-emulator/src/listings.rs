@@ -57,7 +57,7 @@ fn one_route(resource: &'static Resource) -> MethodRouter<Shared> {
     )
 }
 
-/// A list of one organisation at one moment, with what a response needs besides.
+/// A list of one organization at one moment, with what a response needs besides.
 pub(crate) struct Snapshot {
     list: List,
     administrator_roles: Vec<Role>,
@@ -81,7 +81,7 @@ impl Snapshot {
             }
         }
         let state = shared.state();
-        // Of customers, `orgId` is a filter; roles are the same in every organisation.
+        // Of customers, `orgId` is a filter; roles are the same in every organization.
         let organization = match (resource.listing, query.get("orgId")) {
             (Listing::Roles | Listing::Customers | Listing::Sites, _) | (_, None) => {
                 caller.0.organization.clone()

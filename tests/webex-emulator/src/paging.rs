@@ -188,7 +188,7 @@ pub(crate) struct PageRequest<'a> {
     pub(crate) query: &'a Query,
     /// The settings for the list, if the test changed them.
     pub(crate) paging: Option<&'a Paging>,
-    /// UUID of the organisation.
+    /// UUID of the organization.
     pub(crate) organization: &'a str,
     /// Makes a next URL unique.
     pub(crate) salt: String,

@@ -31,7 +31,7 @@ pub const PERSONAL_SCOPES: [&str; 1] = ["spark:people_read"];
 /// Additional scopes for Contact Center.
 pub const CONTACT_CENTER_SCOPES: [&str; 2] = ["cjp:config_read", "cjp:config_write"];
 
-/// Additional scopes for changing groups, and for a partner's first access to a customer's organisation.
+/// Additional scopes for changing groups, and for a partner's first access to a customer's organization.
 pub const IDENTITY_SCOPES: [&str; 3] = [
     "identity:groups_rw",
     "identity:organizations_read",

@@ -160,7 +160,7 @@ pub(crate) struct Settings {
     pub(crate) code_ttl: Duration,
     pub(crate) require_pkce: bool,
     pub(crate) code_reuse_revokes: bool,
-    /// The initial directory of every organisation.
+    /// The initial directory of every organization.
     pub(crate) directory: Directory,
     /// Numbers of generated entries that differ from the default.
     pub(crate) generated: HashMap<Listing, usize>,
@@ -204,7 +204,7 @@ impl Settings {
         (self.clock)()
     }
 
-    /// Returns the number of generated entries of an organisation at the start.
+    /// Returns the number of generated entries of an organization at the start.
     pub(crate) fn generated_count(&self, listing: Listing) -> usize {
         let count = self.generated.get(&listing).copied();
         count.unwrap_or_else(|| listing.resource().default_count)

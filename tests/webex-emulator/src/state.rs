@@ -1,4 +1,4 @@
-//! The state of the emulated service: organisations, authorisations, and live tokens.
+//! The state of the emulated service: organizations, authorisations, and live tokens.
 
 mod authorizations;
 mod codes;
@@ -34,7 +34,7 @@ pub(crate) use wholesale::OperationKind;
 /// "At most 750 active access tokens per account": one more revokes the oldest.
 const TOKENS_PER_ACCOUNT: usize = 750;
 
-/// An emulated Webex organisation.
+/// An emulated Webex organization.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Organization {
@@ -76,7 +76,7 @@ pub(crate) struct Principal {
 /// The proposal of the consent page.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Proposal {
-    /// UUID of the organisation whose administrator consents; the first one by default.
+    /// UUID of the organization whose administrator consents; the first one by default.
     pub(crate) organization: Option<String>,
     /// Scopes whose boxes are not ticked.
     pub(crate) without: Vec<String>,
@@ -127,9 +127,9 @@ pub(crate) struct State {
     registrations: HashMap<String, Registration>,
     /// The proposal of the consent page.
     pub(crate) proposal: Proposal,
-    /// Changed lists by the organisation's UUID; the others have the initial entries.
+    /// Changed lists by the organization's UUID; the others have the initial entries.
     collections: HashMap<(String, Listing), Arc<Collection>>,
-    /// Changed roles of administrators by the organisation's UUID.
+    /// Changed roles of administrators by the organization's UUID.
     administrator_roles: HashMap<String, Vec<Role>>,
     /// Listings without an entry have their usual pages.
     pub(crate) paging: HashMap<Listing, Paging>,
@@ -137,7 +137,7 @@ pub(crate) struct State {
     pub(crate) wholesale: WholesaleSettings,
     /// Background work on customers, by customer id.
     operations: HashMap<String, Operation>,
-    /// UUIDs of customers' organisations to which their partners have no access yet.
+    /// UUIDs of customers' organizations to which their partners have no access yet.
     locked_organizations: HashSet<String>,
     /// Requests to Contact Center by client id: the start of a minute, and their number since.
     contact_center_requests: HashMap<String, (u64, u64)>,
@@ -208,13 +208,13 @@ impl State {
         organization
     }
 
-    /// Returns every organisation in the order of creation.
+    /// Returns every organization in the order of creation.
     pub(crate) fn organizations(&self) -> impl Iterator<Item = &Organization> {
         let uuids = self.organizations_in_order.iter();
         uuids.filter_map(|uuid| self.organizations.get(uuid))
     }
 
-    /// Returns the organisation whose administrator the consent page proposes, if there is any.
+    /// Returns the organization whose administrator the consent page proposes, if there is any.
     pub(crate) fn proposed_organization(&self) -> Option<&Organization> {
         let chosen = self.proposal.organization.as_ref();
         chosen
@@ -230,7 +230,7 @@ impl State {
         self.registrations.get_mut(client_id)
     }
 
-    /// Finds an organisation by its `/v1` id or its UUID.
+    /// Finds an organization by its `/v1` id or its UUID.
     pub(crate) fn organization(&self, id_or_uuid: &str) -> Option<&Organization> {
         self.organizations.get(id_or_uuid).or_else(|| {
             let uuid = ids::decode("ORGANIZATION", id_or_uuid)?;
@@ -238,7 +238,7 @@ impl State {
         })
     }
 
-    /// Authorises the client as an administrator of the organisation.
+    /// Authorises the client as an administrator of the organization.
     pub(crate) fn grant(
         &mut self,
         organization_uuid: &str,
@@ -356,7 +356,7 @@ impl State {
         })
     }
 
-    /// Revokes all of the organisation's authorisations, for one client or for all.
+    /// Revokes all of the organization's authorisations, for one client or for all.
     pub(crate) fn revoke_organization(
         &mut self,
         organization_uuid: &str,

@@ -34,7 +34,7 @@ pub struct Webex {
 pub enum Revocation<'a> {
     /// A refresh token with all access tokens issued for it, or a lone access token.
     Token(&'a str),
-    /// All grants of an organisation.
+    /// All grants of an organization.
     Organization(&'a Organization),
 }
 
@@ -76,7 +76,7 @@ impl Webex {
         self.shared.settings().default_client()
     }
 
-    /// Creates an organisation with one administrator.
+    /// Creates an organization with one administrator.
     pub fn create_organization(&self, display_name: &str) -> Organization {
         self.shared.state().create_organization(display_name)
     }
@@ -123,7 +123,7 @@ impl Webex {
     }
 
     /// Revokes without the client's knowledge, as when an administrator loses his role. Returns
-    /// false if the token is unknown or the organisation had granted nothing.
+    /// false if the token is unknown or the organization had granted nothing.
     pub fn revoke<'a>(&self, what: impl Into<Revocation<'a>>) -> bool {
         let mut state = self.shared.state();
         match what.into() {

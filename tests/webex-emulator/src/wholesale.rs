@@ -63,7 +63,7 @@ pub struct WholesaleSettings {
     pub outcome: ProvisioningOutcome,
     /// How long an operation takes, by the emulator's clock. Default: 10 s.
     pub duration: Duration,
-    /// Whether a partner's requests for a new customer's organisation are 403 until the partner has
+    /// Whether a partner's requests for a new customer's organization are 403 until the partner has
     /// called `GET /v1/identity/organizations/{uuid}`. Default: no.
     pub locks_new_organizations: bool,
 }

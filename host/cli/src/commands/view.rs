@@ -136,7 +136,7 @@ fn render_next_refresh(at: Option<Timestamp>, now: Timestamp) -> String {
     }
 }
 
-/// Renders the state of the organisation's grant, and the states of other grants that differ.
+/// Renders the state of the organization's grant, and the states of other grants that differ.
 fn render_states(connection: &ConnectionReport) -> String {
     let others = connection
         .grants

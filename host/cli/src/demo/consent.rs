@@ -1,4 +1,4 @@
-//! A person connects the customer by OAuth: first declines, then accepts. Roles and licences are imported.
+//! A person connects the customer by OAuth: first declines, then accepts. Roles and licenses are imported.
 
 use std::time::Duration;
 

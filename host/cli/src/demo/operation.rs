@@ -19,7 +19,7 @@ pub const HIERARCHY: &str = "sys.Provider.Reseller.Acme";
 /// The customer's name.
 pub const NAME: &str = "Acme";
 
-/// Runs the first half of the demo. Returns the organisation that the customer is connected to, and the grant
+/// Runs the first half of the demo. Returns the organization that the customer is connected to, and the grant
 /// that the customer was added with.
 pub async fn run(demo: &mut DemoRun) -> Result<(Organization, Grant), AppError> {
     set_up(demo).await?;

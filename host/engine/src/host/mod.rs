@@ -361,7 +361,7 @@ impl Host {
         .await
     }
 
-    /// Refreshes the organisation's access token now. Concurrent callers share one request.
+    /// Refreshes the organization's access token now. Concurrent callers share one request.
     ///
     /// `Ok` means that the workflow ran, not that Webex returned tokens: see
     /// [`RefreshReport::into_result`].
@@ -416,7 +416,7 @@ impl Host {
         .await
     }
 
-    /// Checks both expiries of the organisation's tokens, and raises or clears alerts.
+    /// Checks both expiries of the organization's tokens, and raises or clears alerts.
     pub async fn check_expiry(&self, pkid: &Pkid) -> Result<CallOutput<ExpiryReport>, CallError> {
         self.check_grant(pkid, Grant::Organization).await
     }

@@ -1,4 +1,4 @@
-//! Requests of a consent: the tokens, and their organisation.
+//! Requests of a consent: the tokens, and their organization.
 
 use oauth2::RedirectUrl;
 
@@ -76,10 +76,10 @@ impl<P: Platform + ?Sized> TokenExchange<'_, P> {
         }
     }
 
-    /// Returns the organisation of the tokens. It must be the record's, unless the record has none yet.
+    /// Returns the organization of the tokens. It must be the record's, unless the record has none yet.
     ///
-    /// Tokens of another organisation are dropped and not revoked. Webex revokes by client and
-    /// organisation, which would end other grants of that organisation to this client.
+    /// Tokens of another organization are dropped and not revoked. Webex revokes by client and
+    /// organization, which would end other grants of that organization to this client.
     pub(super) fn verify_organization(
         &self,
         record: &Record,

@@ -116,7 +116,7 @@ fn snapshot(platform: &MemoryPlatform) -> impl PartialEq + std::fmt::Debug + use
 }
 
 #[test]
-fn consent_connects_record_and_sets_organisation() {
+fn consent_connects_record_and_sets_organization() {
     let platform = fresh();
     let begun = begin(&platform);
     let verifier = platform

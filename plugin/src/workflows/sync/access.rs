@@ -39,7 +39,7 @@ pub(super) enum FetchError {
 }
 
 impl<'a, P: Platform + ?Sized> WebexAccess<'a, P> {
-    /// Reveals the organisation's access token of `record`, after a refresh if the token is known to be expired.
+    /// Reveals the organization's access token of `record`, after a refresh if the token is known to be expired.
     /// Returns the record as it is then stored.
     ///
     /// # Errors
@@ -76,7 +76,7 @@ impl<'a, P: Platform + ?Sized> WebexAccess<'a, P> {
         Ok((record, access))
     }
 
-    /// Returns the organisation of the record.
+    /// Returns the organization of the record.
     pub(super) fn organization(&self) -> Option<OrgId> {
         self.organization
     }
@@ -148,10 +148,10 @@ impl<'a, P: Platform + ?Sized> WebexAccess<'a, P> {
     }
 }
 
-/// Stands for the organisation in the path of a list.
+/// Stands for the organization in the path of a list.
 const ORGANIZATION: &str = "{organization}";
 
-/// A grant besides the organisation's concerns only its own lists.
+/// A grant besides the organization's concerns only its own lists.
 fn for_grant(grant: Grant, failure: Failure) -> FetchError {
     match (grant, failure) {
         (Grant::Organization, failure) => FetchError::Import(failure),

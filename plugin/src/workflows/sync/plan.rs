@@ -259,13 +259,13 @@ pub fn from_wakeup(wakeup: &Wakeup) -> Option<&str> {
     (has_kind && is_pkid(&wakeup.payload)).then_some(&wakeup.payload)
 }
 
-/// Returns the change that schedules the import of roles and licences of `record` at `due`.
+/// Returns the change that schedules the import of roles and licenses of `record` at `due`.
 pub fn schedule_roles_licenses(record: &Record, due: UnixMillis) -> Option<Change> {
     let owned = own_syncs(record).find(|own| own.role == SYNC_ROLES_LICENSES)?;
     Some(schedule(record, &owned.pkid, due))
 }
 
-/// Returns the change that schedules the import of roles and licences of a record with pasted tokens without delay.
+/// Returns the change that schedules the import of roles and licenses of a record with pasted tokens without delay.
 /// None when a scope that the import needs is known to be missing.
 pub fn schedule_for_pasted(record: &Record, now: UnixMillis) -> Option<Change> {
     let needed = [ROLES, LICENSES].map(|each| each.scope.to_owned());
@@ -312,7 +312,7 @@ fn schedule(record: &Record, pkid: &str, due: UnixMillis) -> Change {
     })
 }
 
-/// Whether the organisation of `record` can have the list.
+/// Whether the organization of `record` can have the list.
 fn applies(record: &Record, directory: &Directory) -> bool {
     match *directory {
         CONTACT_CENTER_SITES => record.flag("webex_contact_center"),

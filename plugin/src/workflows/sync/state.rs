@@ -145,7 +145,7 @@ pub struct Import {
     /// The data sync's name.
     #[serde(default)]
     pub name: String,
-    /// The bare UUID of the organisation.
+    /// The bare UUID of the organization.
     #[serde(default)]
     pub organization: Option<String>,
     /// Whether a person accepts all removals of this import.

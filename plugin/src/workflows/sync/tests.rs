@@ -50,7 +50,7 @@ impl World {
         Self { platform, webex }
     }
 
-    /// Creates a world with `count` licences, `page` of them on a page.
+    /// Creates a world with `count` licenses, `page` of them on a page.
     fn with_licenses(count: u32, page: usize) -> Self {
         let world = Self::new();
         world.webex.borrow_mut().licenses = (1..=count).map(|n| license(n, n)).collect();

@@ -61,7 +61,7 @@ fn exit_code_2_for_invalid_fields_reports_all() {
     let fields = json!({
         "name": "x".repeat(1025),
         "account_email": "nobody",
-        "account_number": "not-an-organisation",
+        "account_number": "not-an-organization",
         "webex_contact_center": true,
         "http_proxy": "ftp://proxy.example.com/",
         "shadow": [{ "name": "one" }, { "name": "two" }],

@@ -103,7 +103,7 @@ fn recording_replays_and_holds_no_secret() {
     }
 
     // An import that continues by itself.
-    let licenses = (1..=300).map(|number| License::new(&format!("licence {number}"), number));
+    let licenses = (1..=300).map(|number| License::new(&format!("license {number}"), number));
     world.emulator.set_licenses(&organization, licenses);
     world
         .emulator

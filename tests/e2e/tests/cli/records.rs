@@ -296,7 +296,7 @@ fn long_listings_come_in_pages() {
 fn run_until_idle_runs_only_due_wakeups() {
     let world = CliWorld::new();
     let customer = world.add_customer("Contoso");
-    // Pasted tokens are refreshed a second later, and roles and licences are imported.
+    // Pasted tokens are refreshed a second later, and roles and licenses are imported.
     let first = world.workspace.json(["run", "--until-idle"]);
     assert_eq!((&first["done"], &first["failed"]), (&json!(2), &json!(0)));
     assert_eq!(world.token_requests().len(), 1);

@@ -1,4 +1,4 @@
-//! The emulated Webex of a scenario: organisations, grants and actions.
+//! The emulated Webex of a scenario: organizations, grants and actions.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use super::model::{NewGrant, Webex, WebexAction};
 use super::template::Bindings;
 use super::world::granted_scopes;
 
-/// The emulator and its organisations.
+/// The emulator and its organizations.
 pub struct ScenarioWebex {
     webex: webex_emulator::Webex,
     organizations: BTreeMap<String, Organization>,
 }
 
 impl ScenarioWebex {
-    /// Creates a Webex without organisations.
+    /// Creates a Webex without organizations.
     pub fn new(webex: webex_emulator::Webex) -> Self {
         Self {
             webex,
@@ -54,7 +54,7 @@ impl ScenarioWebex {
         self.webex.violations()
     }
 
-    /// Creates the organisations and grants of `[webex]`, and binds their names.
+    /// Creates the organizations and grants of `[webex]`, and binds their names.
     pub fn populate(&mut self, webex: &Webex, bindings: &mut Bindings) -> Result<(), String> {
         for organization in &webex.organizations {
             let made = self.webex.create_organization(&organization.display_name);

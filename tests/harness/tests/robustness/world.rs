@@ -124,7 +124,7 @@ impl World {
         self.pkid().await.expect("a customer")
     }
 
-    /// Adds a customer of another organisation, with tokens.
+    /// Adds a customer of another organization, with tokens.
     pub async fn another_customer(&self) -> (Pkid, Organization) {
         let organization = self.webex.create_organization("Fabrikam");
         let grant = self.webex.grant(&organization, DEFAULT_SCOPES);
@@ -195,7 +195,7 @@ impl World {
         self.consent_of(&self.organization, begun)
     }
 
-    /// Accepts the consent of a link for an organisation.
+    /// Accepts the consent of a link for an organization.
     pub fn consent_of(&self, organization: &Organization, begun: &Value) -> SecretString {
         let consent = Consent::accept(&organization.uuid);
         let callback = self

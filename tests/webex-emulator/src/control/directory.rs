@@ -1,4 +1,4 @@
-//! `/_emulator/organizations/{id}/…`: the lists of an organisation and its administrator's roles; and
+//! `/_emulator/organizations/{id}/…`: the lists of an organization and its administrator's roles; and
 //! `/_emulator/paging`.
 
 use std::collections::HashMap;

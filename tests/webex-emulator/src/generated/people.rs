@@ -1,4 +1,4 @@
-//! Generated people. The first is the organisation's administrator.
+//! Generated people. The first is the organization's administrator.
 
 use serde_json::{Value, json};
 

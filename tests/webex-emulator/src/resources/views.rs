@@ -27,7 +27,7 @@ fn remove(entry: &mut Value, fields: &[&str]) {
 }
 
 /// A list has the data of Webex Calling only on request. A list by ids has neither presence nor
-/// roles, licences and locations.
+/// roles, licenses and locations.
 pub(super) fn person(entry: &mut Value, view: &View<'_>) {
     let organization = &view.blueprint.organization;
     let is_administrator = entry
@@ -106,7 +106,7 @@ pub(super) fn group(entry: &mut Value, view: &View<'_>) {
     }
 }
 
-/// The licences of packages are shown on request, for a single customer only.
+/// The licenses of packages are shown on request, for a single customer only.
 pub(super) fn customer(entry: &mut Value, view: &View<'_>) {
     if view.is_single && view.query.is_true("includePackageLicenseInfo") {
         return;

@@ -30,7 +30,7 @@ impl TokenKind {
 }
 
 impl State {
-    /// Returns the valid tokens that the organisation's administrator has granted, the oldest first.
+    /// Returns the valid tokens that the organization's administrator has granted, the oldest first.
     pub(crate) fn authorizations(&self, organization_uuid: &str) -> Vec<Authorization> {
         let now = self.settings.now();
         let mut found = Vec::new();
@@ -65,7 +65,7 @@ impl State {
         found
     }
 
-    /// Revokes the organisation's authorisation with this UUID: a grant with all its tokens, or one
+    /// Revokes the organization's authorisation with this UUID: a grant with all its tokens, or one
     /// access token. Returns every token that is invalid now.
     pub(crate) fn revoke_authorization(
         &mut self,

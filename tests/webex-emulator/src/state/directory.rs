@@ -1,4 +1,4 @@
-//! The lists of each organisation, and their changes.
+//! The lists of each organization, and their changes.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::resources::Resource;
 pub struct EntryError(pub(crate) String);
 
 impl State {
-    /// Returns the roles of the organisation's administrator: by default a full administrator.
+    /// Returns the roles of the organization's administrator: by default a full administrator.
     pub(crate) fn administrator_roles(&self, organization_uuid: &str) -> Vec<Role> {
         match self.administrator_roles.get(organization_uuid) {
             Some(roles) => roles.clone(),
@@ -25,7 +25,7 @@ impl State {
         }
     }
 
-    /// Replaces the roles of the organisation's administrator.
+    /// Replaces the roles of the organization's administrator.
     pub(crate) fn set_administrator_roles(&mut self, organization_uuid: &str, roles: Vec<Role>) {
         let roles = roles.into_iter();
         let roles = roles.map(|role| role.in_organization(organization_uuid));
@@ -37,7 +37,7 @@ impl State {
         Blueprint::new(organization.clone(), &self.settings)
     }
 
-    /// Returns a list of the organisation as it is now.
+    /// Returns a list of the organization as it is now.
     pub(crate) fn list(&self, organization: &Organization, listing: Listing) -> List {
         let blueprint = self.blueprint(organization);
         List {
@@ -82,7 +82,7 @@ impl State {
         resource: &Resource,
     ) -> Result<Value, EntryError> {
         let has_id = !resource.id_of(&entry).is_empty();
-        // The ids of roles and licences are derived from their names.
+        // The ids of roles and licenses are derived from their names.
         let derives_id = matches!(resource.listing, Listing::Roles | Listing::Licenses);
         let uuid = match has_id || derives_id {
             true => String::new(),

@@ -1,4 +1,4 @@
-//! Customers of wholesale partners, background work on them, and access to their organisations.
+//! Customers of wholesale partners, background work on them, and access to their organizations.
 
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ pub(super) struct Operation {
     due: u64,
     /// The outcome of provisioning; `None` for a removal.
     outcome: Option<ProvisioningOutcome>,
-    /// The organisation that the customer gets: the UUID of an existing one, or the name of a new one.
+    /// The organization that the customer gets: the UUID of an existing one, or the name of a new one.
     organization: String,
 }
 
@@ -230,7 +230,7 @@ impl State {
         let _ = self.put_entry(partner, Listing::Customers, customer);
     }
 
-    /// Returns the UUID of the organisation with this UUID, or of a new one with this name.
+    /// Returns the UUID of the organization with this UUID, or of a new one with this name.
     fn organization_of_customer(&mut self, name_or_uuid: &str) -> String {
         if self.organizations.contains_key(name_or_uuid) {
             return name_or_uuid.to_owned();
@@ -242,7 +242,7 @@ impl State {
         uuid
     }
 
-    /// Returns the organisation with this id, if it is the caller's own or that of one of its customers.
+    /// Returns the organization with this id, if it is the caller's own or that of one of its customers.
     pub(crate) fn target_organization(
         &self,
         own: &Organization,
@@ -260,7 +260,7 @@ impl State {
         }
     }
 
-    /// Returns the organisation with this UUID, as [`target_organization`](Self::target_organization), and
+    /// Returns the organization with this UUID, as [`target_organization`](Self::target_organization), and
     /// gives the partner access to it.
     pub(crate) fn identify_organization(
         &mut self,
@@ -275,7 +275,7 @@ impl State {
         Some(organization)
     }
 
-    /// Finds the organisation of a customer by its id or UUID. That of a generated customer exists only
+    /// Finds the organization of a customer by its id or UUID. That of a generated customer exists only
     /// as its entries.
     fn customer_organization(&self, partner: &Organization, id: &str) -> Option<Organization> {
         let wanted = ids::uuid_in(id)?;

@@ -25,7 +25,7 @@ impl Webex {
         }
     }
 
-    /// Sets the organisation whose administrator the consent page proposes; by default the first
+    /// Sets the organization whose administrator the consent page proposes; by default the first
     /// one created.
     pub fn propose(&self, organization: &Organization) {
         self.shared.state().proposal.organization = Some(organization.uuid.clone());
@@ -43,7 +43,7 @@ impl Webex {
     ///
     /// # Errors
     /// If the browser would not be redirected: the client is unknown, the redirect address is not
-    /// registered, or there is no such organisation.
+    /// registered, or there is no such organization.
     pub fn authorize(&self, link: &str, consent: &Consent) -> Result<String, NotRedirected> {
         let link = Url::parse(link)
             .map_err(|error| NotRedirected(format!("{link:?} is not an address: {error}")))?;

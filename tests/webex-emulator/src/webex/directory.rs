@@ -1,4 +1,4 @@
-//! The lists of an organisation, and its administrator, as tests change them.
+//! The lists of an organization, and its administrator, as tests change them.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,7 +12,7 @@ use crate::state::{EntryError, Organization};
 use crate::wholesale::WholesaleSettings;
 
 impl Webex {
-    /// Returns the organisation's roles, all with ids.
+    /// Returns the organization's roles, all with ids.
     pub fn roles(&self, organization: &Organization) -> Vec<Role> {
         self.typed_entries(organization, Listing::Roles)
     }
@@ -32,7 +32,7 @@ impl Webex {
         self.remove_entry(organization, Listing::Roles, id)
     }
 
-    /// Replaces the roles of the organisation's administrator, also for tokens that exist. Without a role,
+    /// Replaces the roles of the organization's administrator, also for tokens that exist. Without a role,
     /// every administrator's scope is refused with 403; a read-only administrator cannot manage tokens.
     /// By default the administrator has the role "Full Administrator".
     pub fn set_administrator_roles(
@@ -45,12 +45,12 @@ impl Webex {
         state.set_administrator_roles(&organization.uuid, roles);
     }
 
-    /// Returns the organisation's licences, all with ids.
+    /// Returns the organization's licenses, all with ids.
     pub fn licenses(&self, organization: &Organization) -> Vec<License> {
         self.typed_entries(organization, Listing::Licenses)
     }
 
-    /// Replaces all licences.
+    /// Replaces all licenses.
     pub fn set_licenses(
         &self,
         organization: &Organization,
@@ -59,12 +59,12 @@ impl Webex {
         self.set_typed_entries(organization, Listing::Licenses, licenses);
     }
 
-    /// Adds a licence, or replaces the one with its id. Returns it, including the id.
+    /// Adds a license, or replaces the one with its id. Returns it, including the id.
     pub fn put_license(&self, organization: &Organization, license: License) -> License {
         self.put_typed_entry(organization, Listing::Licenses, license)
     }
 
-    /// Removes the licence with this id. Returns false if there is none.
+    /// Removes the license with this id. Returns false if there is none.
     pub fn remove_license(&self, organization: &Organization, id: &str) -> bool {
         self.remove_entry(organization, Listing::Licenses, id)
     }

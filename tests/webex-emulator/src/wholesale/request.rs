@@ -160,7 +160,7 @@ impl Fields<'_> {
         }
     }
 
-    /// A new customer gets an organisation, or has one, and calling needs a location.
+    /// A new customer gets an organization, or has one, and calling needs a location.
     fn check_new_customer(&mut self) {
         if self.text("/orgId").is_empty() {
             self.require("/customerInfo/name");

@@ -1,4 +1,4 @@
-//! The administrator of an organisation: fields and roles.
+//! The administrator of an organization: fields and roles.
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ async fn an_administrator_is_a_full_one_by_default() {
     let roles = world.webex.roles(&world.organization);
     let full = roles.iter().find(|role| role.name == "Full Administrator");
     assert_eq!(me(&world).await["roles"], json!([full.unwrap().id]));
-    // Also where the organisation lists other roles.
+    // Also where the organization lists other roles.
     world
         .webex
         .set_roles(&world.organization, [Role::new("Other")]);

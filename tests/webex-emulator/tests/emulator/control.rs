@@ -1,4 +1,4 @@
-//! Consent, roles and licences through the program's control plane.
+//! Consent, roles and licenses through the program's control plane.
 
 use http::{Request, StatusCode};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Roles and licences: their visibility, their changes, and defects of their pages.
+//! Roles and licenses: their visibility, their changes, and defects of their pages.
 
 use std::collections::HashSet;
 
@@ -173,7 +173,7 @@ async fn directory_can_change_at_run_time() {
     assert_eq!(listed[0]["consumedUnits"], 3);
     assert!(webex.remove_license(organization, &calling.id));
     assert!(items(&get(&world, LICENSES).await).is_empty());
-    // Other organisations have lost nothing.
+    // Other organizations have lost nothing.
     let other = webex.create_organization("Other");
     assert!(!webex.licenses(&other).is_empty());
 }

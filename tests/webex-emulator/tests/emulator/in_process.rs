@@ -16,7 +16,7 @@ use crate::support::{DAY, TestClock, refresh_request, text, token_request};
 
 const BASE: &str = "https://webexapis.com/v1";
 
-/// An emulator without a listener, with one organisation and one grant.
+/// An emulator without a listener, with one organization and one grant.
 pub struct InProcessWorld {
     pub webex: Webex,
     pub clock: TestClock,

@@ -107,7 +107,7 @@ pub fn basic(id: &str, secret: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")))
 }
 
-/// An emulator with one organisation and one grant in it.
+/// An emulator with one organization and one grant in it.
 pub struct World {
     pub webex: Emulator,
     pub clock: TestClock,

@@ -282,7 +282,7 @@ async fn a_new_organization_may_be_locked_until_identified() {
     assert_eq!(items(&get(&world, &people).await).len(), 5);
 }
 
-/// Returns the UUID in the id of an organisation.
+/// Returns the UUID in the id of an organization.
 fn decode(id: &str) -> String {
     use base64::Engine as _;
     let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD

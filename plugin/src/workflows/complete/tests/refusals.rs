@@ -234,7 +234,7 @@ fn consumed_consent_says_that_it_failed() {
 }
 
 #[test]
-fn consent_of_other_organisation_is_rejected() {
+fn consent_of_other_organization_is_rejected() {
     let platform = connected();
     let begun = begin(&platform);
     let before = snapshot(&platform);
@@ -254,7 +254,7 @@ fn consent_of_other_organisation_is_rejected() {
 }
 
 #[test]
-fn organisation_of_another_record_is_rejected() {
+fn organization_of_another_record_is_rejected() {
     let platform = fresh();
     let mut neighbour = connected_record(platform.now());
     neighbour.pkid = "f".repeat(24);

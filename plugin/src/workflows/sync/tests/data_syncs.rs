@@ -186,7 +186,7 @@ fn purge_removes_what_is_stored_without_a_request() {
 }
 
 #[test]
-fn organisation_of_another_customer_is_not_imported() {
+fn organization_of_another_customer_is_not_imported() {
     let world = World::new();
     let own = OrgId::parse(ORGANIZATION).unwrap().internal();
     let other = OrgId::parse("11111111-2222-3333-4444-555555555555")

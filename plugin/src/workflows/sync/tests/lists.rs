@@ -3,7 +3,7 @@
 use super::*;
 use crate::platform::Level;
 
-/// Expects a request for licences; responds with these ids and this link.
+/// Expects a request for licenses; responds with these ids and this link.
 fn expect_page(world: &World, ids: &[&str], next: Option<&str>) {
     let items: Vec<Value> = ids.iter().map(|id| json!({"id": id})).collect();
     let link = next.map(|next| format!("<https://webexapis.com/v1/licenses?{next}>; rel=next"));
@@ -12,7 +12,7 @@ fn expect_page(world: &World, ids: &[&str], next: Option<&str>) {
     world.platform.expect(Method::GET, "/licenses", response);
 }
 
-/// A world in which the licences L1 to L3 and the roles were imported.
+/// A world in which the licenses L1 to L3 and the roles were imported.
 fn world_after_import() -> World {
     let world = World::new();
     world.sync().unwrap();
@@ -76,7 +76,7 @@ fn entry_on_two_pages_counts_once() {
 }
 
 #[test]
-fn next_page_request_keeps_organisation_without_max() {
+fn next_page_request_keeps_organization_without_max() {
     let world = World::new();
     expect_page(&world, &["L1"], Some("max=null&cursor=2"));
     expect_page(&world, &["L2"], None);

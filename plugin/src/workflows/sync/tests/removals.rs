@@ -7,7 +7,7 @@ use crate::platform::{Level, Storage};
 use crate::testing::HOUR;
 use crate::workflows::delete::delete;
 
-/// A world in which 30 licences and two roles were imported.
+/// A world in which 30 licenses and two roles were imported.
 fn world_with_30_licenses() -> World {
     let world = World::with_licenses(30, 10);
     world.sync_to_end();
@@ -167,7 +167,7 @@ fn list_shrinking_between_calls_removes_nothing() {
 }
 
 #[test]
-fn first_import_of_empty_organisation_has_no_alert() {
+fn first_import_of_empty_organization_has_no_alert() {
     let world = World::with_licenses(0, 10);
     world.webex.borrow_mut().roles.clear();
     for _ in 0..2 {

@@ -93,7 +93,7 @@ fn host_limit_on_first_request_is_reported() {
 #[test]
 fn commit_limit_makes_smaller_commits() {
     let world = World::with_licenses(100, 100);
-    // Commits: the roles, then 100, 50 and 25 licences.
+    // Commits: the roles, then 100, 50 and 25 licenses.
     for nth in [2, 3, 4] {
         let limit = Failure::LimitExceeded("limits.changes".to_owned());
         world
@@ -200,7 +200,7 @@ fn lost_page_document_restarts_the_list() {
 }
 
 #[test]
-fn import_of_other_organisation_is_not_resumed() {
+fn import_of_other_organization_is_not_resumed() {
     let world = World::with_licenses(100, 2);
     world.sync().unwrap();
     let mut record = Record::load(&world.platform, PKID).unwrap();

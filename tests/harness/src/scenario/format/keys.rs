@@ -44,9 +44,9 @@ sections! {
         "bare-responses" "require-pkce" "code-reuse-revokes" "revocation-lag" "violations"
         "organization" "grant" "fault"
     ];
-    /// An organisation of the emulated Webex.
+    /// An organization of the emulated Webex.
     ORGANIZATION "[[webex.organization]]" ["name" "display-name" "roles" "licenses"];
-    /// Tokens granted by an organisation.
+    /// Tokens granted by an organization.
     GRANT "[[webex.grant]]" ["name" "organization" "scopes"];
     /// The keys of every step.
     STEP "[[step]]" [
@@ -88,7 +88,7 @@ sections! {
     DECLINE "webex = \"decline\"" ["link"];
     /// Webex fails at the consent.
     FAIL_CONSENT "webex = \"fail-consent\"" ["link" "error" "description"];
-    /// An organisation grants tokens.
+    /// An organization grants tokens.
     NEW_GRANT "webex = \"grant\"" ["name" "organization" "scopes"];
     /// Revokes a grant or a token.
     REVOKE "webex = \"revoke\"" ["organization" "token"];
@@ -98,11 +98,11 @@ sections! {
     FAULT "webex = \"fault\"" ["fault"];
     /// Clears all faults.
     CLEAR_FAULTS "webex = \"clear-faults\"" [];
-    /// The roles of an organisation.
+    /// The roles of an organization.
     ROLES "webex = \"roles\"" ["organization" "roles"];
-    /// The licences of an organisation.
+    /// The licenses of an organization.
     LICENSES "webex = \"licenses\"" ["organization" "licenses"];
-    /// The entries of any list of an organisation.
+    /// The entries of any list of an organization.
     ENTRIES "webex = \"entries\"" ["organization" "listing" "entries"];
     /// Generated entries of a list.
     GENERATE "webex = \"generate\"" ["organization" "listing" "count"];

@@ -1,6 +1,6 @@
 //! `[webex]`: the emulated Webex, and its actions in steps.
 //!
-//! Faults, roles and licences have the emulator's format (tests/webex-emulator/README.md), with `-` in place of
+//! Faults, roles and licenses have the emulator's format (tests/webex-emulator/README.md), with `-` in place of
 //! `_` in names.
 
 use std::time::Duration;

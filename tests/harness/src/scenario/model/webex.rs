@@ -1,4 +1,4 @@
-//! The emulated Webex of a scenario: organisations, grants and actions.
+//! The emulated Webex of a scenario: organizations, grants and actions.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub struct Webex {
     pub revocation_lag: Option<Duration>,
     /// Whether a violation of Webex's rules for clients fails the scenario.
     pub violations: Violations,
-    /// The organisations.
+    /// The organizations.
     pub organizations: Vec<Organization>,
     /// The grants.
     pub grants: Vec<NewGrant>,
@@ -53,7 +53,7 @@ impl Webex {
     }
 }
 
-/// The suffixes of an organisation's names.
+/// The suffixes of an organization's names.
 const ORGANIZATION_NAMES: [&str; 2] = ["uuid", "id"];
 
 /// The suffixes of a grant's names.
@@ -68,27 +68,27 @@ pub enum Violations {
     Allowed,
 }
 
-/// An organisation.
+/// An organization.
 #[derive(Clone, Debug)]
 pub struct Organization {
-    /// The name in the scenario: `{name.uuid}` and `{name.id}` are the organisation's ids.
+    /// The name in the scenario: `{name.uuid}` and `{name.id}` are the organization's ids.
     pub name: String,
     /// The name at Webex.
     pub display_name: String,
     /// The roles, in place of the default ones.
     pub roles: Option<Vec<Role>>,
-    /// The licences, in place of the default ones.
+    /// The licenses, in place of the default ones.
     pub licenses: Option<Vec<License>>,
 }
 
-/// Tokens that an organisation grants without a consent page.
+/// Tokens that an organization grants without a consent page.
 #[derive(Clone, Debug)]
 pub struct NewGrant {
     /// The position in the file.
     pub position: SourcePosition,
     /// The name in the scenario: `{name.tokens}`, `{name.access-token}`, `{name.refresh-token}`.
     pub name: String,
-    /// The organisation.
+    /// The organization.
     pub organization: String,
     /// The scopes; `None` for the default ones.
     pub scopes: Option<Vec<String>>,
@@ -99,7 +99,7 @@ pub struct NewGrant {
 pub enum WebexAction {
     /// A person opens a link and accepts.
     Consent {
-        /// The organisation of the administrator.
+        /// The organization of the administrator.
         organization: String,
         /// The link.
         link: Template,
@@ -122,9 +122,9 @@ pub enum WebexAction {
         /// The description of the error.
         description: String,
     },
-    /// An organisation grants tokens.
+    /// An organization grants tokens.
     Grant(NewGrant),
-    /// Revokes the grant of an organisation.
+    /// Revokes the grant of an organization.
     RevokeOrganization(String),
     /// Revokes a token.
     RevokeToken(Template),
@@ -139,23 +139,23 @@ pub enum WebexAction {
     Fault(Fault),
     /// Clears all faults.
     ClearFaults,
-    /// Sets the roles of an organisation.
+    /// Sets the roles of an organization.
     Roles {
-        /// The organisation.
+        /// The organization.
         organization: String,
         /// All roles.
         roles: Vec<Role>,
     },
-    /// Sets the licences of an organisation.
+    /// Sets the licenses of an organization.
     Licenses {
-        /// The organisation.
+        /// The organization.
         organization: String,
-        /// All licences.
+        /// All licenses.
         licenses: Vec<License>,
     },
-    /// Sets the entries of any list of an organisation.
+    /// Sets the entries of any list of an organization.
     Entries {
-        /// The organisation.
+        /// The organization.
         organization: String,
         /// The list.
         listing: Listing,
@@ -164,7 +164,7 @@ pub enum WebexAction {
     },
     /// Generates the entries of a list.
     Generate {
-        /// The organisation.
+        /// The organization.
         organization: String,
         /// The list.
         listing: Listing,

@@ -30,7 +30,7 @@ pub enum Workflow {
     Refresh,
     /// `check-expiry` that repeats an alert.
     CheckExpiry,
-    /// `sync` of roles and licences.
+    /// `sync` of roles and licenses.
     Sync,
     /// `delete`, with the revocation.
     Delete,

@@ -174,15 +174,16 @@ pub async fn read(installation: &Installation) -> Result<Status, AppError> {
     let first = alerts::read_page(store, &alerts::filter(None, None), None, MAX_ROWS).await?;
     let customers = count_customers(store).await?;
     let retrying = find_retrying(store).await?;
+    let of_installation = alerts::filter_by_owner(alerts::INSTALLATION);
+    let of_installation = alerts::read_page(store, &of_installation, None, MAX_ROWS).await?;
     if let Some(name) = &retrying {
         let explained = explain_retries(installation, &customers, name);
-        problems.extend(explained.or_else(|| find_outage(&customers, name)));
+        // The installation's alert explains an outage.
+        let is_explained = explained.is_some() || !of_installation.items.is_empty();
+        problems.extend(explained);
+        problems.extend(find_outage(&customers, name).filter(|_| !is_explained));
     }
-    let of_installation = alerts::filter_by_owner(alerts::INSTALLATION);
-    for alert in alerts::read_page(store, &of_installation, None, MAX_ROWS)
-        .await?
-        .items
-    {
+    for alert in of_installation.items {
         problems.push(Problem {
             message: alert.body.message,
             hint: integration_hint(retrying.as_deref()),

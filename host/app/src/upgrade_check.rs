@@ -48,6 +48,10 @@ async fn check_connections(
     if progress.revision == revision && progress.next.is_none() {
         return Ok(());
     }
+    let why = match progress.revision.is_empty() {
+        true => "at the first start",
+        false => "after an upgrade or a change of settings",
+    };
     if progress.revision != revision {
         progress = CheckProgress {
             revision,
@@ -78,10 +82,7 @@ async fn check_connections(
         save_progress(host, &progress).await?;
         pages += 1;
         if progress.next.is_none() {
-            tracing::info!(
-                checked,
-                "every connection was checked after an upgrade or a change of settings"
-            );
+            tracing::info!(checked, "every connection was checked {why}");
             return Ok(());
         }
         if pages % PAGES_PER_LOG_LINE == 0 {

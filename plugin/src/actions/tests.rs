@@ -78,7 +78,7 @@ fn result_has_the_members_of_its_schema() {
 #[test]
 fn all_errors_in_the_arguments_are_reported_together() {
     let platform = MemoryPlatform::connected().unwrap();
-    let arguments = json!({ "grant": "organization", "redirect_url": REDIRECT, "x": 1 });
+    let arguments = json!({ "grant": "everything", "redirect_url": REDIRECT, "x": 1 });
     let mut errors = field_errors(invoke_with(&platform, "Connect", arguments));
     errors.sort();
     assert_eq!(

@@ -394,19 +394,12 @@ impl<P: Platform + ?Sized> ConsentSteps<'_, P> {
     }
 
     fn build_report(self, record: &Record) -> ConnectReport {
-        let granted = record.grant_state(self.grant);
         let mut message = format!(
             "the grant {} of {} is connected to the organization {}",
             self.grant,
             record.name(),
             self.organization
         );
-        for (token, expiry) in [("access", granted.access), ("refresh", granted.refresh)] {
-            if let Some(expiry) = expiry {
-                let at = derived::format_timestamp(expiry.at);
-                message.push_str(&format!("; the {token} token is valid until {at}"));
-            }
-        }
         let connection = ConnectionReport::from_record(record);
         if !connection.notes.is_empty() {
             message.push_str(&format!("; {}", connection.notes));

@@ -67,7 +67,6 @@ pub fn sync<P: Platform + ?Sized>(
         version,
         seen: None,
         deferred: Vec::new(),
-        first_error: None,
         pages: 0,
         until: now + CALL_BUDGET,
     };
@@ -96,9 +95,8 @@ struct ImportRun<'a, P: ?Sized> {
     version: u64,
     // Entries seen so far in the present list; none: not loaded yet.
     seen: Option<steps::SeenIds>,
-    // The lists with a temporary error in this call, and the first one's failure.
-    deferred: Vec<usize>,
-    first_error: Option<Failure>,
+    // The lists with an error in this call that may be temporary.
+    deferred: Vec<steps::DeferredList>,
     // The number of pages read by this call.
     pages: u32,
     // The time after which this call begins no further step.

@@ -202,7 +202,9 @@ async fn follow_one(store: &dyn Store, output: Output, id: &str) -> Result<(), A
             };
             output.line(&event, |_| render_line(&transaction))?;
             return match transaction.status {
-                Status::Fail => Err(AppError::new(ErrorKind::Failed, transaction.message)),
+                Status::Fail | Status::SuccessWithAsyncFailures => {
+                    Err(AppError::new(ErrorKind::Failed, transaction.message))
+                }
                 _ => Ok(()),
             };
         }

@@ -29,6 +29,16 @@ impl Sequence {
         Ok(next)
     }
 
+    /// Returns the last number of this transaction, for [`restore`](Self::restore).
+    pub(super) fn last(&self) -> Option<i64> {
+        self.0.get()
+    }
+
+    /// Returns to an earlier number, after a request was rolled back with the numbers that it had.
+    pub(super) fn restore(&self, last: Option<i64>) {
+        self.0.set(last);
+    }
+
     /// Stores the counter before the transaction commits.
     pub(super) fn store(&self, connection: &Connection) -> Result<()> {
         if let Some(last) = self.0.take() {

@@ -282,6 +282,7 @@ fn transact(connection: &Connection, group: &mut [Box<dyn Job>], busy: Duration)
 fn run_all(batch: &Batch<'_>, group: &mut [Box<dyn Job>]) -> Result<()> {
     for job in group {
         execute(batch, "SAVEPOINT request")?;
+        let last = batch.sequence.last();
         let keep = job.run(batch);
         if batch.is_autocommit() {
             // SQLite rolls back the whole transaction when the disk is full or fails.
@@ -291,6 +292,7 @@ fn run_all(batch: &Batch<'_>, group: &mut [Box<dyn Job>]) -> Result<()> {
         }
         if !keep {
             execute(batch, "ROLLBACK TO request")?;
+            batch.sequence.restore(last);
         }
         execute(batch, "RELEASE request")?;
     }

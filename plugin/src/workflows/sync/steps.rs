@@ -23,6 +23,15 @@ const MAX_LIST_ATTEMPTS: u32 = 5;
 /// The maximum number of unreadable entries that a warning names.
 const MAX_NAMED_ENTRIES: usize = 3;
 
+/// A list whose error is decided about after the other lists.
+pub(super) struct DeferredList {
+    index: usize,
+    // Whether another attempt has the same error.
+    is_permanent: bool,
+    why: String,
+    failure: Failure,
+}
+
 /// The entries seen in a list.
 pub(super) type SeenIds = HashSet<DocumentId>;
 
@@ -58,12 +67,10 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             return Ok(Step::Done);
         }
         let open = self.import.lists.iter().enumerate();
-        let mut open = open.filter(|(index, list)| !list.ended && !self.deferred.contains(index));
+        let is_deferred = |index: usize| self.deferred.iter().any(|each| each.index == index);
+        let mut open = open.filter(|(index, list)| !list.ended && !is_deferred(*index));
         let Some((index, _)) = open.next() else {
-            return match self.first_error.take() {
-                Some(failure) => Err(self.end_with(failure)?),
-                None => Ok(Step::Finished),
-            };
+            return self.settle_deferred();
         };
         let Some(directory) = self.sync.lists.get(index).copied() else {
             return Ok(Step::Finished);
@@ -131,17 +138,26 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             ErrorKind::Unauthorized if directory.grant == Grant::Organization => {
                 Err(map_refusal(self.platform, &error))
             }
-            ErrorKind::Forbidden
-            | ErrorKind::NotFound
-            | ErrorKind::Rejected
-            | ErrorKind::Unauthorized
-            | ErrorKind::Refused => {
+            ErrorKind::Forbidden | ErrorKind::Unauthorized | ErrorKind::Refused => {
                 let why = explain_list_error(self.platform, directory, &error);
                 self.fail_list(index, why)
             }
-            ErrorKind::Unavailable | ErrorKind::Malformed => {
-                self.platform.log(Level::Warning, &error.to_string());
-                self.defer_list(index, error.into_failure(self.platform.now()))
+            ErrorKind::NotFound
+            | ErrorKind::Rejected
+            | ErrorKind::Unavailable
+            | ErrorKind::Malformed => {
+                let is_permanent = matches!(error.kind, ErrorKind::NotFound | ErrorKind::Rejected);
+                let why = explain_list_error(self.platform, directory, &error);
+                self.seen = None;
+                let list = self.list(index);
+                list.attempts = list.attempts.saturating_add(1);
+                self.deferred.push(DeferredList {
+                    index,
+                    is_permanent,
+                    why,
+                    failure: error.into_failure(self.platform.now()),
+                });
+                Ok(Step::Done)
             }
             ErrorKind::RateLimited
             | ErrorKind::Client
@@ -162,25 +178,29 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         Ok(Step::Done)
     }
 
-    /// Leaves a list with a temporary error to the next call, and to none after several of them.
-    fn defer_list(&mut self, index: usize, failure: Failure) -> Result<Step, Failure> {
-        let list = self.list(index);
-        list.attempts = list.attempts.saturating_add(1);
-        let attempts = list.attempts;
-        self.seen = None;
-        if attempts >= MAX_LIST_ATTEMPTS {
-            let why = format!("{failure}, in {MAX_LIST_ATTEMPTS} attempts");
-            return self.fail_list(index, why);
+    /// Decides about the lists with an error, after all others. If Webex has any list, an error that stays, or has
+    /// stayed for several calls, concerns only its own list. Otherwise the call fails, and another one tries again.
+    fn settle_deferred(&mut self) -> Result<Step, Failure> {
+        let mut lists = self.import.lists.iter();
+        let is_any_read = lists.any(|list| list.ended && list.failed.is_none());
+        let mut first = None;
+        for deferred in std::mem::take(&mut self.deferred) {
+            let list = self.list(deferred.index);
+            let is_given_up = deferred.is_permanent || list.attempts >= MAX_LIST_ATTEMPTS;
+            match is_any_read && is_given_up {
+                true => list.fail(deferred.why),
+                false => {
+                    first.get_or_insert(deferred.failure);
+                }
+            }
         }
-        self.deferred.push(index);
-        self.first_error.get_or_insert(failure);
-        Ok(Step::Done)
-    }
-
-    /// Stores the number of attempts, and returns the failure of the call.
-    fn end_with(&mut self, failure: Failure) -> Result<Failure, Failure> {
-        self.commit(Vec::new())?;
-        Ok(failure)
+        match first {
+            None => Ok(Step::Finished),
+            Some(failure) => {
+                self.commit(Vec::new())?;
+                Err(failure)
+            }
+        }
     }
 
     /// Removes every stored document of a list.

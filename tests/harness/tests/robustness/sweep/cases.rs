@@ -100,7 +100,7 @@ pub const ALL: [WorkflowCase; 15] = [
     ),
     WorkflowCase::new(
         "wake for an import",
-        Workflow::Wake("sync"),
+        Workflow::Wake("sync.roles-licenses"),
         Mode::ExtendSame,
     ),
 ];
@@ -152,7 +152,7 @@ impl SweepCase for WorkflowCase {
                 world.call_ok(call).await;
             }
             // The import after a consent.
-            Workflow::Wake("sync") => {
+            Workflow::Wake("sync.roles-licenses") => {
                 world.call_ok(world.add(false)).await;
                 world.reconnect().await;
             }

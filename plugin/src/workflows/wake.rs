@@ -1,6 +1,7 @@
 //! Runs the workflow of a due wakeup.
 
-use super::{expiry::check_record, refresh::refresh_record, sync};
+use super::sync::{self, DataSync};
+use super::{expiry::check_record, refresh::refresh_record};
 use crate::grant::Grant;
 use crate::model::derived;
 use crate::platform::{
@@ -78,17 +79,27 @@ fn run_import<P: Platform + ?Sized>(
     data_sync: &str,
 ) -> Result<WakeReport, Failure> {
     let subject = &wakeup.subject;
-    let result = sync::sync(platform, &subject.pkid, data_sync, false).map(WakeReport::Synced);
+    let result = Record::load(platform, &subject.pkid)
+        .and_then(|record| DataSync::exists(platform, &record, data_sync))
+        .and_then(|exists| match exists {
+            true => sync::sync(platform, &subject.pkid, data_sync, false).map(Some),
+            false => Ok(None),
+        });
     match result {
+        Ok(Some(report)) => Ok(WakeReport::Synced(report)),
+        Ok(None) => {
+            let why = format!("the data sync {data_sync} of {subject} does not exist any more");
+            dismiss(platform, subject, &wakeup.id, why)
+        }
         Err(Failure::NotFound(_)) => {
             let why = format!("{subject} does not exist any more");
             dismiss(platform, subject, &wakeup.id, why)
         }
-        Err(failure @ (Failure::Reauthorize(_) | Failure::Invalid(_))) => {
+        Err(failure @ Failure::Reauthorize(_)) => {
             dismiss(platform, subject, &wakeup.id, failure.to_string())?;
             Err(failure)
         }
-        result => result,
+        Err(failure) => Err(failure),
     }
 }
 

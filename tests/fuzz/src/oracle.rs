@@ -168,6 +168,15 @@ fn check_result(call: &CallOutcome, allowed: Allowances) -> CheckResult {
     Ok(())
 }
 
+/// The fields of the failures about a stored data sync.
+const DATA_SYNC_FIELDS: &[&str] = &[
+    "sync",
+    "model_type_list",
+    "sync_type",
+    "disabled_operations",
+    "model_instance_filter",
+];
+
 /// Whether the contract lists this failure for the function; another check handles `internal`.
 fn in_contract(function: &str, failure: &Failure) -> bool {
     let gives = |fields: &[&str]| match failure {
@@ -199,9 +208,9 @@ fn in_contract(function: &str, failure: &Failure) -> bool {
             "complete-connect" => gone || limited || person || later || gives(&["callback"]),
             "refresh" => gone || person || gives(&["grant"]),
             "check-expiry" => gone || gives(&["grant"]),
-            "sync" => gone || limited || person || later,
+            "sync" => gone || limited || person || later || gives(DATA_SYNC_FIELDS),
             // The failures of the workflow that it runs.
-            _ => gone || limited || person || later || gives(&["grant"]),
+            _ => gone || limited || person || later || gives(&["grant"]) || gives(DATA_SYNC_FIELDS),
         }
 }
 

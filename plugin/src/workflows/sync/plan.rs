@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::state::DocumentId;
 use crate::owned_documents::{self, DATA_SYNC, SYNC_ALL, SYNC_ROLES_LICENSES, SYNC_USERS};
 use crate::platform::{
-    Change, Document, Failure, FieldError, Filter, Key, Scope, Storage, UnixMillis, Wakeup, is_pkid,
+    Change, Document, Failure, FieldError, Filter, Key, Reference, Scope, Storage, UnixMillis,
+    Wakeup, is_pkid,
 };
 use crate::record::{OwnedDocument, Record, key};
 use crate::scopes;
@@ -153,6 +154,22 @@ impl DataSync {
         };
         let message = format!("{} has no data sync {selector:?}; {hint}", record.name());
         Err(Failure::Invalid(vec![FieldError::new("sync", message)]))
+    }
+
+    /// Whether `record` has the data sync with the primary key `pkid`, or can make it again.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub fn exists(
+        storage: &(impl Storage + ?Sized),
+        record: &Record,
+        pkid: &str,
+    ) -> Result<bool, Failure> {
+        if own_syncs(record).any(|own| own.pkid == pkid) {
+            return Ok(true);
+        }
+        let document = storage.get(&Reference::new(DATA_SYNC, pkid))?;
+        Ok(document.is_some())
     }
 
     fn parse(record: &Record, document: &Document) -> Result<Self, Failure> {

@@ -4,7 +4,6 @@ use serde_json::json;
 
 use super::*;
 use crate::grant::Grant;
-use crate::platform::Reference;
 use crate::testing::{DATA_SYNCS, HIERARCHY, MemoryPlatform, PKID, START, connected_record};
 
 const OWN: &str = "d000000000000000000000ff";

@@ -82,7 +82,7 @@ fn wakeup(input: &mut Input<'_>, trial: &Trial<'_>) -> Option<Wakeup> {
     // No host stores another: a name has 1 to 64 bytes.
     let id = Some(input.name(IDS)).filter(|id| (1..=64).contains(&id.len()))?;
     // An import's payload is the primary key of a data sync.
-    let data_sync = trial.documents().into_iter();
+    let data_sync = trial.documents().iter();
     let mut data_sync = data_sync.filter(|each| each.reference.model == "data/DataSync");
     let payload = match data_sync.next() {
         Some(sync) if id.starts_with("sync.") && !input.chance(64) => {

@@ -107,11 +107,11 @@ fn count(plan: &Plan, side: &[&str], refreshes: u32) -> Result<f64> {
 
 /// Reads the count from callgrind's last lines, such as `==12== Collected : 345`.
 fn parse_count(stderr: &str) -> Option<f64> {
-    let counts = stderr.lines().filter_map(|line| {
+    let mut counts = stderr.lines().filter_map(|line| {
         let (_, count) = line.split_once("Collected : ")?;
         count.trim().parse().ok()
     });
-    counts.last()
+    counts.next_back()
 }
 
 /// Makes this many refreshes in this process, one after the other.

@@ -109,7 +109,7 @@ impl SqliteStore {
         Ok(Self {
             id,
             writer: Writer::read_only(),
-            readers: Arc::new(Readers::new(path, busy, found.reading)),
+            readers: Arc::new(Readers::new(path, busy, found.reading, open::SCAN_CACHE)),
             process_lock: Arc::new(ProcessLock::in_memory()),
         })
     }
@@ -122,7 +122,7 @@ impl SqliteStore {
         let holder = ProcessLock::acquire(&path)
             .map_err(|source| open::adjacent_file_error(&path, source))?;
         let connection = open::open_file(&path, busy)?;
-        let readers = Readers::new(path.clone(), busy, ReadMode::Shared);
+        let readers = Readers::new(path.clone(), busy, ReadMode::Shared, open::READ_CACHE);
         let id = open::store_id(&connection).map_err(|fault| OpenError::Store {
             path: path.clone(),
             source: fault.0,

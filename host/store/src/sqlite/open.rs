@@ -36,7 +36,10 @@ const STATEMENT_CACHE: usize = 128;
 /// connections. A reader holds the pages of about a thousand records that are spread over a large store; a commit
 /// empties its cache.
 const WRITE_CACHE: i32 = -32 * 1024;
-const READ_CACHE: i32 = -24 * 1024;
+pub(super) const READ_CACHE: i32 = -24 * 1024;
+/// The cache of a process that only reads, such as a command that counts: it visits most pages once, and memory for
+/// them costs more than reading them.
+pub(super) const SCAN_CACHE: i32 = -1024;
 
 /// The pages of the write-ahead log after which a commit copies them into the database. A page that was written
 /// several times is copied once, so a longer log costs less; the limit bounds the pause and the log's size.

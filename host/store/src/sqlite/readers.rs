@@ -20,6 +20,7 @@ pub(super) enum Readers {
         path: PathBuf,
         busy: Duration,
         reading: ReadMode,
+        cache: i32,
         idle: Mutex<Vec<Connection>>,
     },
     /// A database in memory has one shared connection.
@@ -27,11 +28,13 @@ pub(super) enum Readers {
 }
 
 impl Readers {
-    pub(super) fn new(path: PathBuf, busy: Duration, reading: ReadMode) -> Self {
+    /// Creates a pool whose connections have `cache` as SQLite's `cache_size`.
+    pub(super) fn new(path: PathBuf, busy: Duration, reading: ReadMode, cache: i32) -> Self {
         Self::File {
             path,
             busy,
             reading,
+            cache,
             idle: Mutex::default(),
         }
     }
@@ -77,12 +80,17 @@ impl Readers {
                 path,
                 busy,
                 reading,
+                cache,
                 idle,
             } => {
                 let found = idle.lock().pop();
                 let connection = match found {
                     Some(connection) => connection,
-                    None => open_reader(path, *busy, *reading)?,
+                    None => {
+                        let connection = open_reader(path, *busy, *reading)?;
+                        connection.pragma_update(None, "cache_size", cache)?;
+                        connection
+                    }
                 };
                 let done = work(&connection);
                 // A read that failed inside a snapshot would pass the snapshot on to the next read.

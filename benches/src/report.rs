@@ -63,10 +63,10 @@ pub enum Bound {
 /// The bounds of a figure or a ratio.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Bounds {
-    /// What the project aims at: a row of the table of goals.
+    /// The aim of the project: a row of the table of goals.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub goal: Option<Bound>,
-    /// What a change must keep, with slack for noise: checked by `--gate`.
+    /// The bound that a change must keep, with slack for noise: checked by `--gate`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<Bound>,
 }
@@ -206,7 +206,7 @@ impl Row {
 
 /// A figure or a ratio with bounds.
 pub struct Bounded<'a> {
-    /// What was measured, and for a ratio its baseline.
+    /// The measured figure, and for a ratio its baseline.
     pub what: String,
     /// The measured values.
     pub value: Percentiles,

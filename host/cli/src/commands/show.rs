@@ -88,13 +88,16 @@ fn render_text(details: &FullRecord, now: Timestamp) -> String {
             Column::new("failures"),
             Column::new("last error").wrapped(24),
         ]);
+        let notes = &record.connection.notes;
         for wakeup in &details.wakeups {
+            let last_error = wakeup.last_error.as_deref().unwrap_or_default();
+            let is_told = !last_error.is_empty() && notes.contains(last_error);
             rows.add([
                 wakeup.id.clone(),
                 time::format_timestamp(wakeup.due),
                 time::format_due(wakeup.due, now),
                 wakeup.attempts.to_string(),
-                wakeup.last_error.clone().unwrap_or_default(),
+                if is_told { "see the note" } else { last_error }.to_owned(),
             ]);
         }
         blocks.push(rows.to_string());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use relation_app::alerts::Severity;
+use relation_app::alerts::{Alert, INSTALLATION, Severity};
 use relation_app::imports::FailedImport;
 use relation_app::status::{self, CustomerNeedingPerson, Status, Verdict};
 use relation_app::{AppError, ErrorKind};
@@ -92,9 +92,13 @@ fn render_text(status: &Status) -> String {
     if !status.needs_person.is_empty() {
         blocks.push(render_customers(status));
     }
-    if !status.alerts.is_empty() {
+    // Those of the installation are problems.
+    let of_customers = status.alerts.iter();
+    let of_customers = of_customers.filter(|alert| alert.body.subject != INSTALLATION);
+    let of_customers: Vec<Alert> = of_customers.cloned().collect();
+    if !of_customers.is_empty() {
         let total: u64 = status.alert_counts.values().sum();
-        let table = render_alerts(&status.alerts).to_string();
+        let table = render_alerts(&of_customers).to_string();
         blocks.push(with_rest(table, status.alerts.len(), total));
     }
     if !status.failed_imports.is_empty() {

@@ -134,7 +134,7 @@ pub(super) fn summarize_expiry(report: &ExpiryReport) -> CallSummary {
     summary.with_health(expiry_health(report)).with_name(name)
 }
 
-/// Of an import with a list that could not be read, the other lists are stored.
+/// Summarises an import. If a list could not be read, the others are stored.
 pub(super) fn summarize_sync(report: &SyncReport) -> CallSummary {
     let summary = CallSummary::success(report.message.clone());
     match report.is_complete() {

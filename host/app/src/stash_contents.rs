@@ -9,8 +9,8 @@ use relation_host::text::format_count;
 pub(crate) struct StashContents {
     /// Responses of Webex that will be applied to the store.
     pub waiting: u64,
-    /// Entries that were set aside because they cannot be applied.
-    pub set_aside: u64,
+    /// Entries that were quarantined because they cannot be applied.
+    pub quarantined: u64,
 }
 
 impl StashContents {
@@ -20,10 +20,10 @@ impl StashContents {
     /// The directory cannot be read.
     pub fn read(directory: &Path) -> Result<Self, StashError> {
         let files = stash::list(directory)?;
-        let set_aside = files.iter().filter(|file| file.quarantined).count();
+        let quarantined = files.iter().filter(|file| file.quarantined).count();
         Ok(Self {
-            waiting: (files.len() - set_aside) as u64,
-            set_aside: set_aside as u64,
+            waiting: (files.len() - quarantined) as u64,
+            quarantined: quarantined as u64,
         })
     }
 
@@ -42,12 +42,12 @@ impl StashContents {
                 "`relation-host stash list` lists them, `relation-host stash apply` applies them",
             )
         });
-        let set_aside = (self.set_aside > 0).then(|| {
+        let quarantined = (self.quarantined > 0).then(|| {
             (
                 format!(
-                    "{} set aside",
+                    "{} quarantined",
                     format_count(
-                        self.set_aside,
+                        self.quarantined,
                         "entry of the stash was",
                         "entries of the stash were"
                     )
@@ -55,6 +55,6 @@ impl StashContents {
                 "`relation-host stash list` lists them; the log has the reason",
             )
         });
-        waiting.into_iter().chain(set_aside)
+        waiting.into_iter().chain(quarantined)
     }
 }

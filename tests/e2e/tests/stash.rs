@@ -19,7 +19,7 @@ type RefreshResult = Result<CallOutput<RefreshReport>, CallError>;
 const APPLIED: StashSummary = StashSummary {
     applied: 1,
     superseded: 0,
-    set_aside: 0,
+    quarantined: 0,
     waiting: 0,
 };
 

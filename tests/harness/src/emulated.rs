@@ -124,7 +124,7 @@ impl Transport for EmulatedWebex {
             clock.advance(after);
         }
         match arrival {
-            ClientOutcome::Whole(response) => Ok(response),
+            ClientOutcome::Complete(response) => Ok(response),
             ClientOutcome::Cut(response) => Err(TransportError::Cut(response)),
             ClientOutcome::Disconnected { .. } => Err(TransportError::Timeout),
             // Any other arrival is not a response either.

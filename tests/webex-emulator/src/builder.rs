@@ -13,7 +13,7 @@ use crate::directory::{License, Role};
 use crate::emulator::Emulator;
 use crate::generator::Generator;
 use crate::paging::Listing;
-use crate::record::{HANG_UP_GRACE, Recorder};
+use crate::record::{DISCONNECT_GRACE, Recorder};
 use crate::server;
 use crate::settings::{
     Client, Clock, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, ErrorStyle, Mode, PersonFlags,
@@ -262,7 +262,7 @@ impl Builder {
         let listen_error = |source| StartError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
-        let webex = self.webex(HANG_UP_GRACE);
+        let webex = self.webex(DISCONNECT_GRACE);
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(server::run(listener, webex.clone(), stopped));
         Ok(Emulator::new(webex, address, stop, task))

@@ -48,7 +48,7 @@ pub struct TimedOutcome {
 #[non_exhaustive]
 pub enum ClientOutcome {
     /// A response, to its end or to more than the client's limit.
-    Whole(http::Response<Bytes>),
+    Complete(http::Response<Bytes>),
     /// The head of a response and the part of its body that was sent before the connection ended.
     Cut(http::Response<Bytes>),
     /// The connection was reset.
@@ -124,14 +124,14 @@ async fn read(response: Response, max: usize, is_head: bool) -> ClientOutcome {
     if cut {
         ClientOutcome::Cut(response)
     } else {
-        ClientOutcome::Whole(response)
+        ClientOutcome::Complete(response)
     }
 }
 
 impl fmt::Debug for ClientOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Whole(response) => write!(f, "Whole({})", response.status()),
+            Self::Complete(response) => write!(f, "Complete({})", response.status()),
             Self::Cut(response) => write!(f, "Cut({})", response.status()),
             Self::Reset { processed } => write!(f, "Reset {{ processed: {processed} }}"),
             Self::Disconnected { processed } => {

@@ -19,7 +19,7 @@ use crate::ids::Digest;
 
 /// Over a connection, the emulator may see a client's next request before it sees that the client
 /// has disconnected, by this much time at most.
-pub(crate) const HANG_UP_GRACE: Duration = Duration::from_millis(250);
+pub(crate) const DISCONNECT_GRACE: Duration = Duration::from_millis(250);
 
 /// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -358,7 +358,7 @@ mod tests {
 
     #[test]
     fn overlap_is_forgiven_if_the_first_was_abandoned() {
-        let recorder = Arc::new(Recorder::new(10, HANG_UP_GRACE));
+        let recorder = Arc::new(Recorder::new(10, DISCONNECT_GRACE));
         let first = recorder.begin(refresh());
         let second = recorder.begin(refresh());
         assert_eq!(recorder.violations().len(), 1);
@@ -370,7 +370,7 @@ mod tests {
 
     #[test]
     fn overlap_counts_if_the_first_got_a_response() {
-        let recorder = Arc::new(Recorder::new(10, HANG_UP_GRACE));
+        let recorder = Arc::new(Recorder::new(10, DISCONNECT_GRACE));
         let first = recorder.begin(refresh());
         let second = recorder.begin(refresh());
         drop(second);
@@ -380,7 +380,7 @@ mod tests {
 
     #[test]
     fn the_oldest_requests_are_forgotten_first() {
-        let recorder = Arc::new(Recorder::new(2, HANG_UP_GRACE));
+        let recorder = Arc::new(Recorder::new(2, DISCONNECT_GRACE));
         let flights = [(); 3].map(|()| recorder.begin(refresh()));
         for (status, flight) in (200..).zip(flights) {
             flight.end(Outcome::Status(status), None);

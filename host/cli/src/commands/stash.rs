@@ -29,10 +29,10 @@ pub enum Command {
 enum EntryState {
     /// Will be applied when the store can be written.
     Waiting,
-    /// Is not a valid entry, and will be set aside by the next replay.
+    /// Is not a valid entry, and will be quarantined by the next replay.
     Unreadable,
-    /// Was set aside. The log has the reason.
-    SetAside,
+    /// Was quarantined. The log has the reason.
+    Quarantined,
 }
 
 impl EntryState {
@@ -40,7 +40,7 @@ impl EntryState {
         match self {
             Self::Waiting => "waiting",
             Self::Unreadable => "unreadable",
-            Self::SetAside => "set aside",
+            Self::Quarantined => "quarantined",
         }
     }
 }
@@ -124,7 +124,7 @@ fn list(context: &Context) -> Result<(), AppError> {
 
 fn entry_row(listed: StashFile) -> EntryRow {
     let state = match (&listed.label, listed.quarantined) {
-        (_, true) => EntryState::SetAside,
+        (_, true) => EntryState::Quarantined,
         (Some(_), false) => EntryState::Waiting,
         (None, false) => EntryState::Unreadable,
     };
@@ -176,12 +176,12 @@ async fn apply(context: &Context) -> Result<(), AppError> {
     let StashSummary {
         applied,
         superseded,
-        set_aside,
+        quarantined,
         waiting,
     } = summary;
     let written = context.output.print(&summary, |_| {
         format!(
-            "{applied} applied, {superseded} superseded, {set_aside} set aside, {waiting} waiting"
+            "{applied} applied, {superseded} superseded, {quarantined} quarantined, {waiting} waiting"
         )
     });
     let applied = match waiting {

@@ -21,7 +21,7 @@ pub struct StashSummary {
     /// Responses that a later change had superseded.
     pub superseded: u64,
     /// Files that cannot be applied and were moved aside.
-    pub set_aside: u64,
+    pub quarantined: u64,
     /// Records with entries that still wait: their lease is held, or the store is unavailable.
     pub waiting: u64,
 }
@@ -40,7 +40,7 @@ pub(super) enum ReplayStatus {
 enum EntryOutcome {
     Applied,
     Superseded,
-    SetAside,
+    Quarantined,
     /// Another process has handled the entry.
     Gone,
 }
@@ -75,7 +75,7 @@ impl Host {
                 Ok(ReplayStatus::Done(replayed)) => {
                     total.applied += replayed.applied;
                     total.superseded += replayed.superseded;
-                    total.set_aside += replayed.set_aside;
+                    total.quarantined += replayed.quarantined;
                 }
                 Ok(ReplayStatus::Busy(_)) => total.waiting += 1,
                 Err(error) => {
@@ -137,7 +137,7 @@ impl Host {
             match self.apply(started, subject, &name).await? {
                 EntryOutcome::Applied => summary.applied += 1,
                 EntryOutcome::Superseded => summary.superseded += 1,
-                EntryOutcome::SetAside => summary.set_aside += 1,
+                EntryOutcome::Quarantined => summary.quarantined += 1,
                 EntryOutcome::Gone => continue,
             }
             // If a crash prevents the removal, the next replay detects that the entry is applied.
@@ -177,7 +177,7 @@ impl Host {
                     Level::Error,
                     format!("{} was moved aside: {why}", path.display()),
                 );
-                return Ok(EntryOutcome::SetAside);
+                return Ok(EntryOutcome::Quarantined);
             }
             Err(error) => return Err(unreadable(error)),
         };
@@ -210,7 +210,7 @@ impl Host {
             Err(StoreError::Invalid(why)) => {
                 stash.quarantine(name, &why).map_err(unreadable)?;
                 note(Level::Error, format!("{label} was moved aside: {why}"));
-                Ok(EntryOutcome::SetAside)
+                Ok(EntryOutcome::Quarantined)
             }
             Err(error) => Err(error),
         }
@@ -267,13 +267,13 @@ fn summarize(summary: StashSummary) -> CallSummary {
     let StashSummary {
         applied,
         superseded,
-        set_aside,
+        quarantined,
         ..
     } = summary;
     let text = format!(
-        "stashed responses: {applied} applied, {superseded} superseded, {set_aside} set aside"
+        "stashed responses: {applied} applied, {superseded} superseded, {quarantined} quarantined"
     );
-    match set_aside {
+    match quarantined {
         0 => CallSummary::success(text),
         _ => CallSummary::fail(text),
     }

@@ -59,7 +59,7 @@ fn waiting_entry_is_listed_and_applied() {
         .json();
     assert_eq!(
         applied,
-        json!({ "applied": 1, "superseded": 0, "set_aside": 0, "waiting": 0 })
+        json!({ "applied": 1, "superseded": 0, "quarantined": 0, "waiting": 0 })
     );
     let listed = stash(&world, &workspace, "list")
         .arg("--json")
@@ -69,7 +69,7 @@ fn waiting_entry_is_listed_and_applied() {
 }
 
 #[test]
-fn foreign_file_is_shown_and_set_aside() {
+fn foreign_file_is_shown_and_quarantined() {
     let (world, _, workspace) = kept();
     std::fs::write(world.stash().join("notes.txt"), "mine").unwrap();
     let states = || {
@@ -84,7 +84,7 @@ fn foreign_file_is_shown_and_set_aside() {
     assert_eq!(states(), ["\"waiting\"", "\"unreadable\""]);
     let output = stash(&world, &workspace, "apply").run().succeeds();
     assert!(output.stderr.contains("notes.txt"), "{}", output.stderr);
-    assert_eq!(states(), ["\"set-aside\""]);
+    assert_eq!(states(), ["\"quarantined\""]);
 }
 
 #[test]

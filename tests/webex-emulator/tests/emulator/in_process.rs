@@ -74,7 +74,7 @@ fn get(path: &str, access_token: &str) -> Request<Bytes> {
 #[track_caller]
 pub fn whole(outcome: TimedOutcome) -> Response<Bytes> {
     match outcome.outcome {
-        ClientOutcome::Whole(response) => response,
+        ClientOutcome::Complete(response) => response,
         other => panic!("no complete response but {other:?}"),
     }
 }

@@ -67,7 +67,7 @@ async fn truncated_response_announces_its_whole_length() {
 async fn short_latency_is_reported_without_waiting() {
     for stage in [ProcessingStage::Before, ProcessingStage::After] {
         let (outcome, elapsed, status, processed) = refresh(latency(9, stage)).await;
-        assert!(matches!(outcome, ClientOutcome::Whole(_)));
+        assert!(matches!(outcome, ClientOutcome::Complete(_)));
         assert_eq!(elapsed, Duration::from_secs(9));
         assert_eq!((status, processed), (Outcome::Status(200), true));
     }
@@ -94,7 +94,7 @@ async fn huge_body_is_read_up_to_the_limit() {
     for announced in [true, false] {
         let bytes = u64::MAX;
         let (outcome, ..) = refresh(FaultKind::HugeBody { bytes, announced }).await;
-        let ClientOutcome::Whole(response) = outcome else {
+        let ClientOutcome::Complete(response) = outcome else {
             panic!("not whole but {outcome:?}");
         };
         assert_eq!(response.body().len(), LIMITS.body + 1);
@@ -116,7 +116,7 @@ async fn a_status_comes_before_or_after_the_work() {
             stage,
         };
         let (outcome, _, recorded, processed) = refresh(fault).await;
-        let ClientOutcome::Whole(response) = outcome else {
+        let ClientOutcome::Complete(response) = outcome else {
             panic!("not whole but {outcome:?}");
         };
         assert_eq!(response.status(), status);
@@ -131,7 +131,7 @@ async fn a_status_comes_before_or_after_the_work() {
 #[tokio::test]
 async fn a_broken_body_arrives_whole() {
     let (outcome, ..) = refresh(FaultKind::MalformedJson).await;
-    let ClientOutcome::Whole(response) = outcome else {
+    let ClientOutcome::Complete(response) = outcome else {
         panic!("not whole but {outcome:?}");
     };
     assert!(serde_json::from_slice::<Value>(response.body()).is_err());

@@ -64,7 +64,7 @@ pub fn build(profile: Profile) -> Result<ExitCode> {
 
 /// Runs the demo and returns its exit code.
 pub fn demo(args: &[OsString]) -> Result<ExitCode> {
-    build_libraries_beside_component()?;
+    build_libraries_beside_components(Selection::Plugin)?;
     let folders = build_programs(Profile::Dev, Selection::Plugin)?;
     step(
         "demo",
@@ -78,6 +78,7 @@ pub fn demo(args: &[OsString]) -> Result<ExitCode> {
 
 /// Runs every test and returns cargo's exit code.
 pub fn test(args: &[OsString]) -> Result<ExitCode> {
+    build_libraries_beside_components(Selection::All)?;
     let folders = build_programs(Profile::Dev, Selection::All)?;
     step(
         "mutants",
@@ -168,9 +169,9 @@ fn program(target: &Path, profile: Profile, name: &str) -> PathBuf {
         .join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }
 
-/// Builds the plugin, and at the same time the host's libraries: the end of the plugin's compilation uses one
-/// core. `--example=embed` needs the libraries but no component.
-fn build_libraries_beside_component() -> Result<()> {
+/// Builds the selected components, and at the same time the host's libraries: the end of a component's compilation uses
+/// one core. `--example=embed` needs the libraries but no component.
+fn build_libraries_beside_components(selection: Selection) -> Result<()> {
     std::thread::scope(|scope| {
         let libraries = scope.spawn(|| {
             let targets = ["--workspace", "--example=embed", "--test=xtask"];
@@ -178,7 +179,7 @@ fn build_libraries_beside_component() -> Result<()> {
                 run(workspace::cargo().arg("build").args(targets))
             })
         });
-        build_components(Selection::Plugin)?;
+        build_components(selection)?;
         match libraries.join() {
             Ok(built) => built,
             Err(panic) => std::panic::resume_unwind(panic),

@@ -221,6 +221,8 @@ impl plugin::TransactionLog for DraftPlatform<'_> {
 
     fn progress(&self, _: u32, _: u32, _: &str) {}
 
+    fn record_part(&self, _: &str, _: plugin::UnixMillis, _: Result<&str, &str>) {}
+
     fn interrupted(&self) -> Option<plugin::UnixMillis> {
         None
     }

@@ -219,6 +219,9 @@ impl plugin::TransactionLog for NativePlatform<'_> {
             .log(now, convert::level(level), message.to_owned());
     }
 
+    /// No benchmark has calls with parts.
+    fn record_part(&self, _: &str, _: UnixMillis, _: Result<&str, &str>) {}
+
     /// Benchmarks interrupt no call.
     fn interrupted(&self) -> Option<UnixMillis> {
         None

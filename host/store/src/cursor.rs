@@ -68,6 +68,9 @@ impl Listing {
         if let Some(prefix) = &filter.id_prefix {
             parts.extend(["id", prefix.as_str()]);
         }
+        if let Some(parent) = &filter.parent {
+            parts.extend(["parent", parent.as_str()]);
+        }
         Self::new(&parts)
     }
 

@@ -7,7 +7,7 @@ use crate::seal::Sealed;
 use crate::{Lease, StoreError};
 use relation_types::json::check_object;
 use relation_types::transactions::TransactionUpdate;
-use relation_types::{Document, Filter, Page, RECORD_MODEL, Reference, Timestamp, Wakeup};
+use relation_types::{Document, Filter, Key, Page, RECORD_MODEL, Reference, Timestamp, Wakeup};
 
 /// A condition that must hold at the moment of a commit.
 ///
@@ -96,12 +96,17 @@ fn validate_document(document: &Document) -> Result<(), StoreError> {
             error.column()
         )));
     }
-    let mut names: Vec<&str> = document.keys.iter().map(|key| key.name.as_str()).collect();
-    names.sort_unstable();
-    match names.array_windows().find(|[one, next]| one == next) {
+    let mut keys: Vec<&Key> = document.keys.iter().collect();
+    keys.sort_unstable();
+    let is_repeated = |[one, next]: &[&Key; 2]| {
+        let is_sorted_by = SORT_KEYS.contains(&(reference.model.as_str(), one.name.as_str()));
+        one == next || (is_sorted_by && one.name == next.name)
+    };
+    match keys.array_windows().find(|pair| is_repeated(pair)) {
         None => Ok(()),
-        Some([name, _]) => Err(StoreError::Invalid(format!(
-            "{reference} has the key {name} twice"
+        Some([key, _]) => Err(StoreError::Invalid(format!(
+            "{reference} has the key {} twice",
+            key.name
         ))),
     }
 }

@@ -148,6 +148,8 @@ pub struct TransactionUpdate {
     pub secret_accesses: Vec<SecretAccess>,
     /// The number of further accesses that are not listed.
     pub omitted_accesses: u64,
+    /// The parts of the call that have ended, to be added as transactions of their own.
+    pub parts: Vec<TransactionPart>,
     /// The outcome; `None`: the call still runs.
     pub outcome: Option<TransactionOutcome>,
 }
@@ -172,6 +174,19 @@ impl TransactionOutcome {
             completed: found,
         }
     }
+}
+
+/// A part of a call that has ended, stored as a transaction of its own with the call's subject.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransactionPart {
+    /// The number of the part in its call, from 1. See [`part_id`].
+    pub number: u32,
+    /// The name of the part, such as `Import device/spark/User`.
+    pub action: String,
+    /// When the part started.
+    pub started: Timestamp,
+    /// The outcome.
+    pub outcome: TransactionOutcome,
 }
 
 /// A transaction as it is stored.
@@ -207,7 +222,8 @@ pub struct Transaction {
     pub omitted_accesses: u64,
 }
 
-/// The conditions of a listing of transactions.
+/// The conditions of a listing of transactions. Parts of a transaction are listed only by `parent`, or by the prefix
+/// of a part's id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TransactionFilter {
     /// Only those of this subject.
@@ -218,4 +234,36 @@ pub struct TransactionFilter {
     pub action: Option<String>,
     /// Only those whose id begins with this text.
     pub id_prefix: Option<String>,
+    /// Only the parts of the transaction with this id.
+    pub parent: Option<String>,
+}
+
+impl TransactionFilter {
+    /// Whether parts of other transactions are excluded.
+    pub fn excludes_parts(&self) -> bool {
+        let prefix = self.id_prefix.as_deref().unwrap_or_default();
+        self.parent.is_none() && parent_of(prefix).is_none()
+    }
+
+    /// Returns the prefix that every matching id has; empty if there is none.
+    pub fn prefix(&self) -> String {
+        match &self.parent {
+            Some(parent) => format!("{parent}{PART_SEPARATOR}"),
+            None => self.id_prefix.clone().unwrap_or_default(),
+        }
+    }
+}
+
+/// Separates the id of a transaction from the number of its part.
+const PART_SEPARATOR: char = '.';
+
+/// Returns the id of the `number`-th part of the transaction `parent`. It sorts after its parent's and before that of
+/// every later call.
+pub fn part_id(parent: &str, number: u32) -> String {
+    format!("{parent}{PART_SEPARATOR}{number:04}")
+}
+
+/// Returns the id of the transaction of which `id` is a part.
+pub fn parent_of(id: &str) -> Option<&str> {
+    id.rsplit_once(PART_SEPARATOR).map(|(parent, _)| parent)
 }

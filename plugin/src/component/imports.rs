@@ -83,6 +83,14 @@ impl TransactionLog for Imports {
     fn interrupted(&self) -> Option<UnixMillis> {
         contract::transactions::interrupted().map(UnixMillis)
     }
+
+    fn record_part(&self, action: &str, started: UnixMillis, outcome: Result<&str, &str>) {
+        contract::transactions::record_part(&contract::transactions::Part {
+            action: action.to_owned(),
+            started: started.0,
+            outcome: outcome.map(str::to_owned).map_err(str::to_owned),
+        });
+    }
 }
 
 impl Environment for Imports {

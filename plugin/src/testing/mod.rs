@@ -40,6 +40,7 @@ pub struct MemoryPlatform {
     setting_secrets: RefCell<BTreeMap<String, Secret>>,
     log_lines: RefCell<Vec<(Level, String)>>,
     progress: RefCell<Vec<(u32, u32, String)>>,
+    parts: RefCell<Vec<(String, UnixMillis, Result<String, String>)>>,
     interrupted: Cell<Option<UnixMillis>>,
     /// The results of the next `reveal`s; `None` lets one succeed.
     reveals: RefCell<VecDeque<Option<Failure>>>,
@@ -64,6 +65,7 @@ impl MemoryPlatform {
             setting_secrets: RefCell::default(),
             log_lines: RefCell::default(),
             progress: RefCell::default(),
+            parts: RefCell::default(),
             interrupted: Cell::default(),
             reveals: RefCell::default(),
         };
@@ -140,6 +142,15 @@ impl MemoryPlatform {
         self.progress.borrow().clone()
     }
 
+    /// Returns all recorded parts so far: the name and the outcome of each.
+    pub fn recorded_parts(&self) -> Vec<(String, Result<String, String>)> {
+        let parts = self.parts.borrow();
+        let parts = parts.iter();
+        parts
+            .map(|(action, _, outcome)| (action.clone(), outcome.clone()))
+            .collect()
+    }
+
     /// Returns everything that a person or a disk could see (documents, wakeups, log, progress) as
     /// one text, for asserting that it contains no secret.
     pub fn visible_output(&self) -> String {
@@ -158,6 +169,9 @@ impl MemoryPlatform {
         for (_, _, line) in self.progress.borrow().iter() {
             all.push_str(line);
             all.push('\n');
+        }
+        for part in self.parts.borrow().iter() {
+            all.push_str(&format!("{part:?}\n"));
         }
         all
     }
@@ -195,6 +209,13 @@ impl TransactionLog for MemoryPlatform {
 
     fn interrupted(&self) -> Option<UnixMillis> {
         self.interrupted.get()
+    }
+
+    fn record_part(&self, action: &str, started: UnixMillis, outcome: Result<&str, &str>) {
+        let outcome = outcome.map(str::to_owned).map_err(str::to_owned);
+        self.parts
+            .borrow_mut()
+            .push((action.to_owned(), started, outcome));
     }
 }
 

@@ -320,6 +320,11 @@ fn reveal_secret(state: &mut State) -> Result<State, Failure> {
     let text = format!("the secret is {secret}, on purpose");
     transactions::log(transactions::Level::Info, &text);
     transactions::progress(1, 2, &text);
+    transactions::record_part(&transactions::Part {
+        action: text.clone(),
+        started: 0,
+        outcome: Err(text.clone()),
+    });
     Err(Failure::Internal(text))
 }
 

@@ -23,6 +23,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 const ID_LENGTH: usize = 36;
 /// The maximum number of transactions that the error of an ambiguous id lists.
 const MAX_CANDIDATES: u32 = 10;
+/// The maximum number of parts that are shown with a transaction.
+const MAX_PARTS: u32 = 1000;
 /// The number of newest transactions that are followed.
 const FOLLOWED_PAGE_SIZE: u32 = 100;
 
@@ -72,8 +74,10 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
             true => follow_one(store.as_ref(), output, &id).await,
             false => {
                 let transaction = find_transaction(store.as_ref(), &id).await?;
+                let parts = find_parts(store.as_ref(), &id).await?;
                 let now = context.installation.now();
-                output.print(&transaction, |transaction| render_detail(transaction, now))
+                let detail = TransactionDetail { transaction, parts };
+                output.print(&detail, |detail| render_detail(detail, now))
             }
         };
     }
@@ -87,7 +91,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
         },
         status: args.status,
         action: args.action,
-        id_prefix: None,
+        ..TransactionFilter::default()
     };
     if args.follow {
         return follow_all(store.as_ref(), output, &filter).await;
@@ -159,6 +163,25 @@ fn not_found_error(id: &str) -> AppError {
 async fn find_transaction(store: &dyn Store, id: &str) -> Result<Transaction, AppError> {
     let found = store.transaction(id).await?;
     found.ok_or_else(|| not_found_error(id))
+}
+
+/// Returns the parts of a transaction, the first one first.
+async fn find_parts(store: &dyn Store, id: &str) -> Result<Vec<Transaction>, AppError> {
+    let filter = TransactionFilter {
+        parent: Some(id.to_owned()),
+        ..TransactionFilter::default()
+    };
+    let page = store.transactions(&filter, None, MAX_PARTS).await?;
+    Ok(page.items.into_iter().rev().collect())
+}
+
+/// A transaction with its parts.
+#[derive(Serialize)]
+struct TransactionDetail {
+    #[serde(flatten)]
+    transaction: Transaction,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    parts: Vec<Transaction>,
 }
 
 /// An event of a followed transaction, as JSON.
@@ -284,7 +307,8 @@ fn render_rows(transactions: &[Transaction], now: Timestamp) -> String {
     rows.to_string()
 }
 
-fn render_detail(transaction: &Transaction, now: Timestamp) -> String {
+fn render_detail(detail: &TransactionDetail, now: Timestamp) -> String {
+    let TransactionDetail { transaction, parts } = detail;
     let subject = transaction
         .subject
         .as_ref()
@@ -305,6 +329,9 @@ fn render_detail(transaction: &Transaction, now: Timestamp) -> String {
         ("took", format_took(transaction, now)),
     ]);
     let mut blocks = vec![lines.to_string()];
+    if !parts.is_empty() {
+        blocks.push(render_parts(parts, now));
+    }
     if !transaction.secret_accesses.is_empty() {
         blocks.push(render_reveals(transaction));
     }
@@ -313,6 +340,24 @@ fn render_detail(transaction: &Transaction, now: Timestamp) -> String {
         blocks.push(log.join("\n"));
     }
     blocks.join("\n\n")
+}
+
+fn render_parts(parts: &[Transaction], now: Timestamp) -> String {
+    let mut rows = Table::with_columns(&[
+        Column::new("part"),
+        Column::new("status"),
+        Column::new("took").droppable(1),
+        Column::new("message").shortened(12),
+    ]);
+    for part in parts {
+        rows.add([
+            part.action.clone(),
+            part.status.as_str().to_owned(),
+            format_took(part, now),
+            message(part),
+        ]);
+    }
+    rows.to_string()
 }
 
 /// Renders the secrets that the call revealed, or tried to reveal.

@@ -15,7 +15,7 @@ const MAX_NAME_BYTES: usize = 64;
 /// The maximum length of a key's value or a wakeup's payload, in bytes.
 const MAX_VALUE_BYTES: usize = 4096;
 /// The maximum number of keys of a document.
-const MAX_KEYS: usize = 16;
+const MAX_KEYS: usize = 64;
 
 /// Creates the failure for one invalid field of guest input.
 pub(crate) fn malformed(field: &str, message: impl Into<String>) -> Failure {
@@ -78,13 +78,10 @@ fn keys(from: Vec<storage::Key>) -> Result<Vec<Key>, Failure> {
         ));
     }
     let keys = from.into_iter().map(key).collect::<Result<Vec<_>, _>>()?;
-    let mut names: Vec<&str> = keys.iter().map(|key| key.name.as_str()).collect();
-    names.sort_unstable();
-    if names
-        .windows(2)
-        .any(|pair| matches!(pair, [a, b] if a == b))
-    {
-        return Err(malformed("keys", "a name may occur once"));
+    let mut sorted: Vec<&Key> = keys.iter().collect();
+    sorted.sort_unstable();
+    if sorted.array_windows().any(|[one, next]| one == next) {
+        return Err(malformed("keys", "a name may have a value once"));
     }
     Ok(keys)
 }

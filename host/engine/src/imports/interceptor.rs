@@ -47,6 +47,8 @@ pub enum Import {
     TransactionsLog,
     /// `transactions.progress`
     TransactionsProgress,
+    /// `transactions.record-part`
+    TransactionsRecordPart,
     /// `transactions.interrupted`
     TransactionsInterrupted,
     /// `wasi:http/outgoing-handler.handle`, until the response head has been received.
@@ -55,7 +57,7 @@ pub enum Import {
 
 impl Import {
     /// All imports.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::StorageGet,
         Self::StorageGetMany,
         Self::StorageFind,
@@ -67,6 +69,7 @@ impl Import {
         Self::EgressLastError,
         Self::TransactionsLog,
         Self::TransactionsProgress,
+        Self::TransactionsRecordPart,
         Self::TransactionsInterrupted,
         Self::HttpHandle,
     ];
@@ -85,6 +88,7 @@ impl Import {
             Self::EgressLastError => "egress.last-error",
             Self::TransactionsLog => "transactions.log",
             Self::TransactionsProgress => "transactions.progress",
+            Self::TransactionsRecordPart => "transactions.record-part",
             Self::TransactionsInterrupted => "transactions.interrupted",
             Self::HttpHandle => "http.handle",
         }
@@ -97,6 +101,7 @@ impl Import {
             Self::EgressLastError
                 | Self::TransactionsLog
                 | Self::TransactionsProgress
+                | Self::TransactionsRecordPart
                 | Self::TransactionsInterrupted
                 | Self::HttpHandle
         )

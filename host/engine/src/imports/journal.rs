@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::transactions::{
-    Level, LogLine, Progress, SecretAccess, TransactionOutcome, TransactionUpdate,
+    Level, LogLine, Progress, SecretAccess, TransactionOutcome, TransactionPart, TransactionUpdate,
 };
 use crate::types::Timestamp;
 
@@ -32,6 +32,9 @@ struct State {
     known_name: String,
     secret_accesses: Vec<SecretAccess>,
     omitted_accesses: u64,
+    parts: Vec<TransactionPart>,
+    /// The number of parts so far.
+    part_count: u32,
     /// The number of secret accesses that may still be listed.
     accesses_left: usize,
     /// The number of bytes of log that may still be written.
@@ -51,6 +54,8 @@ impl Journal {
                 known_name: String::new(),
                 secret_accesses: Vec::new(),
                 omitted_accesses: 0,
+                parts: Vec::new(),
+                part_count: 0,
                 accesses_left: MAX_SECRET_ACCESSES,
                 log_bytes_left,
                 full: false,
@@ -67,22 +72,25 @@ impl Journal {
     pub fn log(&self, at: Timestamp, level: Level, message: String) {
         tracing::debug!(transaction = &*self.id, level = ?level, "{message}");
         let mut state = self.state.lock();
-        if state.full {
-            return;
+        if state.reserve(at, message.len()) {
+            state.lines.push(LogLine { at, level, message });
         }
-        let size = message.len().saturating_add(LINE_OVERHEAD);
-        let Some(log_bytes_left) = state.log_bytes_left.checked_sub(size) else {
-            state.full = true;
-            state.lines.push(LogLine {
-                at,
-                level: Level::Warning,
-                message: "the log of this call is full (limits.log): further lines are dropped"
-                    .into(),
-            });
-            return;
-        };
-        state.log_bytes_left = log_bytes_left;
-        state.lines.push(LogLine { at, level, message });
+    }
+
+    /// Adds a part of the call that ends now. When the log is full, parts are dropped too.
+    pub fn record_part(&self, action: String, started: Timestamp, outcome: TransactionOutcome) {
+        let mut state = self.state.lock();
+        let size = action.len().saturating_add(outcome.message.len());
+        if state.reserve(outcome.completed, size) {
+            state.part_count = state.part_count.saturating_add(1);
+            let part = TransactionPart {
+                number: state.part_count,
+                action,
+                started,
+                outcome,
+            };
+            state.parts.push(part);
+        }
     }
 
     /// Records that a secret was opened, or that opening it was tried. Beyond a limit, accesses are only
@@ -127,6 +135,7 @@ impl Journal {
             lines: std::mem::take(&mut state.lines),
             secret_accesses: std::mem::take(&mut state.secret_accesses),
             omitted_accesses: std::mem::take(&mut state.omitted_accesses),
+            parts: std::mem::take(&mut state.parts),
             outcome: None,
         }
     }
@@ -139,6 +148,8 @@ impl Journal {
         let newer = std::mem::replace(&mut state.secret_accesses, update.secret_accesses);
         state.secret_accesses.extend(newer);
         state.omitted_accesses += update.omitted_accesses;
+        let newer = std::mem::replace(&mut state.parts, update.parts);
+        state.parts.extend(newer);
         if state.progress.is_none() {
             state.progress = update.progress;
         }
@@ -152,6 +163,33 @@ impl Journal {
         TransactionUpdate {
             outcome: Some(outcome),
             ..self.take_update()
+        }
+    }
+}
+
+impl State {
+    /// Reserves space in the log for a row with `bytes` of text. Returns whether there is any; the first time that there
+    /// is none, a line says so.
+    fn reserve(&mut self, at: Timestamp, bytes: usize) -> bool {
+        if self.full {
+            return false;
+        }
+        let size = bytes.saturating_add(LINE_OVERHEAD);
+        match self.log_bytes_left.checked_sub(size) {
+            Some(left) => {
+                self.log_bytes_left = left;
+                true
+            }
+            None => {
+                self.full = true;
+                self.lines.push(LogLine {
+                    at,
+                    level: Level::Warning,
+                    message: "the log of this call is full (limits.log): further lines are dropped"
+                        .into(),
+                });
+                false
+            }
         }
     }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::bindings::automate::platform::transactions;
 use super::{Call, Import};
-use crate::transactions::{Level, Progress};
+use crate::transactions::{Level, Progress, Status, TransactionOutcome};
+use crate::types::Timestamp;
 
 /// The maximum length of a line, in bytes; the excess is cut.
 const MAX_LINE_BYTES: usize = 4096;
@@ -47,6 +48,24 @@ impl transactions::Host for Call {
             }
         }
         self.gate.leave(Import::TransactionsProgress).await
+    }
+
+    async fn record_part(&mut self, part: transactions::Part) -> wasmtime::Result<()> {
+        self.gate.enter(Import::TransactionsRecordPart).await?;
+        let (status, message) = match part.outcome {
+            Ok(message) => (Status::Success, message),
+            Err(why) => (Status::Fail, why),
+        };
+        let outcome = TransactionOutcome {
+            status,
+            message: self.sanitize_line(&message),
+            completed: self.services.clock.now(),
+        };
+        let action = self.sanitize_line(&part.action);
+        // A start in the future would be kept longer than its transaction.
+        let started = Timestamp(part.started).min(outcome.completed);
+        self.journal.record_part(action, started, outcome);
+        self.gate.leave(Import::TransactionsRecordPart).await
     }
 
     async fn interrupted(&mut self) -> wasmtime::Result<Option<u64>> {

@@ -103,14 +103,18 @@ pub(super) async fn a_body_that_is_no_json_object_is_refused(stores: Arc<dyn Sto
     assert_eq!(version(&store, &record(2)).await, None);
 }
 
-pub(super) async fn a_key_that_is_named_twice_is_refused(stores: Arc<dyn Stores>) {
+pub(super) async fn a_repeated_key_is_refused(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
-    let document = Document {
-        keys: vec![key("name", "one"), key("name", "two")],
-        ..document(&record(1))
-    };
-    assert_invalid(store.commit(changes(vec![Change::Put(document)])).await);
-    assert_eq!(version(&store, &record(1)).await, None);
+    let pair = vec![key("tag", "one"), key("other", "x"), key("tag", "one")];
+    let sorted = vec![key("name", "one"), key("name", "two")];
+    for keys in [pair, sorted] {
+        let document = Document {
+            keys,
+            ..document(&record(1))
+        };
+        assert_invalid(store.commit(changes(vec![Change::Put(document)])).await);
+        assert_eq!(version(&store, &record(1)).await, None);
+    }
 }
 
 pub(super) async fn deleting_what_does_not_exist_is_no_error(stores: Arc<dyn Stores>) {

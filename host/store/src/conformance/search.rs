@@ -104,6 +104,8 @@ async fn write_population(store: &Arc<dyn Store>) -> Vec<Document> {
                 key("name", &format!("Customer {}", number % 50)),
                 key("parity", if number % 2 == 0 { "even" } else { "odd" }),
                 key("third", &(number % 3).to_string()),
+                key("tag", "all"),
+                key("tag", &format!("of four {}", number % 4)),
             ],
             ..document(&record(number))
         });
@@ -120,6 +122,8 @@ fn filters() -> Vec<Filter> {
         vec![key("parity", "even")],
         vec![key("parity", "odd"), key("third", "1")],
         vec![key("name", "Customer 7"), key("parity", "odd")],
+        vec![key("tag", "all"), key("tag", "of four 2")],
+        vec![key("tag", "of four 1"), key("tag", "of four 2")],
         vec![key("name", "nobody")],
         vec![key("name", "nobody"), key("parity", "odd")],
     ];

@@ -8,7 +8,8 @@ use crate::{Begin, Check, Commit, Store};
 use relation_types::Reference;
 use relation_types::transactions::{
     Level, LogLine, NewTransaction, Progress, SecretAccess, SecretAccessOutcome, Status,
-    Transaction, TransactionFilter, TransactionUpdate,
+    Transaction, TransactionFilter, TransactionOutcome, TransactionPart, TransactionUpdate,
+    part_id,
 };
 
 fn line(second: u64, level: Level, message: &str) -> LogLine {
@@ -222,7 +223,7 @@ pub(super) async fn listings_are_newest_first_filtered_and_complete(stores: Arc<
                     subject,
                     status,
                     action: action.map(str::to_owned),
-                    id_prefix: None,
+                    ..TransactionFilter::default()
                 };
                 let expected: Vec<&str> = all
                     .iter()
@@ -277,6 +278,55 @@ pub(super) async fn listings_select_ids_by_prefix(stores: Arc<dyn Stores>) {
             }
         }
     }
+}
+
+pub(super) async fn parts_are_listed_with_their_transaction_only(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let lease = claim(&store, begin("t1", &record(1), at(0))).await;
+    claim(&store, begin("t10", &record(2), at(0))).await;
+    let part = |number: u32, status| TransactionPart {
+        number,
+        action: format!("part {number}"),
+        started: at(u64::from(number)),
+        outcome: TransactionOutcome {
+            status,
+            message: "ended".to_owned(),
+            completed: at(20),
+        },
+    };
+    let update = TransactionUpdate {
+        subject_name: Some("Acme".to_owned()),
+        parts: vec![part(1, Status::Success)],
+        ..update_of("t1")
+    };
+    // A repeated update adds no part twice.
+    store.report(update.clone()).await.unwrap();
+    store.report(update).await.unwrap();
+    let mut last = end("t1", Some(&lease), at(21));
+    last.transaction.parts = vec![part(2, Status::Fail), part(11, Status::Success)];
+    store.end(last).await.unwrap();
+
+    let all = list(&store, &TransactionFilter::default(), 10).await;
+    assert_eq!(all, ["t10", "t1"]);
+    let ids = [part_id("t1", 11), part_id("t1", 2), part_id("t1", 1)];
+    let of = |parent: &str| TransactionFilter {
+        parent: Some(parent.to_owned()),
+        ..TransactionFilter::default()
+    };
+    for limit in [1, 2, 100] {
+        assert_eq!(list(&store, &of("t1"), limit).await, ids);
+    }
+    assert_eq!(list(&store, &of("t10"), 10).await, [""; 0]);
+    let failed = TransactionFilter {
+        status: Some(Status::Fail),
+        ..of("t1")
+    };
+    assert_eq!(list(&store, &failed, 10).await, [part_id("t1", 2)]);
+    let stored = read(&store, &part_id("t1", 2)).await;
+    assert_eq!(stored.subject, Some(record(1)));
+    assert_eq!(stored.subject_name, "Acme");
+    assert_eq!((stored.started, stored.completed), (at(2), Some(at(20))));
+    assert_eq!(stored.message, "ended");
 }
 
 async fn list(store: &Arc<dyn Store>, filter: &TransactionFilter, limit: u32) -> Vec<String> {

@@ -16,7 +16,7 @@ use crate::{PruneReport, PruneRequest, StoreError, TransactionStore};
 use relation_types::Page;
 use relation_types::transactions::{
     Level, LogLine, NewTransaction, Progress, SecretAccess, Status, Transaction, TransactionFilter,
-    TransactionOutcome, TransactionUpdate,
+    TransactionOutcome, TransactionUpdate, part_id,
 };
 
 const BEGIN: &str = "INSERT INTO transactions
@@ -38,6 +38,12 @@ const FINISH: &str = "UPDATE transactions SET
     WHERE id = ?1 AND status = 'Processing'";
 const ADD_LINE: &str =
     "INSERT INTO transaction_log (transaction_id, at, level, message) VALUES (?1, ?2, ?3, ?4)";
+/// A part has the subject of its transaction.
+const ADD_PART: &str = "INSERT INTO transactions
+    (id, action, subject_model, subject_pkid, subject_name, status, message, submitted, started,
+     completed, holder)
+    SELECT ?2, ?3, subject_model, subject_pkid, subject_name, ?4, ?5, ?6, ?6, ?7, holder
+    FROM transactions WHERE id = ?1 ON CONFLICT DO NOTHING";
 const CLOSE: &str =
     "UPDATE transactions SET status = ?2, message = ?3, completed = ?4 WHERE id = ?1";
 const RUNNING: &str = "SELECT id, holder FROM transactions INDEXED BY transactions_running
@@ -59,7 +65,7 @@ const DELETE: &str = "DELETE FROM transactions WHERE id = ?1";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
-    EXISTS, REPORT, FINISH, CLOSE, GET, LOG, NEXT, DELETE_LOG, DELETE,
+    EXISTS, REPORT, FINISH, ADD_PART, CLOSE, GET, LOG, NEXT, DELETE_LOG, DELETE,
 ];
 
 #[async_trait]
@@ -185,6 +191,17 @@ fn record(connection: &Connection, update: &TransactionUpdate) -> Result<bool> {
             to_millis(line.at),
             level_name(line.level),
             line.message
+        ])?;
+    }
+    for part in &update.parts {
+        connection.prepare_cached(ADD_PART)?.execute(params![
+            update.id,
+            part_id(&update.id, part.number),
+            part.action,
+            part.outcome.status.as_str(),
+            part.outcome.message,
+            to_millis(part.started),
+            to_millis(part.outcome.completed)
         ])?;
     }
     Ok(true)
@@ -335,7 +352,7 @@ pub(super) fn list(
     want: usize,
 ) -> Result<Vec<Transaction>> {
     let want = i64::try_from(want).unwrap_or(i64::MAX);
-    let prefix = filter.id_prefix.as_deref().unwrap_or_default();
+    let prefix = filter.prefix();
     // The last possible character is after every id, and after every id that begins with the prefix.
     let last = format!("{prefix}\u{10ffff}");
     let before = before.unwrap_or(&last);
@@ -349,7 +366,7 @@ pub(super) fn list(
     if let Some(action) = &filter.action {
         values.push((":action", action));
     }
-    if filter.id_prefix.is_some() {
+    if !prefix.is_empty() {
         values.push((":prefix", &prefix));
     }
     let mut statement = connection.prepare_cached(&listing_statement(filter))?;
@@ -400,8 +417,11 @@ pub(super) fn listing_statement(filter: &TransactionFilter) -> String {
     if filter.action.is_some() {
         statement.push_str(" AND action = :action");
     }
-    if filter.id_prefix.is_some() {
+    if !filter.prefix().is_empty() {
         statement.push_str(" AND id >= :prefix");
+    }
+    if filter.excludes_parts() {
+        statement.push_str(" AND instr(id, '.') = 0");
     }
     statement.push_str(" ORDER BY id DESC LIMIT :want");
     statement

@@ -15,6 +15,7 @@ use relation_host::schedule::DispatcherOptions;
 use relation_host::store::layer::Layered;
 use relation_host::store::seal::Sealer;
 use relation_host::store::{Store, StoreError};
+use relation_host::transactions::TransactionFilter;
 use relation_host::types::{Hierarchy, Pkid};
 use relation_host::{
     AddRequest, CallError, CallOutput, ComponentSource, Host, HostBuilder, Limits,
@@ -350,7 +351,12 @@ impl Run {
             text = format!("{error} {error:?}");
             if let Some(id) = &error.transaction {
                 let record = host.store().transaction(id).await;
-                text.push_str(&format!("{record:?}"));
+                let filter = TransactionFilter {
+                    parent: Some(id.clone()),
+                    ..TransactionFilter::default()
+                };
+                let parts = host.store().transactions(&filter, None, 10).await;
+                text.push_str(&format!("{record:?} {parts:?}"));
             }
         }
         let report = json!({ "do": "check-texts", "text": text });

@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use relation_host::store::cursor::{Listing, build_page, validate_limit};
 use relation_host::store::{PruneReport, PruneRequest, StoreError, TransactionStore};
 use relation_host::transactions::{
-    NewTransaction, Status, Transaction, TransactionFilter, TransactionOutcome, TransactionUpdate,
+    NewTransaction, Status, Transaction, TransactionFilter, TransactionOutcome, TransactionPart,
+    TransactionUpdate, parent_of, part_id,
 };
 use relation_host::types::{Page, Timestamp};
 
@@ -79,11 +80,19 @@ impl Transactions {
         transaction.log.extend(update.lines);
         transaction.secret_accesses.extend(update.secret_accesses);
         transaction.omitted_accesses += update.omitted_accesses;
+        let parts: Vec<Transaction> = update
+            .parts
+            .into_iter()
+            .map(|part| build_part(transaction, part))
+            .collect();
         if let Some(outcome) = update.outcome {
             close(transaction, outcome);
         }
         if transaction.status != Status::Processing {
             self.running.remove(&update.id);
+        }
+        for part in parts {
+            self.all.entry(part.id.clone()).or_insert(Arc::new(part));
         }
     }
 
@@ -148,6 +157,24 @@ impl Transactions {
     }
 }
 
+fn build_part(parent: &Transaction, part: TransactionPart) -> Transaction {
+    Transaction {
+        id: part_id(&parent.id, part.number),
+        action: part.action,
+        subject: parent.subject.clone(),
+        subject_name: parent.subject_name.clone(),
+        status: part.outcome.status,
+        progress: None,
+        message: part.outcome.message,
+        submitted: part.started,
+        started: part.started,
+        completed: Some(part.outcome.completed),
+        log: Vec::new(),
+        secret_accesses: Vec::new(),
+        omitted_accesses: 0,
+    }
+}
+
 fn close(transaction: &mut Transaction, outcome: TransactionOutcome) {
     transaction.status = outcome.status;
     transaction.message = outcome.message;
@@ -159,16 +186,16 @@ fn matches(filter: &TransactionFilter, transaction: &Transaction) -> bool {
         subject,
         status,
         action,
-        id_prefix,
+        id_prefix: _,
+        parent: _,
     } = filter;
     (subject.is_none() || *subject == transaction.subject)
         && status.is_none_or(|status| status == transaction.status)
         && action
             .as_ref()
             .is_none_or(|action| *action == transaction.action)
-        && id_prefix
-            .as_ref()
-            .is_none_or(|prefix| transaction.id.starts_with(prefix))
+        && transaction.id.starts_with(&filter.prefix())
+        && !(filter.excludes_parts() && parent_of(&transaction.id).is_some())
 }
 
 fn without_log(transaction: &Transaction) -> Transaction {

@@ -66,6 +66,7 @@ impl InjectedFault {
             Import::EgressLastError
             | Import::TransactionsLog
             | Import::TransactionsProgress
+            | Import::TransactionsRecordPart
             | Import::TransactionsInterrupted => Vec::new(),
         };
         // The wait for a response is outside of the guest, which cannot trap there.

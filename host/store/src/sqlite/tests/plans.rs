@@ -50,12 +50,13 @@ fn transaction_listings_walk_one_index() {
     for status in Status::ALL.map(Some).into_iter().chain([None]) {
         for subject in [None, Some(subject.clone())] {
             for action in [None, Some("refresh".to_owned())] {
-                for id_prefix in [None, Some("01".to_owned())] {
+                for (id_prefix, parent) in [(None, None), (Some("01"), None), (None, Some("01"))] {
                     let filter = TransactionFilter {
                         subject: subject.clone(),
                         status,
                         action: action.clone(),
-                        id_prefix,
+                        id_prefix: id_prefix.map(str::to_owned),
+                        parent: parent.map(str::to_owned),
                     };
                     let statement = transactions::listing_statement(&filter);
                     let steps = plan(&connection, &statement);

@@ -5,7 +5,7 @@ use relation_host::store::sqlite::SqliteStore;
 use relation_host::store::{
     CLOCK_TOLERANCE, Check, DueWakeup, Lease, Quarantine, ResealAction, SortOrder, WakeupSettlement,
 };
-use relation_host::transactions::{Level, LogLine, TransactionOutcome};
+use relation_host::transactions::{Level, LogLine, TransactionOutcome, TransactionPart};
 use relation_host::types::{Key, RECORD_MODEL, Scope, Wakeup};
 
 use super::*;
@@ -404,6 +404,12 @@ fn update(id: u8, last: bool, now: Timestamp) -> TransactionUpdate {
     TransactionUpdate {
         id: format!("t{id}"),
         lines: vec![line],
+        parts: vec![TransactionPart {
+            number: 1,
+            action: "part".to_owned(),
+            started: now,
+            outcome: outcome.clone(),
+        }],
         outcome: Some(outcome).filter(|_| last),
         ..TransactionUpdate::default()
     }

@@ -9,7 +9,7 @@ use crate::scenario::model::{
 };
 
 /// The imports that can be disturbed.
-const IMPORTS: [&str; 10] = [
+const IMPORTS: [&str; 11] = [
     "storage.get",
     "storage.get-many",
     "storage.find",
@@ -20,6 +20,7 @@ const IMPORTS: [&str; 10] = [
     "egress.use-proxies",
     "transactions.log",
     "transactions.progress",
+    "transactions.record-part",
 ];
 
 /// The part of the scenario that restricts its steps.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::MemoryPlatform;
 use crate::platform::{
-    Change, Check, Document, Failure, FieldError, Filter, OnUnavailable, Page, RECORD_MODEL,
+    Change, Check, Document, Failure, FieldError, Filter, MAX_KEYS, OnUnavailable, Page, RECORD_MODEL,
     Reference, Scope, Secret, Storage, UniqueCheck, VersionCheck, Wakeup, is_pkid,
 };
 
@@ -305,13 +305,17 @@ fn check_document(document: &Document) -> Result<(), Failure> {
     if !matches!(serde_json::from_str(&document.body), Ok(Value::Object(_))) {
         return Err(malformed("body", "it is not one JSON object"));
     }
-    let names: BTreeSet<&str> = document.keys.iter().map(|key| key.name.as_str()).collect();
+    let pairs: BTreeSet<(&str, &str)> = document
+        .keys
+        .iter()
+        .map(|key| (key.name.as_str(), key.value.as_str()))
+        .collect();
     let lengths = document
         .keys
         .iter()
         .all(|key| (1..=64).contains(&key.name.len()) && key.fits());
-    if names.len() != document.keys.len() || names.len() > 16 || !lengths {
-        return Err(malformed("keys", "too many, too long, or a name twice"));
+    if pairs.len() != document.keys.len() || pairs.len() > MAX_KEYS || !lengths {
+        return Err(malformed("keys", "too many, too long, or a pair twice"));
     }
     Ok(())
 }

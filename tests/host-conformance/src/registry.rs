@@ -91,7 +91,7 @@ pub const CHECKS: &[CheckEntry] = &[
     immediate("storage.bounds.body", "a body that is not a single JSON object is invalid", malformed::body),
     immediate("storage.bounds.reference", "a model has 1 to 128 bytes, a pkid 24 lower-case hexadecimal characters, a node 1 to 1024 bytes without empty parts and control characters", malformed::reference),
     immediate("storage.bounds.reads", "a read of a malformed reference, filter or cursor, or of more than 1000 references, is invalid; a limit of 0 counts as 1", malformed::reads),
-    immediate("storage.bounds.keys", "a document has at most 16 keys with unique names of 1 to 64 bytes and values of at most 4096 bytes", malformed::keys),
+    immediate("storage.bounds.keys", "a document has at most 64 keys, no pair twice, with names of 1 to 64 bytes and values of at most 4096 bytes", malformed::keys),
     immediate("secrets.reveal", "a sealed secret is revealed unchanged", secrets::reveal),
     immediate("secrets.absent", "a secret that does not exist is returned as none", secrets::absent),
     immediate("secrets.replace", "a new secret replaces the secret of the same name", secrets::replace),

@@ -121,12 +121,13 @@ pub fn keys(context: &CheckContext) -> Outcome {
         keys.push(key(name, value));
         keys
     };
-    with(numbered(16))?;
+    with(numbered(64))?;
+    with(and(crate::samples::SUITE, "x"))?;
     with(and(&"n".repeat(64), &"v".repeat(4096)))?;
-    ensure_refused("17 keys", with(numbered(17)), "invalid")?;
+    ensure_refused("65 keys", with(numbered(65)), "invalid")?;
     ensure_refused(
-        "a name twice",
-        with(and(crate::samples::SUITE, "x")),
+        "a pair of name and value twice",
+        with(and(crate::samples::SUITE, &context.pkid)),
         "invalid",
     )?;
     ensure_refused("an empty name", with(and("", "v")), "invalid")?;

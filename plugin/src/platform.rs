@@ -131,6 +131,9 @@ impl Key {
     }
 }
 
+/// The maximum number of keys of a document, as the contract defines it.
+pub const MAX_KEYS: usize = 64;
+
 /// The maximum length of a key's value in bytes, as the contract defines it.
 pub const MAX_KEY_BYTES: usize = 4096;
 /// The maximum length of a model's name in bytes, as the contract defines it.
@@ -253,6 +256,8 @@ pub trait TransactionLog {
     /// Returns when an earlier, interrupted call on this subject began, unless a call has completed
     /// since.
     fn interrupted(&self) -> Option<UnixMillis>;
+    /// Records a part of the call that has ended; `outcome` is its result or the reason of its failure.
+    fn record_part(&self, action: &str, started: UnixMillis, outcome: Result<&str, &str>);
 }
 
 /// Clock, random bytes and plain settings: `wasi:clocks`, `wasi:random`, `automate:platform/settings`.

@@ -1,6 +1,6 @@
 //! The table of every list that can be imported. A further model is a row here.
 
-use super::directory::{Api, Directory, PageParameters, Paging, Selection};
+use super::directory::{Api, Directory, Link, PageParameters, Paging, Selection};
 use crate::grant::Grant;
 
 /// The number of entries in a page that is requested. Ten times as many would be larger than the response that a host
@@ -18,6 +18,7 @@ const BY_LINK: Directory = Directory {
     paging: Paging::Link(None),
     items: "items",
     keys: &[],
+    links: &[],
     is_deprecated: false,
 };
 
@@ -79,6 +80,11 @@ pub const USERS: Directory = Directory {
     scope: "spark-admin:people_read",
     paging: Paging::Link(Some(PAGE_SIZE)),
     keys: &[("email", "emails"), ("location", "locationId")],
+    links: &[Link {
+        key: "license",
+        member: "licenses",
+        model: LICENSES.model,
+    }],
     ..BY_LINK
 };
 

@@ -32,11 +32,23 @@ pub struct Directory {
     pub paging: Paging,
     /// The member of a page with its entries.
     pub items: &'static str,
-    /// The search keys besides id and name: the key's name, and the member with its value. Of several values, the
-    /// first is used.
+    /// The search keys besides id and name: the key's name, and the member with its value or values.
     pub keys: &'static [(&'static str, &'static str)],
+    /// The search keys whose value is the pkid of another imported document.
+    pub links: &'static [Link],
     /// Whether Webex announced the end of the list: 404 and 410 are then no errors.
     pub is_deprecated: bool,
+}
+
+/// A search key that leads to documents of another model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The key's name.
+    pub key: &'static str,
+    /// The member with Webex's id of the other object, or several ids.
+    pub member: &'static str,
+    /// The model of the other document.
+    pub model: &'static str,
 }
 
 /// The root of an API.
@@ -126,6 +138,8 @@ pub struct Entry {
     pub name: Option<String>,
     /// The complete entry, as Webex sent it.
     pub fields: Map<String, Value>,
+    /// The entry as JSON.
+    pub json: String,
 }
 
 /// Why an entry cannot be used.
@@ -171,23 +185,36 @@ impl Entry {
             .filter(|id| id.len() <= MAX_KEY_BYTES)
             .ok_or(EntryError::NoId)?;
         let name = text(&["name", "displayName"]).filter(|name| name.len() <= MAX_KEY_BYTES);
-        let size = serde_json::to_string(&fields).map_or(usize::MAX, |json| json.len());
-        if size > MAX_ENTRY_BYTES {
+        let json = serde_json::to_string(&fields)
+            .map_err(|error| EntryError::Json(error.to_string()))?;
+        if json.len() > MAX_ENTRY_BYTES {
             return Err(EntryError::TooLarge);
         }
-        Ok(Self { id, name, fields })
+        Ok(Self {
+            id,
+            name,
+            fields,
+            json,
+        })
     }
 
     /// Returns the search keys of `directory` besides id and name.
     pub fn keys(&self, directory: &Directory) -> Vec<Key> {
-        let text = |member: &str| match self.fields.get(member)? {
-            Value::Array(several) => several.first()?.as_str(),
-            value => value.as_str(),
-        };
         let keys = directory.keys.iter();
-        keys.filter_map(|(name, member)| Some(Key::new(*name, text(member)?)))
-            .filter(|key| !key.value.is_empty() && key.fits())
+        keys.flat_map(|(name, member)| self.texts(member).map(|text| Key::new(*name, text)))
+            .filter(Key::fits)
             .collect()
+    }
+
+    /// Returns the texts of a member: its own, or each of an array. Empty ones are left out.
+    pub fn texts(&self, member: &str) -> impl Iterator<Item = &str> {
+        let values = match self.fields.get(member) {
+            None => &[],
+            Some(Value::Array(several)) => several.as_slice(),
+            Some(value) => std::slice::from_ref(value),
+        };
+        let texts = values.iter().filter_map(Value::as_str);
+        texts.filter(|text| !text.is_empty())
     }
 
     /// Returns the id, or else the name, of an unusable item, redacted for a message.
@@ -296,10 +323,16 @@ mod tests {
     }
 
     #[test]
-    fn key_of_several_values_is_the_first() {
+    fn each_of_several_values_is_a_key() {
         let user =
             json!({"id": "P1", "emails": ["a@example.com", "b@example.com"], "locationId": ""});
         let keys = read(&user).unwrap().keys(&USERS);
-        assert_eq!(keys, [Key::new("email", "a@example.com")]);
+        assert_eq!(
+            keys,
+            [
+                Key::new("email", "a@example.com"),
+                Key::new("email", "b@example.com")
+            ]
+        );
     }
 }

@@ -37,6 +37,8 @@ pub struct Page {
     /// Why the list may continue after this page and [`next`](Self::next). None when the link, or
     /// the end of the list, is certain.
     pub link_error: Option<String>,
+    /// Whether the next page begins with the last entry of this one.
+    pub overlaps: bool,
     /// The number of all entries of the list, if Webex says so.
     pub total: Option<u64>,
 }
@@ -63,6 +65,13 @@ impl<P: Platform + ?Sized> Webex<'_, P> {
             .map(|((name, value), mark)| format!("{mark}{name}={}", encode(value)))
             .collect();
         self.address(&format!("{path}{query}"))
+    }
+
+    /// Whether `address` is at this API. An operator may have changed the API's root since an address was stored.
+    pub fn has_address(&self, address: &str) -> bool {
+        let origin = |address: &str| Url::parse(address).map(|url| url.origin()).ok();
+        let base = origin(&self.address("/"));
+        base.is_some() && base == origin(address)
     }
 
     /// Requests the page of `directory` at `address`, which is [`first_page_url`](Self::first_page_url) or the
@@ -110,21 +119,27 @@ impl<P: Platform + ?Sized> Webex<'_, P> {
         })?;
         let (mut next, link_error) = self.find_next(response.headers(), address, filters, token);
         let mut total = None;
+        let mut overlaps = false;
         if let Paging::Position(parameters) | Paging::Number(parameters) = directory.paging {
             let counted = read_number(response.body(), parameters.total);
-            let (entries, step) = match directory.paging {
-                Paging::Number(_) => (None, 1),
-                _ => (counted, u64::try_from(items.len()).unwrap_or(u64::MAX)),
+            let is_by_position = matches!(directory.paging, Paging::Position(_));
+            let step = match is_by_position {
+                true => u64::try_from(items.len()).unwrap_or(u64::MAX),
+                false => 1,
             };
-            total = entries;
+            total = counted.filter(|_| is_by_position);
             if next.is_none() && link_error.is_none() && !items.is_empty() {
-                next = find_next_position(address, parameters, step, counted);
+                // An entry that is deleted while the list is read moves all later ones, and one of them would be missed
+                // between two pages.
+                overlaps = is_by_position && items.len() > 1;
+                next = find_next_position(address, parameters, step, overlaps, counted);
             }
         }
         Ok(Page {
             items: items.into_iter().map(<[u8]>::to_vec).collect(),
             next,
             link_error,
+            overlaps,
             total,
         })
     }
@@ -167,12 +182,13 @@ impl<P: Platform + ?Sized> Webex<'_, P> {
     }
 }
 
-/// Returns the URL of the page after the one at `current`, whose position or number is `step` further; none after the
-/// last one of `total`.
+/// Returns the URL of the page after the one at `current`, whose position or number is `step` further, or one less if it
+/// `overlaps` with this one; none after the last one of `total`.
 fn find_next_position(
     current: &str,
     parameters: PageParameters,
     step: u64,
+    overlaps: bool,
     total: Option<u64>,
 ) -> Option<String> {
     let mut next = Url::parse(current).ok()?;
@@ -187,6 +203,7 @@ fn find_next_position(
     if total.is_some_and(|total| start.saturating_sub(first) >= total) {
         return None;
     }
+    let start = start.saturating_sub(overlaps.into());
     let kept = query.split('&').filter(|parameter| {
         !parameter.is_empty() && parameter.split('=').next() != Some(parameters.start)
     });

@@ -208,17 +208,19 @@ fn positions_follow_the_entries_until_the_list_ends() {
     assert_eq!(
         next(&PLACES, places, &format!("{{\"items\":{two}}}")),
         (
-            Some("https://webexapis.com/v1/workspaces?orgId=O1&max=250&start=6".to_owned()),
+            Some("https://webexapis.com/v1/workspaces?orgId=O1&max=250&start=5".to_owned()),
             None
         )
     );
     assert_eq!(next(&PLACES, places, r#"{"items":[]}"#), (None, None));
+    let (following, _) = next(&PLACES, places, r#"{"items":[{"id":"1"}]}"#);
+    assert!(following.unwrap().ends_with("start=5"));
     let groups = "https://webexapis.com/v1/groups?startIndex=1&count=250";
     let counted = |total: u32| format!("{{\"totalResults\":{total},\"groups\":{two}}}");
     assert_eq!(
         next(&GROUPS, groups, &counted(3)),
         (
-            Some("https://webexapis.com/v1/groups?count=250&startIndex=3".to_owned()),
+            Some("https://webexapis.com/v1/groups?count=250&startIndex=2".to_owned()),
             Some(3)
         )
     );

@@ -191,6 +191,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         let mut changes = vec![Change::Cancel(self.record.reference(), wakeup)];
         changes.extend(self.alert_changes()?);
         self.commit(changes)?;
+        self.record_parts();
         let mut message = String::new();
         let counts = self.summarize_counts();
         if !counts.is_empty() {
@@ -214,6 +215,27 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             return Err(Failure::Reauthorize(message));
         }
         Ok(self.report(None, message))
+    }
+
+    /// Records each list as a part of the call.
+    fn record_parts(&self) {
+        let models = self.import.models();
+        for ((list, imported), directory) in self.import.lists.iter().zip(&models).zip(&self.sync.lists) {
+            let what = directory.what;
+            let counts = format_count(imported, what);
+            let message = match (list.held, &list.partial) {
+                (Some(removal), _) => format!("{counts}; none was removed: {}", removal.explain(what)),
+                (None, Some(why)) => format!("{counts}; none was removed, because {why}"),
+                (None, None) => counts,
+            };
+            let outcome = match &list.failed {
+                Some(why) => Err(why.as_str()),
+                None => Ok(message.as_str()),
+            };
+            let started = list.begun.unwrap_or(self.import.begun);
+            let action = format!("Import {}", directory.model);
+            self.platform.record_part(&action, started, outcome);
+        }
     }
 
     fn report(self, continues: Option<UnixMillis>, message: String) -> SyncReport {

@@ -1,4 +1,4 @@
-//! `kill -9` at every step of a refresh and of a consent: nothing is lost, nothing is duplicated,
+//! `kill -9` at every step of a refresh, a consent and an import: nothing is lost, nothing is duplicated,
 //! and the final state is that of an uninterrupted run.
 //!
 //! One loss is unavoidable: where Webex rotates refresh tokens, a response that arrived and was not
@@ -11,12 +11,12 @@ use relation_e2e::world::DAY;
 use relation_e2e::{Customer, World, artifacts};
 use relation_host::AddRequest;
 use relation_host::clock::Clock;
-use relation_host::reports::Grant;
+use relation_host::reports::{Grant, SyncSelector};
 use relation_host::schedule::DispatcherOptions;
 use relation_host::types::{Pkid, Reference, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
-use webex_emulator::{Consent, Mode};
+use webex_emulator::{Consent, Listing, Mode, Paging};
 
 const REDIRECT: &str = "http://127.0.0.1:8484/callback";
 
@@ -362,5 +362,98 @@ async fn sweep_completion_of_a_consent() {
         );
         assert_same(&customer.final_state().await, &undisturbed, step);
         customer.world.emulator.assert_sound();
+    }
+}
+
+/// The lists of an organization with their models.
+const LISTS: [(Listing, &str); 4] = [
+    (Listing::Locations, "device/spark/Location"),
+    (Listing::People, "device/spark/User"),
+    (Listing::Workspaces, "device/spark/Place"),
+    (Listing::Groups, "device/spark/Group"),
+];
+
+/// A customer whose whole organization was imported. Since then, entries were added, changed and removed at
+/// Webex, in lists of several pages.
+async fn world_with_changes_to_import() -> (World, Customer) {
+    let world = World::start().await;
+    let customer = world.add_customer("Contoso").await;
+    let webex = &world.emulator;
+    for (listing, _) in LISTS {
+        let entries = (0..5).map(|n| json!({ "id": format!("{listing:?}-{n}"), "displayName": "A" }));
+        webex
+            .set_entries(&customer.organization, listing, entries)
+            .unwrap();
+        webex.set_paging(listing, Paging::with_size(3));
+    }
+    sync_all(&world, &customer).await;
+    for (listing, _) in LISTS {
+        let id = |n: usize| format!("{listing:?}-{n}");
+        assert!(webex.remove_entry(&customer.organization, listing, &id(1)));
+        let patched = webex.patch_entry(
+            &customer.organization,
+            listing,
+            &id(4),
+            &json!({ "displayName": "B" }),
+        );
+        assert!(patched.unwrap().is_some());
+        let added = json!({ "id": id(5), "displayName": "C" });
+        webex
+            .put_entry(&customer.organization, listing, added)
+            .unwrap();
+    }
+    (world, customer)
+}
+
+async fn sync_all(world: &World, customer: &Customer) {
+    let imported = world
+        .host()
+        .sync(&customer.pkid, SyncSelector::ALL, false)
+        .await
+        .expect("everything is imported");
+    assert_eq!(imported.value.continues, None, "{}", imported.value.message);
+}
+
+/// Returns the imported entries of each list, and the models in which another import changes anything.
+async fn imported(world: &World, customer: &Customer) -> Vec<Vec<String>> {
+    let mut all = Vec::new();
+    for (listing, model) in LISTS {
+        let bodies = world.bodies(model).await;
+        let mut stored: Vec<String> = bodies
+            .iter()
+            .map(|body| format!("{} {}", text(&body["id"]), text(&body["displayName"])))
+            .collect();
+        stored.sort();
+        let mut listed: Vec<String> = world
+            .emulator
+            .entries(&customer.organization, listing)
+            .iter()
+            .map(|entry| format!("{} {}", text(&entry["id"]), text(&entry["displayName"])))
+            .collect();
+        listed.sort();
+        assert_eq!(stored, listed);
+        all.push(stored);
+    }
+    assert_eq!(world.bodies("data/SparkImportPage").await, [Value::Null; 0]);
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sweep_import_of_all_models() {
+    let (world, customer) = world_with_changes_to_import().await;
+    let steps = run_victim(&world, 0, &["sync", customer.pkid.as_str()]);
+    println!("an undisturbed import has {} steps", steps.len());
+    imported(&world, &customer).await;
+    for (index, step) in steps.iter().enumerate() {
+        let (world, customer) = world_with_changes_to_import().await;
+        run_victim(&world, index + 1, &["sync", customer.pkid.as_str()]);
+        // An administrator starts the import again; a wakeup may do it first.
+        let host = world.new_host().await;
+        let again = host.sync(&customer.pkid, SyncSelector::ALL, false).await;
+        let again = again.unwrap_or_else(|error| panic!("killed {step}: {error}"));
+        assert_eq!(again.value.continues, None, "killed {step}");
+        imported(&world, &customer).await;
+        println!("  killed {step:<38} then {}", again.value.message);
+        world.emulator.assert_sound();
     }
 }

@@ -34,6 +34,8 @@ pub(super) enum FetchError {
     Import(Failure),
     /// The list cannot be read, for this reason; other lists can.
     List(String),
+    /// The page's address is of another API than the configured one.
+    Moved,
     /// The error of Webex.
     Webex(WebexError),
 }
@@ -102,6 +104,7 @@ impl<'a, P: Platform + ?Sized> WebexAccess<'a, P> {
         };
         let filters = directory.filters(organization);
         let address = match (address, organization) {
+            (Some(address), _) if !webex.has_address(address) => return Err(FetchError::Moved),
             (Some(address), _) => address.to_owned(),
             (None, None) if directory.path.contains(ORGANIZATION) => {
                 let why = "the organization of this customer is not known".to_owned();

@@ -1,9 +1,11 @@
 //! Entries of a directory as documents, and their comparison with the stored ones.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::state::DocumentId;
-use crate::platform::{Document, Failure, Filter, Key, Reference, Scope, Storage};
+use crate::platform::{Document, Failure, Filter, Key, MAX_KEYS, Reference, Scope, Storage};
 use crate::record::{Record, key};
 use crate::webex::directory::{Directory, Entry};
 
@@ -40,12 +42,22 @@ pub fn find_differences(
             .collect();
         let stored = storage.get_many(&references)?;
         for ((reference, (_, entry)), stored) in references.into_iter().zip(entries).zip(stored) {
-            let wanted = build_document(record, directory, reference, entry);
-            match stored {
-                None => found.push(Difference::New(wanted)),
-                Some(stored) if is_same(&stored, &wanted, entry) => {}
-                Some(_) => found.push(Difference::Changed(wanted)),
+            let keys = build_keys(record, directory, entry);
+            let is_new = stored.is_none();
+            if stored.is_some_and(|stored| is_same(&stored, record, &keys, entry)) {
+                continue;
             }
+            let wanted = Document {
+                reference,
+                hierarchy: record.hierarchy.clone(),
+                version: 0,
+                body: entry.json.clone(),
+                keys,
+            };
+            found.push(match is_new {
+                true => Difference::New(wanted),
+                false => Difference::Changed(wanted),
+            });
         }
     }
     Ok(found)
@@ -61,12 +73,7 @@ pub fn owned_filter(record: &Record, model: &str) -> Filter {
     }
 }
 
-fn build_document(
-    record: &Record,
-    directory: &Directory,
-    reference: Reference,
-    entry: &Entry,
-) -> Document {
+fn build_keys(record: &Record, directory: &Directory, entry: &Entry) -> Vec<Key> {
     let mut keys = vec![
         Key::new(key::OWNER, &record.pkid),
         Key::new(WEBEX_ID, &entry.id),
@@ -75,21 +82,28 @@ fn build_document(
         keys.push(Key::new(key::NAME, name));
     }
     keys.extend(entry.keys(directory));
-    Document {
-        reference,
-        hierarchy: record.hierarchy.clone(),
-        version: 0,
-        body: Value::Object(entry.fields.clone()).to_string(),
-        keys,
+    for link in directory.links {
+        let ids = entry.texts(link.member);
+        keys.extend(ids.map(|id| {
+            let linked = DocumentId::derive(&record.pkid, link.model, id);
+            Key::new(link.key, linked.to_string())
+        }));
     }
+    // A value can occur twice in an array, and an array may have any length.
+    let mut seen = HashSet::new();
+    keys.retain(|key| seen.insert((key.name.clone(), key.value.clone())));
+    keys.truncate(MAX_KEYS);
+    keys
 }
 
-// Compares parsed bodies, because the order of members is irrelevant.
-fn is_same(stored: &Document, wanted: &Document, entry: &Entry) -> bool {
-    let same_keys = stored.keys.len() == wanted.keys.len()
-        && wanted.keys.iter().all(|key| stored.keys.contains(key));
-    stored.hierarchy == wanted.hierarchy
-        && same_keys
-        && serde_json::from_str::<Value>(&stored.body)
-            .is_ok_and(|body| body.as_object() == Some(&entry.fields))
+// Equal texts need no parsing. Other texts may differ in the order of members only, which is irrelevant.
+fn is_same(stored: &Document, record: &Record, keys: &[Key], entry: &Entry) -> bool {
+    let same_keys =
+        stored.keys.len() == keys.len() && keys.iter().all(|key| stored.keys.contains(key));
+    let same_body = || {
+        stored.body == entry.json
+            || serde_json::from_str::<Value>(&stored.body)
+                .is_ok_and(|body| body.as_object() == Some(&entry.fields))
+    };
+    stored.hierarchy == record.hierarchy && same_keys && same_body()
 }

@@ -73,6 +73,9 @@ impl fmt::Display for DocumentId {
 pub struct ListProgress {
     /// The model of the stored entries.
     pub model: String,
+    /// When its first page was requested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun: Option<UnixMillis>,
     /// The number of entries on the pages before the position.
     pub found: u32,
     /// The number of new entries.
@@ -87,6 +90,9 @@ pub struct ListProgress {
     /// The address of the page to read next; none: the first page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// Whether the page to read next begins with the last entry before it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub overlaps: bool,
     /// The number of documents with seen entries. Without `next` they are obsolete.
     #[serde(default)]
     pub seen: u32,
@@ -118,6 +124,7 @@ impl ListProgress {
     /// Restarts at the first page and keeps the counts of changes.
     pub fn restart(&mut self) {
         self.next = None;
+        self.overlaps = false;
         self.pages = 0;
         self.found = 0;
         self.ended = false;

@@ -84,6 +84,8 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         if self.seen.is_none() && !self.load_seen(index)? {
             return self.restart_list(index);
         }
+        let now = self.platform.now();
+        self.list(index).begun.get_or_insert(now);
         let (done, total) = (self.import.steps_done(), self.import.steps_total());
         let what = directory.what;
         self.platform
@@ -109,6 +111,11 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
                 return self.store_page(index, directory, &address, page);
             }
             Err(FetchError::Import(failure)) => return Err(failure),
+            Err(FetchError::Moved) => {
+                let text = format!("the address of Webex has changed: the {what} are read from the first page again");
+                self.platform.log(Level::Warning, &text);
+                return self.restart_list(index);
+            }
             Err(FetchError::List(why)) => {
                 self.platform
                     .log(Level::Warning, &format!("the {what}: {why}"));
@@ -219,10 +226,15 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         page: Page,
     ) -> Result<Step, Failure> {
         let items = page.items.len();
+        let overlaps = self.list(index).overlaps;
+        let is_shifted = overlaps && !self.begins_with_seen(directory, &page);
         let pages = self.list(index).pages.saturating_add(1);
         let mut entries = self.parse_unseen(index, directory, pages, page.items);
+        // Only the entry that this page has in common with the one before.
+        let is_end = overlaps && items == 1 && entries.is_empty();
         let abandoned = match &page.next {
             None => None,
+            Some(_) if is_end => None,
             Some(_) if items == 0 => Some("Webex sent an empty page with another one behind it"),
             Some(next) if next == address || (entries.is_empty() && pages > 1) => {
                 Some("Webex sent a page twice")
@@ -230,15 +242,13 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             Some(_) if pages >= MAX_LIST_PAGES => Some("Webex's list did not end"),
             Some(_) => None,
         };
-        let next = page.next.filter(|_| abandoned.is_none());
+        let next = page.next.filter(|_| abandoned.is_none() && !is_end);
         if let Some(total) = page.total {
             self.list(index).counted = Some(total);
         }
-        for why in abandoned
-            .map(str::to_owned)
-            .into_iter()
-            .chain(page.link_error)
-        {
+        let shifted = is_shifted.then_some("an entry was removed at Webex while the list was read");
+        let reasons = abandoned.into_iter().chain(shifted);
+        for why in reasons.map(str::to_owned).chain(page.link_error) {
             let what = directory.what;
             let warning = format!("{why}: the list of {what} may not be whole");
             self.platform.log(Level::Warning, &warning);
@@ -286,9 +296,18 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             list.pages = pages;
             list.found = found;
             list.next = Some(next.clone());
+            list.overlaps = page.overlaps;
             list.seen = list.seen.saturating_add(document_count);
         })?;
         Ok(Step::Done)
+    }
+
+    /// Whether the first entry of a page was on an earlier page.
+    fn begins_with_seen(&self, directory: &Directory, page: &Page) -> bool {
+        let first = page.items.first().and_then(|item| Entry::parse(item).ok());
+        let id = first.map(|entry| DocumentId::derive(&self.record.pkid, directory.model, &entry.id));
+        let seen = self.seen.as_ref();
+        id.is_some_and(|id| seen.is_some_and(|seen| seen.contains(&id)))
     }
 
     /// Parses the entries of the `number`-th page that were not on earlier pages.

@@ -1,10 +1,10 @@
 //! A host that kills itself with SIGKILL at one step of one workflow, for the tests that sweep over
 //! all steps. It prints a line for each step it reaches.
 //!
-//! `victim COMPONENT DIRECTORY WEBEX NOW STEP due|connect|complete PKID [ADDRESS]`. WEBEX is the
+//! `victim COMPONENT DIRECTORY WEBEX NOW STEP due|connect|complete|sync PKID [ADDRESS]`. WEBEX is the
 //! emulator as `HOST:PORT`, NOW the time in milliseconds, and STEP the step to end at (0: none).
-//! The commands: run what is due, begin a consent that comes back to ADDRESS, or complete the one
-//! with this callback.
+//! The commands: run what is due, begin a consent that comes back to ADDRESS, complete the one
+//! with this callback, or import everything.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -18,7 +18,7 @@ use relation_e2e::faulty_store::{FaultyStore, Moment, Operation, StoreFaults};
 use relation_e2e::world::CLIENT_SECRET;
 use relation_host::clock::ManualClock;
 use relation_host::egress::{Client, ClientOptions, Policy};
-use relation_host::reports::Grant;
+use relation_host::reports::{Grant, SyncSelector};
 use relation_host::schedule::DispatcherOptions;
 use relation_host::store::Store;
 use relation_host::store::seal::{KeyFile, Sealer};
@@ -87,6 +87,10 @@ async fn main() {
             let callback = SecretString::from(callback.as_str());
             let completed = host.complete_connect(&pkid, &callback).await;
             let _ = completed.expect("the consent is completed");
+        }
+        ("sync", []) => {
+            let imported = host.sync(&pkid, SyncSelector::ALL, false).await;
+            let _ = imported.expect("everything is imported");
         }
         _ => panic!("see the documentation of this program"),
     }

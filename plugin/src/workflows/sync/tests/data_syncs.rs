@@ -115,6 +115,38 @@ fn list_shorter_than_its_counter_removes_nothing() {
 }
 
 #[test]
+fn entry_that_moves_between_two_pages_is_not_removed() {
+    let world = World::new();
+    serve_lists(&world, 5, 0);
+    store_sync(&world, &json!({"model_type_list": [PLACE]}));
+    sync_all(&world).unwrap();
+    let expect = |ids: &[&str]| {
+        let items: Vec<Value> = ids.iter().map(|id| json!({"id": id})).collect();
+        world.platform.expect(
+            Method::GET,
+            "/workspaces",
+            json_response(200, json!({ "items": items })),
+        );
+    };
+    // N0 is deleted at Webex after the first page, so that N3 moves to the place of N2.
+    expect(&["N0", "N1", "N2"]);
+    expect(&["N3", "N4"]);
+    expect(&["N4"]);
+    let report = sync_all(&world).unwrap();
+    assert_eq!((report.models[0].found, report.models[0].removed), (5, 0));
+    assert!(
+        report.message.contains("removed at Webex while"),
+        "{}",
+        report.message
+    );
+    expect(&["N1", "N2", "N3"]);
+    expect(&["N3", "N4"]);
+    expect(&["N4"]);
+    let report = sync_all(&world).unwrap();
+    assert_eq!((report.models[0].found, report.models[0].removed), (4, 1));
+}
+
+#[test]
 fn list_whose_end_is_announced_may_be_gone() {
     let world = World::new();
     serve_lists(&world, 1, 0);
@@ -257,29 +289,47 @@ fn due_refresh_goes_before_the_next_step() {
 
 #[test]
 fn sites_come_from_the_api_of_the_records_region() {
+    for (region, host) in [
+        ("US", "us1"),
+        ("ANZ", "anz1"),
+        ("UK", "eu1"),
+        ("EU", "eu2"),
+        ("Japan", "jp1"),
+        ("Canada", "ca1"),
+        ("Singapore", "sg1"),
+    ] {
+        let world = world_with_contact_center(region);
+        let page = json!({"meta": {"totalPages": 1}, "data": [{"id": "S1", "name": "Oslo"}]});
+        world
+            .platform
+            .expect(Method::GET, "/v2/site", json_response(200, page));
+        let report = sync_all(&world).unwrap();
+        assert_eq!(report.models[0].added, 1);
+        let path = format!("organization/{ORGANIZATION}/v2/site?page=0&pageSize=100");
+        let expected = format!("https://api.wxcc-{host}.cisco.com/{path}");
+        assert_eq!(world.requests(), [expected]);
+    }
+}
+
+/// A record with Contact Center in `region`, whose sync of all data imports only its sites.
+fn world_with_contact_center(region: &str) -> World {
     let world = World::new();
     let mut record = Record::load(&world.platform, PKID).unwrap();
     for (field, value) in [
         ("webex_contact_center", json!(true)),
-        ("base_url_setting", json!("EU")),
+        ("base_url_setting", json!(region)),
     ] {
         record.body.fields.insert(field.to_owned(), value);
     }
     let put = vec![Change::Put(record.to_document().unwrap())];
     world.platform.commit(Vec::new(), put).unwrap();
     store_sync(&world, &json!({"model_type_list": ["device/spark/CXSite"]}));
-    let page = json!({"meta": {"totalPages": 1}, "data": [{"id": "S1", "name": "Oslo"}]});
     world
-        .platform
-        .expect(Method::GET, "/v2/site", json_response(200, page));
-    let report = sync_all(&world).unwrap();
-    assert_eq!(report.models[0].added, 1);
-    assert_eq!(
-        world.requests(),
-        [format!(
-            "https://api.wxcc-eu2.cisco.com/organization/{ORGANIZATION}/v2/site?page=0&pageSize=100"
-        )]
-    );
+}
+
+#[test]
+fn refusal_of_contact_center_is_told_with_the_scope() {
+    let world = world_with_contact_center("EU");
     let refusal = json!({"trackingId": "ccconfig_1", "error": {"key": "403", "reason": "no", "message": [
         {"description": "Insufficient scope"},
     ]}});

@@ -188,6 +188,18 @@ fn temporary_error_of_one_list_does_not_stop_the_others() {
     let why = report.models[0].failed.as_ref().unwrap();
     assert!(why.contains("503"), "{why}");
     assert_eq!((report.models[1].found, report.continues), (3, None));
+    let parts = world.platform.recorded_parts();
+    assert_eq!(
+        parts[0],
+        (format!("Import {}", report.models[0].model), Err(why.clone()))
+    );
+    assert_eq!(
+        parts[1..],
+        [(
+            format!("Import {LICENSE}"),
+            Ok("3 licenses (3 added)".to_owned())
+        )]
+    );
     assert_eq!(world.sync().unwrap().models[0].added, 2);
 }
 

@@ -301,6 +301,11 @@ pub fn raise_import(
     put(record, &reference, &body)
 }
 
+/// Whether the stored alert has this code.
+pub fn has_code(alert: &Document, code: &str) -> bool {
+    serde_json::from_str::<AlertBody>(&alert.body).is_ok_and(|body| body.code == code)
+}
+
 fn put(record: &Record, reference: &Reference, body: &AlertBody) -> Result<Change, Failure> {
     Ok(Change::Put(Document {
         reference: reference.clone(),

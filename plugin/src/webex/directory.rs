@@ -128,8 +128,7 @@ impl Directory {
     }
 }
 
-/// One entry of a directory. Only its id and name are read; all other members are stored as they
-/// are.
+/// One entry of a directory. Id, name and search keys are read; the entry is stored as Webex sent it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     /// Webex's id of the entry: opaque.
@@ -155,7 +154,7 @@ pub enum EntryError {
     #[error("has no usable id")]
     NoId,
     /// The entry is larger than any expected one.
-    #[error("is larger than any that is expected")]
+    #[error("is larger than 128 KiB")]
     TooLarge,
 }
 

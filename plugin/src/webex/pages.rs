@@ -1,9 +1,8 @@
 //! Paginated lists of Webex's REST API.
 //!
-//! Some lists are read by position or page number. In all others, only the link to the next page is guaranteed. Its
-//! URL is opaque; two defects seen in practice
-//! are corrected: `max=null`, which Webex itself refuses, and a lost filter, without which the list
-//! would continue as another one. The link is followed only to the API's own origin, because the
+//! Some lists are read by position or page number. In all others, only the link to the next page is guaranteed. The next
+//! page's URL is opaque. Two defects of Webex are corrected: `max=null`, which Webex refuses, and a lost filter, without
+//! which the list would continue as another one. The link is followed only to the API's own origin, because the
 //! request contains the access token. If the link cannot be followed, or is uncertain, the page
 //! says so: the list may then be incomplete.
 
@@ -50,7 +49,7 @@ enum LinkTargetError {
     Unreadable,
     #[error("the link to the next page leads away from the API and is not followed")]
     Foreign,
-    #[error("the link to the next page is longer than any that is expected")]
+    #[error("the link to the next page is longer than 8 KiB")]
     TooLong,
     #[error("the link to the next page repeats the access token")]
     Secret,
@@ -200,7 +199,9 @@ fn find_next_position(
     let first = u64::from(parameters.first);
     let start = query.split('&').find_map(value).unwrap_or(first);
     let start = start.checked_add(step)?;
-    if total.is_some_and(|total| start.saturating_sub(first) >= total) {
+    // A full page may be followed by another one, whatever the total says.
+    let is_full = step >= u64::from(parameters.size.1);
+    if !is_full && total.is_some_and(|total| start.saturating_sub(first) >= total) {
         return None;
     }
     let start = start.saturating_sub(overlaps.into());

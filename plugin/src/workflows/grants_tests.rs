@@ -8,6 +8,7 @@ use super::connect::connect;
 use super::delete::delete;
 use super::expiry::check_expiry;
 use super::refresh::refresh;
+use super::sync::sync;
 use super::wake::wake;
 use super::{add, modify};
 use crate::alerts::ALERT;
@@ -325,4 +326,40 @@ fn further_grant_blocks_change_of_organization() {
     let fields = Secret::new(other.to_string());
     let failure = modify::modify(&platform, PKID, &fields, None).unwrap_err();
     assert!(matches!(failure, Failure::Invalid(_)), "{failure:?}");
+}
+
+#[test]
+fn refused_grant_fails_only_its_own_list() {
+    let platform = platform(true);
+    let grants = [
+        Grant::Organization,
+        Grant::WholesaleCustomers,
+        Grant::WholesaleUsers,
+    ];
+    for grant in grants {
+        consent(&platform, grant);
+    }
+    platform.serve(|_, request| match request.uri().path() {
+        TOKENS => json_response(400, json!({"error": "invalid_grant"})),
+        "/v1/wholesale/subscribers" => json_response(401, json!({"message": "expired"})),
+        "/v1/organizations" => json_response(200, json!({"items": [{"id": ORGANIZATION}]})),
+        _ => json_response(200, json!({"items": [], "groups": []})),
+    });
+    for refreshes in [1, 0] {
+        let before = platform.sent().len();
+        let report = sync(&platform, PKID, "all", false).unwrap();
+        let failed: Vec<&str> = report
+            .models
+            .iter()
+            .filter(|model| model.failed.is_some())
+            .map(|model| model.model.as_str())
+            .collect();
+        assert_eq!(failed, ["device/spark/WholesaleSubscriber"]);
+        // A refused token is not sent again.
+        let sent = platform.sent();
+        let tokens = sent[before..].iter().filter(|sent| sent.uri.path() == TOKENS);
+        assert_eq!(tokens.count(), refreshes);
+        let state = record(&platform).grant_state(Grant::WholesaleUsers).state;
+        assert_eq!(state, State::Reauthorize);
+    }
 }

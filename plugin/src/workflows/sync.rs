@@ -29,9 +29,11 @@ use steps::Step;
 
 /// How long a call begins further steps. A step may take two requests and a refresh,
 /// each as long as the host allows, and the call must end before its time limit.
-const CALL_BUDGET: Millis = Millis::from_seconds(20);
+const CALL_BUDGET: Millis = Millis::from_seconds(10);
 /// The maximum number of pages that a call reads. Hosts allow more requests in a call.
 const MAX_PAGES_PER_CALL: u32 = 24;
+/// How long an import without progress lets others wait: longer than the longest pause before another attempt.
+const MAX_WAIT: Millis = Millis::from_hours(2);
 /// The pause of an import that waits for another one with a list in common.
 const WAIT_FOR_ANOTHER: Millis = Millis::from_seconds(30);
 
@@ -70,9 +72,11 @@ pub fn sync<P: Platform + ?Sized>(
         pages: 0,
         until: now + CALL_BUDGET,
     };
-    if let Some(other) = run.find_competitor()? {
+    let others = run.find_other_imports()?;
+    if let Some(other) = run.find_competitor(&others)? {
         return run.wait_for(&other);
     }
+    run.restart_shared_lists(&others);
     loop {
         match run.step()? {
             Step::Done => {}
@@ -118,14 +122,8 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         self.pages >= MAX_PAGES_PER_CALL || now >= self.until || (self.pages > 0 && refresh_is_due)
     }
 
-    /// Finds another unfinished import of this record that reads one of the same lists, and that a wakeup will
-    /// continue: its removals could remove what this import adds.
-    fn find_competitor(&self) -> Result<Option<String>, Failure> {
-        let waiting = self.platform.wakeups(&self.record.reference())?;
-        let waiting: Vec<&str> = waiting.iter().filter_map(from_wakeup).collect();
-        if waiting.iter().all(|sync| *sync == self.sync.pkid) {
-            return Ok(None);
-        }
+    /// Finds the running and last imports of this record by other data syncs.
+    fn find_other_imports(&self) -> Result<Vec<Import>, Failure> {
         let filter = Filter {
             model: IMPORT_MODEL.to_owned(),
             hierarchy: self.record.hierarchy.clone(),
@@ -133,30 +131,68 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             equals: vec![Key::new(key::OWNER, &self.record.pkid)],
         };
         let page = self.platform.find(&filter, None, 100)?;
-        let others = page.documents.iter();
-        let mut others =
-            others.filter_map(|document| serde_json::from_str::<Import>(&document.body).ok());
-        let competes = |other: &Import| {
+        let imports = page.documents.iter();
+        let imports =
+            imports.filter_map(|document| serde_json::from_str::<Import>(&document.body).ok());
+        Ok(imports
+            .filter(|import| import.sync != self.sync.pkid)
+            .collect())
+    }
+
+    /// Reads the lists from the first page again that another import has changed since this one was interrupted: the
+    /// entries that it added on pages already read were not seen.
+    fn restart_shared_lists(&mut self, others: &[Import]) {
+        for other in others {
+            if other.progressed <= self.import.progressed {
+                continue;
+            }
+            for list in &mut self.import.lists {
+                let is_shared = other.lists.iter().any(|each| each.model == list.model);
+                if is_shared && list.next.is_some() {
+                    list.restart();
+                }
+            }
+        }
+    }
+
+    /// Finds another unfinished import of this record that reads one of the same lists, and that a wakeup will
+    /// continue: its removals could remove what this import adds.
+    fn find_competitor(&self, others: &[Import]) -> Result<Option<String>, Failure> {
+        if others.is_empty() {
+            return Ok(None);
+        }
+        let waiting = self.platform.wakeups(&self.record.reference())?;
+        let waiting: Vec<&str> = waiting.iter().filter_map(from_wakeup).collect();
+        let now = self.platform.now();
+        let competes = |other: &&Import| {
             let mut lists = other.lists.iter().map(|list| list.model.as_str());
             // Of two imports that have begun, the earlier one goes on.
             let is_first = self.import.steps_done() > 0
                 && (self.import.begun, &self.sync.pkid) < (other.begun, &other.sync);
-            other.sync != self.sync.pkid
-                && !is_first
+            !is_first
                 && other.steps_done() > 0
-                && other.is_running(self.platform.now())
+                && other.is_running(now)
+                && now.abs_diff(other.progressed) <= MAX_WAIT
                 && waiting.contains(&other.sync.as_str())
                 && lists.any(|model| self.sync.lists.iter().any(|own| own.model == model))
         };
-        Ok(others.find(competes).map(|other| other.name))
+        let competitor = others.iter().find(competes);
+        Ok(competitor.map(|other| other.name.clone()))
     }
 
     /// Schedules this import for later.
     fn wait_for(self, other: &str) -> Result<SyncReport, Failure> {
         let due = self.platform.now() + WAIT_FOR_ANOTHER;
-        let wakeup = self.sync.schedule(&self.record, due);
-        self.platform
-            .commit(vec![self.record.version_check()], vec![wakeup])?;
+        let mut checks = vec![self.record.version_check()];
+        let mut changes = vec![self.sync.schedule(&self.record, due)];
+        // The wakeup does not know that a person accepts the removals.
+        if self.import.accepts_removals {
+            let hierarchy = &self.record.hierarchy;
+            let (check, put) = self.import.to_commit(hierarchy, self.version)?;
+            checks.push(check);
+            changes.push(put);
+        }
+        self.platform.commit(checks, changes)?;
         let message = format!("waits until {other} has ended; it continues automatically");
         Ok(self.report(Some(due), message))
     }

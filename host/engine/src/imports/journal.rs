@@ -185,7 +185,7 @@ impl State {
                 self.lines.push(LogLine {
                     at,
                     level: Level::Warning,
-                    message: "the log of this call is full (limits.log): further lines are dropped"
+                    message: "the log of this call is full (limits.log): further lines and parts are dropped"
                         .into(),
                 });
                 false

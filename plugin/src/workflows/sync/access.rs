@@ -2,7 +2,7 @@
 
 use crate::grant::Grant;
 use crate::platform::{Failure, Level, Millis, Platform, Secret};
-use crate::record::Record;
+use crate::record::{Record, State};
 use crate::settings::{CONTACT_CENTER_URLS, Settings};
 use crate::webex::client::{Proxies, Webex};
 use crate::webex::directory::{Api, Directory};
@@ -34,6 +34,8 @@ pub(super) enum FetchError {
     Import(Failure),
     /// The list cannot be read, for this reason; other lists can.
     List(String),
+    /// The list cannot be read now; other lists can.
+    Temporary(Failure),
     /// The page's address is of another API than the configured one.
     Moved,
     /// The error of Webex.
@@ -41,21 +43,19 @@ pub(super) enum FetchError {
 }
 
 impl<'a, P: Platform + ?Sized> WebexAccess<'a, P> {
-    /// Reveals the organization's access token of `record`, after a refresh if the token is known to be expired.
-    /// Returns the record as it is then stored.
+    /// Creates the clients for `record`. Tokens are opened when a list needs them.
     ///
     /// # Errors
-    /// `reauthorize` when there is no access token and a refresh yields none; `unavailable`.
+    /// `limit-exceeded` when the record's proxy cannot be used; those of the storage.
     pub(super) fn open(
         platform: &'a P,
         settings: &Settings,
-        mut record: Record,
-    ) -> Result<(Record, Self), Failure> {
-        let token = open_token(platform, &mut record, Grant::Organization)?;
-        let proxies = Proxies::reveal(&record, platform)?;
+        record: &Record,
+    ) -> Result<Self, Failure> {
+        let proxies = Proxies::reveal(record, platform)?;
         let new_client = |settings: &Settings| {
             Webex::new(platform, settings, &proxies)
-                .map_err(|failure| map_proxy_failure(&record, failure))
+                .map_err(|failure| map_proxy_failure(record, failure))
         };
         let region = record.text("base_url_setting");
         let contact_center = region
@@ -66,16 +66,15 @@ impl<'a, P: Platform + ?Sized> WebexAccess<'a, P> {
                     ..settings.clone()
                 })
             });
-        let access = Self {
+        Ok(Self {
             platform,
             webex: new_client(settings)?,
             contact_center: contact_center.transpose()?,
-            tokens: vec![token],
+            tokens: Vec::new(),
             organization: record
                 .organization()
                 .and_then(|organization| OrgId::parse(organization).ok()),
-        };
-        Ok((record, access))
+        })
     }
 
     /// Returns the organization of the record.
@@ -106,13 +105,13 @@ impl<'a, P: Platform + ?Sized> WebexAccess<'a, P> {
         let address = match (address, organization) {
             (Some(address), _) if !webex.has_address(address) => return Err(FetchError::Moved),
             (Some(address), _) => address.to_owned(),
-            (None, None) if directory.path.contains(ORGANIZATION) => {
+            (None, None) if directory.path.contains(ORGANIZATION_PLACEHOLDER) => {
                 let why = "the organization of this customer is not known".to_owned();
                 return Err(FetchError::List(why));
             }
             (None, organization) => {
                 let uuid = organization.map(|uuid| uuid.external()).unwrap_or_default();
-                let path = directory.path.replace(ORGANIZATION, &uuid);
+                let path = directory.path.replace(ORGANIZATION_PLACEHOLDER, &uuid);
                 let parameters = [filters.clone(), directory.first_page()].concat();
                 webex.first_page_url(&path, &parameters)
             }
@@ -126,7 +125,7 @@ impl<'a, P: Platform + ?Sized> WebexAccess<'a, P> {
             None => {
                 let opened = open_token(self.platform, record, directory.grant);
                 self.tokens
-                    .push(opened.map_err(|failure| for_grant(directory.grant, failure))?);
+                    .push(opened.map_err(|failure| map_grant_failure(directory.grant, failure))?);
                 self.tokens.len().saturating_sub(1)
             }
         };
@@ -137,12 +136,9 @@ impl<'a, P: Platform + ?Sized> WebexAccess<'a, P> {
         let refused = |error: &WebexError| error.kind == ErrorKind::Unauthorized;
         if response.as_ref().is_err_and(refused) && !access.is_refreshed {
             access.is_refreshed = true;
-            let renewed =
-                refresh_record(self.platform, record, directory.grant).and_then(|renewed| {
-                    *record = renewed;
-                    reveal_access_token(self.platform, record, directory.grant)
-                });
-            access.token = renewed.map_err(|failure| for_grant(directory.grant, failure))?;
+            let renewed = refresh_record(self.platform, record, directory.grant)
+                .and_then(|()| reveal_access_token(self.platform, record, directory.grant));
+            access.token = renewed.map_err(|failure| map_grant_failure(directory.grant, failure))?;
             response = webex.fetch_page(directory, &address, &filters, &access.token);
         }
         response
@@ -151,15 +147,16 @@ impl<'a, P: Platform + ?Sized> WebexAccess<'a, P> {
     }
 }
 
-/// Stands for the organization in the path of a list.
-const ORGANIZATION: &str = "{organization}";
+/// The placeholder of the organization in a list's path.
+const ORGANIZATION_PLACEHOLDER: &str = "{organization}";
 
-/// A grant besides the organization's concerns only its own lists.
-fn for_grant(grant: Grant, failure: Failure) -> FetchError {
+/// Maps the failure to get a token: a grant besides the organization's concerns only its own lists.
+fn map_grant_failure(grant: Grant, failure: Failure) -> FetchError {
     match (grant, failure) {
         (Grant::Organization, failure) => FetchError::Import(failure),
         (_, Failure::Reauthorize(why)) => FetchError::List(why),
-        (_, failure) => FetchError::Import(failure),
+        (_, failure @ Failure::Conflict(_)) => FetchError::Import(failure),
+        (_, failure) => FetchError::Temporary(failure),
     }
 }
 
@@ -173,7 +170,7 @@ fn open_token<P: Platform + ?Sized>(
     // An assumed expiry does not prevent a request.
     let is_expired = access.is_some_and(|access| access.at <= platform.now() && !access.assumed);
     if is_expired {
-        *record = refresh_record(platform, record, grant)?;
+        refresh_record(platform, record, grant)?;
     }
     Ok(AccessToken {
         grant,
@@ -220,17 +217,27 @@ pub(super) fn map_refusal<P: Platform + ?Sized>(platform: &P, error: &WebexError
     ))
 }
 
-/// Refreshes the tokens of `grant` and returns the updated record.
+/// Refreshes the tokens of `grant` and reads `record` again.
+///
+/// # Errors
+/// `reauthorize` also without a request, if Webex has refused the grant's refresh token before.
 fn refresh_record<P: Platform + ?Sized>(
     platform: &P,
-    record: &Record,
+    record: &mut Record,
     grant: Grant,
-) -> Result<Record, Failure> {
+) -> Result<(), Failure> {
+    if record.grant_state(grant).state == State::Reauthorize {
+        return Err(Failure::Reauthorize(format!(
+            "Webex has refused the refresh token of {}: connect this customer to Webex again",
+            record.display_name(grant)
+        )));
+    }
     // An attempt made in this millisecond yielded the rejected token, so that attempt must not be joined.
     let requested_at = platform.now() + Millis(1);
     let report = refresh(platform, &record.pkid, grant, requested_at)?;
-    report.require_tokens()?;
-    Record::load(platform, &record.pkid)
+    // A refusal is stored as well, so the record has another version in any case.
+    *record = Record::load(platform, &record.pkid)?;
+    report.require_tokens().map(drop)
 }
 
 fn reveal_access_token<P: Platform + ?Sized>(

@@ -169,7 +169,10 @@ impl DataSync {
             return Ok(true);
         }
         let document = storage.get(&Reference::new(DATA_SYNC, pkid))?;
-        Ok(document.is_some())
+        let owner = Key::new(key::OWNER, &record.pkid);
+        Ok(document.is_some_and(|document| {
+            document.hierarchy == record.hierarchy && document.keys.contains(&owner)
+        }))
     }
 
     fn parse(record: &Record, document: &Document) -> Result<Self, Failure> {
@@ -194,8 +197,6 @@ impl DataSync {
         if lists.is_empty() && errors.is_empty() {
             errors.push(FieldError::new("model_type_list", "names no model"));
         }
-        // A record without this part of Webex has none of its models.
-        lists.retain(|directory| applies(record, directory));
         let purges = match body.sync_type.as_deref() {
             None | Some("pull") => false,
             Some("purge_local") => true,
@@ -205,6 +206,8 @@ impl DataSync {
                 false
             }
         };
+        // A record without this part of Webex has none of its models at Webex, but may have stored ones.
+        lists.retain(|directory| purges || is_applicable(record, directory));
         let disabled = body.disabled_operations.unwrap_or_default();
         for operation in &disabled {
             if !matches!(operation.as_str(), "add" | "update" | "remove") {
@@ -329,8 +332,15 @@ fn schedule(record: &Record, pkid: &str, due: UnixMillis) -> Change {
     })
 }
 
+/// Returns the lists that the organization of `record` cannot have.
+pub fn inapplicable_directories(record: &Record) -> impl Iterator<Item = &'static Directory> {
+    DIRECTORIES
+        .iter()
+        .filter(|directory| !is_applicable(record, directory))
+}
+
 /// Whether the organization of `record` can have the list.
-fn applies(record: &Record, directory: &Directory) -> bool {
+fn is_applicable(record: &Record, directory: &Directory) -> bool {
     match *directory {
         CONTACT_CENTER_SITES => record.flag("webex_contact_center"),
         WHOLESALE_CUSTOMERS | WHOLESALE_SUBSCRIBERS => record.grants().contains(&directory.grant),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ImportRun;
 use super::entries::owned_filter;
+use super::plan::inapplicable_directories;
 use super::state::{DocumentId, ListProgress};
 use super::steps::{CountKind, CountedChange};
 use crate::alerts::{self, ALERT, Notice, Severity, code};
@@ -78,7 +79,8 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
                 .saturating_sub(list.added),
             vanished: saturating_count(vanished.len()).saturating_add(list.removed),
         };
-        if !removal.is_plausible() && !self.import.accepts_removals {
+        let is_accepted = self.import.accepts_removals || self.sync.purges;
+        if !removal.is_plausible() && !is_accepted {
             let what = directory.what;
             let warning = format!("none of the {what} is removed: {}", removal.explain(what));
             self.platform.log(Level::Warning, &warning);
@@ -124,30 +126,40 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
     }
 
     /// Returns the changes to the alerts: raises one for each list that could not be read or whose removals were
-    /// held, and ends one for each list that was read whole and is plausible or accepted.
+    /// held. Ends the alert of a list that could not be read once it was read, the alert of held removals once they
+    /// were made or are not needed, and every alert of a list that the record does not have any more.
     pub(super) fn alert_changes(&self) -> Result<Vec<Change>, Failure> {
         let lists = self.import.lists.iter().zip(&self.sync.lists);
-        // A list that was not read completely changes no alert.
-        let known: Vec<(&ListProgress, &Directory)> = lists
-            .filter(|(list, _)| list.partial.is_none())
-            .map(|(list, directory)| (list, *directory))
-            .collect();
-        let references: Vec<Reference> = known
+        let known = lists.map(|(list, directory)| (Some(list), *directory));
+        let record = &self.record;
+        let obsolete = inapplicable_directories(record).map(|directory| (None, directory));
+        let all: Vec<(Option<&ListProgress>, &Directory)> = known.chain(obsolete).collect();
+        let references: Vec<Reference> = all
             .iter()
             .map(|(_, directory)| self.alert_reference(directory))
             .collect();
         let stored = self.platform.get_many(&references)?;
         let mut changes = Vec::new();
-        for (((list, directory), reference), stored) in
-            known.into_iter().zip(references).zip(stored)
+        for (((list, directory), reference), stored) in all.into_iter().zip(references).zip(stored)
         {
-            match (self.build_notice(list, directory), stored) {
+            let notice = list.and_then(|list| self.build_notice(list, directory));
+            match (notice, stored) {
                 (Some(notice), earlier) => {
                     let now = self.platform.now();
                     let put = alerts::raise_import(&self.record, reference, earlier, &notice, now)?;
                     changes.push(put);
                 }
-                (None, Some(_)) => changes.push(Change::Delete(reference)),
+                (None, Some(alert)) => {
+                    let is_about_removals = alerts::has_code(&alert, code::REMOVALS_HELD);
+                    // An incomplete list, or one that removes nothing, does not settle held removals.
+                    let is_settled = |list: &ListProgress| {
+                        !is_about_removals
+                            || (list.partial.is_none() && self.sync.permits.remove)
+                    };
+                    if list.is_none_or(is_settled) {
+                        changes.push(Change::Delete(reference));
+                    }
+                }
                 (None, None) => {}
             }
         }

@@ -28,6 +28,8 @@ pub const SEEN_MODEL: &str = "data/SparkImportPage";
 pub const MAX_IDLE: Millis = Millis::from_hours(24);
 /// The maximum number of ids in one document of [`SEEN_MODEL`].
 const IDS_PER_DOCUMENT: usize = 5_000;
+/// The maximum number of documents of [`SEEN_MODEL`] of one list; a larger number in a stored import is an error.
+const MAX_SEEN_DOCUMENTS: u32 = 100_000;
 
 /// A primary key derived from record, model and Webex's id, so that a repeated step creates no duplicates:
 /// the first 96 bits of their SHA-256.
@@ -96,8 +98,7 @@ pub struct ListProgress {
     /// The number of documents with seen entries. Without `next` they are obsolete.
     #[serde(default)]
     pub seen: u32,
-    /// Whether nothing of the list is left to do: it was read to its end and vanished entries were removed, or it
-    /// cannot be read.
+    /// Whether the list is finished: read to its end with removals made, or failed.
     #[serde(default)]
     pub ended: bool,
     /// The number of entries in the whole list, if Webex said so.
@@ -152,6 +153,9 @@ pub struct Import {
     /// The data sync's name.
     #[serde(default)]
     pub name: String,
+    /// Whether the import only removes stored documents.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub purges: bool,
     /// The bare UUID of the organization.
     #[serde(default)]
     pub organization: Option<String>,
@@ -196,7 +200,7 @@ impl Import {
             stored.and_then(|document| serde_json::from_str(&document.body).ok());
         let new = Self::new(record, sync, now);
         let mut import = match earlier {
-            Some(earlier) => new.or_resume(earlier, now),
+            Some(earlier) => new.resume_or_restart(earlier, now),
             None => new,
         };
         if accepts_removals {
@@ -218,6 +222,7 @@ impl Import {
             owner: record.pkid.clone(),
             sync: sync.pkid.clone(),
             name: sync.name.clone(),
+            purges: sync.purges,
             organization: record.organization().map(str::to_owned),
             accepts_removals: false,
             begun: now,
@@ -231,21 +236,23 @@ impl Import {
         }
     }
 
-    fn or_resume(mut self, earlier: Self, now: UnixMillis) -> Self {
+    fn resume_or_restart(mut self, earlier: Self, now: UnixMillis) -> Self {
         let models = |import: &Self| -> Vec<String> {
             let lists = import.lists.iter();
             lists.map(|list| list.model.clone()).collect()
         };
         let resumable = earlier.is_running(now)
             && earlier.organization == self.organization
+            && earlier.purges == self.purges
             && models(&earlier) == models(&self);
-        if resumable {
+        let is_sound = |list: &ListProgress| list.seen <= MAX_SEEN_DOCUMENTS;
+        if resumable && earlier.lists.iter().all(is_sound) {
             return earlier;
         }
         // Documents of an abandoned import are to be removed.
         for list in &mut self.lists {
             let before = earlier.lists.iter().find(|each| each.model == list.model);
-            list.seen = before.map_or(0, |before| before.seen);
+            list.seen = before.map_or(0, |before| before.seen.min(MAX_SEEN_DOCUMENTS));
             list.expected_pages = before.map_or(0, |before| before.pages);
         }
         self

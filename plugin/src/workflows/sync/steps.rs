@@ -8,7 +8,7 @@ use super::entries::{Difference, find_differences};
 use super::state::{DocumentId, ListProgress, parse_seen, seen_documents, seen_reference};
 use crate::grant::Grant;
 use crate::platform::{Change, Failure, Level, Platform, Reference};
-use crate::webex::directory::{Directory, Entry};
+use crate::webex::directory::{Api, Directory, Entry};
 use crate::webex::errors::ErrorKind;
 use crate::webex::pages::Page;
 
@@ -23,7 +23,7 @@ const MAX_LIST_ATTEMPTS: u32 = 5;
 /// The maximum number of unreadable entries that a warning names.
 const MAX_NAMED_ENTRIES: usize = 3;
 
-/// A list whose error is decided about after the other lists.
+/// A list with an error that is settled after the other lists.
 pub(super) struct DeferredList {
     index: usize,
     // Whether another attempt has the same error.
@@ -63,6 +63,9 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         // Documents with seen entries are obsolete if their list has no position.
         let leftover = |list: &ListProgress| list.next.is_none() && list.seen > 0;
         if let Some(index) = self.import.lists.iter().position(leftover) {
+            if self.is_spent() {
+                return Ok(Step::Spent);
+            }
             self.clear_seen(index)?;
             return Ok(Step::Done);
         }
@@ -93,18 +96,15 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
 
         let first_request = self.pages == 0;
         let next = self.list(index).next.clone();
-        let response = match self.access.as_mut() {
-            Some(access) => access.fetch_page(&mut self.record, directory, next.as_deref()),
-            None => {
-                let record = self.record.clone();
-                let (record, mut access) =
-                    WebexAccess::open(self.platform, &self.settings, record)?;
-                self.record = record;
-                let response = access.fetch_page(&mut self.record, directory, next.as_deref());
-                self.access = Some(access);
-                response
-            }
+        let access = match &mut self.access {
+            Some(access) => access,
+            empty => empty.insert(WebexAccess::open(
+                self.platform,
+                &self.settings,
+                &self.record,
+            )?),
         };
+        let response = access.fetch_page(&mut self.record, directory, next.as_deref());
         let error = match response {
             Ok((address, page)) => {
                 self.pages = self.pages.saturating_add(1);
@@ -116,6 +116,13 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
                 self.platform.log(Level::Warning, &text);
                 return self.restart_list(index);
             }
+            Err(FetchError::Temporary(failure)) => {
+                let why = failure.to_string();
+                self.platform
+                    .log(Level::Warning, &format!("the {what}: {why}"));
+                self.defer_list(index, false, why, failure);
+                return Ok(Step::Done);
+            }
             Err(FetchError::List(why)) => {
                 self.platform
                     .log(Level::Warning, &format!("the {what}: {why}"));
@@ -125,9 +132,15 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         };
         match error.kind {
             // A new call has its own limits and its own lease.
-            ErrorKind::Limit if !first_request => Ok(Step::Spent),
+            ErrorKind::Limit if !first_request && !error.lost => Ok(Step::Spent),
             // Addresses of pages expire.
-            ErrorKind::NotFound | ErrorKind::Rejected if first_request && next.is_some() => {
+            ErrorKind::NotFound | ErrorKind::Rejected
+                if first_request
+                    && next.is_some()
+                    && self.list(index).attempts < MAX_LIST_ATTEMPTS =>
+            {
+                let list = self.list(index);
+                list.attempts = list.attempts.saturating_add(1);
                 self.platform.log(
                     Level::Warning,
                     &format!("{error}: the {what} are read from the first page again"),
@@ -142,39 +155,51 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
                 self.commit(Vec::new())?;
                 Ok(Step::Done)
             }
-            ErrorKind::Unauthorized if directory.grant == Grant::Organization => {
+            ErrorKind::Unauthorized
+                if directory.grant == Grant::Organization && directory.api == Api::Webex =>
+            {
                 Err(map_refusal(self.platform, &error))
             }
             ErrorKind::Forbidden | ErrorKind::Unauthorized | ErrorKind::Refused => {
                 let why = explain_list_error(self.platform, directory, &error);
                 self.fail_list(index, why)
             }
-            ErrorKind::NotFound
-            | ErrorKind::Rejected
-            | ErrorKind::Unavailable
-            | ErrorKind::Malformed => {
-                let is_permanent = matches!(error.kind, ErrorKind::NotFound | ErrorKind::Rejected);
-                let why = explain_list_error(self.platform, directory, &error);
-                self.seen = None;
-                let list = self.list(index);
-                list.attempts = list.attempts.saturating_add(1);
-                self.deferred.push(DeferredList {
-                    index,
-                    is_permanent,
-                    why,
-                    failure: error.into_failure(self.platform.now()),
-                });
-                Ok(Step::Done)
-            }
-            ErrorKind::RateLimited
-            | ErrorKind::Client
-            | ErrorKind::ProxyCredentials
-            | ErrorKind::Denied
-            | ErrorKind::Limit => {
+            ErrorKind::RateLimited | ErrorKind::Client | ErrorKind::ProxyCredentials => {
                 self.platform.log(Level::Warning, &error.to_string());
                 Err(error.into_failure(self.platform.now()))
             }
+            // The call has no request left.
+            ErrorKind::Limit if !error.lost => {
+                self.platform.log(Level::Warning, &error.to_string());
+                Err(error.into_failure(self.platform.now()))
+            }
+            ErrorKind::NotFound
+            | ErrorKind::Rejected
+            | ErrorKind::Unavailable
+            | ErrorKind::Malformed
+            | ErrorKind::Denied
+            | ErrorKind::Limit => {
+                let is_temporary =
+                    matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Malformed);
+                let why = explain_list_error(self.platform, directory, &error);
+                let failure = error.into_failure(self.platform.now());
+                self.defer_list(index, !is_temporary, why, failure);
+                Ok(Step::Done)
+            }
         }
+    }
+
+    /// Leaves a list with an error until the others have been read.
+    fn defer_list(&mut self, index: usize, is_permanent: bool, why: String, failure: Failure) {
+        self.seen = None;
+        let list = self.list(index);
+        list.attempts = list.attempts.saturating_add(1);
+        self.deferred.push(DeferredList {
+            index,
+            is_permanent,
+            why,
+            failure,
+        });
     }
 
     /// Ends a list that cannot be read; the others go on.
@@ -185,16 +210,18 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         Ok(Step::Done)
     }
 
-    /// Decides about the lists with an error, after all others. If Webex has any list, an error that stays, or has
+    /// Settles the lists with an error, after all others. If Webex has answered for any list, an error that stays, or has
     /// stayed for several calls, concerns only its own list. Otherwise the call fails, and another one tries again.
     fn settle_deferred(&mut self) -> Result<Step, Failure> {
         let mut lists = self.import.lists.iter();
-        let is_any_read = lists.any(|list| list.ended && list.failed.is_none());
+        // A list that is known to be gone was not read.
+        let is_any_answered =
+            lists.any(|list| list.ended && (list.pages > 0 || list.failed.is_some()));
         let mut first = None;
         for deferred in std::mem::take(&mut self.deferred) {
             let list = self.list(deferred.index);
             let is_given_up = deferred.is_permanent || list.attempts >= MAX_LIST_ATTEMPTS;
-            match is_any_read && is_given_up {
+            match is_any_answered && is_given_up {
                 true => list.fail(deferred.why),
                 false => {
                     first.get_or_insert(deferred.failure);
@@ -212,7 +239,6 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
 
     /// Removes every stored document of a list.
     fn purge_list(&mut self, index: usize, directory: &Directory) -> Result<Step, Failure> {
-        self.import.accepts_removals = true;
         self.seen = Some(SeenIds::new());
         self.end_list(index, directory, 0)
     }
@@ -227,15 +253,18 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
     ) -> Result<Step, Failure> {
         let items = page.items.len();
         let overlaps = self.list(index).overlaps;
-        let is_shifted = overlaps && !self.begins_with_seen(directory, &page);
+        let begins_with_seen = self.begins_with_seen(directory, &page);
         let pages = self.list(index).pages.saturating_add(1);
         let mut entries = self.parse_unseen(index, directory, pages, page.items);
+        // Pages have exactly one entry in common, unless entries were removed, added or sorted in between.
+        let is_shifted = overlaps
+            && (items.saturating_sub(entries.len()) != 1 || !begins_with_seen);
         // Only the entry that this page has in common with the one before.
         let is_end = overlaps && items == 1 && entries.is_empty();
         let abandoned = match &page.next {
             None => None,
             Some(_) if is_end => None,
-            Some(_) if items == 0 => Some("Webex sent an empty page with another one behind it"),
+            Some(_) if items == 0 => Some("Webex sent an empty page that names a next page"),
             Some(next) if next == address || (entries.is_empty() && pages > 1) => {
                 Some("Webex sent a page twice")
             }
@@ -246,21 +275,20 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         if let Some(total) = page.total {
             self.list(index).counted = Some(total);
         }
-        let shifted = is_shifted.then_some("an entry was removed at Webex while the list was read");
+        let shifted = is_shifted.then_some("the list changed at Webex while it was read");
         let reasons = abandoned.into_iter().chain(shifted);
         for why in reasons.map(str::to_owned).chain(page.link_error) {
             let what = directory.what;
-            let warning = format!("{why}: the list of {what} may not be whole");
+            let warning = format!("{why}: the list of {what} may be incomplete");
             self.platform.log(Level::Warning, &warning);
             self.list(index).partial.get_or_insert(why);
         }
 
-        let ids: Vec<DocumentId> = entries.iter().map(|(id, _)| *id).collect();
         let organization = self.access.as_ref().and_then(WebexAccess::organization);
+        entries.retain(|(_, entry)| directory.selects(entry, organization));
+        let ids: Vec<DocumentId> = entries.iter().map(|(id, _)| *id).collect();
         let sync = &self.sync;
-        entries.retain(|(_, entry)| {
-            directory.selects(entry, organization) && sync.includes(directory.model, entry)
-        });
+        entries.retain(|(_, entry)| sync.includes(directory.model, entry));
         let differences = find_differences(self.platform, &self.record, directory, &entries)?;
         let permits = self.sync.permits;
         let mut changes: Vec<CountedChange> = differences

@@ -3,6 +3,7 @@
 mod changes;
 mod data_syncs;
 mod errors;
+mod independence;
 mod lists;
 mod removals;
 mod resumption;

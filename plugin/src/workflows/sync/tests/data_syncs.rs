@@ -6,11 +6,11 @@ use crate::platform::{Change, Key, Storage};
 use crate::testing::{DAY, HIERARCHY, SECOND};
 
 const USER: &str = "device/spark/User";
-const PLACE: &str = "device/spark/Place";
+pub(super) const PLACE: &str = "device/spark/Place";
 const GROUP: &str = "device/spark/Group";
 
 /// Stores a data sync with these members as the record's sync of all data.
-fn store_sync(world: &World, members: &Value) {
+pub(super) fn store_sync(world: &World, members: &Value) {
     let mut body = json!({"name": "SyncSparkAcme", "owner": PKID});
     for (name, value) in members.as_object().unwrap() {
         body[name] = value.clone();
@@ -26,12 +26,12 @@ fn store_sync(world: &World, members: &Value) {
     world.platform.commit(Vec::new(), put).unwrap();
 }
 
-fn sync_all(world: &World) -> Result<SyncReport, Failure> {
+pub(super) fn sync_all(world: &World) -> Result<SyncReport, Failure> {
     sync(&world.platform, PKID, "all", false)
 }
 
 /// Serves users by links, workspaces by position, groups by counters, and nothing else.
-fn serve_lists(world: &World, places: usize, groups: usize) {
+pub(super) fn serve_lists(world: &World, places: usize, groups: usize) {
     world.platform.serve(move |_, request| {
         let query = request.uri().query().unwrap_or_default().to_owned();
         let value = |name: &str| -> Option<usize> {
@@ -135,7 +135,7 @@ fn entry_that_moves_between_two_pages_is_not_removed() {
     let report = sync_all(&world).unwrap();
     assert_eq!((report.models[0].found, report.models[0].removed), (5, 0));
     assert!(
-        report.message.contains("removed at Webex while"),
+        report.message.contains("changed at Webex while"),
         "{}",
         report.message
     );

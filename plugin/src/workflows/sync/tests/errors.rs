@@ -255,10 +255,12 @@ fn broken_response_keeps_stored_documents() {
 #[test]
 fn policy_that_forbids_webex_is_limit_exceeded() {
     let world = World::new();
-    let denied = Err(HttpError::Denied(
-        "egress.allow has no such entry".to_owned(),
-    ));
-    world.platform.expect(Method::GET, "/roles", denied);
+    for list in ["/roles", "/licenses"] {
+        let denied = Err(HttpError::Denied(
+            "egress.allow has no such entry".to_owned(),
+        ));
+        world.platform.expect(Method::GET, list, denied);
+    }
     match world.sync().unwrap_err() {
         Failure::LimitExceeded(text) => assert!(text.contains("egress.allow"), "{text}"),
         other => panic!("{other:?}"),

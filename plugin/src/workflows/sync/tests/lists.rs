@@ -118,7 +118,7 @@ fn repeated_page_ends_list_and_removes_nothing() {
         (2, 1, 0)
     );
     assert!(report.message.contains("because Webex sent a page twice"));
-    assert!(world.platform.logged(Level::Warning, "may not be whole"));
+    assert!(world.platform.logged(Level::Warning, "may be incomplete"));
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn unusable_next_link_removes_nothing() {
         );
         assert!(report.message.contains("none of the licenses was removed"));
         assert_eq!(world.stored(LICENSE).len(), 4);
-        assert!(world.platform.logged(Level::Warning, "may not be whole"));
+        assert!(world.platform.logged(Level::Warning, "may be incomplete"));
         assert!(world.requests().iter().all(|uri| !uri.contains("evil")));
     }
 }

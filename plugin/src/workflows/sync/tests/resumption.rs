@@ -55,7 +55,7 @@ fn call_ends_before_its_time_limit() {
     });
     let begun = world.platform.now();
     assert!(world.sync().unwrap().continues.is_some());
-    assert_eq!(world.platform.now() - begun, 27 * SECOND);
+    assert_eq!(world.platform.now() - begun, 18 * SECOND);
     let (_, report) = world.sync_to_end();
     assert_eq!(report.models[1], import_count(LICENSE, 12, 12, 0, 0));
 }

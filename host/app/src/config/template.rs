@@ -56,7 +56,8 @@ redirect = {redirect}
 # lifetime = \"10m\"
 
 [egress]
-# The servers that this host may connect to.
+# The servers that this host may connect to. The import of Contact Center's sites needs the API of the customer's region
+# too, such as \"https://api.wxcc-us1.cisco.com\".
 allow = [{allow}]
 
 # Alerts before a connection expires.

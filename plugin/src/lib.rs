@@ -24,6 +24,7 @@ pub mod reports;
 pub mod revocation;
 pub mod scopes;
 pub mod settings;
+pub mod sites;
 pub mod store_tokens;
 pub mod text;
 pub mod time;

@@ -61,6 +61,17 @@ pub fn find_hidden_character(text: &str) -> Option<String> {
     ))
 }
 
+/// Removes the characters that are not visible as they are. If there are any, also removes all joiners and variation
+/// selectors, whose visibility depends on their neighbours.
+pub fn remove_hidden_characters(text: &str) -> Cow<'_, str> {
+    if find_hidden_character(text).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let is_visible =
+        |c: &char| !JOINERS.contains(c) && !is_variation_selector(*c) && !is_always_hidden(*c);
+    Cow::Owned(text.chars().filter(is_visible).collect())
+}
+
 fn is_hidden(characters: &[char], index: usize) -> bool {
     let Some(&c) = characters.get(index) else {
         return false;
@@ -70,9 +81,17 @@ fn is_hidden(characters: &[char], index: usize) -> bool {
     if JOINERS.contains(&c) {
         return !is_joiner_allowed(before, after);
     }
-    if CodePointSetData::new::<VariationSelector>().contains(c) {
+    if is_variation_selector(c) {
         return !before.last().is_some_and(|base| has_variants(*base));
     }
+    is_always_hidden(c)
+}
+
+fn is_variation_selector(c: char) -> bool {
+    CodePointSetData::new::<VariationSelector>().contains(c)
+}
+
+fn is_always_hidden(c: char) -> bool {
     let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
         || CodePointSetData::new::<NoncharacterCodePoint>().contains(c)
         || c == BLANK;
@@ -174,6 +193,18 @@ mod tests {
         }
         let reversed = find_hidden_character("Contoso\u{202e}gro").unwrap_or_default();
         assert!(reversed.contains("order"), "{reversed}");
+    }
+
+    #[test]
+    fn hidden_characters_are_removed() {
+        for (text, visible) in [
+            ("Con\u{202e}to\u{200b}so", "Contoso"),
+            ("می\u{200c}خواهم", "می\u{200c}خواهم"),
+            ("می\u{200c}خواهم\u{7}", "میخواهم"),
+            ("\u{feff}", ""),
+        ] {
+            assert_eq!(remove_hidden_characters(text), visible, "{text:?}");
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ const BY_LINK: Directory = Directory {
     keys: &[],
     links: &[],
     is_deprecated: false,
+    has_sites: false,
 };
 
 /// The organization itself.
@@ -69,6 +70,7 @@ pub const LOCATIONS: Directory = Directory {
     path: "/locations",
     scope: "spark-admin:locations_read",
     paging: Paging::Link(Some(PAGE_SIZE)),
+    has_sites: true,
     ..BY_LINK
 };
 

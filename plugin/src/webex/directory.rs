@@ -38,6 +38,8 @@ pub struct Directory {
     pub links: &'static [Link],
     /// Whether Webex announced the end of the list: 404 and 410 are then no errors.
     pub is_deprecated: bool,
+    /// Whether each entry has a site at the customer.
+    pub has_sites: bool,
 }
 
 /// A search key that leads to documents of another model.

@@ -13,11 +13,12 @@ use crate::record::{Record, key};
 use crate::reports::{Deletion, RemovedDocument, Revocation};
 use crate::revocation::revoke;
 use crate::settings::Settings;
+use crate::sites;
 use crate::webex::client::Proxies;
 use crate::workflows::sync::{IMPORT_MODEL, SEEN_MODEL, imported_models};
 
 /// Models of owned documents, in the order of removal: a schedule must not run something that has been
-/// removed. Network device lists, sites and users are left out because other services use them.
+/// removed. Network device lists, sites, location mappings and users are left out because other services use them.
 const OWNED_MODELS: &[&str] = &[SCHEDULE, DATA_SYNC, SHADOW_MODEL, ALERT];
 /// The number of documents in one page of a query.
 const PAGE_SIZE: u32 = 100;
@@ -32,7 +33,7 @@ struct RevocationSecrets {
 }
 
 /// Deletes the record `pkid` with its schedules, syncs, shadow, alerts, wakeups and secrets in one
-/// commit. Then tries to revoke its tokens at Webex. `dry_run` changes nothing and sends nothing.
+/// commit. Then tries to revoke its tokens at Webex. `dry_run` changes nothing and sends nothing, and logs what stays.
 ///
 /// The imported documents are deleted too. Their number is unlimited, so earlier commits delete all but the
 /// last part. After an interruption between these commits the record is complete, and a sync or another
@@ -60,6 +61,14 @@ pub fn delete<P: Platform + ?Sized>(
         revocation: Revocation::Skipped("a dry run asks nothing of Webex".to_owned()),
     };
     if dry_run {
+        let name = record.name();
+        if let Some(kept) = sites::describe_kept(platform, &record.hierarchy)? {
+            let text = format!(
+                "a delete of {name} leaves {kept}, the location mappings and the users of the platform to the other \
+                 services that use them"
+            );
+            platform.log(Level::Info, &text);
+        }
         return Ok(deletion);
     }
 

@@ -6,9 +6,11 @@
 //! many steps as are safe; a wakeup continues with the rest.
 
 mod access;
+mod batches;
 mod entries;
 mod plan;
 mod removal;
+mod sites;
 mod state;
 mod steps;
 
@@ -19,11 +21,14 @@ pub use state::{IMPORT_MODEL, SEEN_MODEL};
 
 use access::WebexAccess;
 use plan::wakeup_id;
-use state::Import;
+use sites::CustomerSites;
+use state::{Import, ListProgress};
 
-use crate::platform::{Change, Failure, Filter, Key, Level, Millis, Platform, Scope, UnixMillis};
+use crate::platform::{
+    Change, Check, Failure, Filter, Key, Level, Millis, Platform, Scope, UnixMillis,
+};
 use crate::record::{Record, key};
-use crate::reports::{ImportCount, SyncReport};
+use crate::reports::SyncReport;
 use crate::settings::Settings;
 use steps::Step;
 
@@ -68,6 +73,7 @@ pub fn sync<P: Platform + ?Sized>(
         import,
         version,
         seen: None,
+        sites: None,
         deferred: Vec::new(),
         pages: 0,
         until: now + CALL_BUDGET,
@@ -99,6 +105,8 @@ struct ImportRun<'a, P: ?Sized> {
     version: u64,
     // Entries seen so far in the present list; none: not loaded yet.
     seen: Option<steps::SeenIds>,
+    // The sites of the customer; none until a location needs one.
+    sites: Option<CustomerSites>,
     // The lists with an error in this call that may be temporary.
     deferred: Vec<steps::DeferredList>,
     // The number of pages read by this call.
@@ -198,14 +206,23 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
     }
 
     /// Commits `changes` together with the progress of the import.
-    fn commit(&mut self, mut changes: Vec<Change>) -> Result<(), Failure> {
+    fn commit(&mut self, changes: Vec<Change>) -> Result<(), Failure> {
+        self.commit_checked(Vec::new(), changes)
+    }
+
+    /// Commits `changes` together with the progress of the import, under further conditions.
+    fn commit_checked(
+        &mut self,
+        mut checks: Vec<Check>,
+        mut changes: Vec<Change>,
+    ) -> Result<(), Failure> {
         self.import.progressed = self.platform.now();
         let (check, put) = self
             .import
             .to_commit(&self.record.hierarchy, self.version)?;
         changes.push(put);
-        self.platform
-            .commit(vec![self.record.version_check(), check], changes)?;
+        checks.extend([self.record.version_check(), check]);
+        self.platform.commit(checks, changes)?;
         self.version = self.version.saturating_add(1);
         Ok(())
     }
@@ -246,6 +263,9 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
                     "{separator}none of the {what} was removed, because {why}"
                 ));
             }
+            if let Some(left) = list.sites.describe_left() {
+                message.push_str(&format!("; {left}"));
+            }
         }
         if counts.is_empty() && !self.sync.lists.is_empty() {
             return Err(Failure::Reauthorize(message));
@@ -255,10 +275,12 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
 
     /// Records each list as a part of the call.
     fn record_parts(&self) {
-        let models = self.import.models();
-        for ((list, imported), directory) in self.import.lists.iter().zip(&models).zip(&self.sync.lists) {
+        for (list, directory) in self.import.lists.iter().zip(&self.sync.lists) {
             let what = directory.what;
-            let counts = format_count(imported, what);
+            let counts = match list.sites.describe_left() {
+                None => format_count(list, what),
+                Some(left) => format!("{}; {left}", format_count(list, what)),
+            };
             let message = match (list.held, &list.partial) {
                 (Some(removal), _) => format!("{counts}; none was removed: {}", removal.explain(what)),
                 (None, Some(why)) => format!("{counts}; none was removed, because {why}"),
@@ -293,12 +315,10 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
     /// Describes the counts of the lists that were read, such as `12 roles (nothing changed) and 30 licenses (2 added, 1
     /// removed)`.
     fn summarize_counts(&self) -> String {
-        let models = self.import.models();
-        let each: Vec<String> = models
-            .iter()
-            .zip(&self.sync.lists)
-            .filter(|(imported, _)| imported.failed.is_none())
-            .map(|(imported, directory)| format_count(imported, directory.what))
+        let lists = self.import.lists.iter().zip(&self.sync.lists);
+        let each: Vec<String> = lists
+            .filter(|(list, _)| list.failed.is_none())
+            .map(|(list, directory)| format_count(list, directory.what))
             .collect();
         match each.as_slice() {
             [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
@@ -307,11 +327,20 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
     }
 }
 
-fn format_count(imported: &ImportCount, what: &str) -> String {
+fn format_count(list: &ListProgress, what: &str) -> String {
+    let sites = |count| if count == 1 { "site" } else { "sites" };
     let changes: Vec<String> = [
-        (imported.added, "added"),
-        (imported.updated, "updated"),
-        (imported.removed, "removed"),
+        (list.added, "added".to_owned()),
+        (list.updated, "updated".to_owned()),
+        (list.removed, "removed".to_owned()),
+        (
+            list.sites.added,
+            format!("{} added", sites(list.sites.added)),
+        ),
+        (
+            list.sites.renamed,
+            format!("{} renamed", sites(list.sites.renamed)),
+        ),
     ]
     .into_iter()
     .filter(|(count, _)| *count > 0)
@@ -321,11 +350,11 @@ fn format_count(imported: &ImportCount, what: &str) -> String {
         true => "nothing changed".to_owned(),
         false => changes.join(", "),
     };
-    let what = match imported.found {
+    let what = match list.found {
         1 => what.trim_end_matches('s'),
         _ => what,
     };
-    format!("{} {what} ({changes})", imported.found)
+    format!("{} {what} ({changes})", list.found)
 }
 
 #[cfg(test)]

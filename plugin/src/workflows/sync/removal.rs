@@ -6,10 +6,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::ImportRun;
+use super::batches::{CountKind, CountedChange};
 use super::entries::owned_filter;
 use super::plan::inapplicable_directories;
 use super::state::{DocumentId, ListProgress};
-use super::steps::{CountKind, CountedChange};
 use crate::alerts::{self, ALERT, Notice, Severity, code};
 use crate::platform::{Change, Failure, Level, Millis, Platform, Reference};
 use crate::webex::directory::Directory;
@@ -90,9 +90,14 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         let batch_size = usize::try_from(BATCH_SIZE).unwrap_or(usize::MAX);
         let mut chunks = vanished.chunks(batch_size).peekable();
         while let Some(references) = chunks.next() {
+            if directory.has_sites && !self.sync.purges {
+                self.report_sites_left(index, references)?;
+            }
             let changes: Vec<CountedChange> = references
                 .iter()
-                .map(|reference| (CountKind::Removed, Change::Delete(reference.clone())))
+                .map(|reference| {
+                    CountedChange::new(CountKind::Removed, Change::Delete(reference.clone()))
+                })
                 .collect();
             self.commit_in_batches(index, changes, |_| ())?;
             // The next call reads the last page again and continues the removal.

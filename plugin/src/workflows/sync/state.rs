@@ -70,6 +70,57 @@ impl fmt::Display for DocumentId {
     }
 }
 
+/// The changes to the sites of a list's locations.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteCounts {
+    /// The number of new sites.
+    pub added: u32,
+    /// The number of sites that took the new name of their location.
+    pub renamed: u32,
+    /// The number of sites that stay although their locations have vanished.
+    pub left: u32,
+    /// The names of the first of these sites.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_names: Vec<String>,
+}
+
+impl SiteCounts {
+    /// The maximum number of names of sites that stay.
+    const MAX_NAMES: usize = 5;
+
+    /// Adds sites that stay, by their names.
+    pub fn add_left(&mut self, names: &[&str]) {
+        let count = u32::try_from(names.len()).unwrap_or(u32::MAX);
+        self.left = self.left.saturating_add(count);
+        let room = Self::MAX_NAMES.saturating_sub(self.left_names.len());
+        let first = names.iter().take(room).map(|name| (*name).to_owned());
+        self.left_names.extend(first);
+    }
+
+    /// Describes the sites that stay. None if there are none.
+    pub fn describe_left(&self) -> Option<String> {
+        let names = self.left_names.join(", ");
+        let named = u32::try_from(self.left_names.len()).unwrap_or(u32::MAX);
+        let more = match self.left.saturating_sub(named) {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        match self.left {
+            0 => None,
+            1 => Some(format!(
+                "1 site stays although its location has vanished at Webex: {names}"
+            )),
+            left => Some(format!(
+                "{left} sites stay although their locations have vanished at Webex: {names}{more}"
+            )),
+        }
+    }
+
+    fn is_zero(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// The progress of one model's list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListProgress {
@@ -86,6 +137,9 @@ pub struct ListProgress {
     pub updated: u32,
     /// The number of vanished entries.
     pub removed: u32,
+    /// The changes to sites.
+    #[serde(default, skip_serializing_if = "SiteCounts::is_zero")]
+    pub sites: SiteCounts,
     /// The number of pages before the position.
     #[serde(default)]
     pub pages: u32,

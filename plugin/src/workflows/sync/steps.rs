@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::ImportRun;
 use super::access::{FetchError, WebexAccess, explain_list_error, map_refusal};
+use super::batches::{CountKind, CountedChange};
 use super::entries::{Difference, find_differences};
 use super::state::{DocumentId, ListProgress, parse_seen, seen_documents, seen_reference};
 use crate::grant::Grant;
@@ -14,10 +15,6 @@ use crate::webex::pages::Page;
 
 /// The maximum number of pages of one list; a longer list is taken as endless.
 const MAX_LIST_PAGES: u32 = 10_000;
-/// The maximum number of changes and approximate bytes in a commit: a quarter of what hosts allow.
-/// Smaller when a host allows less.
-const MAX_BATCH_CHANGES: usize = 250;
-const MAX_BATCH_BYTES: usize = 256 * 1024;
 /// The number of calls with a temporary error of one list after which the import goes on without the list.
 const MAX_LIST_ATTEMPTS: u32 = 5;
 /// The maximum number of unreadable entries that a warning names.
@@ -45,17 +42,6 @@ pub(super) enum Step {
     /// No step is left.
     Finished,
 }
-
-/// The counter that a change adds to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum CountKind {
-    Added,
-    Updated,
-    Removed,
-    Uncounted,
-}
-
-pub(super) type CountedChange = (CountKind, Change);
 
 impl<P: Platform + ?Sized> ImportRun<'_, P> {
     /// Does the next step.
@@ -289,6 +275,9 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         let ids: Vec<DocumentId> = entries.iter().map(|(id, _)| *id).collect();
         let sync = &self.sync;
         entries.retain(|(_, entry)| sync.includes(directory.model, entry));
+        if directory.has_sites {
+            self.update_sites(index, &entries)?;
+        }
         let differences = find_differences(self.platform, &self.record, directory, &entries)?;
         let permits = self.sync.permits;
         let mut changes: Vec<CountedChange> = differences
@@ -296,10 +285,10 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             .filter_map(|difference| match difference {
                 Difference::New(document) => permits
                     .add
-                    .then_some((CountKind::Added, Change::Put(document))),
+                    .then(|| CountedChange::new(CountKind::Added, Change::Put(document))),
                 Difference::Changed(document) => permits
                     .update
-                    .then_some((CountKind::Updated, Change::Put(document))),
+                    .then(|| CountedChange::new(CountKind::Updated, Change::Put(document))),
             })
             .collect();
         let Some(next) = next else {
@@ -315,7 +304,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         changes.extend(
             documents
                 .into_iter()
-                .map(|document| (CountKind::Uncounted, Change::Put(document))),
+                .map(|document| CountedChange::new(CountKind::Uncounted, Change::Put(document))),
         );
         let seen = self.seen.get_or_insert_default();
         seen.extend(ids);
@@ -457,41 +446,6 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         self.commit(gone)
     }
 
-    /// Commits `changes` in as many commits as needed; the last one includes the effect of `advance` on
-    /// the list.
-    pub(super) fn commit_in_batches(
-        &mut self,
-        index: usize,
-        changes: Vec<CountedChange>,
-        advance: impl Fn(&mut ListProgress),
-    ) -> Result<(), Failure> {
-        let mut most = MAX_BATCH_CHANGES;
-        let mut rest = changes.as_slice();
-        loop {
-            let size = batch_size(rest, most);
-            let (batch, remaining) = rest.split_at(size);
-            let before = self.import.clone();
-            let list = self.list(index);
-            for (counted, _) in batch {
-                list.count(*counted);
-            }
-            if remaining.is_empty() {
-                advance(list);
-            }
-            let batch = batch.iter().map(|(_, change)| change.clone()).collect();
-            match self.commit(batch) {
-                Ok(()) if remaining.is_empty() => return Ok(()),
-                Ok(()) => rest = remaining,
-                // This host allows less: try smaller commits.
-                Err(Failure::LimitExceeded(_)) if size > 1 => {
-                    self.import = before;
-                    most = size / 2;
-                }
-                Err(failure) => return Err(failure),
-            }
-        }
-    }
-
     #[allow(
         clippy::indexing_slicing,
         reason = "indexes come from the lists themselves"
@@ -499,33 +453,4 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
     pub(super) fn list(&mut self, index: usize) -> &mut ListProgress {
         &mut self.import.lists[index]
     }
-}
-
-impl ListProgress {
-    fn count(&mut self, counted: CountKind) {
-        let count = match counted {
-            CountKind::Added => &mut self.added,
-            CountKind::Updated => &mut self.updated,
-            CountKind::Removed => &mut self.removed,
-            CountKind::Uncounted => return,
-        };
-        *count = count.saturating_add(1);
-    }
-}
-
-/// Returns how many of `changes` fit in one commit: at most `most`, of about [`MAX_BATCH_BYTES`].
-fn batch_size(changes: &[CountedChange], most: usize) -> usize {
-    let mut bytes = 0_usize;
-    let fitting = changes
-        .iter()
-        .take(most)
-        .take_while(|(_, change)| {
-            bytes = bytes.saturating_add(match change {
-                Change::Put(document) => document.body.len().saturating_add(500),
-                _ => 100,
-            });
-            bytes <= MAX_BATCH_BYTES
-        })
-        .count();
-    fitting.max(1).min(changes.len())
 }

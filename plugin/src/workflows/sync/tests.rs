@@ -7,6 +7,7 @@ mod independence;
 mod lists;
 mod removals;
 mod resumption;
+mod sites;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::platform::{Document, Environment, HttpError, HttpRequest, HttpResponse, Reference};
 use crate::record::{Record, key};
+use crate::reports::ImportCount;
 use crate::testing::{DATA_SYNCS, MemoryPlatform, ORGANIZATION, PKID, json_response, raw_response};
 use crate::webex::ids::OrgId;
 
@@ -29,6 +31,7 @@ type HttpResult = Result<HttpResponse, HttpError>;
 struct Webex {
     roles: Vec<Value>,
     licenses: Vec<Value>,
+    locations: Vec<Value>,
     page: usize,
 }
 
@@ -44,6 +47,7 @@ impl World {
         let webex = Rc::new(RefCell::new(Webex {
             roles: vec![role(1), role(2)],
             licenses: vec![license(1, 10), license(2, 20), license(3, 30)],
+            locations: Vec::new(),
             page: 1_000,
         }));
         let served = webex.clone();
@@ -103,6 +107,7 @@ impl Webex {
         let list = match (request.method(), path) {
             (&Method::GET, "/v1/roles") => &self.roles,
             (&Method::GET, "/v1/licenses") => &self.licenses,
+            (&Method::GET, "/v1/locations") => &self.locations,
             _ => return json_response(404, json!({"message": "nothing here"})),
         };
         let query = request.uri().query().unwrap_or_default();

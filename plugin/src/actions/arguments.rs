@@ -23,6 +23,8 @@ pub struct Parameter {
 pub enum ParameterKind {
     /// Any text.
     Text,
+    /// A text with a rule: returns why a text does not keep it, as a fragment that follows the argument's name.
+    CheckedText(fn(&str) -> Option<String>),
     /// `true` or `false`; false by default.
     Flag,
     /// Milliseconds since the Unix epoch.
@@ -101,6 +103,7 @@ impl ParameterKind {
     fn check(self, value: &Value) -> Option<String> {
         let expected = match (self, value) {
             (Self::Text, Value::String(_)) | (Self::Flag, Value::Bool(_)) => return None,
+            (Self::CheckedText(find_error), Value::String(text)) => return find_error(text),
             (Self::Timestamp, value) if value.is_u64() => return None,
             (Self::Choice(choices), Value::String(text)) => {
                 if choices.contains(&text.as_str()) {
@@ -108,7 +111,7 @@ impl ParameterKind {
                 }
                 return Some(format!("must be one of {}", choices.join(", ")));
             }
-            (Self::Text | Self::Choice(_), _) => "a text",
+            (Self::Text | Self::CheckedText(_) | Self::Choice(_), _) => "a text",
             (Self::Flag, _) => "true or false",
             (Self::Timestamp, _) => "milliseconds since 1970, a whole number",
         };
@@ -117,7 +120,7 @@ impl ParameterKind {
 
     fn schema(self) -> Value {
         match self {
-            Self::Text => json!({ "type": "string" }),
+            Self::Text | Self::CheckedText(_) => json!({ "type": "string" }),
             Self::Flag => json!({ "type": "boolean", "default": false }),
             Self::Timestamp => json!({ "type": "integer", "minimum": 0 }),
             Self::Choice(choices) => {

@@ -14,7 +14,10 @@ use crate::grant::Grant;
 use crate::owned_documents::{SYNC_ROLES_LICENSES, SYNC_USERS};
 use crate::platform::{Failure, FieldError, Platform};
 use crate::reports::{Authorization, ExpiryReport, RefreshReport, SyncReport};
+use crate::sites::mappings::find_search_error;
+use crate::sites::nodes::find_node_error;
 use crate::text::find_similar;
+use crate::workflows::location_mappings::{MappingReport, add_mapping, remove_mapping};
 use crate::workflows::test_connection::{ConnectionTest, test_connection};
 use crate::workflows::{connect, expiry, refresh, sync};
 use arguments::{Arguments, Parameter, ParameterKind};
@@ -159,6 +162,54 @@ pub const ACTIONS: &[Action] = &[
             run_sync(platform, pkid, sync, arguments)
         },
     },
+    Action {
+        name: "AddLocationMapping",
+        title: "Add Location Mapping",
+        help: "Places the sites of new locations whose name contains a text below an intermediate node.",
+        parameters: &[
+            Parameter {
+                name: "intermediate_node",
+                help: "The name of a node directly below the customer.",
+                kind: ParameterKind::CheckedText(find_node_error),
+                required: true,
+            },
+            Parameter {
+                name: "search_string",
+                help: "A part of the names of locations; case does not matter.",
+                kind: ParameterKind::CheckedText(find_search_error),
+                required: true,
+            },
+        ],
+        result_schema: schema::<MappingReport>,
+        run: |platform, pkid, arguments| {
+            let (node, search) = parse_mapping(arguments);
+            to_json(&add_mapping(platform, pkid, node, search)?)
+        },
+    },
+    Action {
+        name: "RemoveLocationMapping",
+        title: "Remove Location Mapping",
+        help: "Removes a location mapping; sites that exist stay where they are.",
+        parameters: &[
+            Parameter {
+                name: "intermediate_node",
+                help: "The node of the mapping.",
+                kind: ParameterKind::Text,
+                required: true,
+            },
+            Parameter {
+                name: "search_string",
+                help: "The text of the mapping; case does not matter.",
+                kind: ParameterKind::Text,
+                required: true,
+            },
+        ],
+        result_schema: schema::<MappingReport>,
+        run: |platform, pkid, arguments| {
+            let (node, search) = parse_mapping(arguments);
+            to_json(&remove_mapping(platform, pkid, node, search)?)
+        },
+    },
 ];
 
 /// Runs `action` on the record `pkid`. `arguments` is the text of one JSON object.
@@ -205,6 +256,11 @@ fn run_sync(
 ) -> Result<Value, Failure> {
     let accepts_removals = arguments.flag(ACCEPT_REMOVALS.name);
     to_json(&sync::sync(platform, pkid, sync, accepts_removals)?)
+}
+
+fn parse_mapping(arguments: &Arguments) -> (&str, &str) {
+    let text = |name| arguments.text(name).unwrap_or_default();
+    (text("intermediate_node"), text("search_string"))
 }
 
 fn parse_grant(arguments: &Arguments) -> Grant {

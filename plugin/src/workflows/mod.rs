@@ -8,6 +8,7 @@ pub mod connect;
 pub mod delete;
 pub mod describe;
 pub mod expiry;
+pub mod location_mappings;
 pub mod modify;
 pub mod refresh;
 pub mod show;

@@ -16,6 +16,7 @@ pub mod listing;
 pub mod records;
 pub mod secret_text;
 mod shell;
+pub mod sites;
 mod stash_contents;
 pub mod status;
 mod stores;

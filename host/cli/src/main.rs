@@ -141,6 +141,10 @@ enum Command {
     Token(commands::token::Args),
     /// Import data of a customer's organization: roles and licenses, users, or everything
     Sync(commands::sync::Args),
+    /// List the sites that imports have added for a customer's locations
+    Sites(commands::sites::Args),
+    /// List, add or remove mappings, which place the sites of new locations below intermediate nodes
+    Mapping(commands::mapping::Args),
     /// Check both expiries of a customer, and raise or clear its alerts
     CheckExpiry(commands::check_expiry::Args),
     /// Run any action that `describe` lists, on a customer
@@ -356,6 +360,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), AppError> {
         Command::Refresh(args) => commands::refresh::run(context, args).await,
         Command::Token(args) => commands::token::run(context, args).await,
         Command::Sync(args) => commands::sync::run(context, args).await,
+        Command::Sites(args) => commands::sites::run(context, args).await,
+        Command::Mapping(args) => commands::mapping::run(context, args).await,
         Command::CheckExpiry(args) => commands::check_expiry::run(context, args).await,
         Command::Invoke(args) => commands::invoke::run(context, args).await,
         Command::Delete(args) => commands::delete::run(context, args).await,

@@ -2,9 +2,12 @@
 
 use std::io::{self, IsTerminal};
 
+use relation_app::sites::{self, KeptDocuments};
 use relation_app::{AppError, ErrorKind, records};
+use relation_host::CallOutput;
 use relation_host::reports::{Deletion, RecordDetails, Revocation};
 use relation_host::text::format_count;
+use serde::Serialize;
 
 use crate::output::escape_control_chars;
 use crate::record_selector::RecordSelector;
@@ -47,11 +50,27 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
         true => (format!("looking at {}", record.name()), true),
         false => (format!("deleting {}", record.name()), false),
     };
+    let kept = sites::count_kept(host.store().as_ref(), &record).await?;
     let call = host.delete(&record.pkid, dry_run);
     let watched = Some((host.store().as_ref(), record.reference()));
     let call_output = progress::show_while(&label, watched, call).await;
     let call_output = call_output.map_err(|error| record.explain(error))?;
-    context.print_call(&call_output, |deletion| render_text(deletion, dry_run))
+    let call_output = CallOutput {
+        transaction: call_output.transaction,
+        value: DeletionOutput {
+            deletion: call_output.value,
+            kept,
+        },
+    };
+    context.print_call(&call_output, |output| render_text(output, dry_run))
+}
+
+/// A deletion, and what it leaves to the services that use it.
+#[derive(Serialize)]
+struct DeletionOutput {
+    #[serde(flatten)]
+    deletion: Deletion,
+    kept: Vec<KeptDocuments>,
 }
 
 fn confirm(record: &RecordDetails) -> Result<bool, AppError> {
@@ -73,7 +92,8 @@ fn confirm(record: &RecordDetails) -> Result<bool, AppError> {
     Ok(matches!(reply.trim(), "y" | "Y" | "yes"))
 }
 
-fn render_text(deletion: &Deletion, dry_run: bool) -> String {
+fn render_text(output: &DeletionOutput, dry_run: bool) -> String {
+    let DeletionOutput { deletion, kept } = output;
     let heading = if dry_run { "would delete" } else { "deleted" };
     let mut rows = Table::with_columns(&[
         Column::new(heading),
@@ -107,5 +127,16 @@ fn render_text(deletion: &Deletion, dry_run: bool) -> String {
             escape_control_chars(why)
         ),
     };
-    format!("{rows}\n\ntokens: {tokens}")
+    let kept: Vec<String> = kept
+        .iter()
+        .map(|kept| format!("{} {}", kept.count, kept.model))
+        .collect();
+    let kept = match kept.is_empty() {
+        true => String::new(),
+        false => format!(
+            "\nstays, because other services use it: {}",
+            kept.join(", ")
+        ),
+    };
+    format!("{rows}\n\ntokens: {tokens}{kept}")
 }

@@ -25,6 +25,7 @@ mod retention;
 mod scenarios;
 mod service;
 mod signals;
+mod sites;
 mod stash;
 mod status;
 #[cfg(unix)]

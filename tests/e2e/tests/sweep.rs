@@ -435,6 +435,25 @@ async fn assert_imported(world: &World, customer: &Customer) {
         assert_eq!(stored, listed);
     }
     assert_eq!(world.bodies("data/SparkImportPage").await, [Value::Null; 0]);
+    assert_sites(world).await;
+}
+
+/// Asserts that each location that Webex has or had has one site with its name, and that there is one list.
+async fn assert_sites(world: &World) {
+    let lists = world.bodies("data/NetworkDeviceList").await;
+    assert_eq!(lists.len(), 1);
+    let bodies = world.bodies("data/Site").await;
+    let mut sites: Vec<String> = bodies
+        .iter()
+        .map(|body| format!("{} {}", text(&body["default_location"]), text(&body["name"])))
+        .collect();
+    sites.sort();
+    let names = ["A", "A", "A", "A", "B", "C"];
+    let expected: Vec<String> = (0..)
+        .zip(names)
+        .map(|(n, name)| format!("Locations-{n} {name}"))
+        .collect();
+    assert_eq!(sites, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,8 +5,8 @@
 //! entries are removed after the whole list was read without an error and is plausible. A call takes as
 //! many steps as are safe; a wakeup continues with the rest.
 
-mod access;
-mod entries;
+pub(in crate::workflows) mod access;
+pub(in crate::workflows) mod entries;
 mod plan;
 mod removal;
 mod state;
@@ -15,7 +15,7 @@ mod steps;
 pub use plan::{
     DataSync, from_wakeup, imported_models, schedule_for_pasted, schedule_roles_licenses,
 };
-pub use state::{IMPORT_MODEL, SEEN_MODEL};
+pub use state::{DocumentId, IMPORT_MODEL, SEEN_MODEL};
 
 use access::WebexAccess;
 use plan::wakeup_id;

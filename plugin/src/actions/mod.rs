@@ -4,6 +4,7 @@
 //! take its arguments and its result from the row's schemas.
 
 mod arguments;
+mod wholesale;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -26,6 +27,8 @@ pub struct Action {
     title: &'static str,
     help: &'static str,
     parameters: &'static [Parameter],
+    // Returns errors of the arguments together, besides those of their types.
+    check: fn(&Arguments) -> Vec<FieldError>,
     result_schema: fn() -> Value,
     run: fn(&dyn Platform, &str, &Arguments) -> Result<Value, Failure>,
 }
@@ -71,6 +74,7 @@ pub const ACTIONS: &[Action] = &[
             },
             GRANT,
         ],
+        check: no_check,
         result_schema: schema::<Authorization>,
         run: |platform, pkid, arguments| {
             let redirect_uri = arguments.text("redirect_uri").unwrap_or_default();
@@ -92,6 +96,7 @@ pub const ACTIONS: &[Action] = &[
                 required: false,
             },
         ],
+        check: no_check,
         result_schema: schema::<RefreshReport>,
         run: |platform, pkid, arguments| {
             let requested_at = arguments.timestamp("requested_at");
@@ -105,6 +110,7 @@ pub const ACTIONS: &[Action] = &[
         title: "Check Token Expiry",
         help: "Checks both expiries and the scopes now, and updates the alerts.",
         parameters: &[GRANT],
+        check: no_check,
         result_schema: schema::<ExpiryReport>,
         run: |platform, pkid, arguments| {
             to_json(&expiry::check_expiry(
@@ -119,6 +125,7 @@ pub const ACTIONS: &[Action] = &[
         title: "Test Connection",
         help: "Asks Webex whether the access token works, and for which organization.",
         parameters: &[GRANT],
+        check: no_check,
         result_schema: schema::<ConnectionTest>,
         run: |platform, pkid, arguments| {
             to_json(&test_connection(platform, pkid, parse_grant(arguments))?)
@@ -129,6 +136,7 @@ pub const ACTIONS: &[Action] = &[
         title: "Sync Webex App Users",
         help: "Imports the organization's users from Webex.",
         parameters: &[ACCEPT_REMOVALS],
+        check: no_check,
         result_schema: schema::<SyncReport>,
         run: |platform, pkid, arguments| run_sync(platform, pkid, SYNC_USERS, arguments),
     },
@@ -137,6 +145,7 @@ pub const ACTIONS: &[Action] = &[
         title: "Sync Webex App Roles Licenses",
         help: "Imports the organization's roles and licenses from Webex.",
         parameters: &[ACCEPT_REMOVALS],
+        check: no_check,
         result_schema: schema::<SyncReport>,
         run: |platform, pkid, arguments| run_sync(platform, pkid, SYNC_ROLES_LICENSES, arguments),
     },
@@ -153,12 +162,17 @@ pub const ACTIONS: &[Action] = &[
             },
             ACCEPT_REMOVALS,
         ],
+        check: no_check,
         result_schema: schema::<SyncReport>,
         run: |platform, pkid, arguments| {
             let sync = arguments.text("sync").unwrap_or_default();
             run_sync(platform, pkid, sync, arguments)
         },
     },
+    wholesale::ADD_CUSTOMER,
+    wholesale::MODIFY_CUSTOMER,
+    wholesale::DELETE_CUSTOMER,
+    wholesale::CHECK_CUSTOMER,
 ];
 
 /// Runs `action` on the record `pkid`. `arguments` is the text of one JSON object.
@@ -181,7 +195,7 @@ pub fn invoke(
         let error = format!("{action:?} is not an action{hint}");
         return Err(Failure::Invalid(vec![FieldError::new("action", error)]));
     };
-    let arguments = Arguments::parse(arguments, found.parameters)?;
+    let arguments = Arguments::parse(arguments, found.parameters, found.check)?;
     Ok((found.run)(platform, pkid, &arguments)?.to_string())
 }
 
@@ -205,6 +219,10 @@ fn run_sync(
 ) -> Result<Value, Failure> {
     let accepts_removals = arguments.flag(ACCEPT_REMOVALS.name);
     to_json(&sync::sync(platform, pkid, sync, accepts_removals)?)
+}
+
+fn no_check(_: &Arguments) -> Vec<FieldError> {
+    Vec::new()
 }
 
 fn parse_grant(arguments: &Arguments) -> Grant {

@@ -14,6 +14,7 @@ pub mod show;
 pub mod sync;
 pub mod test_connection;
 pub mod wake;
+pub mod wholesale;
 
 #[cfg(test)]
 mod grants_tests;

@@ -141,6 +141,9 @@ enum Command {
     Token(commands::token::Args),
     /// Import data of a customer's organization: roles and licenses, users, or everything
     Sync(commands::sync::Args),
+    /// List, show, add, modify and delete the customers of a wholesale partner
+    #[command(subcommand)]
+    Wholesale(commands::wholesale::Command),
     /// Check both expiries of a customer, and raise or clear its alerts
     CheckExpiry(commands::check_expiry::Args),
     /// Run any action that `describe` lists, on a customer
@@ -356,6 +359,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), AppError> {
         Command::Refresh(args) => commands::refresh::run(context, args).await,
         Command::Token(args) => commands::token::run(context, args).await,
         Command::Sync(args) => commands::sync::run(context, args).await,
+        Command::Wholesale(command) => commands::wholesale::run(context, command).await,
         Command::CheckExpiry(args) => commands::check_expiry::run(context, args).await,
         Command::Invoke(args) => commands::invoke::run(context, args).await,
         Command::Delete(args) => commands::delete::run(context, args).await,

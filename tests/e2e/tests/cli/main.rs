@@ -31,3 +31,4 @@ mod status;
 mod stores;
 mod token;
 mod upgrade;
+mod wholesale;

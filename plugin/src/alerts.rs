@@ -33,10 +33,12 @@ pub mod code {
     pub const REMOVALS_HELD: &str = "WEBEX_IMPORT_REMOVALS_HELD";
     /// An import could not read one of its lists. The connection itself works.
     pub const LIST_FAILED: &str = "WEBEX_IMPORT_LIST_FAILED";
+    /// A change of a wholesale customer did not succeed at Webex. The connection itself works.
+    pub const ORDER_FAILED: &str = "WEBEX_WHOLESALE_ORDER_FAILED";
 
-    /// Whether the alert is about an import: only another import ends it.
+    /// Whether the alert is about an import or an order: only another one ends it.
     pub fn is_about_import(code: &str) -> bool {
-        matches!(code, REMOVALS_HELD | LIST_FAILED)
+        matches!(code, REMOVALS_HELD | LIST_FAILED | ORDER_FAILED)
     }
 }
 

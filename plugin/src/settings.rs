@@ -131,7 +131,11 @@ pub const SETTINGS: &[Setting] = &[
         key: WHOLESALE_CUSTOMERS_SCOPES,
         secret: false,
         format: SOME_SCOPES,
-        default: Some("spark-admin:wholesale_customers_read spark-admin:wholesale_customers_write"),
+        // With the scope by which a partner gets access to a customer's new organization.
+        default: Some(
+            "spark-admin:wholesale_customers_read spark-admin:wholesale_customers_write \
+             identity:organizations_read",
+        ),
         help: "The scopes of the grant `wholesale-customers`.",
     },
     Setting {

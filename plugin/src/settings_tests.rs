@@ -22,7 +22,7 @@ fn absent_settings_take_their_defaults() {
     assert_eq!(defaults.client_id, None);
     assert_eq!(defaults.scopes.base.len(), 10);
     assert_eq!(defaults.scopes.contact_center.len(), 2);
-    assert_eq!(defaults.scopes.wholesale_customers.len(), 2);
+    assert_eq!(defaults.scopes.wholesale_customers.len(), 3);
     assert_eq!(defaults.scopes.wholesale_users.len(), 2);
     assert_eq!(
         defaults.refresh,

@@ -22,6 +22,7 @@ pub mod status;
 mod stores;
 pub mod upgrade_check;
 pub mod wakeups;
+pub mod wholesale;
 
 pub use client_secret::{ClientSecretFile, check_client_secret};
 pub use error::{AppError, ErrorKind};

@@ -145,6 +145,9 @@ enum Command {
     Sites(commands::sites::Args),
     /// List, add or remove mappings, which place the sites of new locations below intermediate nodes
     Mapping(commands::mapping::Args),
+    /// List, show, add, modify and delete the customers of a wholesale partner
+    #[command(subcommand)]
+    Wholesale(commands::wholesale::Command),
     /// Check both expiries of a customer, and raise or clear its alerts
     CheckExpiry(commands::check_expiry::Args),
     /// Run any action that `describe` lists, on a customer
@@ -362,6 +365,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), AppError> {
         Command::Sync(args) => commands::sync::run(context, args).await,
         Command::Sites(args) => commands::sites::run(context, args).await,
         Command::Mapping(args) => commands::mapping::run(context, args).await,
+        Command::Wholesale(command) => commands::wholesale::run(context, command).await,
         Command::CheckExpiry(args) => commands::check_expiry::run(context, args).await,
         Command::Invoke(args) => commands::invoke::run(context, args).await,
         Command::Delete(args) => commands::delete::run(context, args).await,

@@ -31,17 +31,24 @@ pub enum ParameterKind {
     Timestamp,
     /// One of these texts; the first by default.
     Choice(&'static [&'static str]),
+    /// A list of some of these texts.
+    Choices(&'static [&'static str]),
 }
 
 /// Arguments that satisfy the parameters of their action.
 pub struct Arguments(Map<String, Value>);
 
 impl Arguments {
-    /// Parses the text of one JSON object. A JSON `null` is an absent argument.
+    /// Parses the text of one JSON object. A JSON `null` is an absent argument. `check` returns further errors of the
+    /// arguments that have the right types.
     ///
     /// # Errors
     /// `invalid` with all errors, by the argument's name; `arguments` if it is not a JSON object.
-    pub fn parse(text: &str, parameters: &[Parameter]) -> Result<Self, Failure> {
+    pub fn parse(
+        text: &str,
+        parameters: &[Parameter],
+        check: impl FnOnce(&Self) -> Vec<FieldError>,
+    ) -> Result<Self, Failure> {
         let invalid = |error: String| vec![FieldError::new("arguments", error)];
         let mut arguments = match serde_json::from_str(text) {
             Ok(Value::Object(arguments)) => arguments,
@@ -65,8 +72,14 @@ impl Arguments {
         for missing in required.filter(|parameter| !arguments.contains_key(parameter.name)) {
             errors.push(FieldError::new(missing.name, "is required"));
         }
+        // For the check, an argument of another type is absent.
+        let reported: Vec<String> = errors.iter().map(|error| error.field.clone()).collect();
+        arguments.retain(|name, _| !reported.contains(name));
+        let arguments = Self(arguments);
+        let further = check(&arguments).into_iter();
+        errors.extend(further.filter(|error| !reported.contains(&error.field)));
         match errors.is_empty() {
-            true => Ok(Self(arguments)),
+            true => Ok(arguments),
             false => Err(Failure::Invalid(errors)),
         }
     }
@@ -74,6 +87,18 @@ impl Arguments {
     /// Returns a text that was given.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name).and_then(Value::as_str)
+    }
+
+    /// Returns a list of texts that was given, without duplicates.
+    pub fn texts(&self, name: &str) -> Option<Vec<String>> {
+        let list = self.0.get(name)?.as_array()?;
+        let mut texts: Vec<String> = Vec::new();
+        for text in list.iter().filter_map(Value::as_str) {
+            if !texts.iter().any(|earlier| earlier == text) {
+                texts.push(text.to_owned());
+            }
+        }
+        Some(texts)
     }
 
     /// Returns a flag; false if it was not given.
@@ -98,6 +123,23 @@ fn unknown_error(name: &str, parameters: &[Parameter]) -> String {
     }
 }
 
+/// Checks an item of a list of choices; returns the error, if any.
+fn check_choice(choices: &[&str], item: &Value) -> Option<String> {
+    let Some(text) = item.as_str() else {
+        return Some(format!(
+            "must be a list of texts, not of {}",
+            type_name(item)
+        ));
+    };
+    if choices.contains(&text) {
+        return None;
+    }
+    Some(format!(
+        "has {text:?}, which is none of {}",
+        choices.join(", ")
+    ))
+}
+
 impl ParameterKind {
     /// Checks a value; returns the error, if any.
     fn check(self, value: &Value) -> Option<String> {
@@ -111,6 +153,10 @@ impl ParameterKind {
                 }
                 return Some(format!("must be one of {}", choices.join(", ")));
             }
+            (Self::Choices(choices), Value::Array(list)) => {
+                return list.iter().find_map(|text| check_choice(choices, text));
+            }
+            (Self::Choices(_), _) => "a list of texts",
             (Self::Text | Self::CheckedText(_) | Self::Choice(_), _) => "a text",
             (Self::Flag, _) => "true or false",
             (Self::Timestamp, _) => "milliseconds since 1970, a whole number",
@@ -123,6 +169,9 @@ impl ParameterKind {
             Self::Text | Self::CheckedText(_) => json!({ "type": "string" }),
             Self::Flag => json!({ "type": "boolean", "default": false }),
             Self::Timestamp => json!({ "type": "integer", "minimum": 0 }),
+            Self::Choices(choices) => json!({
+                "type": "array", "items": { "type": "string", "enum": choices },
+            }),
             Self::Choice(choices) => {
                 json!({ "type": "string", "enum": choices, "default": choices.first() })
             }

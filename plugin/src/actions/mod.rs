@@ -4,6 +4,7 @@
 //! take its arguments and its result from the row's schemas.
 
 mod arguments;
+mod wholesale;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -29,6 +30,8 @@ pub struct Action {
     title: &'static str,
     help: &'static str,
     parameters: &'static [Parameter],
+    // Returns errors of the arguments together, besides those of their types.
+    check: fn(&Arguments) -> Vec<FieldError>,
     result_schema: fn() -> Value,
     run: fn(&dyn Platform, &str, &Arguments) -> Result<Value, Failure>,
 }
@@ -74,6 +77,7 @@ pub const ACTIONS: &[Action] = &[
             },
             GRANT,
         ],
+        check: no_check,
         result_schema: schema::<Authorization>,
         run: |platform, pkid, arguments| {
             let redirect_uri = arguments.text("redirect_uri").unwrap_or_default();
@@ -95,6 +99,7 @@ pub const ACTIONS: &[Action] = &[
                 required: false,
             },
         ],
+        check: no_check,
         result_schema: schema::<RefreshReport>,
         run: |platform, pkid, arguments| {
             let requested_at = arguments.timestamp("requested_at");
@@ -108,6 +113,7 @@ pub const ACTIONS: &[Action] = &[
         title: "Check Token Expiry",
         help: "Checks both expiries and the scopes now, and updates the alerts.",
         parameters: &[GRANT],
+        check: no_check,
         result_schema: schema::<ExpiryReport>,
         run: |platform, pkid, arguments| {
             to_json(&expiry::check_expiry(
@@ -122,6 +128,7 @@ pub const ACTIONS: &[Action] = &[
         title: "Test Connection",
         help: "Asks Webex whether the access token works, and for which organization.",
         parameters: &[GRANT],
+        check: no_check,
         result_schema: schema::<ConnectionTest>,
         run: |platform, pkid, arguments| {
             to_json(&test_connection(platform, pkid, parse_grant(arguments))?)
@@ -132,6 +139,7 @@ pub const ACTIONS: &[Action] = &[
         title: "Sync Webex App Users",
         help: "Imports the organization's users from Webex.",
         parameters: &[ACCEPT_REMOVALS],
+        check: no_check,
         result_schema: schema::<SyncReport>,
         run: |platform, pkid, arguments| run_sync(platform, pkid, SYNC_USERS, arguments),
     },
@@ -140,6 +148,7 @@ pub const ACTIONS: &[Action] = &[
         title: "Sync Webex App Roles Licenses",
         help: "Imports the organization's roles and licenses from Webex.",
         parameters: &[ACCEPT_REMOVALS],
+        check: no_check,
         result_schema: schema::<SyncReport>,
         run: |platform, pkid, arguments| run_sync(platform, pkid, SYNC_ROLES_LICENSES, arguments),
     },
@@ -156,6 +165,7 @@ pub const ACTIONS: &[Action] = &[
             },
             ACCEPT_REMOVALS,
         ],
+        check: no_check,
         result_schema: schema::<SyncReport>,
         run: |platform, pkid, arguments| {
             let sync = arguments.text("sync").unwrap_or_default();
@@ -180,6 +190,7 @@ pub const ACTIONS: &[Action] = &[
                 required: true,
             },
         ],
+        check: no_check,
         result_schema: schema::<MappingReport>,
         run: |platform, pkid, arguments| {
             let (node, search) = parse_mapping(arguments);
@@ -204,12 +215,17 @@ pub const ACTIONS: &[Action] = &[
                 required: true,
             },
         ],
+        check: no_check,
         result_schema: schema::<MappingReport>,
         run: |platform, pkid, arguments| {
             let (node, search) = parse_mapping(arguments);
             to_json(&remove_mapping(platform, pkid, node, search)?)
         },
     },
+    wholesale::ADD_CUSTOMER,
+    wholesale::MODIFY_CUSTOMER,
+    wholesale::DELETE_CUSTOMER,
+    wholesale::CHECK_CUSTOMER,
 ];
 
 /// Runs `action` on the record `pkid`. `arguments` is the text of one JSON object.
@@ -232,7 +248,7 @@ pub fn invoke(
         let error = format!("{action:?} is not an action{hint}");
         return Err(Failure::Invalid(vec![FieldError::new("action", error)]));
     };
-    let arguments = Arguments::parse(arguments, found.parameters)?;
+    let arguments = Arguments::parse(arguments, found.parameters, found.check)?;
     Ok((found.run)(platform, pkid, &arguments)?.to_string())
 }
 
@@ -261,6 +277,10 @@ fn run_sync(
 fn parse_mapping(arguments: &Arguments) -> (&str, &str) {
     let text = |name| arguments.text(name).unwrap_or_default();
     (text("intermediate_node"), text("search_string"))
+}
+
+fn no_check(_: &Arguments) -> Vec<FieldError> {
+    Vec::new()
 }
 
 fn parse_grant(arguments: &Arguments) -> Grant {

@@ -1,6 +1,6 @@
 //! Webex over HTTP: requests with a token through the customer's proxies, responses as JSON.
 
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HeaderValue, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use http::{Method, StatusCode};
 use serde_json::Value;
 
@@ -137,6 +137,20 @@ impl<'a, P: Platform + ?Sized> Webex<'a, P> {
         address: &str,
         token: &Secret,
     ) -> Result<(String, HttpResponse), WebexError> {
+        self.exchange_json(method, address, None, token)
+    }
+
+    /// Sends a request as [`exchange`](Self::exchange) does, with a body of JSON.
+    ///
+    /// # Errors
+    /// Any response other than success.
+    pub(super) fn exchange_json(
+        &self,
+        method: Method,
+        address: &str,
+        body: Option<&Value>,
+        token: &Secret,
+    ) -> Result<(String, HttpResponse), WebexError> {
         let request = label(&method, address);
         let redactor = self.redactor_with(&[token]);
         let Some(authorization) = bearer(token) else {
@@ -147,12 +161,16 @@ impl<'a, P: Platform + ?Sized> Webex<'a, P> {
                 Some(what.to_owned()),
             ));
         };
-        let built = http::Request::builder()
+        let mut built = http::Request::builder()
             .method(method)
             .uri(address)
             .header(ACCEPT, "application/json")
-            .header(AUTHORIZATION, authorization)
-            .body(Vec::new());
+            .header(AUTHORIZATION, authorization);
+        if body.is_some() {
+            built = built.header(CONTENT_TYPE, "application/json");
+        }
+        let body = body.map(|body| body.to_string().into_bytes());
+        let built = built.body(body.unwrap_or_default());
         let Ok(built) = built else {
             let what = "the address is not valid";
             return Err(WebexError::new(

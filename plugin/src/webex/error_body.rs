@@ -2,11 +2,13 @@
 
 use serde_json::{Map, Value};
 
-use super::errors::{ErrorKind, ResponseHead};
+use super::errors::{ErrorDetail, ErrorKind, ResponseHead};
 use crate::text::strip_byte_order_mark;
 
 /// The maximum size of an error body that is parsed.
 const MAX_ERROR_BODY_BYTES: usize = 64 * 1024;
+/// The maximum number of errors in a list that are read.
+const MAX_DETAILS: usize = 50;
 
 /// An error body in one of two formats: RFC 6749's `{error, error_description}` or Webex's
 /// `{message, errors: [{description}], trackingId}`. Of `{error: {message}}` only the messages are
@@ -16,8 +18,8 @@ pub(super) struct ErrorBody {
     pub(super) error: Option<String>,
     pub(super) messages: Vec<String>,
     pub(super) tracking_id: Option<String>,
-    // The body has Webex's list of errors.
-    has_error_list: bool,
+    // Webex's list of errors, at most MAX_DETAILS.
+    pub(super) details: Vec<ErrorDetail>,
     // The `error` is an object, as gateways and other APIs of the vendor write it. Its messages are
     // shown, but it cannot refuse a token.
     has_error_object: bool,
@@ -51,16 +53,16 @@ impl ErrorBody {
             fields.get("errors"),
             nested.and_then(|nested| nested.get("message")),
         ];
-        let described: Vec<String> = lists
+        let details: Vec<ErrorDetail> = lists
             .into_iter()
             .flatten()
             .filter_map(Value::as_array)
             .flatten()
-            .filter_map(|error| error.get("description").and_then(Value::as_str))
-            .map(str::to_owned)
-            .take(3)
+            .filter_map(ErrorDetail::parse)
+            .take(MAX_DETAILS)
             .collect();
-        let has_error_list = !described.is_empty();
+        let described = details.iter().take(3);
+        let described = described.map(|detail| detail.description.clone());
         let mut messages: Vec<String> = Vec::new();
         for message in [
             text("error_description"),
@@ -81,7 +83,7 @@ impl ErrorBody {
             error: text("error"),
             messages,
             tracking_id: text("trackingId").or_else(|| nested_text("trackingId")),
-            has_error_list,
+            details,
             has_error_object: nested.is_some(),
         }
     }
@@ -91,7 +93,7 @@ impl ErrorBody {
     pub(super) fn is_webex(&self, head: &ResponseHead) -> bool {
         let has_tracking_id = self.tracking_id.is_some();
         let has_messages = !self.messages.is_empty();
-        has_tracking_id || self.has_error_list || (has_messages && head.tracking_id.is_some())
+        has_tracking_id || !self.details.is_empty() || (has_messages && head.tracking_id.is_some())
     }
 
     /// Returns the error in a body with the status of a success; none when the body is content.

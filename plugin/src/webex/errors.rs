@@ -3,6 +3,7 @@
 use std::fmt;
 
 use http::{HeaderMap, StatusCode};
+use serde_json::Value;
 
 use super::error_body::ErrorBody;
 use super::media::MediaType;
@@ -43,6 +44,39 @@ pub enum ErrorKind {
     Rejected,
 }
 
+/// One error of Webex's list.
+#[derive(
+    Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+pub struct ErrorDetail {
+    /// Webex's number of the error, such as 10022 for an e-mail address that is in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<u64>,
+    /// The text for a person.
+    pub description: String,
+}
+
+impl ErrorDetail {
+    /// Parses `{description, errorCode}`; none without a description.
+    pub fn parse(error: &Value) -> Option<Self> {
+        let description = error.get("description")?.as_str()?;
+        Some(Self {
+            code: error.get("errorCode").and_then(Value::as_u64),
+            description: description.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for ErrorDetail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.description.trim_end_matches('.'))?;
+        match self.code {
+            Some(code) => write!(f, " (error {code})"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Why a request to Webex failed. None of its texts contains a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebexError {
@@ -56,6 +90,8 @@ pub struct WebexError {
     pub error: Option<String>,
     /// The explanation of Webex or the host.
     pub description: Option<String>,
+    /// Webex's list of errors.
+    pub details: Vec<ErrorDetail>,
     /// Webex's tracking id of the request, for its support.
     pub tracking_id: Option<String>,
     /// The pause that Webex asks for.
@@ -78,6 +114,7 @@ impl WebexError {
             status: None,
             error: None,
             description,
+            details: Vec::new(),
             tracking_id: None,
             retry_after: None,
             content_type: MediaType::Absent,
@@ -182,6 +219,16 @@ impl WebexError {
                 .as_deref()
                 .and_then(|code| redactor.redact_name(code)),
             description: redactor.redact(&body.message()),
+            details: body
+                .details
+                .iter()
+                .filter_map(|detail| {
+                    Some(ErrorDetail {
+                        code: detail.code,
+                        description: redactor.redact(&detail.description)?,
+                    })
+                })
+                .collect(),
             tracking_id: tracking_id.and_then(|id| redactor.redact_name(id)),
             retry_after: head.retry_after,
             content_type: head.content_type,

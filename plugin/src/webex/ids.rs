@@ -61,7 +61,10 @@ impl OrgId {
             segments.next(),
             segments.next(),
         ) {
-            (Some(_cluster), Some("ORGANIZATION"), Some(uuid), None) => {
+            // Ids of wholesale customers have the type `Organization`.
+            (Some(_cluster), Some(kind), Some(uuid), None)
+                if kind.eq_ignore_ascii_case("ORGANIZATION") =>
+            {
                 hyphenated(uuid).map(Self).ok_or(OrgIdError::Malformed)
             }
             (Some(_), Some(_), Some(_), None) => Err(OrgIdError::OtherType),

@@ -17,3 +17,4 @@ pub mod pages;
 pub mod redactor;
 mod token_endpoint;
 pub mod token_response;
+pub mod wholesale;

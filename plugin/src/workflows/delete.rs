@@ -16,6 +16,7 @@ use crate::settings::Settings;
 use crate::sites;
 use crate::webex::client::Proxies;
 use crate::workflows::sync::{IMPORT_MODEL, SEEN_MODEL, imported_models};
+use crate::workflows::wholesale::{ORDER_MODEL, describe_order};
 
 /// Models of owned documents, in the order of removal: a schedule must not run something that has been
 /// removed. Network device lists, sites, location mappings and users are left out because other services use them.
@@ -156,14 +157,14 @@ fn reveal_secrets<P: Platform + ?Sized>(
     })
 }
 
-// Finds imported documents. The state of the import comes first: an import must not resume once other
-// documents are deleted.
+// Finds imported documents. Orders and the states of imports come first: neither may resume once other documents are
+// deleted.
 fn find_imported<P: Platform + ?Sized>(
     platform: &P,
     record: &Record,
 ) -> Result<Vec<RemovedDocument>, Failure> {
     let mut found = Vec::new();
-    for model in [IMPORT_MODEL, SEEN_MODEL]
+    for model in [ORDER_MODEL, IMPORT_MODEL, SEEN_MODEL]
         .into_iter()
         .chain(imported_models())
     {
@@ -224,7 +225,7 @@ fn for_each_owned(
 impl From<Document> for RemovedDocument {
     fn from(document: Document) -> Self {
         Self {
-            name: find_name(&document),
+            name: describe_order(&document).unwrap_or_else(|| find_name(&document)),
             reference: document.reference,
         }
     }
@@ -233,7 +234,7 @@ impl From<Document> for RemovedDocument {
 // An alert has a code instead of a name. An unreadable body must not prevent the deletion.
 fn find_name(document: &Document) -> String {
     let body: Value = serde_json::from_str(&document.body).unwrap_or_default();
-    ["name", "displayName", "code"]
+    ["name", "displayName", "code", "externalId", "email"]
         .iter()
         .find_map(|field| body.get(*field)?.as_str())
         .unwrap_or_default()

@@ -47,7 +47,8 @@ fn token_response(grant: Grant, round: u32) -> Value {
     let scopes = match grant {
         Grant::Organization => "spark-admin:people_read",
         Grant::WholesaleCustomers => {
-            "spark-admin:wholesale_customers_read spark-admin:wholesale_customers_write"
+            "spark-admin:wholesale_customers_read spark-admin:wholesale_customers_write \
+             identity:organizations_read"
         }
         Grant::WholesaleUsers => "spark-admin:wholesale_subscribers_read",
     };

@@ -15,6 +15,7 @@ pub mod show;
 pub mod sync;
 pub mod test_connection;
 pub mod wake;
+pub mod wholesale;
 
 #[cfg(test)]
 mod grants_tests;

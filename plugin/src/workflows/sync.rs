@@ -5,9 +5,9 @@
 //! entries are removed after the whole list was read without an error and is plausible. A call takes as
 //! many steps as are safe; a wakeup continues with the rest.
 
-mod access;
+pub(in crate::workflows) mod access;
 mod batches;
-mod entries;
+pub(in crate::workflows) mod entries;
 mod plan;
 mod removal;
 mod sites;
@@ -17,7 +17,7 @@ mod steps;
 pub use plan::{
     DataSync, from_wakeup, imported_models, schedule_for_pasted, schedule_roles_licenses,
 };
-pub use state::{IMPORT_MODEL, SEEN_MODEL};
+pub use state::{DocumentId, IMPORT_MODEL, SEEN_MODEL};
 
 use access::WebexAccess;
 use plan::wakeup_id;

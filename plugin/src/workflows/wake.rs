@@ -1,6 +1,7 @@
 //! Runs the workflow of a due wakeup.
 
 use super::sync::{self, DataSync};
+use super::wholesale;
 use super::{expiry::check_record, refresh::refresh_record};
 use crate::grant::Grant;
 use crate::model::derived;
@@ -21,6 +22,11 @@ pub fn wake<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<WakeR
         && let Some(data_sync) = sync::from_wakeup(wakeup)
     {
         return run_import(platform, wakeup, data_sync);
+    }
+    if subject.model == RECORD_MODEL
+        && let Some(order) = wholesale::from_wakeup(wakeup)
+    {
+        return run_order(platform, wakeup, &order);
     }
     let (refreshes, checks) = (
         Grant::from_refresh_wakeup(id),
@@ -98,6 +104,27 @@ fn run_import<P: Platform + ?Sized>(
         Err(failure @ Failure::Reauthorize(_)) => {
             dismiss(platform, subject, &wakeup.id, failure.to_string())?;
             Err(failure)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Continues an order of a wholesale customer.
+fn run_order<P: Platform + ?Sized>(
+    platform: &P,
+    wakeup: &Wakeup,
+    order: &Reference,
+) -> Result<WakeReport, Failure> {
+    let subject = &wakeup.subject;
+    match wholesale::continue_order(platform, &subject.pkid, order) {
+        Ok(Some(report)) => Ok(WakeReport::Synced(report)),
+        Ok(None) => {
+            let why = format!("the order {order} has ended, or does not exist any more");
+            dismiss(platform, subject, &wakeup.id, why)
+        }
+        Err(Failure::NotFound(_)) => {
+            let why = format!("{subject} does not exist any more");
+            dismiss(platform, subject, &wakeup.id, why)
         }
         Err(failure) => Err(failure),
     }

@@ -1,6 +1,6 @@
 //! Operations of a wholesale partner on customers. They are accepted at once and take effect later.
 
-mod request;
+pub(crate) mod request;
 
 use std::time::Duration;
 

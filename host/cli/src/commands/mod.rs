@@ -32,3 +32,4 @@ pub mod token;
 pub mod transactions;
 pub mod view;
 pub mod wakeups;
+pub mod wholesale;

@@ -160,13 +160,13 @@ impl WakeupEffect {
     /// Returns the effect of a call for a wakeup of this kind ([`crate::types::Wakeup::kind`]).
     pub(crate) fn new(kind: &str, result: &Result<CallOutput<WakeReport>, CallError>) -> Self {
         match result {
-            Ok(output) => effect(&output.value),
+            Ok(output) => effect(kind, &output.value),
             Err(error) => failed_effect(kind, &error.kind),
         }
     }
 }
 
-fn effect(report: &WakeReport) -> WakeupEffect {
+fn effect(kind: &str, report: &WakeReport) -> WakeupEffect {
     match report {
         WakeReport::Refreshed(report) => WakeupEffect {
             refreshed: report.is_connected() && !report.joined,
@@ -178,7 +178,8 @@ fn effect(report: &WakeReport) -> WakeupEffect {
             ..WakeupEffect::default()
         },
         WakeReport::Synced(_) => WakeupEffect {
-            imported: Some(true),
+            // The order of a wholesale customer reports the import of that customer.
+            imported: (kind == wakeup_kinds::SYNC).then_some(true),
             ..WakeupEffect::default()
         },
         WakeReport::Nothing(_) => WakeupEffect::default(),
@@ -191,7 +192,7 @@ fn failed_effect(wakeup: &str, kind: &CallErrorKind) -> WakeupEffect {
         CallErrorKind::Refused(Failure::Reauthorize(_)) => Some(ConnectionHealth::NeedsPerson),
         CallErrorKind::Refused(Failure::LimitExceeded(_)) => Some(ConnectionHealth::NeedsOperator),
         CallErrorKind::Refused(Failure::NotFound(_)) => None,
-        _ if is_import => None,
+        _ if is_import || wakeup == wakeup_kinds::WHOLESALE => None,
         _ => Some(ConnectionHealth::Retrying),
     };
     WakeupEffect {
@@ -344,7 +345,7 @@ mod tests {
             let summary = summarize_refresh(&report);
             assert_eq!(summary.level, level, "{outcome:?} {state}");
             assert_eq!(summary.name.as_deref(), Some("Contoso"));
-            let effect = effect(&WakeReport::Refreshed(report));
+            let effect = effect(wakeup_kinds::REFRESH, &WakeReport::Refreshed(report));
             assert_eq!(effect.health, Some(health));
             assert_eq!(effect.refreshed, outcome == Connected);
         }

@@ -21,11 +21,11 @@ pub(super) struct WebexAccess<'a, P: ?Sized> {
 }
 
 /// The access token of a grant.
-struct AccessToken {
-    grant: Grant,
-    token: Secret,
+pub(in crate::workflows) struct AccessToken {
+    pub(in crate::workflows) grant: Grant,
+    pub(in crate::workflows) token: Secret,
     // Whether this call has refreshed it.
-    is_refreshed: bool,
+    pub(in crate::workflows) is_refreshed: bool,
 }
 
 /// Why a page was not read.
@@ -135,10 +135,8 @@ impl<'a, P: Platform + ?Sized> WebexAccess<'a, P> {
         let mut response = webex.fetch_page(directory, &address, &filters, &access.token);
         let refused = |error: &WebexError| error.kind == ErrorKind::Unauthorized;
         if response.as_ref().is_err_and(refused) && !access.is_refreshed {
-            access.is_refreshed = true;
-            let renewed = refresh_record(self.platform, record, directory.grant)
-                .and_then(|()| reveal_access_token(self.platform, record, directory.grant));
-            access.token = renewed.map_err(|failure| map_grant_failure(directory.grant, failure))?;
+            renew_token(self.platform, record, access)
+                .map_err(|failure| map_grant_failure(directory.grant, failure))?;
             response = webex.fetch_page(directory, &address, &filters, &access.token);
         }
         response
@@ -161,7 +159,7 @@ fn map_grant_failure(grant: Grant, failure: Failure) -> FetchError {
 }
 
 /// Reveals the access token of `grant`, after a refresh if the token is known to be expired.
-fn open_token<P: Platform + ?Sized>(
+pub(in crate::workflows) fn open_token<P: Platform + ?Sized>(
     platform: &P,
     record: &mut Record,
     grant: Grant,
@@ -180,7 +178,7 @@ fn open_token<P: Platform + ?Sized>(
 }
 
 /// Maps the host's failure about the record's proxies: the caller named only the record, so its input is not invalid.
-fn map_proxy_failure(record: &Record, failure: Failure) -> Failure {
+pub(in crate::workflows) fn map_proxy_failure(record: &Record, failure: Failure) -> Failure {
     match failure {
         Failure::Invalid(_) | Failure::LimitExceeded(_) => Failure::LimitExceeded(format!(
             "the proxy of {} cannot be used: {failure}",
@@ -215,6 +213,21 @@ pub(super) fn map_refusal<P: Platform + ?Sized>(platform: &P, error: &WebexError
     Failure::Reauthorize(format!(
         "{reason}; a refresh did not help: connect this customer to Webex again"
     ))
+}
+
+/// Refreshes a token that Webex has rejected, and updates `record`.
+///
+/// # Errors
+/// Those of the refresh.
+pub(in crate::workflows) fn renew_token<P: Platform + ?Sized>(
+    platform: &P,
+    record: &mut Record,
+    access: &mut AccessToken,
+) -> Result<(), Failure> {
+    access.is_refreshed = true;
+    refresh_record(platform, record, access.grant)?;
+    access.token = reveal_access_token(platform, record, access.grant)?;
+    Ok(())
 }
 
 /// Refreshes the tokens of `grant` and reads `record` again.

@@ -32,3 +32,4 @@ mod status;
 mod stores;
 mod token;
 mod upgrade;
+mod wholesale;

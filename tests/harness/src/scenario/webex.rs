@@ -196,6 +196,7 @@ impl ScenarioWebex {
                 let generated = self.webex.generate(organization, *listing, *count);
                 generated.map_err(|error| error.to_string())?;
             }
+            WebexAction::Wholesale(settings) => self.webex.set_wholesale(settings.clone()),
             WebexAction::Paging { listing, paging } => {
                 self.webex.set_paging(*listing, paging.clone());
             }

@@ -16,7 +16,7 @@ use relation_host::types::{Failure, Pkid, Reference, Timestamp};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use webex_emulator::{
-    Consent, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPES, Emulator, Mode,
+    Consent, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPES, Emulator, Listing, Mode,
     Organization, Webex,
 };
 
@@ -103,6 +103,46 @@ impl World {
             fields: fields.as_object().unwrap().clone(),
             token_response: with_tokens.then(|| SecretString::from(self.grant.json().to_string())),
             idempotency_key: Some("the first".to_owned()),
+        }
+    }
+
+    /// Returns an add of a wholesale partner without tokens.
+    pub fn add_partner(&self) -> Call {
+        let fields = json!({
+            "name": "Contoso", "account_number_external": self.organization.uuid,
+            "wholesale_status": true,
+        });
+        Call::Add {
+            hierarchy: "sys.Provider.Reseller.Contoso".parse().unwrap(),
+            fields: fields.as_object().unwrap().clone(),
+            token_response: None,
+            idempotency_key: None,
+        }
+    }
+
+    /// Connects the grant for wholesale customers.
+    pub async fn connect_wholesale_customers(&self) {
+        let begun = self.call_ok(Call::Connect {
+            pkid: self.customer().await,
+            grant: Grant::WholesaleCustomers,
+            redirect_uri: REDIRECT.to_owned(),
+        });
+        let begun = begun.await;
+        let complete = self.complete(self.consent(&begun)).await;
+        self.call_ok(complete).await;
+    }
+
+    /// Returns the action that adds a wholesale customer.
+    pub async fn add_wholesale_customer(&self) -> Call {
+        let arguments = json!({
+            "external_id": "c-17", "provisioning_id": "P1", "packages": ["webex_meetings"],
+            "name": "Newcomer", "email": "boss@newcomer.example",
+            "address_line1": "1 Main Street", "city": "Austin", "country": "US",
+        });
+        Call::Invoke {
+            action: "AddWholesaleCustomer".to_owned(),
+            pkid: self.customer().await,
+            arguments: arguments.as_object().unwrap().clone(),
         }
     }
 
@@ -269,7 +309,10 @@ impl World {
             .collect();
         let mut secrets: Vec<String> = snapshot.secrets.keys().map(|name| short(name)).collect();
         secrets.sort();
+        let customers = self.webex.entries(&self.organization, Listing::Customers);
+        let wholesale: Vec<&Value> = customers.iter().map(|each| &each["externalId"]).collect();
         json!({
+            "customers at Webex": wholesale,
             "documents": documents,
             "wakeups": wakeups,
             "secrets": secrets,

@@ -9,6 +9,7 @@ use crate::ids;
 use crate::paging::Listing;
 use crate::settings::millis;
 use crate::wholesale::ProvisioningOutcome;
+use crate::wholesale::request::check_first_calling;
 
 /// Background work on a customer.
 #[derive(Clone)]
@@ -93,6 +94,10 @@ impl State {
         let previous = customer.get("packages").cloned().unwrap_or_default();
         let outcome = match kind {
             OperationKind::Update(body) => {
+                let errors = check_first_calling(body, &previous);
+                if !errors.is_empty() {
+                    return Err(ApiError::InvalidFields(errors));
+                }
                 let packages = body.get("packages").cloned().unwrap_or_default();
                 set(&mut customer, "status", "updating".into());
                 let details = details(&packages, "provisioning", &previous);

@@ -77,6 +77,20 @@ pub(super) fn check(body: &Value, kind: RequestKind) -> Vec<FieldError> {
     fields.errors
 }
 
+/// Returns the errors of an update that adds calling to a customer with these packages: calling needs a location.
+pub(crate) fn check_first_calling(body: &Value, previous: &Value) -> Vec<FieldError> {
+    let previous = previous.as_array().into_iter().flatten();
+    let mut previous = previous.filter_map(Value::as_str);
+    let mut fields = Fields {
+        body,
+        errors: Vec::new(),
+    };
+    if !previous.any(|name| WITH_CALLING.contains(&name)) {
+        fields.check_location();
+    }
+    fields.errors
+}
+
 struct Fields<'a> {
     body: &'a Value,
     errors: Vec<FieldError>,
@@ -169,6 +183,10 @@ impl Fields<'_> {
         if self.text("/customerInfo/name").contains('%') {
             self.report("/customerInfo/name", "contains a percent sign");
         }
+        self.check_location();
+    }
+
+    fn check_location(&mut self) {
         let location = "/provisioningParameters/calling/location";
         if self
             .packages()
@@ -213,6 +231,20 @@ mod tests {
                 "customerInfo.name: contains a percent sign",
             ]
         );
+    }
+
+    #[test]
+    fn first_calling_package_needs_a_location() {
+        let body = json!({"packages": ["webex_meetings", "webex_calling"]});
+        let errors = check_first_calling(&body, &json!(["webex_meetings"]));
+        assert!(
+            errors
+                .iter()
+                .any(|error| error.description.contains("location.timezone"))
+        );
+        assert!(check_first_calling(&body, &json!(["webex_voice"])).is_empty());
+        let other = json!({"packages": ["webex_meetings"]});
+        assert!(check_first_calling(&other, &json!([])).is_empty());
     }
 
     #[test]

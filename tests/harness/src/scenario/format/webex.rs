@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use webex_emulator::{ErrorStyle, License, Listing, Mode, Paging, PagingDefect, Role};
+use webex_emulator::{
+    ErrorStyle, License, Listing, Mode, Paging, PagingDefect, ProvisioningOutcome, Role,
+    WholesaleSettings,
+};
 
 use relation_toml::{DeValue, Table, ValueError};
 
@@ -141,6 +144,7 @@ pub fn action(table: &mut Table<'_, '_>) -> Option<WebexAction> {
         ("licenses", &keys::LICENSES),
         ("entries", &keys::ENTRIES),
         ("generate", &keys::GENERATE),
+        ("wholesale", &keys::WHOLESALE),
         ("paging", &keys::PAGING),
     ];
     let section = table.get("webex", |value| {
@@ -232,8 +236,34 @@ pub fn action(table: &mut Table<'_, '_>) -> Option<WebexAction> {
                 count: count?,
             })
         }
+        "wholesale" => {
+            let mut settings = WholesaleSettings::default();
+            if let Some(outcome) = table.get("outcome", outcome) {
+                settings.outcome = outcome;
+            }
+            if let Some(duration) = table.get("duration", values::parse_duration) {
+                settings.duration = duration;
+            }
+            if let Some(locks) = table.get("locks-new-organizations", values::parse_flag) {
+                settings.locks_new_organizations = locks;
+            }
+            Some(WebexAction::Wholesale(settings))
+        }
         _ => paging(table),
     }
+}
+
+fn outcome(value: DeValue<'_>) -> Result<ProvisioningOutcome, ValueError> {
+    let outcomes = [
+        ("provisioned", ProvisioningOutcome::Provisioned),
+        (
+            "provisioned-with-errors",
+            ProvisioningOutcome::ProvisionedWithErrors,
+        ),
+        ("error", ProvisioningOutcome::Error),
+        ("pending-rpl-review", ProvisioningOutcome::PendingRplReview),
+    ];
+    values::parse_word(value, "outcome", &outcomes)
 }
 
 /// The names of the lists.

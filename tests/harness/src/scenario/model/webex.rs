@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use webex_emulator::{ErrorStyle, Fault, License, Listing, Mode, Paging, Role};
+use webex_emulator::{ErrorStyle, Fault, License, Listing, Mode, Paging, Role, WholesaleSettings};
 
 use crate::scenario::template::Template;
 use relation_toml::SourcePosition;
@@ -171,6 +171,8 @@ pub enum WebexAction {
         /// The number of entries.
         count: usize,
     },
+    /// Sets the behaviour of changes of wholesale customers.
+    Wholesale(WholesaleSettings),
     /// Sets the paging of a listing.
     Paging {
         /// The listing.
@@ -196,6 +198,7 @@ impl WebexAction {
             Self::Licenses { .. } => "licenses",
             Self::Entries { .. } => "entries",
             Self::Generate { .. } => "generate",
+            Self::Wholesale(_) => "wholesale",
             Self::Paging { .. } => "paging",
         }
     }

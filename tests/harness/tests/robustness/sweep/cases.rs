@@ -32,6 +32,8 @@ pub enum Workflow {
     CheckExpiry,
     /// `sync` of roles and licenses.
     Sync,
+    /// `invoke` of the action that adds a wholesale customer.
+    AddWholesaleCustomer,
     /// `delete`, with the revocation.
     Delete,
     /// `wake`, as the dispatcher calls it for this wakeup.
@@ -59,7 +61,7 @@ impl WorkflowCase {
 }
 
 /// All cases of the page.
-pub const ALL: [WorkflowCase; 15] = [
+pub const ALL: [WorkflowCase; 16] = [
     WorkflowCase::new("add", Workflow::Add, Mode::ExtendSame),
     WorkflowCase::new("add with tokens", Workflow::AddWithTokens, Mode::ExtendSame),
     WorkflowCase::new("modify", Workflow::Modify, Mode::ExtendSame),
@@ -82,6 +84,11 @@ pub const ALL: [WorkflowCase; 15] = [
     WorkflowCase::new("refresh, tokens rotated", Workflow::Refresh, Mode::Rotate),
     WorkflowCase::new("check-expiry", Workflow::CheckExpiry, Mode::FrozenClock),
     WorkflowCase::new("sync", Workflow::Sync, Mode::ExtendSame),
+    WorkflowCase::new(
+        "add a wholesale customer",
+        Workflow::AddWholesaleCustomer,
+        Mode::ExtendSame,
+    ),
     WorkflowCase::new("delete", Workflow::Delete, Mode::ExtendSame),
     WorkflowCase::new(
         "wake for a refresh, tokens extended",
@@ -134,6 +141,10 @@ impl SweepCase for WorkflowCase {
             Workflow::Modify | Workflow::Refresh | Workflow::Sync => {
                 world.call_ok(world.add(true)).await;
                 world.advance(HOUR).await;
+            }
+            Workflow::AddWholesaleCustomer => {
+                world.call_ok(world.add_partner()).await;
+                world.connect_wholesale_customers().await;
             }
             Workflow::CheckExpiry => {
                 world.call_ok(world.add(true)).await;
@@ -259,6 +270,7 @@ impl WorkflowCase {
                 sync: SyncSelector::ROLES_LICENSES,
                 accept_removals: false,
             },
+            Workflow::AddWholesaleCustomer => world.add_wholesale_customer().await,
             Workflow::Delete => Call::Delete {
                 pkid: world.customer().await,
                 dry_run: false,

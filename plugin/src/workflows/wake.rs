@@ -1,6 +1,6 @@
 //! Runs the workflow of a due wakeup.
 
-use super::sync::{self, DataSync};
+use super::sync::{self, StoredSync};
 use super::{expiry::check_record, refresh::refresh_record};
 use crate::grant::Grant;
 use crate::model::derived;
@@ -80,7 +80,7 @@ fn run_import<P: Platform + ?Sized>(
 ) -> Result<WakeReport, Failure> {
     let subject = &wakeup.subject;
     let result = Record::load(platform, &subject.pkid)
-        .and_then(|record| DataSync::exists(platform, &record, data_sync))
+        .and_then(|record| StoredSync::exists(platform, &record, data_sync))
         .and_then(|exists| match exists {
             true => sync::sync(platform, &subject.pkid, data_sync, false).map(Some),
             false => Ok(None),

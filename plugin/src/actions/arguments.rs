@@ -29,6 +29,14 @@ pub enum ParameterKind {
     Timestamp,
     /// One of these texts; the first by default.
     Choice(&'static [&'static str]),
+    /// One of these texts, without a default. The workflow checks the text, with its other input.
+    OneOf(&'static [&'static str]),
+    /// `true` or `false`, without a default.
+    Boolean,
+    /// A list of texts.
+    Texts,
+    /// A list of JSON objects.
+    Objects,
 }
 
 /// Arguments that satisfy the parameters of their action.
@@ -74,6 +82,11 @@ impl Arguments {
         self.0.get(name).and_then(Value::as_str)
     }
 
+    /// Returns any argument that was given.
+    pub fn value(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
     /// Returns a flag; false if it was not given.
     pub fn flag(&self, name: &str) -> bool {
         self.0.get(name).and_then(Value::as_bool).unwrap_or(false)
@@ -100,16 +113,31 @@ impl ParameterKind {
     /// Checks a value; returns the error, if any.
     fn check(self, value: &Value) -> Option<String> {
         let expected = match (self, value) {
-            (Self::Text, Value::String(_)) | (Self::Flag, Value::Bool(_)) => return None,
+            (Self::Text | Self::OneOf(_), Value::String(_))
+            | (Self::Flag | Self::Boolean, Value::Bool(_)) => {
+                return None;
+            }
             (Self::Timestamp, value) if value.is_u64() => return None,
+            (Self::Texts, Value::Array(items)) if items.iter().all(Value::is_string) => {
+                return None;
+            }
+            (Self::Objects, Value::Array(items)) if items.iter().all(Value::is_object) => {
+                return None;
+            }
+            (Self::Texts, Value::Array(_)) => return Some("must have texts only".to_owned()),
+            (Self::Objects, Value::Array(_)) => {
+                return Some("must have JSON objects only".to_owned());
+            }
             (Self::Choice(choices), Value::String(text)) => {
                 if choices.contains(&text.as_str()) {
                     return None;
                 }
                 return Some(format!("must be one of {}", choices.join(", ")));
             }
-            (Self::Text | Self::Choice(_), _) => "a text",
-            (Self::Flag, _) => "true or false",
+            (Self::Text | Self::Choice(_) | Self::OneOf(_), _) => "a text",
+            (Self::Flag | Self::Boolean, _) => "true or false",
+            (Self::Texts, _) => "a list of texts",
+            (Self::Objects, _) => "a list of JSON objects",
             (Self::Timestamp, _) => "milliseconds since 1970, a whole number",
         };
         Some(format!("must be {expected}, not {}", type_name(value)))
@@ -123,6 +151,10 @@ impl ParameterKind {
             Self::Choice(choices) => {
                 json!({ "type": "string", "enum": choices, "default": choices.first() })
             }
+            Self::OneOf(choices) => json!({ "type": "string", "enum": choices }),
+            Self::Boolean => json!({ "type": "boolean" }),
+            Self::Texts => json!({ "type": "array", "items": { "type": "string" } }),
+            Self::Objects => json!({ "type": "array", "items": { "type": "object" } }),
         }
     }
 }

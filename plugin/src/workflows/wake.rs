@@ -1,7 +1,7 @@
 //! Runs the workflow of a due wakeup.
 
 use super::sync::{self, StoredSync};
-use super::{expiry::check_record, refresh::refresh_record};
+use super::{expiry::check_record, refresh::refresh_record, schedules::run_schedule};
 use crate::grant::Grant;
 use crate::model::derived;
 use crate::platform::{
@@ -9,6 +9,7 @@ use crate::platform::{
 };
 use crate::record::Record;
 use crate::reports::WakeReport;
+use crate::sync_schedule;
 
 /// Runs the workflow of `wakeup`. Cancels a wakeup without a purpose: its model or id is unknown, or its
 /// record is deleted or has no tokens.
@@ -21,6 +22,11 @@ pub fn wake<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<WakeR
         && let Some(data_sync) = sync::from_wakeup(wakeup)
     {
         return run_import(platform, wakeup, data_sync);
+    }
+    if subject.model == RECORD_MODEL
+        && let Some(data_sync) = sync_schedule::from_wakeup(wakeup)
+    {
+        return run_schedule(platform, wakeup, data_sync);
     }
     let (refreshes, checks) = (
         Grant::from_refresh_wakeup(id),
@@ -103,7 +109,8 @@ fn run_import<P: Platform + ?Sized>(
     }
 }
 
-fn dismiss<P: Platform + ?Sized>(
+/// Cancels the wakeup `id` of `subject`, which has no purpose any more.
+pub(super) fn dismiss<P: Platform + ?Sized>(
     platform: &P,
     subject: &Reference,
     id: &str,

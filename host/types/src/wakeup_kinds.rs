@@ -1,5 +1,5 @@
 //! The kinds of wakeups that the plugin schedules, as the contract's page names them. A wakeup's id is its kind,
-//! or the kind, a dot and the name of a further grant.
+//! or the kind, a dot and the name of a further grant or of a data sync.
 
 /// Refreshes the tokens of a grant.
 pub const REFRESH: &str = "refresh";
@@ -7,3 +7,5 @@ pub const REFRESH: &str = "refresh";
 pub const EXPIRY: &str = "expiry";
 /// Begins or continues an import.
 pub const SYNC: &str = "sync";
+/// Runs the schedule of a data sync.
+pub const SCHEDULE: &str = "schedule";

@@ -9,6 +9,7 @@ use crate::platform::{
     Change, Document, Environment, Failure, Key, Reference, Storage, UnixMillis,
 };
 use crate::record::{OwnedDocument, Record, key};
+use crate::sync_schedule;
 use crate::tokens::TokenUpdate;
 
 /// The model of data syncs.
@@ -305,8 +306,8 @@ pub fn reschedule_grant(
     Ok(changes)
 }
 
-/// Updates the names of the owned documents after a change of the record's name or shadow. Returns
-/// the changes to commit besides the record. Other edits of an administrator in these documents are
+/// Updates the names of the owned documents, and of the schedules of its data syncs, after a change of the record's
+/// name or shadow. Returns the changes to commit besides the record. Other edits of an administrator in these documents are
 /// kept.
 pub fn sync_names(
     record: &mut Record,
@@ -316,6 +317,7 @@ pub fn sync_names(
     let mut documents = std::mem::take(&mut record.body.owned_documents);
     let mut shadow = shadow_name(record).map(str::to_owned);
     let mut removed = Vec::new();
+    let mut renamed = Vec::new();
     for owned in &mut documents {
         let name = if owned.role == SHADOW_ROLE {
             match shadow.take() {
@@ -338,6 +340,9 @@ pub fn sync_names(
             continue;
         }
         owned.name.clone_from(&name);
+        if owned.model == DATA_SYNC {
+            renamed.push((owned.pkid.clone(), name.clone()));
+        }
         let mut body = match stored_body(platform, owned)? {
             Some(body) => body,
             None => new_body(record, owned, RunTimes::default()),
@@ -354,6 +359,8 @@ pub fn sync_names(
         documents.push(owned);
     }
     record.body.owned_documents = documents;
+    let renamed = renamed.iter().map(|(pkid, name)| (&**pkid, &**name));
+    changes.extend(sync_schedule::rename_changes(platform, record, renamed)?);
     Ok(changes)
 }
 

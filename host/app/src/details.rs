@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::AppError;
 use crate::alerts::{self, Alert, INSTALLATION};
+use crate::data_syncs::{self, DataSyncRow};
 use crate::imports::{self, FailedImport};
 use crate::records::StoredRecord;
 use crate::wakeups::{self, WakeupRow};
@@ -24,6 +25,8 @@ pub struct FullRecord {
     /// The record.
     #[serde(flatten)]
     pub record: RecordDetails,
+    /// The data syncs with their schedules.
+    pub data_syncs: Vec<DataSyncRow>,
     /// The alerts of the record and of the installation.
     pub alerts: Vec<Alert>,
     /// The state of the last import.
@@ -62,6 +65,7 @@ pub async fn gather(
         rows.push(wakeups::to_row(store, due, Some(&record.connection)).await?);
     }
     Ok(FullRecord {
+        data_syncs: data_syncs::list(store, &record).await?,
         alerts: found,
         imports: imported.items.iter().filter_map(parse_body).collect(),
         failed_import: imports::find_failed(store, stored).await?,

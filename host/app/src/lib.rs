@@ -8,6 +8,7 @@ pub mod alerts;
 pub mod check;
 mod client_secret;
 pub mod config;
+pub mod data_syncs;
 pub mod details;
 mod error;
 pub mod imports;

@@ -9,3 +9,5 @@ pub const EXPIRY: &str = "expiry";
 pub const SYNC: &str = "sync";
 /// Continues a change of a wholesale customer.
 pub const WHOLESALE: &str = "wholesale";
+/// Runs the schedule of a data sync.
+pub const SCHEDULE: &str = "schedule";

@@ -33,6 +33,14 @@ pub enum ParameterKind {
     Choice(&'static [&'static str]),
     /// A list of some of these texts.
     Choices(&'static [&'static str]),
+    /// One of these texts, without a default. The workflow checks the text, with its other input.
+    OneOf(&'static [&'static str]),
+    /// `true` or `false`, without a default.
+    Boolean,
+    /// A list of texts.
+    Texts,
+    /// A list of JSON objects.
+    Objects,
 }
 
 /// Arguments that satisfy the parameters of their action.
@@ -101,6 +109,11 @@ impl Arguments {
         Some(texts)
     }
 
+    /// Returns any argument that was given.
+    pub fn value(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
     /// Returns a flag; false if it was not given.
     pub fn flag(&self, name: &str) -> bool {
         self.0.get(name).and_then(Value::as_bool).unwrap_or(false)
@@ -144,9 +157,22 @@ impl ParameterKind {
     /// Checks a value; returns the error, if any.
     fn check(self, value: &Value) -> Option<String> {
         let expected = match (self, value) {
-            (Self::Text, Value::String(_)) | (Self::Flag, Value::Bool(_)) => return None,
+            (Self::Text | Self::OneOf(_), Value::String(_))
+            | (Self::Flag | Self::Boolean, Value::Bool(_)) => {
+                return None;
+            }
             (Self::CheckedText(find_error), Value::String(text)) => return find_error(text),
             (Self::Timestamp, value) if value.is_u64() => return None,
+            (Self::Texts, Value::Array(items)) if items.iter().all(Value::is_string) => {
+                return None;
+            }
+            (Self::Objects, Value::Array(items)) if items.iter().all(Value::is_object) => {
+                return None;
+            }
+            (Self::Texts, Value::Array(_)) => return Some("must have texts only".to_owned()),
+            (Self::Objects, Value::Array(_)) => {
+                return Some("must have JSON objects only".to_owned());
+            }
             (Self::Choice(choices), Value::String(text)) => {
                 if choices.contains(&text.as_str()) {
                     return None;
@@ -156,9 +182,10 @@ impl ParameterKind {
             (Self::Choices(choices), Value::Array(list)) => {
                 return list.iter().find_map(|text| check_choice(choices, text));
             }
-            (Self::Choices(_), _) => "a list of texts",
-            (Self::Text | Self::CheckedText(_) | Self::Choice(_), _) => "a text",
-            (Self::Flag, _) => "true or false",
+            (Self::Choices(_) | Self::Texts, _) => "a list of texts",
+            (Self::Text | Self::CheckedText(_) | Self::Choice(_) | Self::OneOf(_), _) => "a text",
+            (Self::Flag | Self::Boolean, _) => "true or false",
+            (Self::Objects, _) => "a list of JSON objects",
             (Self::Timestamp, _) => "milliseconds since 1970, a whole number",
         };
         Some(format!("must be {expected}, not {}", type_name(value)))
@@ -175,6 +202,10 @@ impl ParameterKind {
             Self::Choice(choices) => {
                 json!({ "type": "string", "enum": choices, "default": choices.first() })
             }
+            Self::OneOf(choices) => json!({ "type": "string", "enum": choices }),
+            Self::Boolean => json!({ "type": "boolean" }),
+            Self::Texts => json!({ "type": "array", "items": { "type": "string" } }),
+            Self::Objects => json!({ "type": "array", "items": { "type": "object" } }),
         }
     }
 }

@@ -19,6 +19,8 @@ use crate::sites::mappings::find_search_error;
 use crate::sites::nodes::find_node_error;
 use crate::text::find_similar;
 use crate::workflows::location_mappings::{MappingReport, add_mapping, remove_mapping};
+use crate::workflows::data_syncs::{self, DeleteReport, SaveReport, member};
+use crate::workflows::schedules::{self, ScheduleReport, ScheduleRequest, UnscheduleReport};
 use crate::workflows::test_connection::{ConnectionTest, test_connection};
 use crate::workflows::{connect, expiry, refresh, sync};
 use arguments::{Arguments, Parameter, ParameterKind};
@@ -60,6 +62,98 @@ const ACCEPT_REMOVALS: Parameter = Parameter {
     kind: ParameterKind::Flag,
     required: false,
 };
+
+/// The data sync of an action that is for one.
+const SYNC: Parameter = Parameter {
+    name: "sync",
+    help: "The data sync, by name, role or pkid.",
+    kind: ParameterKind::Text,
+    required: true,
+};
+
+/// The parameters of `SaveDataSync`.
+const SAVE_PARAMETERS: &[Parameter] = &[
+    Parameter {
+        name: SYNC.name,
+        help: "The data sync to change, by name, role or pkid. By default, a data sync is added.",
+        kind: ParameterKind::Text,
+        required: false,
+    },
+    Parameter {
+        name: member::NAME,
+        help: "The name. Required for an added data sync; those that every customer has keep theirs.",
+        kind: ParameterKind::Text,
+        required: false,
+    },
+    Parameter {
+        name: member::DESCRIPTION,
+        help: "A description for administrators.",
+        kind: ParameterKind::Text,
+        required: false,
+    },
+    Parameter {
+        name: member::SYNC_TYPE,
+        help: "Whether to import from Webex (pull, of an added data sync by default), or to remove the stored \
+               documents of the models without asking Webex (purge_local).",
+        kind: ParameterKind::OneOf(member::SYNC_TYPES),
+        required: false,
+    },
+    Parameter {
+        name: member::REFRESH_EXISTING_DATA,
+        help: "Whether stored documents are replaced by what Webex has; of an added data sync, true by default.",
+        kind: ParameterKind::Boolean,
+        required: false,
+    },
+    Parameter {
+        name: member::MODELS,
+        help: "The models to import, in this order, such as device/spark/User.",
+        kind: ParameterKind::Texts,
+        required: false,
+    },
+    Parameter {
+        name: member::FILTER,
+        help: "Conditions on the entries: objects with model, attribute, condition (equals, contains or \
+               starts-with) and value. An empty list removes them.",
+        kind: ParameterKind::Objects,
+        required: false,
+    },
+    Parameter {
+        name: member::DISABLED,
+        help: "The operations that are not permitted: add, update, remove. An empty list permits all.",
+        kind: ParameterKind::Texts,
+        required: false,
+    },
+];
+
+/// The parameters of `ScheduleDataSync`.
+const SCHEDULE_PARAMETERS: &[Parameter] = &[
+    SYNC,
+    Parameter {
+        name: "start",
+        help: "The local date and time of the first run, such as 2026-12-01T03:00.",
+        kind: ParameterKind::Text,
+        required: true,
+    },
+    Parameter {
+        name: "time_zone",
+        help: "The time zone of the IANA database, such as Europe/Zurich; UTC by default.",
+        kind: ParameterKind::Text,
+        required: false,
+    },
+    Parameter {
+        name: "every",
+        help: "The time between two runs: a number and m, h, d, w or mo, such as 12h or 1d. By default, there is \
+               one run.",
+        kind: ParameterKind::Text,
+        required: false,
+    },
+    Parameter {
+        name: "until",
+        help: "The local date and time after which there are no more runs; by default, there is no end.",
+        kind: ParameterKind::Text,
+        required: false,
+    },
+];
 
 /// All actions, in the order of a menu.
 pub const ACTIONS: &[Action] = &[
@@ -156,20 +250,78 @@ pub const ACTIONS: &[Action] = &[
         name: "ExecuteDataSync",
         title: "Execute Data Sync",
         help: "Executes one of the customer's data syncs.",
-        parameters: &[
-            Parameter {
-                name: "sync",
-                help: "The data sync, by name, role or pkid.",
-                kind: ParameterKind::Text,
-                required: true,
-            },
-            ACCEPT_REMOVALS,
-        ],
+        parameters: &[SYNC, ACCEPT_REMOVALS],
         check: no_check,
         result_schema: schema::<SyncReport>,
         run: |platform, pkid, arguments| {
-            let sync = arguments.text("sync").unwrap_or_default();
+            let sync = arguments.text(SYNC.name).unwrap_or_default();
             run_sync(platform, pkid, sync, arguments)
+        },
+    },
+    Action {
+        name: "SaveDataSync",
+        title: "Save Data Sync",
+        help: "Changes one of the customer's data syncs, or adds one. What is not given stays as it is.",
+        parameters: SAVE_PARAMETERS,
+        check: no_check,
+        result_schema: schema::<SaveReport>,
+        run: |platform, pkid, arguments| {
+            let members = member::ALL.into_iter();
+            let members = members.filter_map(|name| {
+                let value = arguments.value(name)?;
+                Some((name.to_owned(), value.clone()))
+            });
+            let sync = arguments.text(SYNC.name);
+            to_json(&data_syncs::save_data_sync(
+                platform,
+                pkid,
+                sync,
+                &members.collect(),
+            )?)
+        },
+    },
+    Action {
+        name: "DeleteDataSync",
+        title: "Delete Data Sync",
+        help: "Deletes a data sync that was added to the customer, with its schedule. What it imported stays.",
+        parameters: &[SYNC],
+        check: no_check,
+        result_schema: schema::<DeleteReport>,
+        run: |platform, pkid, arguments| {
+            let sync = arguments.text(SYNC.name).unwrap_or_default();
+            to_json(&data_syncs::delete_data_sync(platform, pkid, sync)?)
+        },
+    },
+    Action {
+        name: "ScheduleDataSync",
+        title: "Schedule Data Sync",
+        help: "Executes one of the customer's data syncs at a time, or again and again. Replaces its earlier schedule.",
+        parameters: SCHEDULE_PARAMETERS,
+        check: no_check,
+        result_schema: schema::<ScheduleReport>,
+        run: |platform, pkid, arguments| {
+            let sync = arguments.text(SYNC.name).unwrap_or_default();
+            let request = ScheduleRequest {
+                start: arguments.text("start").unwrap_or_default(),
+                time_zone: arguments.text("time_zone"),
+                every: arguments.text("every"),
+                until: arguments.text("until"),
+            };
+            to_json(&schedules::schedule_data_sync(
+                platform, pkid, sync, request,
+            )?)
+        },
+    },
+    Action {
+        name: "UnscheduleDataSync",
+        title: "Unschedule Data Sync",
+        help: "Removes the schedule of one of the customer's data syncs.",
+        parameters: &[SYNC],
+        check: no_check,
+        result_schema: schema::<UnscheduleReport>,
+        run: |platform, pkid, arguments| {
+            let sync = arguments.text(SYNC.name).unwrap_or_default();
+            to_json(&schedules::unschedule_data_sync(platform, pkid, sync)?)
         },
     },
     Action {

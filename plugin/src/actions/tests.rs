@@ -113,6 +113,55 @@ fn all_errors_in_the_arguments_are_reported_together() {
 }
 
 #[test]
+fn lists_and_choices_are_checked_by_kind() {
+    let platform = MemoryPlatform::connected().unwrap();
+    let arguments = json!({
+        "sync_type": 1, "refresh_existing_data": "yes", "model_type_list": "device/spark/User",
+        "model_instance_filter": [1], "disabled_operations": [1],
+    });
+    let mut errors = field_errors(invoke_with(&platform, "SaveDataSync", arguments));
+    errors.sort();
+    assert_eq!(
+        errors,
+        [
+            ("disabled_operations", "must have texts only"),
+            ("model_instance_filter", "must have JSON objects only"),
+            ("model_type_list", "must be a list of texts, not a text"),
+            ("refresh_existing_data", "must be true or false, not a text"),
+            ("sync_type", "must be a text, not a number"),
+        ]
+        .map(|(field, error)| (field.to_owned(), error.to_owned()))
+    );
+}
+
+#[test]
+fn data_sync_is_saved_scheduled_and_deleted_by_name() {
+    let platform = MemoryPlatform::connected().unwrap();
+    for (action, arguments) in [
+        (
+            "SaveDataSync",
+            json!({ "name": "Nightly", "model_type_list": ["device/spark/User"] }),
+        ),
+        (
+            "ScheduleDataSync",
+            json!({ "sync": "Nightly", "start": "2026-01-02T03:00", "every": "1d" }),
+        ),
+        ("UnscheduleDataSync", json!({ "sync": "Nightly" })),
+        ("DeleteDataSync", json!({ "sync": "Nightly" })),
+    ] {
+        let result = invoke_with(&platform, action, arguments).unwrap();
+        assert_eq!(result["sync"], "Nightly", "{action}");
+        let (_, schema) = described(action);
+        let members = result.as_object().unwrap().keys();
+        let described = &schema["properties"];
+        assert!(
+            members.clone().all(|name| described.get(name).is_some()),
+            "{action}"
+        );
+    }
+}
+
+#[test]
 fn unknown_action_suggests_the_nearest() {
     let platform = MemoryPlatform::connected().unwrap();
     let error = |name: &str| field_errors(invoke_with(&platform, name, json!({}))).remove(0);

@@ -49,6 +49,12 @@ pub fn format_timestamp(at: UnixMillis) -> String {
         .to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
+/// Parses what [`format_timestamp`] has formatted.
+pub fn parse_timestamp(text: &str) -> Option<UnixMillis> {
+    let time = DateTime::parse_from_rfc3339(text).ok()?;
+    u64::try_from(time.timestamp_millis()).ok().map(UnixMillis)
+}
+
 /// Joins the notes of all grants. Each note but the organization's begins with its grant's name.
 /// The result is empty when no action is needed.
 pub fn notes(body: &RecordBody) -> String {

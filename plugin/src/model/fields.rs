@@ -117,7 +117,7 @@ impl Field {
 }
 
 /// The platform limits names to this length; other texts have no documented limit and share it.
-const TEXT_LIMIT: u32 = 1024;
+pub const TEXT_LIMIT: u32 = 1024;
 /// Webex documents no maximum length of a token. A token that is a JWT with many scopes has a few thousand
 /// characters.
 const TOKEN_LIMIT: u32 = 8192;

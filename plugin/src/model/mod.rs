@@ -6,7 +6,7 @@ mod input;
 pub mod proxy;
 mod rules;
 
-pub use fields::{Choice, FIELDS, Field, FieldKind, REGIONS, SHADOW, find_field};
+pub use fields::{Choice, FIELDS, Field, FieldKind, REGIONS, SHADOW, TEXT_LIMIT, find_field};
 pub use input::{Input, type_name};
 pub use rules::{PastedTokens, ValidatedInput, complete_organization, validate};
 

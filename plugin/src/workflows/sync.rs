@@ -13,16 +13,18 @@ mod removal;
 mod sites;
 mod state;
 mod steps;
+mod stored;
 
 pub use plan::{
-    DataSync, from_wakeup, imported_models, schedule_for_pasted, schedule_roles_licenses,
+    DataSync, from_wakeup, imported_models, schedule_for_pasted, schedule_import,
+    schedule_roles_licenses, wakeup_id,
 };
-pub use state::{DocumentId, IMPORT_MODEL, SEEN_MODEL};
+pub use state::{DocumentId, IMPORT_MODEL, Import, SEEN_MODEL, seen_reference};
+pub use stored::{StoredSync, is_role, wakeup_suffix};
 
 use access::WebexAccess;
-use plan::wakeup_id;
 use sites::CustomerSites;
-use state::{Import, ListProgress};
+use state::ListProgress;
 
 use crate::platform::{
     Change, Check, Failure, Filter, Key, Level, Millis, Platform, Scope, UnixMillis,

@@ -1,8 +1,8 @@
 //! Runs the workflow of a due wakeup.
 
-use super::sync::{self, DataSync};
+use super::sync::{self, StoredSync};
 use super::wholesale;
-use super::{expiry::check_record, refresh::refresh_record};
+use super::{expiry::check_record, refresh::refresh_record, schedules::run_schedule};
 use crate::grant::Grant;
 use crate::model::derived;
 use crate::platform::{
@@ -10,6 +10,7 @@ use crate::platform::{
 };
 use crate::record::Record;
 use crate::reports::WakeReport;
+use crate::sync_schedule;
 
 /// Runs the workflow of `wakeup`. Cancels a wakeup without a purpose: its model or id is unknown, or its
 /// record is deleted or has no tokens.
@@ -22,6 +23,11 @@ pub fn wake<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<WakeR
         && let Some(data_sync) = sync::from_wakeup(wakeup)
     {
         return run_import(platform, wakeup, data_sync);
+    }
+    if subject.model == RECORD_MODEL
+        && let Some(data_sync) = sync_schedule::from_wakeup(wakeup)
+    {
+        return run_schedule(platform, wakeup, data_sync);
     }
     if subject.model == RECORD_MODEL
         && let Some(order) = wholesale::from_wakeup(wakeup)
@@ -86,7 +92,7 @@ fn run_import<P: Platform + ?Sized>(
 ) -> Result<WakeReport, Failure> {
     let subject = &wakeup.subject;
     let result = Record::load(platform, &subject.pkid)
-        .and_then(|record| DataSync::exists(platform, &record, data_sync))
+        .and_then(|record| StoredSync::exists(platform, &record, data_sync))
         .and_then(|exists| match exists {
             true => sync::sync(platform, &subject.pkid, data_sync, false).map(Some),
             false => Ok(None),
@@ -130,7 +136,8 @@ fn run_order<P: Platform + ?Sized>(
     }
 }
 
-fn dismiss<P: Platform + ?Sized>(
+/// Cancels the wakeup `id` of `subject`, which has no purpose any more.
+pub(super) fn dismiss<P: Platform + ?Sized>(
     platform: &P,
     subject: &Reference,
     id: &str,

@@ -14,7 +14,12 @@ use crate::{Context, progress};
 `relation-host describe` lists the actions with their arguments; with --json, also the JSON Schemas of the arguments
 and the result.
 
-Example: relation-host invoke CheckTokenExpiry Acme grant=organization")]
+The values of a list are separated by commas; a list of objects, and a value with a comma, is written as JSON.
+
+Examples:
+  relation-host invoke CheckTokenExpiry Acme grant=organization
+  relation-host invoke SaveDataSync Acme name=Nightly model_type_list=device/spark/User,device/spark/Place
+  relation-host invoke ScheduleDataSync Acme sync=Nightly start=2026-12-01T03:00 time_zone=Europe/Zurich every=1d")]
 pub struct Args {
     /// The action, such as RefreshAccessToken
     #[arg(value_name = "ACTION")]
@@ -56,11 +61,8 @@ fn to_json(
     let mut converted = Map::new();
     for (name, text) in arguments {
         let properties = action.and_then(|action| action.arguments_schema.get("properties"));
-        let schema = properties.and_then(|properties| properties.get(&name)?.get("type"));
-        let value = match schema.and_then(Value::as_str) {
-            None | Some("string") => Value::String(text),
-            Some(_) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
-        };
+        let schema = properties.and_then(|properties| properties.get(&name));
+        let value = to_value(schema, text);
         if converted.insert(name.clone(), value).is_some() {
             return Err(AppError::usage(format!(
                 "the argument {name} is given twice"
@@ -68,6 +70,22 @@ fn to_json(
         }
     }
     Ok(converted)
+}
+
+/// Converts the text of an argument to the type of its schema.
+fn to_value(schema: Option<&Value>, text: String) -> Value {
+    let kind = schema.and_then(|schema| schema.get("type")?.as_str());
+    let items = schema.and_then(|schema| schema.get("items")?.get("type")?.as_str());
+    match (kind, items, serde_json::from_str(&text)) {
+        (None | Some("string"), _, _) => Value::String(text),
+        (Some("array"), Some("string"), Ok(list @ Value::Array(_))) => list,
+        (Some("array"), Some("string"), _) => {
+            let texts = text.split(',').map(str::trim);
+            texts.filter(|text| !text.is_empty()).collect()
+        }
+        (_, _, Ok(value)) => value,
+        (_, _, Err(_)) => Value::String(text),
+    }
 }
 
 /// Renders every value of the result that is not null, with the path to it.
@@ -116,7 +134,12 @@ mod tests {
             title: String::new(),
             help: String::new(),
             arguments_schema: json!({
-                "properties": { "flag": { "type": "boolean" }, "text": { "type": "string" } },
+                "properties": {
+                    "flag": { "type": "boolean" },
+                    "text": { "type": "string" },
+                    "texts": { "type": "array", "items": { "type": "string" } },
+                    "objects": { "type": "array", "items": { "type": "object" } },
+                },
             }),
             result_schema: json!({}),
         }
@@ -140,6 +163,26 @@ mod tests {
             json!({ "flag": "maybe" })
         );
         assert!(convert(&[("flag", "true"), ("flag", "false")]).is_err());
+    }
+
+    #[test]
+    fn list_is_json_or_separated_by_commas() {
+        for (text, list) in [
+            ("a, b", json!(["a", "b"])),
+            ("a", json!(["a"])),
+            ("", json!([])),
+            ("5", json!(["5"])),
+            (r#"["a,b"]"#, json!(["a,b"])),
+        ] {
+            assert_eq!(
+                convert(&[("texts", text)]).unwrap()["texts"],
+                list,
+                "{text}"
+            );
+        }
+        let objects = convert(&[("objects", r#"[{"a": 1}]"#)]).unwrap();
+        assert_eq!(objects["objects"], json!([{"a": 1}]));
+        assert_eq!(convert(&[("objects", "a")]).unwrap()["objects"], "a");
     }
 
     #[test]

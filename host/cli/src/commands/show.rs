@@ -8,6 +8,7 @@ use relation_host::types::{Reference, Timestamp};
 use serde_json::{Map, Value};
 
 use super::alerts::render_alerts;
+use super::sync::render_data_syncs;
 use super::view;
 use crate::Context;
 use crate::invocation::complete;
@@ -70,6 +71,9 @@ fn render_text(details: &FullRecord, now: Timestamp) -> String {
             rows.add([&owned.role, model, &owned.name, pkid.as_str()]);
         }
         blocks.push(rows.to_string());
+    }
+    if !details.data_syncs.is_empty() {
+        blocks.push(render_data_syncs(&details.data_syncs, now).to_string());
     }
     if !details.alerts.is_empty() {
         blocks.push(render_alerts(&details.alerts).to_string());

@@ -1,16 +1,23 @@
-//! `sync`: imports from Webex until the import is complete.
+//! `sync`: imports from Webex until the import is complete, or lists the data syncs.
 
-use relation_app::{AppError, ErrorKind};
+use relation_app::data_syncs::{self, DataSyncRow};
+use relation_app::{AppError, ErrorKind, records};
 use relation_host::reports::{SyncReport, SyncSelector};
+use relation_host::types::Timestamp;
 
 use crate::output::escape_control_chars;
 use crate::record_selector::RecordSelector;
 use crate::streams::stderr;
 use crate::table::{Column, Table};
-use crate::{Context, progress};
+use crate::{Context, progress, time};
 
 /// Arguments of `sync`.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+The actions SaveDataSync, DeleteDataSync, ScheduleDataSync and UnscheduleDataSync change the data syncs and their schedules;
+`relation-host describe` has their arguments.
+
+Example: relation-host invoke ScheduleDataSync Acme sync=all start=2026-12-01T03:00 every=1d")]
 pub struct Args {
     #[command(flatten)]
     record: RecordSelector,
@@ -21,10 +28,16 @@ pub struct Args {
     /// stored entries; check at Webex first
     #[arg(long)]
     accept_removals: bool,
+    /// List the customer's data syncs with their schedules, and import nothing
+    #[arg(long, conflicts_with_all = ["sync", "accept_removals"])]
+    list: bool,
 }
 
-/// Runs the import, in as many calls as needed, and prints the report.
+/// Runs the import, in as many calls as needed, and prints the report; or prints the data syncs.
 pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
+    if args.list {
+        return list(context, &args.record).await;
+    }
     let host = context.installation.host().await?;
     let record = args.record.find(host.store().as_ref()).await?;
     let name = record.name();
@@ -77,6 +90,60 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
             Err(AppError::new(ErrorKind::Failed, message).hint(hint))
         }
     }
+}
+
+/// Prints the data syncs of a record.
+async fn list(context: &Context, record: &RecordSelector) -> Result<(), AppError> {
+    let store = context.installation.store_to_read()?;
+    let stored = record.find(store.as_ref()).await?;
+    let host = context.installation.plugin_host().await?;
+    let details = records::show(&host, &stored).await?;
+    let rows = data_syncs::list(store.as_ref(), &details).await?;
+    let now = context.installation.now();
+    context
+        .output
+        .page(&rows, None, |rows| render_data_syncs(rows, now).to_string())
+}
+
+/// Renders data syncs with their schedules.
+pub(super) fn render_data_syncs(syncs: &[DataSyncRow], now: Timestamp) -> Table {
+    let mut rows = Table::with_columns(&[
+        Column::new("data sync").shortened(16),
+        Column::new("role").droppable(2),
+        Column::new("models").droppable(3),
+        Column::new("schedule").wrapped(16),
+        Column::new("next run (UTC)").droppable(4),
+        Column::new("when"),
+        Column::new("pkid").droppable(1),
+    ]);
+    for sync in syncs {
+        let models = match sync.models.as_slice() {
+            [model] => model.clone(),
+            models => models.len().to_string(),
+        };
+        let schedule = sync.schedule.as_ref();
+        let next = schedule.and_then(|schedule| schedule.next);
+        let rule = schedule.map(|schedule| {
+            let every = schedule.every.as_ref();
+            let rule = every.map_or("once, ".to_owned(), |every| format!("every {every} from "));
+            format!("{rule}{} {}", schedule.start, schedule.time_zone)
+        });
+        let when = match (schedule, next) {
+            (_, Some(next)) => time::format_due(next, now),
+            (Some(_), None) => "over".to_owned(),
+            (None, None) => "-".to_owned(),
+        };
+        rows.add([
+            sync.name.clone(),
+            sync.role.clone().unwrap_or_else(|| "-".to_owned()),
+            models,
+            rule.unwrap_or_else(|| "-".to_owned()),
+            next.map_or("-".to_owned(), time::format_timestamp),
+            when,
+            sync.pkid.clone(),
+        ]);
+    }
+    rows
 }
 
 /// Adds `hint` to a transient error that has none.

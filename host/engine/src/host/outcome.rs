@@ -188,11 +188,12 @@ fn effect(kind: &str, report: &WakeReport) -> WakeupEffect {
 
 fn failed_effect(wakeup: &str, kind: &CallErrorKind) -> WakeupEffect {
     let is_import = wakeup == wakeup_kinds::SYNC;
+    let is_schedule = wakeup == wakeup_kinds::SCHEDULE;
     let health = match kind {
         CallErrorKind::Refused(Failure::Reauthorize(_)) => Some(ConnectionHealth::NeedsPerson),
         CallErrorKind::Refused(Failure::LimitExceeded(_)) => Some(ConnectionHealth::NeedsOperator),
         CallErrorKind::Refused(Failure::NotFound(_)) => None,
-        _ if is_import || wakeup == wakeup_kinds::WHOLESALE => None,
+        _ if is_import || is_schedule || wakeup == wakeup_kinds::WHOLESALE => None,
         _ => Some(ConnectionHealth::Retrying),
     };
     WakeupEffect {
@@ -418,6 +419,8 @@ mod tests {
         let failed = failed_effect("refresh", &unavailable);
         assert_eq!(failed.health, Some(ConnectionHealth::Retrying));
         assert_eq!(failed.imported, None);
+        let failed = failed_effect("schedule", &unavailable);
+        assert_eq!((failed.health, failed.imported), (None, None));
         let failed = failed_effect("sync", &unavailable);
         assert_eq!((failed.health, failed.imported), (None, Some(false)));
         let denied = CallErrorKind::Refused(Failure::LimitExceeded("denied".to_owned()));

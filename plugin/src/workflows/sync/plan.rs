@@ -1,15 +1,13 @@
 //! Data syncs: the stored documents that say what an import reads and changes.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
-use super::state::DocumentId;
-use crate::owned_documents::{self, DATA_SYNC, SYNC_ALL, SYNC_ROLES_LICENSES, SYNC_USERS};
-use crate::platform::{
-    Change, Document, Failure, FieldError, Filter, Key, Reference, Scope, Storage, UnixMillis,
-    Wakeup, is_pkid,
-};
-use crate::record::{OwnedDocument, Record, key};
+use super::stored::{StoredSync, own_syncs, wakeup_suffix};
+use crate::owned_documents::SYNC_ROLES_LICENSES;
+use crate::platform::{Change, Failure, FieldError, Storage, UnixMillis, Wakeup, is_pkid};
+use crate::record::Record;
 use crate::scopes;
 use crate::text::find_similar;
 use crate::timing::MIN_DELAY;
@@ -22,8 +20,6 @@ use crate::webex::directory::{Directory, Entry};
 /// The kind of the wakeups that begin or resume an import. The id continues with a full stop and the role of the data
 /// sync, without `sync-`, or its primary key.
 const WAKEUP_KIND: &str = "sync";
-/// The beginning of the roles of a record's own data syncs, which callers may leave out.
-const ROLE_PREFIX: &str = "sync-";
 
 /// A data sync of a record.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,23 +46,6 @@ pub struct Permits {
     pub update: bool,
     /// Documents of vanished entries may be removed.
     pub remove: bool,
-}
-
-/// The stored form of a data sync. Members that an administrator has left out have their defaults.
-#[derive(Deserialize)]
-struct Body {
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    sync_type: Option<String>,
-    #[serde(default)]
-    refresh_existing_data: Option<bool>,
-    #[serde(default)]
-    model_type_list: Vec<String>,
-    #[serde(default)]
-    model_instance_filter: Option<Vec<InstanceFilter>>,
-    #[serde(default)]
-    disabled_operations: Option<Vec<String>>,
 }
 
 /// A condition on the entries of a model. An entry that fails one is left as it is.
@@ -101,103 +80,39 @@ impl DataSync {
         record: &Record,
         selector: &str,
     ) -> Result<Self, Failure> {
-        let role = match selector.starts_with(ROLE_PREFIX) {
-            true => selector.to_owned(),
-            false => format!("{ROLE_PREFIX}{selector}"),
-        };
-        let is_selected = |owned: &OwnedDocument| {
-            [&owned.role, &owned.pkid, &owned.name]
-                .into_iter()
-                .any(|name| name == selector)
-                || owned.role == role
-        };
-        if let Some(owned) = own_syncs(record).find(is_selected) {
-            return match storage.get(&owned.reference())? {
-                Some(document) => Self::parse(record, &document),
-                // Another client has deleted the document, or an older release has not made it.
-                None => {
-                    let body = owned_documents::default_body(record, &owned);
-                    Self::from_value(record, owned.pkid, body)
-                }
-            };
-        }
-        let filter = Filter {
-            model: DATA_SYNC.to_owned(),
-            hierarchy: record.hierarchy.clone(),
-            scope: Scope::Node,
-            equals: vec![Key::new(key::OWNER, &record.pkid)],
-        };
-        let roles = own_syncs(record).filter_map(|own| {
-            let role = own.role.strip_prefix(ROLE_PREFIX);
-            role.map(str::to_owned)
-        });
-        let mut names: Vec<String> = roles.collect();
-        let mut cursor = None;
-        loop {
-            let page = storage.find(&filter, cursor.as_deref(), 100)?;
-            for document in page.documents {
-                let name = document.keys.iter().find(|each| each.name == key::NAME);
-                let name = name.map(|name| name.value.clone()).unwrap_or_default();
-                if document.reference.pkid == selector || name == selector {
-                    return Self::parse(record, &document);
-                }
-                names.push(name);
-            }
-            match page.next {
-                Some(next) => cursor = Some(next),
-                None => break,
-            }
-        }
-        let hint = match find_similar(selector, names.iter().map(String::as_str)) {
-            Some(name) => format!("did you mean {name}?"),
-            None => format!("there are {}", names.join(", ")),
-        };
-        let message = format!("{} has no data sync {selector:?}; {hint}", record.name());
-        Err(Failure::Invalid(vec![FieldError::new("sync", message)]))
+        let found = StoredSync::find(storage, record, selector)?;
+        Self::from_value(record, found.pkid, &found.body)
     }
 
-    /// Whether `record` has the data sync with the primary key `pkid`, or can make it again.
+    /// Reads the content of a data sync.
     ///
     /// # Errors
-    /// Those of the storage.
-    pub fn exists(
-        storage: &(impl Storage + ?Sized),
-        record: &Record,
-        pkid: &str,
-    ) -> Result<bool, Failure> {
-        if own_syncs(record).any(|own| own.pkid == pkid) {
-            return Ok(true);
-        }
-        let document = storage.get(&Reference::new(DATA_SYNC, pkid))?;
-        let owner = Key::new(key::OWNER, &record.pkid);
-        Ok(document.is_some_and(|document| {
-            document.hierarchy == record.hierarchy && document.keys.contains(&owner)
-        }))
-    }
-
-    fn parse(record: &Record, document: &Document) -> Result<Self, Failure> {
-        let value = serde_json::from_str(&document.body).unwrap_or_default();
-        Self::from_value(record, document.reference.pkid.clone(), value)
-    }
-
-    fn from_value(record: &Record, pkid: String, value: Value) -> Result<Self, Failure> {
-        let body: Body = serde_json::from_value(value).map_err(|error| {
-            let message = format!("the data sync {pkid} cannot be read: {error}");
-            Failure::Invalid(vec![FieldError::new("sync", message)])
-        })?;
+    /// `invalid` for every unusable member, by its name; field `sync` if the content is not an object.
+    pub fn from_value(record: &Record, pkid: String, value: &Value) -> Result<Self, Failure> {
+        let Some(body) = value.as_object() else {
+            let message = format!("the document of the data sync {pkid} is not a JSON object");
+            return Err(Failure::Invalid(vec![FieldError::new("sync", message)]));
+        };
         let mut errors = Vec::new();
+        let name: String = read_member(body, "name", &mut errors);
+        let models: Option<Vec<String>> = read_member(body, "model_type_list", &mut errors);
         let mut lists = Vec::new();
-        for model in &body.model_type_list {
+        for model in models.iter().flatten() {
             match find_directory(model) {
                 Some(directory) if lists.contains(&directory) => {}
                 Some(directory) => lists.push(directory),
                 None => errors.push(FieldError::new("model_type_list", unknown_model(model))),
             }
         }
-        if lists.is_empty() && errors.is_empty() {
+        let has_error = |errors: &[FieldError]| {
+            let mut errors = errors.iter();
+            errors.any(|error| error.field == "model_type_list")
+        };
+        if lists.is_empty() && !has_error(&errors) {
             errors.push(FieldError::new("model_type_list", "names no model"));
         }
-        let purges = match body.sync_type.as_deref() {
+        let sync_type: Option<String> = read_member(body, "sync_type", &mut errors);
+        let purges = match sync_type.as_deref() {
             None | Some("pull") => false,
             Some("purge_local") => true,
             Some(other) => {
@@ -208,32 +123,28 @@ impl DataSync {
         };
         // A record without this part of Webex has none of its models at Webex, but may have stored ones.
         lists.retain(|directory| purges || is_applicable(record, directory));
-        let disabled = body.disabled_operations.unwrap_or_default();
+        let refreshes: Option<bool> = read_member(body, "refresh_existing_data", &mut errors);
+        let disabled: Option<Vec<String>> = read_member(body, "disabled_operations", &mut errors);
+        let disabled = disabled.unwrap_or_default();
         for operation in &disabled {
             if !matches!(operation.as_str(), "add" | "update" | "remove") {
                 let message = format!("must be add, update or remove, not {operation:?}");
                 errors.push(FieldError::new("disabled_operations", message));
             }
         }
-        let filters = body.model_instance_filter.unwrap_or_default();
-        for filter in &filters {
-            if find_directory(&filter.model).is_none() {
-                let message = unknown_model(&filter.model);
-                errors.push(FieldError::new("model_instance_filter", message));
-            }
-        }
+        let filters = read_filters(body, &mut errors);
         if !errors.is_empty() {
             return Err(Failure::Invalid(errors));
         }
         let is_permitted = |operation: &str| !disabled.iter().any(|each| each == operation);
         Ok(Self {
             pkid,
-            name: body.name,
+            name,
             lists,
             purges,
             permits: Permits {
                 add: is_permitted("add"),
-                update: is_permitted("update") && body.refresh_existing_data.unwrap_or(true),
+                update: is_permitted("update") && refreshes.unwrap_or(true),
                 remove: is_permitted("remove"),
             },
             filters,
@@ -248,7 +159,7 @@ impl DataSync {
 
     /// Returns the change that schedules this data sync of `record` at `due`.
     pub fn schedule(&self, record: &Record, due: UnixMillis) -> Change {
-        schedule(record, &self.pkid, due)
+        schedule_import(record, &self.pkid, due)
     }
 }
 
@@ -282,7 +193,7 @@ pub fn from_wakeup(wakeup: &Wakeup) -> Option<&str> {
 /// Returns the change that schedules the import of roles and licenses of `record` at `due`.
 pub fn schedule_roles_licenses(record: &Record, due: UnixMillis) -> Option<Change> {
     let owned = own_syncs(record).find(|own| own.role == SYNC_ROLES_LICENSES)?;
-    Some(schedule(record, &owned.pkid, due))
+    Some(schedule_import(record, &owned.pkid, due))
 }
 
 /// Returns the change that schedules the import of roles and licenses of a record with pasted tokens without delay.
@@ -298,31 +209,11 @@ pub fn schedule_for_pasted(record: &Record, now: UnixMillis) -> Option<Change> {
 
 /// Returns the id of the wakeup of the data sync with the primary key `pkid`.
 pub fn wakeup_id(record: &Record, pkid: &str) -> String {
-    let owned = own_syncs(record).find(|own| own.pkid == pkid);
-    let role = owned
-        .as_ref()
-        .and_then(|own| own.role.strip_prefix(ROLE_PREFIX));
-    format!("{WAKEUP_KIND}.{}", role.unwrap_or(pkid))
+    format!("{WAKEUP_KIND}.{}", wakeup_suffix(record, pkid))
 }
 
-/// Returns the data syncs that every record has. A record of an older release does not name them.
-fn own_syncs(record: &Record) -> impl Iterator<Item = OwnedDocument> {
-    [SYNC_ALL, SYNC_ROLES_LICENSES, SYNC_USERS]
-        .into_iter()
-        .filter_map(|role| {
-            if let Some(owned) = record.owned_document(role) {
-                return Some(owned.clone());
-            }
-            Some(OwnedDocument {
-                model: DATA_SYNC.to_owned(),
-                pkid: DocumentId::derive(&record.pkid, DATA_SYNC, role).to_string(),
-                name: owned_documents::data_sync_name(record, role)?,
-                role: role.to_owned(),
-            })
-        })
-}
-
-fn schedule(record: &Record, pkid: &str, due: UnixMillis) -> Change {
+/// Returns the change that schedules the import by the data sync with the primary key `pkid` at `due`.
+pub fn schedule_import(record: &Record, pkid: &str, due: UnixMillis) -> Change {
     Change::Schedule(Wakeup {
         id: wakeup_id(record, pkid),
         subject: record.reference(),
@@ -330,6 +221,41 @@ fn schedule(record: &Record, pkid: &str, due: UnixMillis) -> Change {
         deadline: None,
         payload: pkid.to_owned(),
     })
+}
+
+/// Reads a member of a data sync. An absent or unusable one has the default; the latter is an error.
+fn read_member<T: DeserializeOwned + Default>(
+    body: &Map<String, Value>,
+    name: &str,
+    errors: &mut Vec<FieldError>,
+) -> T {
+    match body.get(name) {
+        None | Some(Value::Null) => T::default(),
+        Some(value) => T::deserialize(value).unwrap_or_else(|error| {
+            errors.push(FieldError::new(name, format!("cannot be used: {error}")));
+            T::default()
+        }),
+    }
+}
+
+/// Reads the filters of a data sync; each unusable one is an error.
+fn read_filters(body: &Map<String, Value>, errors: &mut Vec<FieldError>) -> Vec<InstanceFilter> {
+    const NAME: &str = "model_instance_filter";
+    let filters: Option<Vec<Value>> = read_member(body, NAME, errors);
+    let mut usable = Vec::new();
+    for (filter, number) in filters.into_iter().flatten().zip(1_u32..) {
+        match InstanceFilter::deserialize(&filter) {
+            Err(error) => {
+                let message = format!("condition {number} cannot be used: {error}");
+                errors.push(FieldError::new(NAME, message));
+            }
+            Ok(filter) if find_directory(&filter.model).is_none() => {
+                errors.push(FieldError::new(NAME, unknown_model(&filter.model)));
+            }
+            Ok(filter) => usable.push(filter),
+        }
+    }
+    usable
 }
 
 /// Returns the lists that the organization of `record` cannot have.

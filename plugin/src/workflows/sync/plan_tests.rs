@@ -4,6 +4,9 @@ use serde_json::json;
 
 use super::*;
 use crate::grant::Grant;
+use crate::owned_documents::DATA_SYNC;
+use crate::platform::{Document, Key, Reference};
+use crate::record::key;
 use crate::testing::{DATA_SYNCS, HIERARCHY, MemoryPlatform, PKID, START, connected_record};
 
 const OWN: &str = "d000000000000000000000ff";
@@ -108,7 +111,7 @@ fn every_unusable_member_is_named() {
     let (platform, record) = with_sync(&json!({"name": "Mine", "model_type_list": 5}));
     assert_eq!(
         field_errors(DataSync::find(&platform, &record, OWN)),
-        ["sync"]
+        ["model_type_list"]
     );
 }
 

@@ -7,6 +7,7 @@ mod components;
 mod configuration;
 mod conformance;
 mod connect;
+mod data_syncs;
 mod demo;
 mod encodings;
 mod failures;

@@ -60,6 +60,9 @@ impl WorkflowCase {
     }
 }
 
+/// The wakeup of the schedule of the roles and licenses.
+const SCHEDULE: &str = "schedule.roles-licenses";
+
 /// All cases of the page.
 pub const ALL: [WorkflowCase; 16] = [
     WorkflowCase::new("add", Workflow::Add, Mode::ExtendSame),
@@ -108,6 +111,11 @@ pub const ALL: [WorkflowCase; 16] = [
     WorkflowCase::new(
         "wake for an import",
         Workflow::Wake("sync.roles-licenses"),
+        Mode::ExtendSame,
+    ),
+    WorkflowCase::new(
+        "wake for a schedule",
+        Workflow::Wake(SCHEDULE),
         Mode::ExtendSame,
     ),
 ];
@@ -166,6 +174,22 @@ impl SweepCase for WorkflowCase {
             Workflow::Wake("sync.roles-licenses") => {
                 world.call_ok(world.add(false)).await;
                 world.reconnect().await;
+            }
+            Workflow::Wake(SCHEDULE) => {
+                world.call_ok(world.add(true)).await;
+                world.advance(HOUR).await;
+                let arguments = [
+                    ("sync", "roles-licenses"),
+                    ("start", "2020-01-01T03:00"),
+                    ("every", "1d"),
+                ];
+                let arguments = arguments.map(|(name, value)| (name.to_owned(), value.into()));
+                let call = Call::Invoke {
+                    pkid: world.customer().await,
+                    action: "ScheduleDataSync".to_owned(),
+                    arguments: arguments.into_iter().collect(),
+                };
+                world.call_ok(call).await;
             }
             Workflow::Wake(_) => {
                 world.call_ok(world.add(true)).await;

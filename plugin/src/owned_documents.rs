@@ -359,8 +359,7 @@ pub fn sync_names(
         documents.push(owned);
     }
     record.body.owned_documents = documents;
-    let renamed = renamed.iter().map(|(pkid, name)| (&**pkid, &**name));
-    changes.extend(sync_schedule::rename_changes(platform, record, renamed)?);
+    changes.extend(sync_schedule::rename_changes(platform, record, &renamed)?);
     Ok(changes)
 }
 

@@ -328,7 +328,8 @@ impl Settings {
                     Fraction::parse(text).filter(|fraction| !fraction.is_zero())
                 }),
                 jitter: reader.read(REFRESH_JITTER, |text| {
-                    Fraction::parse(text).filter(|fraction| *fraction <= Fraction::from_millionths(900_000))
+                    Fraction::parse(text)
+                        .filter(|fraction| *fraction <= Fraction::from_millionths(900_000))
                 }),
             },
             notify: reader.read(EXPIRY_NOTIFY, |text| text.parse().ok()),

@@ -232,9 +232,18 @@ fn check_and_load_report_the_same_errors() {
 #[test]
 fn fraction_is_exact_to_the_millionth() {
     assert_eq!(Fraction::parse("1"), Some(Fraction::ONE));
-    assert_eq!(Fraction::parse("0.1234567"), Some(Fraction::from_millionths(123_456)));
-    assert_eq!(Fraction::parse(".5"), Some(Fraction::from_millionths(500_000)));
+    assert_eq!(
+        Fraction::parse("0.1234567"),
+        Some(Fraction::from_millionths(123_456))
+    );
+    assert_eq!(
+        Fraction::parse(".5"),
+        Some(Fraction::from_millionths(500_000))
+    );
     assert_eq!(Fraction::parse(&"9".repeat(60)), None);
     assert_eq!(Fraction::ONE.share_of(Millis::MAX), Millis::MAX);
-    assert_eq!(Fraction::from_millionths(500_000).share_of(14 * DAY), 7 * DAY);
+    assert_eq!(
+        Fraction::from_millionths(500_000).share_of(14 * DAY),
+        7 * DAY
+    );
 }

@@ -100,12 +100,16 @@ impl SyncSchedule {
         sync: &str,
     ) -> Result<Option<Self>, Failure> {
         let document = storage.get(&reference(record, sync))?;
-        Ok(document.map(|document| Self {
+        Ok(document.map(|document| Self::from_document(sync, &document)))
+    }
+
+    fn from_document(sync: &str, document: &Document) -> Self {
+        Self {
             sync: sync.to_owned(),
             // A document that another client has made unreadable has no occurrence.
             body: serde_json::from_str(&document.body).unwrap_or_default(),
             version: document.version,
-        }))
+        }
     }
 
     /// Returns the occurrences.
@@ -210,14 +214,20 @@ pub fn removal_changes(record: &Record, sync: &str) -> [Change; 2] {
 ///
 /// # Errors
 /// Those of the storage.
-pub fn rename_changes<'a>(
+pub fn rename_changes(
     storage: &(impl Storage + ?Sized),
     record: &Record,
-    renamed: impl Iterator<Item = (&'a str, &'a str)>,
+    renamed: &[(String, String)],
 ) -> Result<Vec<Change>, Failure> {
+    if renamed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let syncs = renamed.iter().map(|(sync, _)| reference(record, sync));
+    let stored = storage.get_many(&syncs.collect::<Vec<_>>())?;
     let mut changes = Vec::new();
-    for (sync, name) in renamed {
-        if let Some(mut schedule) = SyncSchedule::read(storage, record, sync)? {
+    for ((sync, name), document) in renamed.iter().zip(stored) {
+        if let Some(document) = document {
+            let mut schedule = SyncSchedule::from_document(sync, &document);
             let name = format!("{NAME_PREFIX}{name}");
             schedule.body.insert("name".to_owned(), name.into());
             let (_, [put, _]) = schedule.to_commit(record);

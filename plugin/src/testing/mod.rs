@@ -27,6 +27,9 @@ pub const HOUR: Millis = Millis::from_hours(1);
 /// A day.
 pub const DAY: Millis = Millis::from_hours(24);
 
+/// The name, the start and the outcome of a part of a call.
+type RecordedPart = (String, UnixMillis, Result<String, String>);
+
 /// A complete platform in memory.
 ///
 /// It uses interior mutability, so that a scripted response or a [`CommitFault`] can use the
@@ -40,7 +43,7 @@ pub struct MemoryPlatform {
     setting_secrets: RefCell<BTreeMap<String, Secret>>,
     log_lines: RefCell<Vec<(Level, String)>>,
     progress: RefCell<Vec<(u32, u32, String)>>,
-    parts: RefCell<Vec<(String, UnixMillis, Result<String, String>)>>,
+    parts: RefCell<Vec<RecordedPart>>,
     interrupted: Cell<Option<UnixMillis>>,
     /// The results of the next `reveal`s; `None` lets one succeed.
     reveals: RefCell<VecDeque<Option<Failure>>>,

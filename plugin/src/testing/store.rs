@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::MemoryPlatform;
 use crate::platform::{
-    Change, Check, Document, Failure, FieldError, Filter, MAX_KEYS, OnUnavailable, Page, RECORD_MODEL,
-    Reference, Scope, Secret, Storage, UniqueCheck, VersionCheck, Wakeup, is_pkid,
+    Change, Check, Document, Failure, FieldError, Filter, MAX_KEYS, OnUnavailable, Page,
+    RECORD_MODEL, Reference, Scope, Secret, Storage, UniqueCheck, VersionCheck, Wakeup, is_pkid,
 };
 
 #[derive(Clone, Default)]

@@ -186,8 +186,8 @@ impl Entry {
             .filter(|id| id.len() <= MAX_KEY_BYTES)
             .ok_or(EntryError::NoId)?;
         let name = text(&["name", "displayName"]).filter(|name| name.len() <= MAX_KEY_BYTES);
-        let json = serde_json::to_string(&fields)
-            .map_err(|error| EntryError::Json(error.to_string()))?;
+        let json =
+            serde_json::to_string(&fields).map_err(|error| EntryError::Json(error.to_string()))?;
         if json.len() > MAX_ENTRY_BYTES {
             return Err(EntryError::TooLarge);
         }

@@ -77,6 +77,10 @@ impl fmt::Display for ErrorDetail {
     }
 }
 
+/// Webex's list of errors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ErrorDetails(Vec<ErrorDetail>);
+
 /// Why a request to Webex failed. None of its texts contains a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebexError {
@@ -87,11 +91,11 @@ pub struct WebexError {
     /// The HTTP status, if there was a response.
     pub status: Option<u16>,
     /// OAuth's error code (RFC 6749, section 5.2), such as `invalid_grant`.
-    pub error: Option<String>,
+    pub error: Option<Box<str>>,
     /// The explanation of Webex or the host.
     pub description: Option<String>,
-    /// Webex's list of errors.
-    pub details: Vec<ErrorDetail>,
+    // Boxed, so that results with this error stay small.
+    pub(super) details: Option<Box<ErrorDetails>>,
     /// Webex's tracking id of the request, for its support.
     pub tracking_id: Option<String>,
     /// The pause that Webex asks for.
@@ -114,7 +118,7 @@ impl WebexError {
             status: None,
             error: None,
             description,
-            details: Vec::new(),
+            details: None,
             tracking_id: None,
             retry_after: None,
             content_type: MediaType::Absent,
@@ -210,6 +214,12 @@ impl WebexError {
         redactor: &Redactor,
     ) -> Self {
         let tracking_id = body.tracking_id.as_ref().or(head.tracking_id.as_ref());
+        let details = body.details.iter().filter_map(|detail| {
+            Some(ErrorDetail {
+                code: detail.code,
+                description: redactor.redact(&detail.description)?,
+            })
+        });
         Self {
             kind,
             request: request.to_owned(),
@@ -217,24 +227,28 @@ impl WebexError {
             error: body
                 .error
                 .as_deref()
-                .and_then(|code| redactor.redact_name(code)),
+                .and_then(|code| redactor.redact_name(code))
+                .map(String::into_boxed_str),
             description: redactor.redact(&body.message()),
-            details: body
-                .details
-                .iter()
-                .filter_map(|detail| {
-                    Some(ErrorDetail {
-                        code: detail.code,
-                        description: redactor.redact(&detail.description)?,
-                    })
-                })
-                .collect(),
             tracking_id: tracking_id.and_then(|id| redactor.redact_name(id)),
             retry_after: head.retry_after,
             content_type: head.content_type,
             is_webex: body.is_webex(&head),
             lost: matches!(head.status.as_u16(), 500 | 502 | 504),
+            details: None,
         }
+        .with_details(details.collect())
+    }
+
+    /// Returns Webex's list of errors.
+    pub fn details(&self) -> &[ErrorDetail] {
+        self.details.as_ref().map_or(&[], |details| &details.0)
+    }
+
+    /// Adds Webex's list of errors.
+    pub fn with_details(self, details: Vec<ErrorDetail>) -> Self {
+        let details = (!details.is_empty()).then(|| Box::new(ErrorDetails(details)));
+        Self { details, ..self }
     }
 
     /// Whether the error is about the integration that all customers share: OAuth's code says that
@@ -280,7 +294,8 @@ impl WebexError {
         if let Some(status) = self.status {
             text.push_str(&format!(" with status {}", describe_status(status)));
         }
-        for part in [&self.error, &self.description].into_iter().flatten() {
+        let parts = [self.error.as_deref(), self.description.as_deref()];
+        for part in parts.into_iter().flatten() {
             text.push_str(": ");
             text.push_str(part.trim_end_matches('.'));
         }

@@ -221,7 +221,7 @@ pub fn complete_location(body: &mut Map<String, Value>) {
 /// Attributes the errors of a request that Webex rejected to arguments of the caller. An error of no known field is
 /// that of the argument `customer`.
 pub fn field_errors(error: &WebexError, packages_argument: &str) -> Vec<FieldError> {
-    let fields = error.details.iter().map(|detail| {
+    let fields = error.details().iter().map(|detail| {
         let field = match detail.code {
             Some(EMAIL_IN_USE) => Some("email"),
             _ => find_argument(&detail.description, packages_argument),

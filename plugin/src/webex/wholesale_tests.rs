@@ -54,14 +54,12 @@ fn reasons_name_the_package() {
 #[test]
 fn errors_of_webex_belong_to_arguments() {
     let rejected = |details: &[(Option<u64>, &str)]| {
-        let mut error = WebexError::new(ErrorKind::Rejected, "POST /wholesale/customers", None);
-        error.details = details
-            .iter()
-            .map(|(code, description)| ErrorDetail {
-                code: *code,
-                description: (*description).to_owned(),
-            })
-            .collect();
+        let details = details.iter().map(|(code, description)| ErrorDetail {
+            code: *code,
+            description: (*description).to_owned(),
+        });
+        let error = WebexError::new(ErrorKind::Rejected, "POST /wholesale/customers", None);
+        let error = error.with_details(details.collect());
         field_errors(&error, "add_packages")
     };
     let errors = rejected(&[

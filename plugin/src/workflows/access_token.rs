@@ -22,14 +22,7 @@ pub fn access_token<P: Platform + ?Sized>(
 ) -> Result<AccessTokenReport, Failure> {
     let mut record = Record::load(platform, pkid)?;
     record.require_grant(grant)?;
-    let state = record.grant_state(grant);
-    if matches!(state.state, State::Reauthorize | State::Expired) {
-        return Err(Failure::Reauthorize(format!(
-            "{} has no valid access token: {}",
-            record.display_name(grant),
-            derived::note(state)
-        )));
-    }
+    require_usable(&record, grant)?;
     if remaining(platform, &record, grant) < min_valid {
         refresh(platform, pkid, grant, platform.now())?.require_tokens()?;
         record = Record::load(platform, pkid)?;
@@ -66,6 +59,22 @@ pub fn access_token<P: Platform + ?Sized>(
         expires: state.access.map(Into::into),
         connection: ConnectionReport::from_record(&record),
     })
+}
+
+/// Requires that the tokens of `grant` are neither refused nor expired, so that a refresh can help.
+///
+/// # Errors
+/// `reauthorize`, with the reason.
+pub(super) fn require_usable(record: &Record, grant: Grant) -> Result<(), Failure> {
+    let state = record.grant_state(grant);
+    match state.state {
+        State::Reauthorize | State::Expired => Err(Failure::Reauthorize(format!(
+            "{} has no valid access token: {}",
+            record.display_name(grant),
+            derived::note(state)
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Returns for how long the access token is still valid.

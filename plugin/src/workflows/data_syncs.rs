@@ -181,8 +181,8 @@ pub fn save_data_sync<P: Platform + ?Sized>(
         };
         let mut changes = vec![Change::Put(document(&record, &pkid, &name, &body))];
         if before.is_some_and(|before| before.name != name) {
-            let renamed = [(&*pkid, &*name)].into_iter();
-            changes.extend(sync_schedule::rename_changes(platform, &record, renamed)?);
+            let renamed = [(pkid.clone(), name.clone())];
+            changes.extend(sync_schedule::rename_changes(platform, &record, &renamed)?);
         }
         platform.commit(vec![record.version_check(), check], changes)?;
     }

@@ -358,7 +358,9 @@ fn refused_grant_fails_only_its_own_list() {
         assert_eq!(failed, ["device/spark/WholesaleSubscriber"]);
         // A refused token is not sent again.
         let sent = platform.sent();
-        let tokens = sent[before..].iter().filter(|sent| sent.uri.path() == TOKENS);
+        let tokens = sent[before..]
+            .iter()
+            .filter(|sent| sent.uri.path() == TOKENS);
         assert_eq!(tokens.count(), refreshes);
         let state = record(&platform).grant_state(Grant::WholesaleUsers).state;
         assert_eq!(state, State::Reauthorize);

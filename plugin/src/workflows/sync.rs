@@ -284,7 +284,9 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
                 Some(left) => format!("{}; {left}", format_count(list, what)),
             };
             let message = match (list.held, &list.partial) {
-                (Some(removal), _) => format!("{counts}; none was removed: {}", removal.explain(what)),
+                (Some(removal), _) => {
+                    format!("{counts}; none was removed: {}", removal.explain(what))
+                }
                 (None, Some(why)) => format!("{counts}; none was removed, because {why}"),
                 (None, None) => counts,
             };

@@ -380,7 +380,8 @@ async fn world_with_changes_to_import() -> (World, Customer) {
     let customer = world.add_customer("Contoso").await;
     let webex = &world.emulator;
     for (listing, _) in LISTS {
-        let entries = (0..5).map(|n| json!({ "id": format!("{listing:?}-{n}"), "displayName": "A" }));
+        let entries =
+            (0..5).map(|n| json!({ "id": format!("{listing:?}-{n}"), "displayName": "A" }));
         webex
             .set_entries(&customer.organization, listing, entries)
             .unwrap();
@@ -445,7 +446,13 @@ async fn assert_sites(world: &World) {
     let bodies = world.bodies("data/Site").await;
     let mut sites: Vec<String> = bodies
         .iter()
-        .map(|body| format!("{} {}", text(&body["default_location"]), text(&body["name"])))
+        .map(|body| {
+            format!(
+                "{} {}",
+                text(&body["default_location"]),
+                text(&body["name"])
+            )
+        })
         .collect();
     sites.sort();
     let names = ["A", "A", "A", "A", "B", "C"];

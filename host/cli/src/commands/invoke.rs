@@ -18,8 +18,9 @@ The values of a list are separated by commas; a list of objects, and a value wit
 
 Examples:
   relation-host invoke CheckTokenExpiry Acme grant=organization
-  relation-host invoke SaveDataSync Acme name=Nightly model_type_list=device/spark/User,device/spark/Place
-  relation-host invoke ScheduleDataSync Acme sync=Nightly start=2026-12-01T03:00 time_zone=Europe/Zurich every=1d")]
+  relation-host invoke SaveDataSync Acme sync=users refresh_existing_data=false
+  relation-host invoke ScheduleDataSync Acme sync=all start=2026-12-01T03:00 \\
+      every=1d time_zone=Europe/Zurich")]
 pub struct Args {
     /// The action, such as RefreshAccessToken
     #[arg(value_name = "ACTION")]

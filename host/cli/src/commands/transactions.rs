@@ -330,7 +330,7 @@ fn render_detail(detail: &TransactionDetail, now: Timestamp) -> String {
     ]);
     let mut blocks = vec![lines.to_string()];
     if !parts.is_empty() {
-        blocks.push(render_parts(parts, now));
+        blocks.push(render_parts(parts));
     }
     if !transaction.secret_accesses.is_empty() {
         blocks.push(render_reveals(transaction));
@@ -342,18 +342,17 @@ fn render_detail(detail: &TransactionDetail, now: Timestamp) -> String {
     blocks.join("\n\n")
 }
 
-fn render_parts(parts: &[Transaction], now: Timestamp) -> String {
+// No durations: a part that was done in an earlier call ends with this one.
+fn render_parts(parts: &[Transaction]) -> String {
     let mut rows = Table::with_columns(&[
         Column::new("part"),
         Column::new("status"),
-        Column::new("took").droppable(1),
         Column::new("message").shortened(12),
     ]);
     for part in parts {
         rows.add([
             part.action.clone(),
             part.status.as_str().to_owned(),
-            format_took(part, now),
             message(part),
         ]);
     }

@@ -2,13 +2,14 @@
 
 use crate::grant::Grant;
 use crate::platform::{Failure, Level, Millis, Platform, Secret};
-use crate::record::{Record, State};
+use crate::record::Record;
 use crate::settings::{CONTACT_CENTER_URLS, Settings};
 use crate::webex::client::{Proxies, Webex};
 use crate::webex::directory::{Api, Directory};
 use crate::webex::errors::{ErrorKind, WebexError};
 use crate::webex::ids::OrgId;
 use crate::webex::pages::Page;
+use crate::workflows::access_token::require_usable;
 use crate::workflows::refresh::refresh;
 
 /// Clients of Webex's APIs with the access tokens of a record.
@@ -239,12 +240,7 @@ fn refresh_record<P: Platform + ?Sized>(
     record: &mut Record,
     grant: Grant,
 ) -> Result<(), Failure> {
-    if record.grant_state(grant).state == State::Reauthorize {
-        return Err(Failure::Reauthorize(format!(
-            "Webex has refused the refresh token of {}: connect this customer to Webex again",
-            record.display_name(grant)
-        )));
-    }
+    require_usable(record, grant)?;
     // An attempt made in this millisecond yielded the rejected token, so that attempt must not be joined.
     let requested_at = platform.now() + Millis(1);
     let report = refresh(platform, &record.pkid, grant, requested_at)?;

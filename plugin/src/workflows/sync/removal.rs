@@ -158,8 +158,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
                     let is_about_removals = alerts::has_code(&alert, code::REMOVALS_HELD);
                     // An incomplete list, or one that removes nothing, does not settle held removals.
                     let is_settled = |list: &ListProgress| {
-                        !is_about_removals
-                            || (list.partial.is_none() && self.sync.permits.remove)
+                        !is_about_removals || (list.partial.is_none() && self.sync.permits.remove)
                     };
                     if list.is_none_or(is_settled) {
                         changes.push(Change::Delete(reference));

@@ -98,7 +98,9 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             }
             Err(FetchError::Import(failure)) => return Err(failure),
             Err(FetchError::Moved) => {
-                let text = format!("the address of Webex has changed: the {what} are read from the first page again");
+                let text = format!(
+                    "the address of Webex has changed: the {what} are read from the first page again"
+                );
                 self.platform.log(Level::Warning, &text);
                 return self.restart_list(index);
             }
@@ -118,7 +120,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         };
         match error.kind {
             // A new call has its own limits and its own lease.
-            ErrorKind::Limit if !first_request && !error.lost => Ok(Step::Spent),
+            ErrorKind::Limit if !first_request => Ok(Step::Spent),
             // Addresses of pages expire.
             ErrorKind::NotFound | ErrorKind::Rejected
                 if first_request
@@ -165,11 +167,10 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             | ErrorKind::Malformed
             | ErrorKind::Denied
             | ErrorKind::Limit => {
-                let is_temporary =
-                    matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Malformed);
+                let is_permanent = matches!(error.kind, ErrorKind::NotFound | ErrorKind::Rejected);
                 let why = explain_list_error(self.platform, directory, &error);
                 let failure = error.into_failure(self.platform.now());
-                self.defer_list(index, !is_temporary, why, failure);
+                self.defer_list(index, is_permanent, why, failure);
                 Ok(Step::Done)
             }
         }
@@ -243,8 +244,8 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         let pages = self.list(index).pages.saturating_add(1);
         let mut entries = self.parse_unseen(index, directory, pages, page.items);
         // Pages have exactly one entry in common, unless entries were removed, added or sorted in between.
-        let is_shifted = overlaps
-            && (items.saturating_sub(entries.len()) != 1 || !begins_with_seen);
+        let is_shifted =
+            overlaps && (items.saturating_sub(entries.len()) != 1 || !begins_with_seen);
         // Only the entry that this page has in common with the one before.
         let is_end = overlaps && items == 1 && entries.is_empty();
         let abandoned = match &page.next {
@@ -322,7 +323,8 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
     /// Whether the first entry of a page was on an earlier page.
     fn begins_with_seen(&self, directory: &Directory, page: &Page) -> bool {
         let first = page.items.first().and_then(|item| Entry::parse(item).ok());
-        let id = first.map(|entry| DocumentId::derive(&self.record.pkid, directory.model, &entry.id));
+        let id =
+            first.map(|entry| DocumentId::derive(&self.record.pkid, directory.model, &entry.id));
         let seen = self.seen.as_ref();
         id.is_some_and(|id| seen.is_some_and(|seen| seen.contains(&id)))
     }

@@ -25,7 +25,7 @@ impl<P: Platform + ?Sized> OrderRun<'_, P> {
 
     pub(super) fn finish_rejected(mut self, error: &WebexError) -> Result<OrderReport, Failure> {
         log_error(self.partner.platform, &error.to_string());
-        self.order.errors = error.details.clone();
+        self.order.errors = error.details().to_vec();
         let message = format!(
             "Webex rejects the {} of {}: {}",
             self.order.operation,

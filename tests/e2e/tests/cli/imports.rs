@@ -135,9 +135,7 @@ fn unknown_data_sync_or_customer_is_rejected() {
     workspace.relation(["sync", "Nobody"]).run().exits(3);
     customer(&world, &DEFAULT_SCOPES);
     let refused = workspace.relation(["sync", "Contoso", "everything"]).run();
-    refused
-        .exits(2)
-        .reports(&["data sync", "SyncSparkRolesLicensesContoso"]);
+    refused.exits(2).reports(&["data sync", "roles-licenses"]);
 }
 
 #[test]

@@ -191,7 +191,10 @@ fn temporary_error_of_one_list_does_not_stop_the_others() {
     let parts = world.platform.recorded_parts();
     assert_eq!(
         parts[0],
-        (format!("Import {}", report.models[0].model), Err(why.clone()))
+        (
+            format!("Import {}", report.models[0].model),
+            Err(why.clone())
+        )
     );
     assert_eq!(
         parts[1..],

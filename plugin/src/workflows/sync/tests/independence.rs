@@ -24,10 +24,19 @@ fn list_that_is_too_large_or_denied_does_not_stop_the_others() {
         HttpError::Denied("egress.allow".to_owned()),
     ] {
         let world = World::new();
-        world
-            .platform
-            .expect(Method::GET, "/roles", Err(error.clone()));
-        let report = world.sync().unwrap();
+        let fail = || {
+            world
+                .platform
+                .expect(Method::GET, "/roles", Err(error.clone()));
+            world.sync()
+        };
+        for _ in 0..4 {
+            assert!(matches!(
+                fail(),
+                Err(Failure::LimitExceeded(_) | Failure::Unavailable(_))
+            ));
+        }
+        let report = fail().unwrap();
         assert!(report.models[0].failed.is_some(), "{error:?}");
         assert_eq!((report.models[1].found, report.continues), (3, None));
         assert_eq!(alert_codes(&world), [code::LIST_FAILED]);
@@ -112,7 +121,10 @@ fn edit_to_a_purge_begins_another_import() {
         &json!({"model_type_list": [ROLE, LICENSE], "sync_type": "purge_local"}),
     );
     let report = sync_all(&world).unwrap();
-    assert_eq!((report.models[0].removed, report.models[1].removed), (2, 46));
+    assert_eq!(
+        (report.models[0].removed, report.models[1].removed),
+        (2, 46)
+    );
     // A purge accepts no removals for an import after it.
     store_sync(&world, &json!({"model_type_list": [ROLE, LICENSE]}));
     while sync_all(&world).unwrap().continues.is_some() {}

@@ -64,7 +64,7 @@ impl WorkflowCase {
 const SCHEDULE: &str = "schedule.roles-licenses";
 
 /// All cases of the page.
-pub const ALL: [WorkflowCase; 16] = [
+pub const ALL: [WorkflowCase; 17] = [
     WorkflowCase::new("add", Workflow::Add, Mode::ExtendSame),
     WorkflowCase::new("add with tokens", Workflow::AddWithTokens, Mode::ExtendSame),
     WorkflowCase::new("modify", Workflow::Modify, Mode::ExtendSame),

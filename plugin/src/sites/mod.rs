@@ -80,7 +80,7 @@ pub fn rename(site: &Document, location: Location<'_>) -> Option<Document> {
     })
 }
 
-/// What an import must know of a site.
+/// The members of a site that an import needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SiteSummary {
     /// The name; empty if the site has none.

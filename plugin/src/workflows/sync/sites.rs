@@ -21,7 +21,7 @@ const BATCH_SIZE: usize = 100;
 /// The maximum number of mappings that a message names.
 const MAX_NAMED: usize = 5;
 
-/// What is known of a customer's sites while an import adds new ones.
+/// A customer's sites, as far as an import knows them while it adds new ones.
 pub(super) struct CustomerSites {
     // The names of sites by the ids of their locations.
     by_location: HashMap<String, String>,

@@ -109,7 +109,7 @@ fn failed_revocation_is_told_once() {
     world.emulator.inject(fault);
     let deleted = world.workspace.relation(["delete", NAME, "--yes"]).run();
     let deleted = deleted.succeeds();
-    assert_eq!(count(&deleted, "500"), 1, "{deleted:?}");
+    assert_eq!(count(&deleted, "status 500"), 1, "{deleted:?}");
     let tokens = "tokens: could not be revoked, and are valid until their expiry: ";
     assert!(deleted.stdout.contains(tokens), "{deleted:?}");
 }

@@ -82,7 +82,7 @@ struct GlobalArgs {
     #[arg(long, global = true)]
     json: bool,
     /// The log filter: off, error, warn, info, debug or trace; or levels of targets, such as
-    /// relation=debug,hyper=info [default: warn; info for run]
+    /// relation=debug,hyper=info [default: warn; info for run and serve]
     #[arg(long, global = true, value_name = "LEVEL", env = "RELATION_LOG")]
     log: Option<LogFilter>,
     /// The file to append logs to, in place of stderr
@@ -164,6 +164,8 @@ enum Command {
     /// Run due wakeups until stopped (SIGINT, SIGTERM or SIGHUP; a second signal, a second later, stops
     /// immediately)
     Run(commands::run::Args),
+    /// Serve the REST API and the administrators' page, and run due wakeups
+    Serve(commands::serve::Args),
     /// Copy the store to a file while hosts run; the key is not in the copy
     Backup(commands::backup::Args),
     /// Show and change the keys that seal the secrets in the store
@@ -335,7 +337,7 @@ fn execute(cli: Cli) -> Result<(), AppError> {
     }
     let config = context::load_config(&global)?;
     let defaults = match command {
-        Command::Run(_) => LogDefaults {
+        Command::Run(_) | Command::Serve(_) => LogDefaults {
             level: LevelFilter::INFO,
             outcomes: true,
         },
@@ -373,6 +375,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), AppError> {
         Command::Transactions(args) => commands::transactions::run(context, args).await,
         Command::Stash(command) => commands::stash::run(context, command).await,
         Command::Run(args) => commands::run::run(context, args).await,
+        Command::Serve(args) => commands::serve::run(context, args).await,
         Command::Backup(args) => commands::backup::run(context, args).await,
         Command::Keys(args) => commands::keys::run(context, args).await,
         Command::Init(_) | Command::Check(_) | Command::Inspect(_) | Command::Completions(_) => {

@@ -104,7 +104,9 @@ impl IntoResponse for WebError {
                 true => "the request failed; the host's log has the reason",
                 false => &self.error.message,
             },
-            hint: self.error.hint.as_deref().filter(|_| !hidden),
+            // The hints of some errors name commands, for people at the host.
+            hint: (self.error.hint.as_deref())
+                .filter(|hint| !hidden && !hint.contains("`relation-host ")),
             transaction_id: self.error.transaction.as_deref(),
             errors: &self.error.field_errors,
         };

@@ -8,9 +8,12 @@ pub mod access;
 mod api;
 mod error;
 mod page;
+mod serve;
 mod state;
 
+pub use api::Route;
 pub use error::WebError;
+pub use serve::Server;
 pub use state::{Web, WebOptions};
 
 use axum::Router;

@@ -1,13 +1,16 @@
 //! What every handler works with: the host and the options.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use relation_app::config::RedirectAddress;
 use relation_host::Host;
 use relation_host::clock::Clock;
 use relation_host::reports::Model;
 use relation_host::store::Store;
 use relation_host::types::Timestamp;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 /// The options of the API and the page.
@@ -21,11 +24,17 @@ pub struct WebOptions {
     pub session_lifetime: Duration,
     /// How long a consent link that is handed on stays valid.
     pub consent_link_lifetime: Duration,
+    /// The redirect address that is registered for the integration at Webex. The page serves its path.
+    pub redirect: RedirectAddress,
+    /// The addresses of proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// Cancelled when the server stops, which ends streams.
+    pub shutdown: CancellationToken,
 }
 
 impl WebOptions {
-    /// Returns the default options for a public address.
-    pub fn new(public_url: Url) -> Self {
+    /// Returns the default options for a public address and a redirect address.
+    pub fn new(public_url: Url, redirect: RedirectAddress) -> Self {
         const MINUTE: u64 = 60;
         const DAY: u64 = 86_400;
         Self {
@@ -33,6 +42,9 @@ impl WebOptions {
             session_idle: Duration::from_secs(30 * MINUTE),
             session_lifetime: Duration::from_secs(DAY / 2),
             consent_link_lifetime: Duration::from_secs(3 * DAY),
+            redirect,
+            trusted_proxies: Vec::new(),
+            shutdown: CancellationToken::new(),
         }
     }
 }

@@ -23,6 +23,7 @@ mod setting_sources;
 mod stash;
 mod template;
 mod values;
+mod web;
 
 pub use self::component::CacheLocation;
 pub use self::key::KeySource;
@@ -35,6 +36,7 @@ use self::values::{
     parse_list, parse_path, parse_positive, parse_proxies, parse_size, parse_targets, parse_text,
     parse_texts,
 };
+pub use self::web::{TlsFiles, WebConfig};
 
 /// The configuration file that is read if it exists and no other file is named.
 pub const DEFAULT_FILE: &str = "relation.toml";
@@ -70,6 +72,8 @@ pub struct Config {
     pub limits: Limits,
     /// How due wakeups are run.
     pub dispatch: Dispatch,
+    /// How the API and the page are served.
+    pub web: WebConfig,
     /// The log format.
     pub log_format: LogFormat,
 }
@@ -227,6 +231,7 @@ impl Config {
             egress: Egress::default(),
             limits: Limits::default(),
             dispatch: Dispatch::default(),
+            web: WebConfig::default(),
             log_format: LogFormat::default(),
         }
     }
@@ -348,6 +353,9 @@ impl Config {
             let rate = table.get("refresh-rate", parse_positive);
             self.dispatch.refresh_rate = rate.and_then(NonZeroU32::new);
             table.close();
+        }
+        if let Some(table) = top.undeclared_table("web") {
+            self.web.read(table, directory);
         }
         if let Some(mut table) = top.undeclared_table("log") {
             if let Some(format) = table.get("format", LogFormat::parse) {

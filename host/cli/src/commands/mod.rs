@@ -21,6 +21,7 @@ pub mod modify;
 pub mod page;
 pub mod refresh;
 pub mod run;
+pub mod serve;
 pub mod show;
 pub mod sites;
 pub mod stash;

@@ -149,20 +149,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let active = ActiveRun::begin(context, &args).await?;
     let host = &active.host;
     check::warn_at_start(&context.installation);
-    let defaults = DispatcherOptions::default();
-    let configured = &context.installation.config.dispatch;
-    let refresh_rate = configured.refresh_rate.or(NonZeroU32::new(REFRESH_RATE));
-    let options = DispatcherOptions {
-        concurrency: args
-            .concurrency
-            .or(configured.concurrency)
-            .unwrap_or(defaults.concurrency),
-        poll: configured.poll.unwrap_or(defaults.poll),
-        throttle: refresh_rate.map(|per_second| Throttle {
-            kind: wakeup_kinds::REFRESH.to_owned(),
-            per_second,
-        }),
-    };
+    let options = dispatcher_options(context, args.concurrency);
     tracing::info!(
         store = %context.installation.config.store,
         plugin = host.plugin().name(),
@@ -211,6 +198,23 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
         true => verdict(summary, hint).and(written),
         // Stopping on request is not a failure.
         false => written,
+    }
+}
+
+/// Returns the configured options of the dispatcher. `concurrency` replaces the configured one.
+pub fn dispatcher_options(context: &Context, concurrency: Option<usize>) -> DispatcherOptions {
+    let defaults = DispatcherOptions::default();
+    let configured = &context.installation.config.dispatch;
+    let refresh_rate = configured.refresh_rate.or(NonZeroU32::new(REFRESH_RATE));
+    DispatcherOptions {
+        concurrency: concurrency
+            .or(configured.concurrency)
+            .unwrap_or(defaults.concurrency),
+        poll: configured.poll.unwrap_or(defaults.poll),
+        throttle: refresh_rate.map(|per_second| Throttle {
+            kind: wakeup_kinds::REFRESH.to_owned(),
+            per_second,
+        }),
     }
 }
 

@@ -1,10 +1,47 @@
 //! The REST API, in the conventions of the platform.
+//!
+//! `GET /api/{type}/{model}/` lists, `POST` adds; `/api/{type}/{model}/{pkid}/` is one instance, and
+//! `…/{pkid}/+{Action}/` runs an action. Each route is a [`Route`]; the router, the OpenAPI document and the tests of
+//! isolation follow from its table.
+
+mod body;
+mod models;
+mod openapi;
+mod page;
+mod query;
+mod records;
+mod route;
+mod schema;
+mod transactions;
 
 use axum::Router;
+use relation_app::{AppError, ErrorKind};
 
-use crate::Web;
+pub use route::Route;
 
-/// Returns the routes of the API.
+use crate::{Web, WebError};
+
+/// The address of the records.
+const RECORDS: &str = "/api/relation/SparkCustomer/";
+/// The address of the transactions.
+const TRANSACTIONS: &str = "/api/tool/Transaction/";
+
+/// Returns the routes of the API. A path without its last slash is the same.
 pub(crate) fn routes() -> Router<Web> {
-    Router::new()
+    let mut router = Router::new();
+    for route in Route::ALL {
+        let path = route.path();
+        router = router.route(path, route.handler());
+        if let Some(without_slash) = path.strip_suffix('/') {
+            router = router.route(without_slash, route.handler());
+        }
+    }
+    router
+}
+
+/// Returns the error for a cursor of another list.
+fn cursor_error() -> WebError {
+    let error = AppError::new(ErrorKind::Usage, "the cursor is not a cursor of this list");
+    let hint = "follow `next` of a page of the same list, with the same order and filters";
+    error.hint(hint).into()
 }

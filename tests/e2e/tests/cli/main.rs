@@ -24,6 +24,7 @@ mod recording;
 mod records;
 mod retention;
 mod scenarios;
+mod serve;
 mod service;
 mod signals;
 mod sites;

@@ -1,0 +1,133 @@
+//! The body of a request: one JSON object.
+
+use axum::body::{Body, to_bytes};
+use axum::extract::FromRequest;
+use axum::http::{HeaderMap, Request, StatusCode, header};
+use relation_app::{AppError, ErrorKind};
+use relation_host::types::FieldError;
+use serde_json::{Map, Value};
+
+use crate::WebError;
+
+/// The maximum size of a request's body in bytes.
+pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+/// The fields of a request, with what the platform sends beside them.
+pub(crate) struct Fields {
+    /// The values by field.
+    pub(crate) fields: Map<String, Value>,
+    /// What the caller wants to find its request by.
+    pub(crate) request_meta: RequestMeta,
+}
+
+/// What the platform sends beside the fields of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RequestMeta {
+    /// The caller's id of the request.
+    pub(crate) external_id: Option<String>,
+    /// The caller's reference of the request.
+    pub(crate) external_reference: Option<String>,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Fields {
+    type Rejection = WebError;
+
+    async fn from_request(request: Request<Body>, _: &S) -> Result<Self, WebError> {
+        let (parts, body) = request.into_parts();
+        let bytes = to_bytes(body, MAX_BODY_BYTES).await;
+        let bytes = bytes.map_err(|_| {
+            let message = format!("the body has more than {MAX_BODY_BYTES} bytes");
+            WebError::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                AppError::new(ErrorKind::LimitExceeded, message),
+            )
+        })?;
+        if bytes.is_empty() {
+            return Self::split(Map::new());
+        }
+        check_media_type(&parts.headers)?;
+        let fields = serde_json::from_slice(&bytes).map_err(|error| {
+            // Neither the text nor serde's message, which quotes values, is repeated: it may contain a token.
+            let message = format!(
+                "the body is not one JSON object: {:?} error at line {}, column {}",
+                error.classify(),
+                error.line(),
+                error.column()
+            );
+            WebError::from(AppError::new(ErrorKind::Usage, message))
+        })?;
+        Self::split(fields)
+    }
+}
+
+impl Fields {
+    /// Separates `request_meta` from the fields. A request may wrap its fields in `data`, as the responses do.
+    fn split(mut fields: Map<String, Value>) -> Result<Self, WebError> {
+        let request_meta = match fields.remove("request_meta") {
+            None => RequestMeta::default(),
+            Some(Value::Object(meta)) => RequestMeta::read(&meta)?,
+            Some(_) => return Err(invalid("request_meta", "must be an object")),
+        };
+        let fields = match fields.remove("data") {
+            None => fields,
+            Some(Value::Object(data)) if fields.is_empty() => data,
+            Some(Value::Object(_)) => {
+                return Err(invalid(
+                    "data",
+                    "must be the only member beside request_meta",
+                ));
+            }
+            Some(_) => return Err(invalid("data", "must be an object")),
+        };
+        Ok(Self {
+            fields,
+            request_meta,
+        })
+    }
+}
+
+impl RequestMeta {
+    fn read(meta: &Map<String, Value>) -> Result<Self, WebError> {
+        let text = |name: &str| match meta.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) if text.chars().count() <= 255 => Ok(Some(text.clone())),
+            Some(_) => Err(invalid(
+                &format!("request_meta.{name}"),
+                "must be a text of at most 255 characters",
+            )),
+        };
+        Ok(Self {
+            external_id: text("external_id")?,
+            external_reference: text("external_reference")?,
+        })
+    }
+}
+
+fn check_media_type(headers: &HeaderMap) -> Result<(), WebError> {
+    let media_type = headers.get(header::CONTENT_TYPE);
+    let media_type = media_type.and_then(|value| value.to_str().ok());
+    let essence = media_type.map(|value| value.split(';').next().unwrap_or_default().trim());
+    match essence {
+        Some(essence) if essence.eq_ignore_ascii_case("application/json") => Ok(()),
+        _ => {
+            let error = AppError::new(ErrorKind::Usage, "the body is not declared as JSON");
+            Err(WebError::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                error.hint("send `Content-Type: application/json`"),
+            ))
+        }
+    }
+}
+
+/// Returns the error of one field.
+pub(crate) fn invalid(field: &str, message: &str) -> WebError {
+    let error = AppError::new(ErrorKind::Invalid, "the input is not right");
+    AppError {
+        field_errors: vec![FieldError {
+            field: field.to_owned(),
+            message: message.to_owned(),
+        }],
+        ..error
+    }
+    .into()
+}

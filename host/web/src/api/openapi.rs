@@ -1,0 +1,536 @@
+//! The OpenAPI document, generated from the routes and from the plugin's description of its model.
+
+use axum::Json;
+use axum::extract::State;
+use relation_host::reports::{Field, FieldKind, Model};
+use relation_host::transactions::Status;
+use serde_json::{Map, Value, json};
+
+use super::models::MODELS;
+use super::query::{DEFAULT_LIMIT, MAX_LIMIT, MAX_SKIP};
+use super::route::Route;
+use crate::Web;
+
+/// Serves the document.
+pub(super) async fn serve(State(web): State<Web>) -> Json<Value> {
+    Json(document(web.model()))
+}
+
+/// Returns the document for a model.
+pub(crate) fn document(model: &Model) -> Value {
+    let mut paths: Map<String, Value> = Map::new();
+    for route in Route::ALL {
+        let path = paths
+            .entry(route.path().to_owned())
+            .or_insert_with(|| json!({}));
+        if let Some(methods) = path.as_object_mut() {
+            let method = route.method().as_str().to_ascii_lowercase();
+            methods.insert(method, operation(*route, model));
+        }
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "relation host",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Connections of customers to Cisco Webex organizations, in the conventions of the platform.",
+            "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
+        },
+        "servers": [{ "url": "/" }],
+        "security": [{ "apiKey": [] }, { "session": [] }],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "apiKey": { "type": "http", "scheme": "bearer", "description": "An API key: `rel_…`." },
+                "session": { "type": "apiKey", "in": "cookie", "name": "relation" },
+            },
+            "schemas": {
+                "Problem": problem(),
+                "Pagination": pagination(),
+                "NewRecord": fields(model, true),
+                "RecordChange": fields(model, false),
+                "Record": record(),
+                "Transaction": transaction(),
+            },
+        },
+    })
+}
+
+fn operation(route: Route, model: &Model) -> Value {
+    let mut responses = Map::new();
+    let (status, description, schema) = response(route);
+    responses.insert(
+        status.to_owned(),
+        json!({
+            "description": description,
+            "content": { "application/json": { "schema": schema } },
+        }),
+    );
+    if matches!(route, Route::AddRecord) {
+        responses.insert(
+            "200".to_owned(),
+            json!({
+                "description": "An earlier request with this idempotency key added the record.",
+                "content": { "application/json": { "schema": { "type": "object" } } },
+            }),
+        );
+    }
+    for (status, description) in errors(route) {
+        responses.insert((*status).to_owned(), json!({
+            "description": description,
+            "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
+        }));
+    }
+    let mut operation = json!({
+        "operationId": format!("{route:?}"),
+        "summary": summary(route),
+        "parameters": parameters(route, model),
+        "responses": responses,
+    });
+    if let (Some(members), Some(schema)) = (operation.as_object_mut(), request_schema(route)) {
+        members.insert(
+            "requestBody".to_owned(),
+            json!({
+                "required": matches!(route, Route::AddRecord),
+                "content": { "application/json": { "schema": schema } },
+            }),
+        );
+    }
+    operation
+}
+
+fn summary(route: Route) -> &'static str {
+    match route {
+        Route::ListRecords => "Lists records",
+        Route::AddRecord => "Adds a record",
+        Route::GetRecord => "Shows a record",
+        Route::ReplaceRecord => "Replaces the fields of a record, but for passwords",
+        Route::ModifyRecord => "Changes the given fields of a record",
+        Route::DeleteRecord => "Deletes a record with everything that belongs to it",
+        Route::RunAction => "Runs an action of a record",
+        Route::ListTransactions => "Lists transactions, the newest first",
+        Route::GetTransaction => "Shows a transaction with its log",
+        Route::PollTransaction => "Returns the status of a transaction",
+        Route::PollTransactions => "Returns the status of several transactions",
+        Route::ListData => "Lists the instances of a data model",
+        Route::GetData => "Shows an instance of a data model",
+        Route::ListImported => "Lists the instances of an imported model",
+        Route::GetImported => "Shows an instance of an imported model",
+        Route::OpenApi => "Returns this document",
+    }
+}
+
+/// Returns the status, the description and the schema of a successful response.
+fn response(route: Route) -> (&'static str, &'static str, Value) {
+    let reference = |name: &str| json!({ "$ref": format!("#/components/schemas/{name}") });
+    let list = |item: Value| {
+        json!({
+            "type": "object",
+            "required": ["pagination", "meta", "resources"],
+            "properties": {
+                "pagination": { "$ref": "#/components/schemas/Pagination" },
+                "meta": { "type": "object" },
+                "resources": { "type": "array", "items": item },
+                "schema": { "type": "object" },
+            },
+        })
+    };
+    match route {
+        Route::ListRecords => ("200", "A page of records.", list(reference("Record"))),
+        Route::ListTransactions => (
+            "200",
+            "A page of transactions.",
+            list(reference("Transaction")),
+        ),
+        Route::ListData | Route::ListImported => {
+            ("200", "A page of instances.", list(reference("Record")))
+        }
+        Route::AddRecord => ("201", "The record was added.", done()),
+        Route::GetRecord | Route::GetData | Route::GetImported => {
+            ("200", "The instance.", reference("Record"))
+        }
+        Route::ReplaceRecord | Route::ModifyRecord => ("200", "The record was changed.", done()),
+        Route::DeleteRecord => ("200", "The record was deleted.", done()),
+        Route::RunAction => ("200", "The action has ended.", done()),
+        Route::GetTransaction => ("200", "The transaction.", reference("Transaction")),
+        Route::PollTransaction | Route::PollTransactions => {
+            let entry = json!({
+                "type": "object",
+                "required": ["status", "href", "description"],
+                "properties": {
+                    "status": { "enum": statuses() },
+                    "href": { "type": "string" },
+                    "description": { "type": "string" },
+                },
+            });
+            let polled = json!({ "type": "object", "additionalProperties": entry });
+            ("200", "The statuses, by transaction.", polled)
+        }
+        Route::OpenApi => ("200", "The document.", json!({ "type": "object" })),
+    }
+}
+
+/// Returns the schema of the result of a write.
+fn done() -> Value {
+    json!({
+        "type": "object",
+        "required": ["success", "transaction_id"],
+        "properties": {
+            "success": { "const": true },
+            "transaction_id": { "type": "string" },
+        },
+    })
+}
+
+/// Returns the statuses of the errors of a route.
+fn errors(route: Route) -> &'static [(&'static str, &'static str)] {
+    const UNAUTHENTICATED: (&str, &str) = ("401", "The request has no valid session or API key.");
+    const QUERY: (&str, &str) = ("400", "The query is not right.");
+    const FORBIDDEN: (&str, &str) = ("403", "The roles of the caller do not permit this.");
+    const NOT_FOUND: (&str, &str) = ("404", "Nothing is there, or the caller may not see it.");
+    const DOWN: (&str, &str) = (
+        "503",
+        "The store or Webex is not available, or the installation has a problem.",
+    );
+    match route {
+        Route::OpenApi => &[],
+        Route::ListRecords
+        | Route::ListTransactions
+        | Route::ListData
+        | Route::ListImported
+        | Route::GetRecord
+        | Route::GetTransaction
+        | Route::GetData
+        | Route::GetImported
+        | Route::PollTransaction
+        | Route::PollTransactions => &[QUERY, UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, DOWN],
+        Route::AddRecord
+        | Route::ReplaceRecord
+        | Route::ModifyRecord
+        | Route::DeleteRecord
+        | Route::RunAction => &[
+            ("400", "The query or the body cannot be read."),
+            UNAUTHENTICATED,
+            FORBIDDEN,
+            NOT_FOUND,
+            (
+                "409",
+                "Something changed in the meantime, another call works on the record, or a person has to connect it.",
+            ),
+            ("412", "The record has another version than If-Match."),
+            ("413", "The request exceeds a limit."),
+            ("415", "The body is not declared as JSON."),
+            ("422", "Fields are wrong: `errors` has all of them."),
+            ("429", "Webex limits the rate of requests."),
+            ("500", "The plugin failed."),
+            DOWN,
+        ],
+    }
+}
+
+fn request_schema(route: Route) -> Option<Value> {
+    match route {
+        Route::AddRecord => Some(json!({ "$ref": "#/components/schemas/NewRecord" })),
+        Route::ReplaceRecord | Route::ModifyRecord => {
+            Some(json!({ "$ref": "#/components/schemas/RecordChange" }))
+        }
+        Route::RunAction => Some(json!({
+            "type": "object",
+            "description": "The arguments, by the schema of the action.",
+        })),
+        _ => None,
+    }
+}
+
+fn parameters(route: Route, model: &Model) -> Value {
+    let query = |name: &str, description: &str, schema: Value| json!({ "name": name, "in": "query", "description": description, "schema": schema });
+    let path = |name: &str, schema: Value| json!({ "name": name, "in": "path", "required": true, "schema": schema });
+    let header = |name: &str, description: &str, schema: Value| json!({ "name": name, "in": "header", "description": description, "schema": schema });
+    let pkid = || json!({ "type": "string", "pattern": "^[0-9a-f]{24}$" });
+    let text = || json!({ "type": "string" });
+    let flag = || json!({ "type": "boolean" });
+    let node = |description: &str| {
+        query(
+            "hierarchy",
+            description,
+            json!({ "type": "string", "maxLength": 1024 }),
+        )
+    };
+    let paging = || {
+        vec![
+            node(
+                "The node: the list covers it and everything below it. By default, the caller's node.",
+            ),
+            query(
+                "limit",
+                "The maximum number of items.",
+                json!({
+                    "type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT,
+                }),
+            ),
+            query(
+                "cursor",
+                "The place of the page, from `next` of an earlier one.",
+                text(),
+            ),
+            query("count", "Whether to count all items.", flag()),
+            query(
+                "skip",
+                "The number of items before the page.",
+                json!({
+                    "type": "integer", "minimum": 0, "maximum": MAX_SKIP,
+                }),
+            ),
+        ]
+    };
+    let mut list = Vec::new();
+    let pkid_of_record = || path("pkid", pkid());
+    let if_match = || header("If-Match", "The ETag of the version to change.", text());
+    match route {
+        Route::ListRecords => {
+            list.extend(paging());
+            list.push(query(
+                "order_by",
+                "The order.",
+                json!({ "enum": ["pkid", "name", "urgency"] }),
+            ));
+            list.push(query(
+                "direction",
+                "The direction of the order.",
+                json!({ "enum": ["asc", "desc"] }),
+            ));
+            list.push(query("name", "The customer's name.", text()));
+            let states = relation_host::reports::State::ALL.map(|state| state.as_str());
+            list.push(query(
+                "state",
+                "A state that a grant of the record has.",
+                json!({ "enum": states }),
+            ));
+            list.push(query(
+                "schema",
+                "Whether to add the platform's schema.",
+                flag(),
+            ));
+        }
+        Route::AddRecord => {
+            let mut node = node("The node of the new record.");
+            if let Some(members) = node.as_object_mut() {
+                members.insert("required".to_owned(), true.into());
+            }
+            list.push(node);
+            let description = "A second request with the same key at the same node adds nothing.";
+            list.push(header("Idempotency-Key", description, text()));
+        }
+        Route::GetRecord => {
+            list.push(pkid_of_record());
+            list.push(query(
+                "schema",
+                "Whether to add the platform's schema.",
+                flag(),
+            ));
+        }
+        Route::ReplaceRecord | Route::ModifyRecord => {
+            list.push(pkid_of_record());
+            list.push(if_match());
+        }
+        Route::DeleteRecord => {
+            list.push(pkid_of_record());
+            list.push(if_match());
+            let description = "Whether to report only what would be deleted.";
+            list.push(query("dry_run", description, flag()));
+        }
+        Route::RunAction => {
+            list.push(pkid_of_record());
+            let actions = model.actions.iter();
+            let actions: Vec<String> = actions.map(|action| format!("+{}", action.name)).collect();
+            list.push(path("action", json!({ "enum": actions })));
+        }
+        Route::ListTransactions => {
+            list.extend(
+                paging()
+                    .into_iter()
+                    .filter(|each| each.get("name") != Some(&"skip".into())),
+            );
+            list.push(query(
+                "status",
+                "The status.",
+                json!({ "enum": statuses() }),
+            ));
+            list.push(query("action", "The action.", text()));
+            list.push(query("record", "The record.", pkid()));
+        }
+        Route::GetTransaction | Route::PollTransaction => list.push(path("id", text())),
+        Route::PollTransactions => {
+            let mut ids = query("ids", "The ids, separated by commas.", text());
+            if let Some(members) = ids.as_object_mut() {
+                members.insert("required".to_owned(), true.into());
+            }
+            list.push(ids);
+        }
+        Route::ListData | Route::ListImported => {
+            list.push(path("model", json!({ "enum": model_names(route) })));
+            list.extend(paging());
+            list.push(query(
+                "owner",
+                "The record that the instances belong to.",
+                pkid(),
+            ));
+            list.push(query("filter_field", "The key to search by.", text()));
+            list.push(query("filter_text", "The value of the key.", text()));
+            list.push(query(
+                "filter_condition",
+                "The comparison.",
+                json!({ "enum": ["equals"] }),
+            ));
+        }
+        Route::GetData | Route::GetImported => {
+            list.push(path("model", json!({ "enum": model_names(route) })));
+            list.push(path("pkid", pkid()));
+        }
+        Route::OpenApi => {}
+    }
+    list.into()
+}
+
+fn model_names(route: Route) -> Vec<&'static str> {
+    let prefix = match route {
+        Route::ListData | Route::GetData => "data/",
+        _ => "device/spark/",
+    };
+    let names = MODELS
+        .iter()
+        .filter_map(|model| model.name.strip_prefix(prefix));
+    names.collect()
+}
+
+fn statuses() -> Vec<&'static str> {
+    Status::ALL.iter().map(|status| status.as_str()).collect()
+}
+
+/// Returns the schema of the fields that a request may give.
+fn fields(model: &Model, for_add: bool) -> Value {
+    let mut properties = Map::new();
+    let mut required = Vec::new();
+    let writable = |field: &&Field| !field.read_only && (for_add || !field.add_only);
+    for field in model.fields.iter().filter(writable) {
+        if field.name.contains('[') {
+            continue;
+        }
+        if for_add && field.required {
+            required.push(field.name.clone());
+        }
+        properties.insert(field.name.clone(), of_field(field));
+    }
+    properties.insert(
+        "request_meta".to_owned(),
+        json!({
+            "type": "object",
+            "properties": {
+                "external_id": { "type": ["string", "null"], "maxLength": 255 },
+                "external_reference": { "type": ["string", "null"], "maxLength": 255 },
+            },
+        }),
+    );
+    let mut schema = json!({ "type": "object", "properties": properties });
+    // The name has a default: that of the customer at its node.
+    required.retain(|name| name != "name");
+    if let (Some(members), false) = (schema.as_object_mut(), required.is_empty()) {
+        members.insert("required".to_owned(), required.into());
+    }
+    schema
+}
+
+fn of_field(field: &Field) -> Value {
+    let mut schema = match field.kind {
+        FieldKind::Boolean => json!({ "type": ["boolean", "null"] }),
+        FieldKind::Objects => json!({ "type": ["array", "null"], "items": { "type": "object" } }),
+        FieldKind::Text | FieldKind::Email | FieldKind::Uri | FieldKind::DateTime => {
+            json!({ "type": ["string", "null"] })
+        }
+    };
+    let Some(members) = schema.as_object_mut() else {
+        return schema;
+    };
+    members.insert("title".to_owned(), field.title.clone().into());
+    members.insert("description".to_owned(), field.help.clone().into());
+    if let Some(length) = field.max_length {
+        members.insert("maxLength".to_owned(), length.into());
+    }
+    if field.password {
+        members.insert("writeOnly".to_owned(), true.into());
+    }
+    schema
+}
+
+fn record() -> Value {
+    json!({
+        "type": "object",
+        "required": ["pkid", "href", "meta", "data"],
+        "properties": {
+            "pkid": { "type": "string" },
+            "href": { "type": "string" },
+            "meta": { "type": "object" },
+            "data": { "type": "object" },
+            "connection": { "type": "object" },
+            "schema": { "type": "object" },
+        },
+    })
+}
+
+fn transaction() -> Value {
+    json!({
+        "type": "object",
+        "required": ["id", "href", "action", "status", "detail", "submitted_time", "started_time"],
+        "properties": {
+            "id": { "type": "string" },
+            "href": { "type": "string" },
+            "action": { "type": "string" },
+            "status": { "enum": statuses() },
+            "detail": { "type": "string" },
+            "submitted_time": { "type": "string" },
+            "started_time": { "type": "string" },
+            "completed_time": { "type": ["string", "null"] },
+            "duration": { "type": "number" },
+            "log": { "type": "array" },
+            "sub_transactions": { "type": "array" },
+        },
+    })
+}
+
+fn pagination() -> Value {
+    json!({
+        "type": "object",
+        "required": ["skip", "limit", "total", "total_is_exact", "next"],
+        "properties": {
+            "skip": { "type": "integer" },
+            "limit": { "type": "integer" },
+            "total": { "type": "integer", "description": "0 with count=false; at most 10 000." },
+            "total_is_exact": { "type": "boolean" },
+            "next": { "type": ["string", "null"] },
+        },
+    })
+}
+
+fn problem() -> Value {
+    json!({
+        "type": "object",
+        "description": "An error, as RFC 9457 describes it.",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            "type": { "type": "string" },
+            "title": { "type": "string" },
+            "status": { "type": "integer" },
+            "detail": { "type": "string" },
+            "hint": { "type": "string" },
+            "transaction_id": { "type": "string" },
+            "errors": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["field", "message"],
+                    "properties": { "field": { "type": "string" }, "message": { "type": "string" } },
+                },
+            },
+        },
+    })
+}

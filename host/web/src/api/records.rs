@@ -1,0 +1,392 @@
+//! `relation/SparkCustomer`: list, get, add, modify, delete, and the actions.
+
+use axum::Json;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use relation_app::records::{self, StoredRecord};
+use relation_app::{AppError, ErrorKind};
+use relation_host::reports::RecordDetails;
+use relation_host::store::SortOrder;
+use relation_host::transactions::Originator;
+use relation_host::types::{Document, Hierarchy};
+use relation_host::{AddRequest, Host};
+use serde_json::{Map, Value, json};
+
+use super::body::{Fields, RequestMeta, invalid};
+use super::query::Query;
+use super::{RECORDS, page, schema};
+use crate::access::{Allowed, Operation, Principal, permission};
+use crate::{Web, WebError};
+
+/// The maximum length of an idempotency key, in characters.
+const MAX_KEY_CHARS: usize = 255;
+
+/// Lists the records at and below a node.
+pub(super) async fn list(
+    State(web): State<Web>,
+    allowed: Allowed<permission::Read>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, WebError> {
+    let mut parsed = Query::parse(query.as_deref());
+    let paging = parsed.paging();
+    let hierarchy = parsed.hierarchy();
+    let key = parsed.choice(
+        "order_by",
+        &[
+            ("pkid", None),
+            ("name", Some("name")),
+            ("urgency", Some("urgency")),
+        ],
+    );
+    let descending = parsed.choice("direction", &[("asc", false), ("desc", true)]);
+    let name = parsed.text("name");
+    let states = relation_host::reports::State::ALL.map(|state| (state.as_str(), state));
+    let state = parsed.choice("state", &states);
+    let with_schema = parsed.flag("schema", false);
+    parsed.close()?;
+
+    let range = allowed.range(hierarchy.as_ref())?;
+    let stored_name = match &name {
+        Some(name) => Some(records::find_stored_spelling(web.store(), name, Some(&range)).await?),
+        None => None,
+    };
+    let filter = records::filter(Some(range), stored_name.as_deref(), state);
+    let order = SortOrder {
+        key: key.unwrap_or(Some("urgency")).map(str::to_owned),
+        descending: descending.unwrap_or(false),
+    };
+    let path = format!("{RECORDS}?{}", query.unwrap_or_default());
+    let page = page::read(&web, &path, &filter, &order, &paging).await?;
+    let shown = records::show_all(web.host(), &page.documents).await?;
+    let resources: Vec<Value> = shown
+        .iter()
+        .zip(&page.documents)
+        .map(|(details, document)| resource(&web, &allowed, details, document))
+        .collect();
+    let mut list = json!({
+        "pagination": page.pagination,
+        "meta": { "model_type": web.model().name, "title": web.model().title, "uri": RECORDS },
+        "resources": resources,
+    });
+    if with_schema && let Some(members) = list.as_object_mut() {
+        members.insert("schema".to_owned(), schema::of_model(web.model()));
+    }
+    Ok(Json(list).into_response())
+}
+
+/// Shows a record.
+pub(super) async fn get(
+    State(web): State<Web>,
+    allowed: Allowed<permission::Read>,
+    Path(pkid): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, WebError> {
+    let mut query = Query::parse(query.as_deref());
+    let with_schema = query.flag("schema", false);
+    query.close()?;
+    let record = allowed.record(&web, &pkid).await?;
+    let details = records::show(web.host(), &record).await?;
+    let mut shown = resource(&web, &allowed, &details, &record.document);
+    if with_schema && let Some(members) = shown.as_object_mut() {
+        members.insert("schema".to_owned(), schema::of_model(web.model()));
+    }
+    Ok(([(header::ETAG, etag(&record.document))], Json(shown)).into_response())
+}
+
+/// Adds a record.
+pub(super) async fn add(
+    State(web): State<Web>,
+    allowed: Allowed<permission::Add>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Fields,
+) -> Result<Response, WebError> {
+    let mut query = Query::parse(query.as_deref());
+    let hierarchy = query.hierarchy();
+    query.close()?;
+    let hierarchy: Hierarchy = hierarchy.ok_or_else(|| {
+        let error = AppError::new(ErrorKind::Usage, "the node of the new record is missing");
+        WebError::from(error.hint("add `?hierarchy=`, such as sys.Provider.Customer"))
+    })?;
+    allowed.check(&hierarchy)?;
+    let request = AddRequest {
+        hierarchy,
+        fields: body.fields,
+        token_response: None,
+        idempotency_key: idempotency_key(&headers)?,
+    };
+    let host = on_behalf_of(&web, allowed.principal(), body.request_meta);
+    let added = host.add(request).await?;
+    let pkid = &added.value.connection.pkid;
+    let status = match added.value.replayed {
+        true => StatusCode::OK,
+        false => StatusCode::CREATED,
+    };
+    let href = href(pkid.as_str());
+    let result = json!({
+        "pkid": pkid, "href": href, "success": true, "transaction_id": added.transaction,
+        "created": added.value.created, "replayed": added.value.replayed,
+    });
+    Ok((status, [(header::LOCATION, href)], Json(result)).into_response())
+}
+
+/// Changes the given fields of a record. The others stay.
+pub(super) async fn modify(
+    State(web): State<Web>,
+    allowed: Allowed<permission::Modify>,
+    Path(pkid): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Fields,
+) -> Result<Response, WebError> {
+    Query::parse(query.as_deref()).close()?;
+    let record = allowed.record(&web, &pkid).await?;
+    check_version(&headers, &record)?;
+    let host = on_behalf_of(&web, allowed.principal(), body.request_meta);
+    write(&host, &record, body.fields).await
+}
+
+/// Replaces the fields of a record: a field that can be changed and is not given is emptied, but for passwords, which
+/// nobody can read and send back.
+pub(super) async fn replace(
+    State(web): State<Web>,
+    allowed: Allowed<permission::Modify>,
+    Path(pkid): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Fields,
+) -> Result<Response, WebError> {
+    Query::parse(query.as_deref()).close()?;
+    let record = allowed.record(&web, &pkid).await?;
+    check_version(&headers, &record)?;
+    let current = records::show(web.host(), &record).await?.fields;
+    let mut fields = body.fields;
+    for field in &web.model().fields {
+        let is_fixed = field.read_only || field.add_only || field.password;
+        let is_member = field.name.contains('[');
+        if !is_fixed && !is_member && current.contains_key(&field.name) {
+            fields.entry(field.name.clone()).or_insert(Value::Null);
+        }
+    }
+    // What a client read and sends back unchanged is no attempt to change it.
+    fields.retain(|name, value| {
+        let field = web.model().fields.iter().find(|field| field.name == *name);
+        let is_fixed = field.is_some_and(|field| field.read_only || field.add_only);
+        !(is_fixed && (current.get(name) == Some(value) || name == TOKEN_LINK))
+    });
+    let host = on_behalf_of(&web, allowed.principal(), body.request_meta);
+    write(&host, &record, fields).await
+}
+
+async fn write(
+    host: &Host,
+    record: &StoredRecord,
+    fields: Map<String, Value>,
+) -> Result<Response, WebError> {
+    let modified = host.modify(&record.pkid, fields, None).await?;
+    let result = json!({
+        "pkid": record.pkid, "href": href(record.pkid.as_str()), "success": true,
+        "transaction_id": modified.transaction,
+    });
+    Ok(Json(result).into_response())
+}
+
+/// Deletes a record, or reports what a delete would remove.
+pub(super) async fn delete(
+    State(web): State<Web>,
+    allowed: Allowed<permission::Delete>,
+    Path(pkid): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, WebError> {
+    let mut query = Query::parse(query.as_deref());
+    let dry_run = query.flag("dry_run", false);
+    query.close()?;
+    let record = allowed.record(&web, &pkid).await?;
+    check_version(&headers, &record)?;
+    let host = on_behalf_of(&web, allowed.principal(), RequestMeta::default());
+    let deleted = host.delete(&record.pkid, dry_run).await?;
+    let mut result = json!({
+        "success": true, "dry_run": dry_run, "transaction_id": deleted.transaction,
+    });
+    if let (Some(members), Ok(Value::Object(deletion))) =
+        (result.as_object_mut(), serde_json::to_value(&deleted.value))
+    {
+        members.extend(deletion);
+    }
+    Ok(Json(result).into_response())
+}
+
+/// Runs an action of a record.
+pub(super) async fn act(
+    State(web): State<Web>,
+    allowed: Allowed<permission::Read>,
+    Path((pkid, action)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+    body: Fields,
+) -> Result<Response, WebError> {
+    Query::parse(query.as_deref()).close()?;
+    let record = allowed.record(&web, &pkid).await?;
+    let name = action.strip_prefix('+').unwrap_or_default();
+    let known = web.model().actions.iter().any(|each| each.name == name);
+    if !known {
+        let names: Vec<String> = web
+            .model()
+            .actions
+            .iter()
+            .map(|each| format!("+{}", each.name))
+            .collect();
+        let error = AppError::new(ErrorKind::NotFound, "the record has no such action");
+        return Err(error
+            .hint(format!("the actions are {}", names.join(", ")))
+            .into());
+    }
+    let operation = operation_of(name);
+    if !allowed.principal().may(operation, &record.hierarchy) {
+        return Err(WebError::forbidden(operation.as_str()));
+    }
+    let mut arguments = body.fields;
+    if name == CONNECT && !arguments.contains_key(REDIRECT_URI) {
+        let redirect = web.options().redirect.as_str();
+        arguments.insert(REDIRECT_URI.to_owned(), redirect.into());
+    }
+    let host = on_behalf_of(&web, allowed.principal(), body.request_meta);
+    let done = host.invoke(name, &record.pkid, arguments).await?;
+    let result = json!({
+        "success": true, "transaction_id": done.transaction, "result": done.value,
+    });
+    Ok(Json(result).into_response())
+}
+
+/// Returns the host for calls that a principal asks for.
+fn on_behalf_of(web: &Web, principal: &Principal, meta: RequestMeta) -> Host {
+    web.host().on_behalf_of(Originator {
+        user: principal.name.clone(),
+        external_id: meta.external_id,
+        external_reference: meta.external_reference,
+    })
+}
+
+/// The action that begins a consent.
+const CONNECT: &str = "Connect";
+/// The argument of [`CONNECT`] that the server knows.
+const REDIRECT_URI: &str = "redirect_uri";
+/// The field with the address at which a person connects the customer.
+const TOKEN_LINK: &str = "token_link";
+
+/// Returns the operation that an action needs. An action that is not named here needs the right to act.
+fn operation_of(action: &str) -> Operation {
+    match action {
+        CONNECT => Operation::Connect,
+        "RefreshAccessToken" | "CheckTokenExpiry" | "TestConnection" => Operation::Refresh,
+        "SyncUsers" | "SyncRolesLicenses" | "ExecuteDataSync" | "SaveDataSync"
+        | "DeleteDataSync" | "ScheduleDataSync" | "UnscheduleDataSync" => Operation::Sync,
+        _ => Operation::Act,
+    }
+}
+
+/// Returns the address of a record.
+pub(super) fn href(pkid: &str) -> String {
+    format!("{RECORDS}{pkid}/")
+}
+
+/// Shows a record as the platform does.
+fn resource(
+    web: &Web,
+    allowed: &Allowed<permission::Read>,
+    details: &RecordDetails,
+    document: &Document,
+) -> Value {
+    let connection = &details.connection;
+    let href = href(connection.pkid.as_str());
+    let mut data = details.fields.clone();
+    let link = web
+        .options()
+        .public_url
+        .join(&format!("organizations/{}/connect", connection.pkid));
+    if let Ok(link) = link {
+        data.insert(TOKEN_LINK.to_owned(), link.as_str().into());
+    }
+    let principal = allowed.principal();
+    let actions = web
+        .model()
+        .actions
+        .iter()
+        .filter(|action| principal.may(operation_of(&action.name), &document.hierarchy));
+    let actions: Vec<Value> = actions
+        .map(|action| {
+            json!({
+                "name": action.name, "title": action.title, "method": "POST",
+                "href": format!("{href}+{}/", action.name),
+            })
+        })
+        .collect();
+    json!({
+        "pkid": connection.pkid,
+        "href": href,
+        "meta": {
+            "model_type": web.model().name,
+            "hierarchy": document.hierarchy,
+            "version": document.version,
+            "uri": href,
+            "actions": actions,
+            "references": details.owned_documents,
+        },
+        "data": data,
+        "connection": connection,
+    })
+}
+
+fn etag(document: &Document) -> String {
+    format!("\"{}\"", document.version)
+}
+
+/// Refuses a change that is based on another version of the record.
+fn check_version(headers: &HeaderMap, record: &StoredRecord) -> Result<(), WebError> {
+    let Some(wanted) = headers.get(header::IF_MATCH) else {
+        return Ok(());
+    };
+    let wanted = wanted.to_str().unwrap_or_default();
+    let current = etag(&record.document);
+    let matches = wanted
+        .split(',')
+        .map(str::trim)
+        .any(|tag| tag == "*" || tag == current);
+    if matches {
+        return Ok(());
+    }
+    let error = AppError::new(
+        ErrorKind::Conflict,
+        "the record was changed in the meantime: its version is not the one of If-Match",
+    );
+    Err(WebError::new(
+        StatusCode::PRECONDITION_FAILED,
+        error.hint("read the record again, and repeat the change with its ETag"),
+    ))
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, WebError> {
+    let Some(key) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    match key.to_str() {
+        Ok(key) if (1..=MAX_KEY_CHARS).contains(&key.chars().count()) => Ok(Some(key.to_owned())),
+        _ => Err(invalid(
+            "Idempotency-Key",
+            &format!("must be 1 to {MAX_KEY_CHARS} visible ASCII characters"),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_actions_need_the_right_to_act() {
+        assert_eq!(operation_of("Connect"), Operation::Connect);
+        assert_eq!(operation_of("AddWholesaleCustomer"), Operation::Act);
+        assert_eq!(operation_of("SaveDataSync"), Operation::Sync);
+    }
+}

@@ -1,0 +1,166 @@
+//! The routes of the API: one table for the router, the OpenAPI document and the tests.
+
+use axum::http::Method;
+use axum::routing::{MethodFilter, MethodRouter, on};
+
+use super::{models, openapi, records, transactions};
+use crate::Web;
+use crate::access::Operation;
+
+/// A route of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Route {
+    /// Lists records.
+    ListRecords,
+    /// Adds a record.
+    AddRecord,
+    /// Shows a record.
+    GetRecord,
+    /// Replaces the fields of a record.
+    ReplaceRecord,
+    /// Changes fields of a record.
+    ModifyRecord,
+    /// Deletes a record.
+    DeleteRecord,
+    /// Runs an action of a record.
+    RunAction,
+    /// Lists transactions.
+    ListTransactions,
+    /// Shows a transaction.
+    GetTransaction,
+    /// Polls a transaction.
+    PollTransaction,
+    /// Polls several transactions.
+    PollTransactions,
+    /// Lists the instances of a data model.
+    ListData,
+    /// Shows an instance of a data model.
+    GetData,
+    /// Lists the instances of an imported model.
+    ListImported,
+    /// Shows an instance of an imported model.
+    GetImported,
+    /// Returns the OpenAPI document.
+    OpenApi,
+}
+
+impl Route {
+    /// Every route.
+    pub const ALL: &'static [Self] = &[
+        Self::ListRecords,
+        Self::AddRecord,
+        Self::GetRecord,
+        Self::ReplaceRecord,
+        Self::ModifyRecord,
+        Self::DeleteRecord,
+        Self::RunAction,
+        Self::ListTransactions,
+        Self::GetTransaction,
+        Self::PollTransaction,
+        Self::PollTransactions,
+        Self::ListData,
+        Self::GetData,
+        Self::ListImported,
+        Self::GetImported,
+        Self::OpenApi,
+    ];
+
+    /// The method.
+    pub fn method(self) -> Method {
+        match self {
+            Self::AddRecord | Self::RunAction => Method::POST,
+            Self::ReplaceRecord => Method::PUT,
+            Self::ModifyRecord => Method::PATCH,
+            Self::DeleteRecord => Method::DELETE,
+            Self::ListRecords
+            | Self::GetRecord
+            | Self::ListTransactions
+            | Self::GetTransaction
+            | Self::PollTransaction
+            | Self::PollTransactions
+            | Self::ListData
+            | Self::GetData
+            | Self::ListImported
+            | Self::GetImported
+            | Self::OpenApi => Method::GET,
+        }
+    }
+
+    /// The path, with its parameters in braces.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::ListRecords | Self::AddRecord => super::RECORDS,
+            Self::GetRecord | Self::ReplaceRecord | Self::ModifyRecord | Self::DeleteRecord => {
+                "/api/relation/SparkCustomer/{pkid}/"
+            }
+            Self::RunAction => "/api/relation/SparkCustomer/{pkid}/{action}/",
+            Self::ListTransactions => super::TRANSACTIONS,
+            Self::GetTransaction => "/api/tool/Transaction/{id}/",
+            Self::PollTransaction => "/api/tool/Transaction/{id}/poll/",
+            Self::PollTransactions => "/api/tool/Transaction/poll/",
+            Self::ListData => "/api/data/{model}/",
+            Self::GetData => "/api/data/{model}/{pkid}/",
+            Self::ListImported => "/api/device/spark/{model}/",
+            Self::GetImported => "/api/device/spark/{model}/{pkid}/",
+            Self::OpenApi => "/api/openapi.json",
+        }
+    }
+
+    /// The operation that a principal needs at the object's node. [`Route::RunAction`] needs that of the action as
+    /// well.
+    pub fn operation(self) -> Option<Operation> {
+        match self {
+            Self::AddRecord => Some(Operation::Add),
+            Self::ReplaceRecord | Self::ModifyRecord => Some(Operation::Modify),
+            Self::DeleteRecord => Some(Operation::Delete),
+            Self::OpenApi => None,
+            Self::ListRecords
+            | Self::GetRecord
+            | Self::RunAction
+            | Self::ListTransactions
+            | Self::GetTransaction
+            | Self::PollTransaction
+            | Self::PollTransactions
+            | Self::ListData
+            | Self::GetData
+            | Self::ListImported
+            | Self::GetImported => Some(Operation::Read),
+        }
+    }
+
+    /// The handler.
+    pub(super) fn handler(self) -> MethodRouter<Web> {
+        let filter = MethodFilter::try_from(self.method()).unwrap_or(MethodFilter::GET);
+        match self {
+            Self::ListRecords => on(filter, records::list),
+            Self::AddRecord => on(filter, records::add),
+            Self::GetRecord => on(filter, records::get),
+            Self::ReplaceRecord => on(filter, records::replace),
+            Self::ModifyRecord => on(filter, records::modify),
+            Self::DeleteRecord => on(filter, records::delete),
+            Self::RunAction => on(filter, records::act),
+            Self::ListTransactions => on(filter, transactions::list),
+            Self::GetTransaction => on(filter, transactions::get),
+            Self::PollTransaction => on(filter, transactions::poll),
+            Self::PollTransactions => on(filter, transactions::poll_several),
+            Self::ListData => on(filter, models::list_data),
+            Self::GetData => on(filter, models::get_data),
+            Self::ListImported => on(filter, models::list_imported),
+            Self::GetImported => on(filter, models::get_imported),
+            Self::OpenApi => on(filter, openapi::serve),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_routes_are_the_same() {
+        let mut seen = std::collections::HashSet::new();
+        for route in Route::ALL {
+            assert!(seen.insert((route.method(), route.path())), "{route:?}");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! `tool/Transaction`: what the host did and does.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use relation_host::store::StoreError;
+use relation_host::transactions::{Status, Transaction, TransactionFilter, parent_of};
+use relation_host::types::{Pkid, Reference};
+use serde_json::{Map, Value, json};
+
+use super::page::next_link;
+use super::query::Query;
+use super::{TRANSACTIONS, cursor_error};
+use crate::access::{Allowed, permission};
+use crate::{Web, WebError};
+
+/// The maximum number of transactions that one poll reads.
+const MAX_POLLED: usize = 100;
+/// The maximum number of parts that are shown with a transaction.
+const MAX_PARTS: u32 = 100;
+
+/// Lists transactions at and below a node, the newest first.
+pub(super) async fn list(
+    State(web): State<Web>,
+    allowed: Allowed<permission::Read>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, WebError> {
+    let mut parsed = Query::parse(query.as_deref());
+    let paging = parsed.paging();
+    let hierarchy = parsed.hierarchy();
+    let statuses = Status::ALL.map(|status| (status.as_str(), status));
+    let status = parsed.choice("status", &statuses);
+    let action = parsed.text("action");
+    let record: Option<Pkid> = parsed.value("record", "the pkid of a record");
+    if paging.skip > 0 {
+        parsed.report("skip", "is not offered here; follow `next`");
+    }
+    parsed.close()?;
+    let filter = TransactionFilter {
+        hierarchy: Some(allowed.range(hierarchy.as_ref())?),
+        subject: record.map(Reference::record),
+        status,
+        action,
+        ..TransactionFilter::default()
+    };
+    let page = web
+        .store()
+        .transactions(&filter, paging.cursor.as_deref(), paging.limit)
+        .await;
+    let page = page.map_err(|error| match error {
+        StoreError::Invalid(_) if paging.cursor.is_some() => cursor_error(),
+        error => error.into(),
+    })?;
+    let path = format!("{TRANSACTIONS}?{}", query.unwrap_or_default());
+    let next = page.next.map(|cursor| next_link(&path, &paging, &cursor));
+    let resources: Vec<Value> = page.items.iter().map(|each| summary(&web, each)).collect();
+    Ok(Json(json!({
+        "pagination": { "skip": 0, "limit": paging.limit, "total": 0, "total_is_exact": false, "next": next },
+        "meta": { "model_type": "tool/Transaction", "uri": TRANSACTIONS },
+        "resources": resources,
+    }))
+    .into_response())
+}
+
+/// Shows a transaction with its log and its parts.
+pub(super) async fn get(
+    State(web): State<Web>,
+    allowed: Allowed<permission::Read>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, WebError> {
+    Query::parse(query.as_deref()).close()?;
+    let transaction = find(&web, &allowed, &id).await?;
+    let parts = TransactionFilter {
+        parent: Some(transaction.id.clone()),
+        ..TransactionFilter::default()
+    };
+    let parts = web.store().transactions(&parts, None, MAX_PARTS).await?;
+    let parts: Vec<Value> = parts.items.iter().map(|each| summary(&web, each)).collect();
+    let mut shown = summary(&web, &transaction);
+    if let Some(members) = shown.as_object_mut() {
+        members.insert("sub_transactions".to_owned(), parts.into());
+        members.insert("log".to_owned(), json!(transaction.log));
+        members.insert(
+            "secret_accesses".to_owned(),
+            json!(transaction.secret_accesses),
+        );
+    }
+    Ok(Json(shown).into_response())
+}
+
+/// Returns the status of one transaction, by its id.
+pub(super) async fn poll(
+    State(web): State<Web>,
+    allowed: Allowed<permission::Read>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, WebError> {
+    Query::parse(query.as_deref()).close()?;
+    let transaction = find(&web, &allowed, &id).await?;
+    let mut polled = Map::new();
+    polled.insert(transaction.id.clone(), poll_entry(&transaction));
+    Ok(Json(polled).into_response())
+}
+
+/// Returns the status of several transactions. One that does not exist is left out.
+pub(super) async fn poll_several(
+    State(web): State<Web>,
+    allowed: Allowed<permission::Read>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, WebError> {
+    let mut query = Query::parse(query.as_deref());
+    let ids = query.text("ids").unwrap_or_default();
+    let ids: Vec<&str> = ids.split(',').filter(|id| !id.is_empty()).collect();
+    if ids.is_empty() || ids.len() > MAX_POLLED {
+        let message = format!("must be 1 to {MAX_POLLED} ids, separated by commas");
+        query.report("ids", &message);
+    }
+    query.close()?;
+    let mut polled = Map::new();
+    for id in ids {
+        if let Ok(transaction) = find(&web, &allowed, id).await {
+            polled.insert(transaction.id.clone(), poll_entry(&transaction));
+        }
+    }
+    Ok(Json(polled).into_response())
+}
+
+/// Reads a transaction that the principal may see. One whose node is unknown is for those alone who may see every node.
+async fn find(
+    web: &Web,
+    allowed: &Allowed<permission::Read>,
+    id: &str,
+) -> Result<Transaction, WebError> {
+    let found = web.store().transaction(id).await?;
+    let transaction = found.ok_or_else(WebError::not_found)?;
+    match &transaction.hierarchy {
+        Some(node) if allowed.covers(node) => Ok(transaction),
+        _ => Err(WebError::not_found()),
+    }
+}
+
+/// Returns the address of a transaction.
+pub(super) fn href(id: &str) -> String {
+    format!("{TRANSACTIONS}{id}/")
+}
+
+fn poll_entry(transaction: &Transaction) -> Value {
+    json!({
+        "status": transaction.status.as_str(),
+        "href": href(&transaction.id),
+        "description": detail(transaction),
+    })
+}
+
+/// Returns the progress of a running transaction, and the outcome of one that has ended.
+fn detail(transaction: &Transaction) -> String {
+    match (&transaction.progress, transaction.message.as_str()) {
+        (Some(progress), "") => progress.to_string(),
+        (Some(progress), message) => format!("[ {}/{} ] {message}", progress.done, progress.total),
+        (None, message) => message.to_owned(),
+    }
+}
+
+fn summary(web: &Web, transaction: &Transaction) -> Value {
+    let end = transaction.completed.unwrap_or_else(|| web.now());
+    let duration: Duration = end.since(transaction.started);
+    let originator = transaction.originator.clone().unwrap_or_default();
+    let parent = parent_of(&transaction.id);
+    json!({
+        "id": transaction.id,
+        "href": href(&transaction.id),
+        "action": transaction.action,
+        "status": transaction.status.as_str(),
+        "detail": detail(transaction),
+        "message": transaction.message,
+        "hierarchy": transaction.hierarchy,
+        "subject": transaction.subject,
+        "subject_name": transaction.subject_name,
+        "user": originator.user,
+        "external_id": originator.external_id,
+        "external_reference": originator.external_reference,
+        "priority": "Normal",
+        "rolled_back": false,
+        "submitted_time": transaction.submitted.to_string(),
+        "started_time": transaction.started.to_string(),
+        "completed_time": transaction.completed.map(|at| at.to_string()),
+        "duration": duration.as_secs_f64(),
+        "parent": parent.map(|parent| json!({ "id": parent, "href": href(parent) })),
+    })
+}

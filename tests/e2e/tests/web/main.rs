@@ -1,0 +1,6 @@
+//! The REST API, in one process with a host: its conventions, its errors, and what each principal may see.
+
+mod isolation;
+mod records;
+mod support;
+mod transactions;

@@ -1,0 +1,133 @@
+//! A client of the API, with a principal of the test's choice.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use axum::{Extension, Router};
+use http_body_util::BodyExt as _;
+use relation_app::config::RedirectAddress;
+use relation_e2e::world::World;
+use relation_host::types::{Hierarchy, Pkid};
+use relation_web::access::{Principal, PrincipalKind, RoleGrant};
+use relation_web::{Web, WebOptions};
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+/// The address under which the page is reached.
+pub const PUBLIC_URL: &str = "http://127.0.0.1:8400/";
+
+/// A client that sends requests to the router of a world's host.
+pub struct Client {
+    router: Router,
+}
+
+/// A response.
+#[derive(Debug)]
+pub struct Response {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub text: String,
+}
+
+impl Response {
+    /// Returns the body as JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Checks the status, and returns the body as JSON.
+    #[track_caller]
+    pub fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{self:?}");
+        self.json()
+    }
+
+    /// Returns the fields of an error, in order.
+    #[track_caller]
+    pub fn error_fields(&self) -> Vec<String> {
+        let errors = self.json()["errors"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let fields = errors
+            .iter()
+            .map(|error| error["field"].as_str().unwrap().to_owned());
+        fields.collect()
+    }
+}
+
+/// A principal with one role at one node.
+pub fn principal(role: &str, node: &str) -> Principal {
+    Principal {
+        kind: PrincipalKind::User,
+        pkid: Pkid::random(),
+        name: format!("{role}@{node}"),
+        grants: vec![RoleGrant {
+            role: role.to_owned(),
+            node: node.parse::<Hierarchy>().unwrap(),
+        }],
+    }
+}
+
+impl Client {
+    /// Creates a client without a principal.
+    pub async fn anonymous(world: &World) -> Self {
+        let host = world.host().clone();
+        let model = host.describe().await.unwrap();
+        let redirect = RedirectAddress::parse("http://127.0.0.1:8400/callback").unwrap();
+        let options = WebOptions::new(PUBLIC_URL.parse().unwrap(), redirect);
+        let router = relation_web::router(Web::new(host, model, options));
+        Self { router }
+    }
+
+    /// Returns a client of the same router with a principal.
+    pub fn with(&self, principal: Principal) -> Self {
+        Self {
+            router: self.router.clone().layer(Extension(Arc::new(principal))),
+        }
+    }
+
+    /// Sends a request.
+    pub async fn send(&self, request: Request<Body>) -> Response {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Response {
+            status: parts.status,
+            headers: parts.headers,
+            text: String::from_utf8(body.to_vec()).unwrap(),
+        }
+    }
+
+    /// Sends a request without a body.
+    pub async fn get(&self, path: &str) -> Response {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        self.send(request).await
+    }
+
+    /// Sends a request with JSON.
+    pub async fn json(&self, method: Method, path: &str, body: &Value) -> Response {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::CONTENT_TYPE, "application/json");
+        self.send(request.body(Body::from(body.to_string())).unwrap())
+            .await
+    }
+
+    /// Adds a record, and returns its pkid and the transaction.
+    pub async fn add(&self, node: &str, name: &str) -> (String, String) {
+        let path = format!("/api/relation/SparkCustomer/?hierarchy={node}");
+        let added = self
+            .json(Method::POST, &path, &json!({ "name": name }))
+            .await;
+        let added = added.expect(201);
+        let text = |name: &str| added[name].as_str().unwrap().to_owned();
+        (text("pkid"), text("transaction_id"))
+    }
+}

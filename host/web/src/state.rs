@@ -1,5 +1,6 @@
 //! What every handler works with: the host and the options.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use relation_host::reports::Model;
 use relation_host::store::Store;
 use relation_host::types::Timestamp;
 use url::Url;
+
+use crate::access::{AccessParts, PasswordCost};
 
 /// The options of the API and the page.
 #[derive(Clone, Debug)]
@@ -21,6 +24,12 @@ pub struct WebOptions {
     pub session_lifetime: Duration,
     /// How long a consent link that is handed on stays valid.
     pub consent_link_lifetime: Duration,
+    /// How long audit events are kept.
+    pub audit_retention: Duration,
+    /// How many requests one principal may send in a minute.
+    pub requests_per_minute: NonZeroU32,
+    /// The cost of hashing passwords. Only tests lower it.
+    pub password_cost: PasswordCost,
 }
 
 impl WebOptions {
@@ -33,6 +42,9 @@ impl WebOptions {
             session_idle: Duration::from_secs(30 * MINUTE),
             session_lifetime: Duration::from_secs(DAY / 2),
             consent_link_lifetime: Duration::from_secs(3 * DAY),
+            audit_retention: Duration::from_secs(365 * DAY),
+            requests_per_minute: NonZeroU32::new(1200).unwrap_or(NonZeroU32::MAX),
+            password_cost: PasswordCost::default(),
         }
     }
 }
@@ -46,16 +58,17 @@ pub struct Web {
 struct Parts {
     host: Host,
     model: Model,
-    options: WebOptions,
+    access: AccessParts,
 }
 
 impl Web {
     /// Creates the API and the page of `host`. `model` is the host's description of its plugin.
     pub fn new(host: Host, model: Model, options: WebOptions) -> Self {
+        let (store, clock) = (Arc::clone(host.store()), Arc::clone(host.clock()));
         let parts = Parts {
             host,
             model,
-            options,
+            access: AccessParts::new(store, clock, options),
         };
         Self {
             parts: Arc::new(parts),
@@ -89,6 +102,11 @@ impl Web {
 
     /// The options.
     pub fn options(&self) -> &WebOptions {
-        &self.parts.options
+        self.parts.access.options()
+    }
+
+    /// The parts that the functions for users, sessions, keys and the audit log work with.
+    pub fn access(&self) -> &AccessParts {
+        &self.parts.access
     }
 }

@@ -20,6 +20,7 @@ mod parts;
 mod passwords;
 mod principal;
 mod request_rate;
+mod routes;
 pub mod sessions;
 #[cfg(test)]
 mod testing;
@@ -35,4 +36,5 @@ pub use operation::{Operation, ROLES, Role, find_role};
 pub use parts::AccessParts;
 pub use passwords::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, PasswordCost};
 pub use principal::{Principal, PrincipalKind, RoleGrant};
+pub use routes::routes;
 pub use users::first_administrator_link;

@@ -41,7 +41,7 @@ pub(in crate::access) fn find_grant_errors(
         } else {
             continue;
         };
-        errors.push(field_error(&format!("grants.{index}"), message));
+        errors.push(field_error(&format!("grants[{index}]"), message));
     }
     errors
 }

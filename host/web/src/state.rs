@@ -1,6 +1,7 @@
 //! What every handler works with: the host and the options.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use relation_host::store::Store;
 use relation_host::types::Timestamp;
 use tokio_util::sync::CancellationToken;
 use url::Url;
+
+use crate::access::{AccessParts, PasswordCost};
 
 /// The options of the API and the page.
 #[derive(Clone, Debug)]
@@ -30,6 +33,12 @@ pub struct WebOptions {
     pub trusted_proxies: Vec<IpAddr>,
     /// Cancelled when the server stops, which ends streams.
     pub shutdown: CancellationToken,
+    /// How long audit events are kept.
+    pub audit_retention: Duration,
+    /// How many requests one principal may send in a minute.
+    pub requests_per_minute: NonZeroU32,
+    /// The cost of hashing passwords. Only tests lower it.
+    pub password_cost: PasswordCost,
 }
 
 impl WebOptions {
@@ -45,6 +54,9 @@ impl WebOptions {
             redirect,
             trusted_proxies: Vec::new(),
             shutdown: CancellationToken::new(),
+            audit_retention: Duration::from_secs(365 * DAY),
+            requests_per_minute: NonZeroU32::new(1200).unwrap_or(NonZeroU32::MAX),
+            password_cost: PasswordCost::default(),
         }
     }
 }
@@ -58,16 +70,17 @@ pub struct Web {
 struct Parts {
     host: Host,
     model: Model,
-    options: WebOptions,
+    access: AccessParts,
 }
 
 impl Web {
     /// Creates the API and the page of `host`. `model` is the host's description of its plugin.
     pub fn new(host: Host, model: Model, options: WebOptions) -> Self {
+        let (store, clock) = (Arc::clone(host.store()), Arc::clone(host.clock()));
         let parts = Parts {
             host,
             model,
-            options,
+            access: AccessParts::new(store, clock, options),
         };
         Self {
             parts: Arc::new(parts),
@@ -101,6 +114,11 @@ impl Web {
 
     /// The options.
     pub fn options(&self) -> &WebOptions {
-        &self.parts.options
+        self.parts.access.options()
+    }
+
+    /// The parts that the functions for users, sessions, keys and the audit log work with.
+    pub fn access(&self) -> &AccessParts {
+        &self.parts.access
     }
 }

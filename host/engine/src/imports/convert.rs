@@ -10,6 +10,8 @@ use crate::types::{
 
 /// The maximum length of a model name, in bytes.
 const MAX_MODEL_BYTES: usize = 128;
+/// The begin of the names of models that only the host reads and writes.
+const HOST_MODELS: &str = "host/";
 /// The maximum length of the name of a key, a secret or a wakeup, in bytes.
 const MAX_NAME_BYTES: usize = 64;
 /// The maximum length of a key's value or a wakeup's payload, in bytes.
@@ -25,15 +27,23 @@ pub(crate) fn malformed(field: &str, message: impl Into<String>) -> Failure {
     }])
 }
 
-pub(crate) fn reference(from: types::Reference) -> Result<Reference, Failure> {
-    if from.model.is_empty() || from.model.len() > MAX_MODEL_BYTES {
-        return Err(malformed(
-            "model",
-            format!("a model's name has 1 to {MAX_MODEL_BYTES} bytes"),
-        ));
+/// Checks the name of a model. The host's own documents are none of the plugin's: users, sessions and keys are
+/// among them.
+fn model(from: String) -> Result<String, Failure> {
+    if from.is_empty() || from.len() > MAX_MODEL_BYTES {
+        let message = format!("a model's name has 1 to {MAX_MODEL_BYTES} bytes");
+        return Err(malformed("model", message));
     }
+    if from.starts_with(HOST_MODELS) {
+        let message = format!("models that begin with {HOST_MODELS} belong to the host");
+        return Err(malformed("model", message));
+    }
+    Ok(from)
+}
+
+pub(crate) fn reference(from: types::Reference) -> Result<Reference, Failure> {
     let pkid = Pkid::try_from(from.pkid).map_err(|error| malformed("pkid", error.to_string()))?;
-    Ok(Reference::new(from.model, pkid))
+    Ok(Reference::new(model(from.model)?, pkid))
 }
 
 pub(crate) fn reference_out(from: Reference) -> types::Reference {
@@ -119,18 +129,12 @@ fn key_out(from: Key) -> storage::Key {
 }
 
 pub(crate) fn filter(from: storage::Filter) -> Result<Filter, Failure> {
-    if from.model.is_empty() || from.model.len() > MAX_MODEL_BYTES {
-        return Err(malformed(
-            "model",
-            format!("a model's name has 1 to {MAX_MODEL_BYTES} bytes"),
-        ));
-    }
     let scope = match from.scope {
         storage::Scope::Node => Scope::Node,
         storage::Scope::Subtree => Scope::Subtree,
     };
     Ok(Filter {
-        model: from.model,
+        model: model(from.model)?,
         hierarchy: Some((hierarchy(from.hierarchy)?, scope)),
         equals: keys(from.equals)?,
     })
@@ -219,5 +223,32 @@ pub(crate) fn store_failure(error: &crate::store::StoreError) -> Failure {
             Failure::Unavailable(error.to_string())
         }
         StoreError::Corrupt(_) => Failure::Internal(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_of_the_host_are_refused() {
+        let pkid = Pkid::random().to_string();
+        let refused = |result: Result<(), Failure>| matches!(result, Err(Failure::Invalid(errors)) if errors[0].field == "model");
+        for model in ["host/User", "host/Session", "host/"] {
+            let of = types::Reference {
+                model: model.to_owned(),
+                pkid: pkid.clone(),
+            };
+            assert!(refused(reference(of).map(drop)));
+            let of = storage::Filter {
+                model: model.to_owned(),
+                hierarchy: "sys".to_owned(),
+                scope: storage::Scope::Subtree,
+                equals: Vec::new(),
+            };
+            assert!(refused(filter(of).map(drop)));
+        }
+        let model = "data/SparkCustomer".to_owned();
+        assert!(reference(types::Reference { model, pkid }).is_ok());
     }
 }

@@ -79,7 +79,7 @@ impl<P: Permission> FromRequestParts<Web> for Allowed<P> {
 }
 
 impl<P: Permission> Allowed<P> {
-    fn new(principal: &Arc<Principal>) -> Option<Self> {
+    pub(super) fn new(principal: &Arc<Principal>) -> Option<Self> {
         let nodes = principal.nodes(P::OPERATION);
         (!nodes.is_empty()).then(|| Self {
             principal: Arc::clone(principal),

@@ -2,11 +2,39 @@
 //!
 //! The right to do something is decided by one range test: a role is granted at a node and covers everything at and
 //! below it. What lies outside does not exist for the principal, neither in lists and counts nor in errors.
+//!
+//! [`users`], [`sessions`] and [`api_keys`] manage who can be a principal, and [`audit`] records what they do. All are
+//! documents of the host's store. [`authenticate`] finds the principal of a request.
 
 mod allowed;
+pub mod api_keys;
+pub mod audit;
+mod authenticate;
+mod authority;
+mod back_off;
+mod cross_site;
+mod documents;
+mod housekeeping;
 mod operation;
+mod parts;
+mod passwords;
 mod principal;
+mod request_rate;
+mod routes;
+pub mod sessions;
+#[cfg(test)]
+mod testing;
+mod tokens;
+pub mod users;
 
 pub use allowed::{Allowed, Permission, permission};
+pub use authenticate::authenticate;
+pub use authority::{Authority, ClientAddress};
+pub use cross_site::refuse_cross_site;
+pub use housekeeping::{Removed, remove_expired};
 pub use operation::{Operation, ROLES, Role, find_role};
+pub use parts::AccessParts;
+pub use passwords::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, PasswordCost};
 pub use principal::{Principal, PrincipalKind, RoleGrant};
+pub use routes::routes;
+pub use users::first_administrator_link;

@@ -1,0 +1,122 @@
+//! Who manages users and keys: a principal with the right to, or the operator of the command line.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::request::Parts;
+use relation_host::types::{Hierarchy, Scope};
+
+use super::audit::{Actor, ActorKind};
+use super::documents::Range;
+use super::{Allowed, RoleGrant, find_role, permission};
+use crate::WebError;
+
+/// The address that a request comes from, if it is known.
+///
+/// A layer of the server sets it as an extension of the request; without one, it is the address of the connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClientAddress(pub Option<IpAddr>);
+
+impl<S: Sync> FromRequestParts<S> for ClientAddress {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        if let Some(address) = parts.extensions.get::<Self>() {
+            return Ok(*address);
+        }
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        Ok(Self(peer.map(|peer| peer.0.ip().to_canonical())))
+    }
+}
+
+impl fmt::Display for ClientAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(address) => address.fmt(f),
+            None => f.write_str("unknown"),
+        }
+    }
+}
+
+/// Who manages users and keys.
+#[derive(Clone, Copy)]
+pub enum Authority<'a> {
+    /// A principal, at its nodes and with its own roles at most.
+    Principal(&'a Allowed<permission::Administer>, ClientAddress),
+    /// The operator of the command line, who has the store and may do everything.
+    Operator,
+}
+
+impl Authority<'_> {
+    /// Returns the part of the hierarchy for a list, as [`Allowed::range`] does; everything for the operator.
+    pub(super) fn range(&self, requested: Option<&Hierarchy>) -> Result<Range, WebError> {
+        match self {
+            Self::Principal(allowed, _) => allowed.range(requested).map(Some),
+            Self::Operator => Ok(requested.map(|node| (node.clone(), Scope::Subtree))),
+        }
+    }
+
+    /// Checks that users and keys of this node may be managed.
+    pub(super) fn check_node(&self, node: &Hierarchy) -> Result<(), WebError> {
+        match self {
+            Self::Principal(allowed, _) => allowed.check(node),
+            Self::Operator => Ok(()),
+        }
+    }
+
+    /// Returns whether users and keys of this node may be managed.
+    pub(super) fn covers(&self, node: &Hierarchy) -> bool {
+        match self {
+            Self::Principal(allowed, _) => allowed.covers(node),
+            Self::Operator => true,
+        }
+    }
+
+    /// Returns whether a role may be given or taken at a node: everything that it permits must be permitted to the
+    /// principal there. An unknown role permits nothing, and only its node counts.
+    pub(super) fn may_grant(&self, grant: &RoleGrant) -> bool {
+        let Self::Principal(allowed, _) = self else {
+            return true;
+        };
+        let operations = find_role(&grant.role).map_or(&[][..], |role| role.operations);
+        let principal = allowed.principal();
+        allowed.covers(&grant.node)
+            && operations
+                .iter()
+                .all(|operation| principal.may(*operation, &grant.node))
+    }
+
+    /// Checks that somebody with these roles may be managed. Whoever could, with more roles than one's own, could
+    /// become them by a link to set the password.
+    pub(super) fn check_grants(
+        &self,
+        node: &Hierarchy,
+        grants: &[RoleGrant],
+    ) -> Result<(), WebError> {
+        self.check_node(node)?;
+        match grants.iter().all(|grant| self.may_grant(grant)) {
+            true => Ok(()),
+            false => Err(WebError::forbidden("administer")),
+        }
+    }
+
+    pub(super) fn actor(&self) -> Actor {
+        match self {
+            Self::Principal(allowed, _) => Actor::from_principal(allowed.principal()),
+            Self::Operator => Actor {
+                kind: ActorKind::Operator,
+                name: "command line".to_owned(),
+                pkid: None,
+            },
+        }
+    }
+
+    pub(super) fn address(&self) -> ClientAddress {
+        match self {
+            Self::Principal(_, address) => *address,
+            Self::Operator => ClientAddress::default(),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Users, sessions, keys, links and audit events as documents of the host's store.
+//!
+//! Their models begin with `host/`, which the plugin cannot read or write.
+
+use relation_host::store::{Change, Check, Commit, SortOrder, Store, StoreError};
+use relation_host::types::{Document, Filter, Hierarchy, Key, Page, Pkid, Reference, Scope};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A part of the hierarchy: a node with a scope; `None` is everywhere.
+pub(super) type Range = Option<(Hierarchy, Scope)>;
+
+/// The body of a document of the host.
+pub(super) trait Stored: Serialize + DeserializeOwned {
+    /// The model.
+    const MODEL: &'static str;
+
+    /// Returns the search keys.
+    fn keys(&self) -> Vec<Key>;
+}
+
+/// Creates a search key.
+pub(super) fn key(name: &str, value: impl Into<String>) -> Key {
+    Key {
+        name: name.to_owned(),
+        value: value.into(),
+    }
+}
+
+/// A document of the host, as it was read or will be written.
+#[derive(Clone, Debug)]
+pub(super) struct Entry<T> {
+    pub(super) pkid: Pkid,
+    pub(super) node: Hierarchy,
+    /// 0 for a new document.
+    pub(super) version: u64,
+    pub(super) body: T,
+}
+
+impl<T: Stored> Entry<T> {
+    /// Creates a document that is not stored yet.
+    pub(super) fn new(pkid: Pkid, node: Hierarchy, body: T) -> Self {
+        Self {
+            pkid,
+            node,
+            version: 0,
+            body,
+        }
+    }
+
+    fn parse(document: Document) -> Result<Self, StoreError> {
+        // The error of serde may repeat a part of the body.
+        let body = serde_json::from_str(&document.body).map_err(|_| {
+            StoreError::Corrupt(format!("cannot read the body of {}", document.reference))
+        })?;
+        Ok(Self {
+            pkid: document.reference.pkid,
+            node: document.hierarchy,
+            version: document.version,
+            body,
+        })
+    }
+
+    pub(super) fn reference(&self) -> Reference {
+        Reference::new(T::MODEL, self.pkid.clone())
+    }
+
+    /// Returns the change that writes the document.
+    pub(super) fn to_put(&self) -> Result<Change, StoreError> {
+        let body = serde_json::to_string(&self.body).map_err(|_| {
+            StoreError::Invalid(format!("cannot write the body of {}", self.reference()))
+        })?;
+        Ok(Change::Put(Document {
+            reference: self.reference(),
+            hierarchy: self.node.clone(),
+            version: self.version,
+            body,
+            keys: self.body.keys(),
+        }))
+    }
+
+    /// Returns the change that deletes the document.
+    pub(super) fn to_delete(&self) -> Change {
+        Change::Delete(self.reference())
+    }
+
+    /// Returns the condition that the document is still as it was read, or does not exist if it is new.
+    pub(super) fn to_check(&self) -> Check {
+        match self.version {
+            0 => Check::Absent(self.reference()),
+            version => Check::Version(self.reference(), version),
+        }
+    }
+}
+
+/// Returns the filter for documents of a model.
+pub(super) fn filter<T: Stored>(range: &Range, equals: Vec<Key>) -> Filter {
+    Filter {
+        model: T::MODEL.to_owned(),
+        hierarchy: range.clone(),
+        equals,
+    }
+}
+
+/// Reads a document.
+pub(super) async fn get<T: Stored>(
+    store: &dyn Store,
+    pkid: &Pkid,
+) -> Result<Option<Entry<T>>, StoreError> {
+    let reference = Reference::new(T::MODEL, pkid.clone());
+    let found = store.get(&[reference]).await?;
+    found
+        .into_iter()
+        .flatten()
+        .next()
+        .map(Entry::parse)
+        .transpose()
+}
+
+/// Reads a page of documents.
+pub(super) async fn list<T: Stored>(
+    store: &dyn Store,
+    filter: &Filter,
+    descending: bool,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Result<Page<Entry<T>>, StoreError> {
+    let order = SortOrder {
+        key: None,
+        descending,
+    };
+    let page = store.list(filter, &order, cursor, limit.max(1)).await?;
+    let items = page.items.into_iter().map(Entry::parse);
+    Ok(Page {
+        items: items.collect::<Result<_, _>>()?,
+        next: page.next,
+    })
+}
+
+/// Reads all documents that match. For filters that match few documents.
+pub(super) async fn list_all<T: Stored>(
+    store: &dyn Store,
+    filter: &Filter,
+) -> Result<Vec<Entry<T>>, StoreError> {
+    const PAGE_SIZE: u32 = 1000;
+    let mut items = Vec::new();
+    let mut cursor = None;
+    loop {
+        let page = list(store, filter, false, cursor.as_deref(), PAGE_SIZE).await?;
+        items.extend(page.items);
+        cursor = page.next;
+        if cursor.is_none() {
+            return Ok(items);
+        }
+    }
+}
+
+/// Writes changes, if the conditions hold.
+pub(super) async fn commit(
+    parts: &super::AccessParts,
+    checks: Vec<Check>,
+    changes: Vec<Change>,
+) -> Result<(), StoreError> {
+    let commit = Commit {
+        checks,
+        changes,
+        now: parts.now(),
+        ..Commit::default()
+    };
+    parts.store().commit(commit).await
+}

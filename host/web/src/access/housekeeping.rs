@@ -1,0 +1,32 @@
+//! Removes what has ended.
+
+use relation_host::store::StoreError;
+
+use super::{AccessParts, audit, sessions, users};
+
+/// The number of removed documents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Sessions that had ended.
+    pub sessions: u64,
+    /// One-time links that had ended.
+    pub links: u64,
+    /// Audit events that were older than the retention.
+    pub audit_events: u64,
+}
+
+/// Removes sessions and links that have ended, and audit events that are older than the retention. A server calls it
+/// every hour or so.
+///
+/// # Errors
+/// The store cannot be read or written.
+pub async fn remove_expired(parts: &AccessParts) -> Result<Removed, StoreError> {
+    let now = parts.clock().monotonic();
+    parts.back_off().lock().prune(now);
+    parts.request_rate().lock().prune(now);
+    Ok(Removed {
+        sessions: sessions::remove_expired(parts).await?,
+        links: users::remove_expired_links(parts).await?,
+        audit_events: audit::remove_old(parts).await?,
+    })
+}

@@ -1,0 +1,114 @@
+//! `/api/data/ApiKey/`: keys of programs.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use secrecy::ExposeSecret;
+use serde::Serialize;
+
+use super::input::Input;
+use super::listing::{ListQuery, ListResponse};
+use super::{no_store, parse_pkid, with_location};
+use crate::access::api_keys::{self, ApiKey, IssuedApiKey, NewApiKey};
+use crate::access::{Allowed, Authority, ClientAddress, permission};
+use crate::{Web, WebError};
+
+type Administer = Allowed<permission::Administer>;
+
+const PATH: &str = "/api/data/ApiKey/";
+
+/// An issued key in a response: the only place that shows its text.
+#[derive(Serialize)]
+struct IssuedResponse<'a> {
+    #[serde(flatten)]
+    api_key: &'a ApiKey,
+    key: &'a str,
+}
+
+fn respond(status: StatusCode, headers: HeaderMap, issued: &IssuedApiKey) -> Response {
+    let body = IssuedResponse {
+        api_key: &issued.api_key,
+        key: issued.secret.expose_secret(),
+    };
+    (status, headers, Json(body)).into_response()
+}
+
+pub(super) async fn list(
+    State(web): State<Web>,
+    allowed: Administer,
+    address: ClientAddress,
+    query: ListQuery,
+) -> Result<Json<ListResponse<ApiKey>>, WebError> {
+    let authority = Authority::Principal(&allowed, address);
+    let (parts, node) = (web.access(), query.hierarchy.as_ref());
+    let page = query.fetch(
+        PATH,
+        async |at_most| api_keys::count(parts, &authority, node, at_most).await,
+        async |cursor, limit| api_keys::list(parts, &authority, node, cursor, limit).await,
+    );
+    Ok(Json(page.await?))
+}
+
+pub(super) async fn add(
+    State(web): State<Web>,
+    allowed: Administer,
+    address: ClientAddress,
+    mut input: Input,
+) -> Result<Response, WebError> {
+    let (name, hierarchy) = (input.text("name"), input.node("hierarchy"));
+    let (grants, expires) = (input.grants("grants"), input.optional_time("expires"));
+    input.finish()?;
+    let hierarchy = hierarchy.ok_or_else(WebError::not_found)?;
+    let new = NewApiKey {
+        name,
+        hierarchy,
+        grants,
+        expires,
+    };
+    let authority = Authority::Principal(&allowed, address);
+    let issued = api_keys::add(web.access(), &authority, new).await?;
+    let headers = with_location(no_store(), PATH, &issued.api_key.pkid);
+    Ok(respond(StatusCode::CREATED, headers, &issued))
+}
+
+pub(super) async fn show(
+    State(web): State<Web>,
+    allowed: Administer,
+    address: ClientAddress,
+    Path(pkid): Path<String>,
+) -> Result<Json<ApiKey>, WebError> {
+    let authority = Authority::Principal(&allowed, address);
+    let api_key = api_keys::get(web.access(), &authority, &parse_pkid(&pkid)?).await?;
+    Ok(Json(api_key))
+}
+
+pub(super) async fn rotate(
+    State(web): State<Web>,
+    allowed: Administer,
+    address: ClientAddress,
+    Path(pkid): Path<String>,
+    mut input: Input,
+) -> Result<Response, WebError> {
+    let authority = Authority::Principal(&allowed, address);
+    let pkid = parse_pkid(&pkid)?;
+    let overlap = input.optional_number("overlap_seconds").unwrap_or_default();
+    api_keys::get(web.access(), &authority, &pkid).await?;
+    input.finish()?;
+    let overlap = Duration::from_secs(overlap);
+    let issued = api_keys::rotate(web.access(), &authority, &pkid, overlap).await?;
+    Ok(respond(StatusCode::OK, no_store(), &issued))
+}
+
+pub(super) async fn revoke(
+    State(web): State<Web>,
+    allowed: Administer,
+    address: ClientAddress,
+    Path(pkid): Path<String>,
+) -> Result<Json<ApiKey>, WebError> {
+    let authority = Authority::Principal(&allowed, address);
+    let api_key = api_keys::revoke(web.access(), &authority, &parse_pkid(&pkid)?).await?;
+    Ok(Json(api_key))
+}

@@ -1,0 +1,155 @@
+//! JSON bodies of requests. Errors name the fields, all at once, and repeat no values: they may be secrets.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::StatusCode;
+use relation_app::{AppError, ErrorKind};
+use relation_host::types::{FieldError, Hierarchy, Timestamp};
+use secrecy::SecretString;
+use serde_json::{Map, Value};
+
+use crate::access::RoleGrant;
+use crate::access::users::{check_fields, field_error};
+use crate::{Web, WebError};
+
+/// The fields of a JSON object. An empty body has none.
+pub(super) struct Input {
+    fields: Map<String, Value>,
+    errors: Vec<FieldError>,
+}
+
+impl FromRequest<Web> for Input {
+    type Rejection = WebError;
+
+    async fn from_request(request: Request, web: &Web) -> Result<Self, WebError> {
+        let body = Bytes::from_request(request, web).await;
+        let body = body.map_err(|rejection| {
+            let status = rejection.status();
+            let kind = match status {
+                StatusCode::PAYLOAD_TOO_LARGE => ErrorKind::LimitExceeded,
+                _ => ErrorKind::Usage,
+            };
+            WebError::new(status, AppError::new(kind, "the body cannot be read"))
+        })?;
+        Self::parse(&body)
+    }
+}
+
+impl Input {
+    fn parse(body: &[u8]) -> Result<Self, WebError> {
+        let fields = match body.trim_ascii().is_empty() {
+            true => Map::new(),
+            false => serde_json::from_slice(body).map_err(|error| {
+                let message = format!(
+                    "the body is not one JSON object: line {}, column {}",
+                    error.line(),
+                    error.column()
+                );
+                AppError::usage(message)
+            })?,
+        };
+        Ok(Self {
+            fields,
+            errors: Vec::new(),
+        })
+    }
+
+    fn refuse(&mut self, field: &str, message: &str) {
+        self.errors.push(field_error(field, message));
+    }
+
+    /// Takes a field; `null` is the same as none.
+    fn take(&mut self, field: &str) -> Option<Value> {
+        self.fields.remove(field).filter(|value| !value.is_null())
+    }
+
+    /// Takes an optional text.
+    pub(super) fn optional_text(&mut self, field: &str) -> Option<String> {
+        match self.take(field)? {
+            Value::String(text) => Some(text),
+            _ => {
+                self.refuse(field, "this is not a text");
+                None
+            }
+        }
+    }
+
+    /// Takes a text.
+    pub(super) fn text(&mut self, field: &str) -> String {
+        if !self.fields.contains_key(field) {
+            self.refuse(field, "the field is missing");
+        }
+        self.optional_text(field).unwrap_or_default()
+    }
+
+    /// Takes a secret text.
+    pub(super) fn secret(&mut self, field: &str) -> SecretString {
+        SecretString::from(self.text(field))
+    }
+
+    /// Takes a node of the hierarchy.
+    pub(super) fn node(&mut self, field: &str) -> Option<Hierarchy> {
+        let text = self.text(field);
+        match text.parse() {
+            Ok(node) => Some(node),
+            Err(_) if self.errors.iter().any(|error| error.field == field) => None,
+            Err(error) => {
+                let error: relation_host::types::InvalidHierarchy = error;
+                self.refuse(field, &error.to_string());
+                None
+            }
+        }
+    }
+
+    /// Takes an optional time, in milliseconds since 1970.
+    pub(super) fn optional_time(&mut self, field: &str) -> Option<Timestamp> {
+        self.optional_number(field).map(Timestamp)
+    }
+
+    /// Takes an optional number.
+    pub(super) fn optional_number(&mut self, field: &str) -> Option<u64> {
+        let value = self.take(field)?;
+        let number = value.as_u64();
+        if number.is_none() {
+            self.refuse(field, "this is not a whole number of at least 0");
+        }
+        number
+    }
+
+    /// Takes a list of roles with their nodes.
+    pub(super) fn grants(&mut self, field: &str) -> Vec<RoleGrant> {
+        let Some(value) = self.take(field) else {
+            self.refuse(field, "the field is missing: it is a list, such as [{\"role\": \"operator\", \"node\": \"sys\"}]");
+            return Vec::new();
+        };
+        let Value::Array(items) = value else {
+            self.refuse(field, "this is not a list");
+            return Vec::new();
+        };
+        let mut grants = Vec::with_capacity(items.len().min(100));
+        for (index, item) in items.into_iter().enumerate() {
+            match serde_json::from_value::<RoleGrant>(item) {
+                Ok(grant) => grants.push(grant),
+                Err(_) => {
+                    let message =
+                        "this is not an object with a role and a node, which is a dotted path";
+                    self.refuse(&format!("{field}[{index}]"), message);
+                }
+            }
+        }
+        grants
+    }
+
+    /// Ends the reading.
+    ///
+    /// # Errors
+    /// Some fields are wrong, missing or unknown.
+    pub(super) fn finish(mut self) -> Result<(), WebError> {
+        let unknown: Vec<String> = self.fields.keys().take(20).cloned().collect();
+        for field in unknown {
+            let field: String = field.chars().take(100).collect();
+            self.refuse(&field, "there is no such field here");
+        }
+        check_fields(self.errors)
+    }
+}

@@ -1,0 +1,65 @@
+//! The routes of the API for users, API keys, the audit log and the session of a request.
+
+mod api_keys;
+mod audit;
+mod input;
+mod listing;
+mod session;
+#[cfg(test)]
+mod tests;
+mod users;
+
+use axum::Router;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::routing::{get, post};
+use relation_host::types::Pkid;
+
+use crate::{Web, WebError};
+
+/// Returns the routes. They need the layer [`authenticate`](super::authenticate).
+pub fn routes() -> Router<Web> {
+    Router::new()
+        .route("/api/data/User/", get(users::list).post(users::add))
+        .route("/api/data/User/{pkid}/", get(users::show))
+        .route(
+            "/api/data/User/{pkid}/grants/",
+            axum::routing::put(users::set_grants),
+        )
+        .route("/api/data/User/{pkid}/+Disable/", post(users::disable))
+        .route("/api/data/User/{pkid}/+Enable/", post(users::enable))
+        .route(
+            "/api/data/User/{pkid}/+SetUpLink/",
+            post(users::create_link),
+        )
+        .route("/api/data/ApiKey/", get(api_keys::list).post(api_keys::add))
+        .route("/api/data/ApiKey/{pkid}/", get(api_keys::show))
+        .route("/api/data/ApiKey/{pkid}/+Rotate/", post(api_keys::rotate))
+        .route("/api/data/ApiKey/{pkid}/+Revoke/", post(api_keys::revoke))
+        .route("/api/data/AuditEvent/", get(audit::list))
+        .route(
+            "/api/session/",
+            get(session::show)
+                .post(session::log_in)
+                .delete(session::log_out),
+        )
+}
+
+/// Parses a pkid of a path. What is no pkid does not exist.
+fn parse_pkid(text: &str) -> Result<Pkid, WebError> {
+    text.parse().map_err(|_| WebError::not_found())
+}
+
+/// Returns the headers of a response with a secret, which no cache may store.
+fn no_store() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers
+}
+
+/// Adds the address of a new resource.
+fn with_location(mut headers: HeaderMap, collection: &str, pkid: &Pkid) -> HeaderMap {
+    if let Ok(location) = HeaderValue::try_from(format!("{collection}{pkid}/")) {
+        headers.insert(header::LOCATION, location);
+    }
+    headers
+}

@@ -1,0 +1,130 @@
+//! `/api/data/User/`: users.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use url::Url;
+
+use super::input::Input;
+use super::listing::{ListQuery, ListResponse};
+use super::{no_store, parse_pkid, with_location};
+use crate::access::users::{self, NewUser, User};
+use crate::access::{Allowed, Authority, ClientAddress, permission};
+use crate::{Web, WebError};
+use relation_host::types::Timestamp;
+
+type Administer = Allowed<permission::Administer>;
+
+const PATH: &str = "/api/data/User/";
+
+pub(super) async fn list(
+    State(web): State<Web>,
+    allowed: Administer,
+    address: ClientAddress,
+    query: ListQuery,
+) -> Result<Json<ListResponse<User>>, WebError> {
+    let authority = Authority::Principal(&allowed, address);
+    let (parts, node) = (web.access(), query.hierarchy.as_ref());
+    let page = query.fetch(
+        PATH,
+        async |at_most| users::count(parts, &authority, node, at_most).await,
+        async |cursor, limit| users::list(parts, &authority, node, cursor, limit).await,
+    );
+    Ok(Json(page.await?))
+}
+
+pub(super) async fn add(
+    State(web): State<Web>,
+    allowed: Administer,
+    address: ClientAddress,
+    mut input: Input,
+) -> Result<Response, WebError> {
+    let (name, hierarchy) = (input.text("name"), input.node("hierarchy"));
+    let (grants, language) = (input.grants("grants"), input.optional_text("language"));
+    input.finish()?;
+    let hierarchy = hierarchy.ok_or_else(WebError::not_found)?;
+    let user = NewUser {
+        name,
+        hierarchy,
+        grants,
+        language,
+    };
+    let authority = Authority::Principal(&allowed, address);
+    let user = users::add(web.access(), &authority, user).await?;
+    let headers = with_location(no_store(), PATH, &user.pkid);
+    Ok((StatusCode::CREATED, headers, Json(user)).into_response())
+}
+
+pub(super) async fn show(
+    State(web): State<Web>,
+    allowed: Administer,
+    address: ClientAddress,
+    Path(pkid): Path<String>,
+) -> Result<Json<User>, WebError> {
+    let authority = Authority::Principal(&allowed, address);
+    let user = users::get(web.access(), &authority, &parse_pkid(&pkid)?).await?;
+    Ok(Json(user))
+}
+
+pub(super) async fn set_grants(
+    State(web): State<Web>,
+    allowed: Administer,
+    address: ClientAddress,
+    Path(pkid): Path<String>,
+    mut input: Input,
+) -> Result<Json<User>, WebError> {
+    let authority = Authority::Principal(&allowed, address);
+    let pkid = parse_pkid(&pkid)?;
+    let grants = input.grants("grants");
+    // A user outside of the nodes is the first error, so that no other tells that there is one.
+    users::get(web.access(), &authority, &pkid).await?;
+    input.finish()?;
+    let user = users::set_grants(web.access(), &authority, &pkid, grants).await?;
+    Ok(Json(user))
+}
+
+pub(super) async fn disable(
+    State(web): State<Web>,
+    allowed: Administer,
+    address: ClientAddress,
+    Path(pkid): Path<String>,
+) -> Result<Json<User>, WebError> {
+    let authority = Authority::Principal(&allowed, address);
+    let user = users::disable(web.access(), &authority, &parse_pkid(&pkid)?).await?;
+    Ok(Json(user))
+}
+
+pub(super) async fn enable(
+    State(web): State<Web>,
+    allowed: Administer,
+    address: ClientAddress,
+    Path(pkid): Path<String>,
+) -> Result<Json<User>, WebError> {
+    let authority = Authority::Principal(&allowed, address);
+    let user = users::enable(web.access(), &authority, &parse_pkid(&pkid)?).await?;
+    Ok(Json(user))
+}
+
+/// A link in a response: the only place that shows it.
+#[derive(Serialize)]
+struct LinkResponse {
+    url: Url,
+    expires: Timestamp,
+}
+
+pub(super) async fn create_link(
+    State(web): State<Web>,
+    allowed: Administer,
+    address: ClientAddress,
+    Path(pkid): Path<String>,
+) -> Result<Response, WebError> {
+    let authority = Authority::Principal(&allowed, address);
+    let link = users::set_up_link(web.access(), &authority, &parse_pkid(&pkid)?).await?;
+    let link = LinkResponse {
+        url: link.url,
+        expires: link.expires,
+    };
+    Ok((StatusCode::CREATED, no_store(), Json(link)).into_response())
+}

@@ -1,0 +1,192 @@
+//! Log-in by name and password.
+
+use std::fmt;
+use std::time::Duration;
+
+use axum::http::HeaderValue;
+use relation_app::{AppError, ErrorKind};
+use secrecy::SecretString;
+
+use super::{Session, SessionBody, cookies, user_event};
+use crate::WebError;
+use crate::access::audit::{self, Actor, AuditResult, NewAuditEvent};
+use crate::access::back_off::Subject;
+use crate::access::documents::{self, Entry};
+use crate::access::passwords::Comparison;
+use crate::access::tokens::{create_token, digest};
+use crate::access::users::{User, UserBody, find_by_name, fold_name};
+use crate::access::{AccessParts, ClientAddress};
+
+/// The longest name of a browser that is stored, in characters.
+const MAX_USER_AGENT_CHARS: usize = 200;
+
+/// A request to log in.
+#[derive(Clone, Debug)]
+pub struct LogIn {
+    /// The address of the request.
+    pub address: ClientAddress,
+    /// The name of the user, whatever the case.
+    pub name: String,
+    /// The password.
+    pub password: SecretString,
+    /// The id of the session that the browser has, which ends: [`read_cookie`](super::read_cookie).
+    pub previous: Option<SecretString>,
+    /// The header `User-Agent`, for the list of sessions.
+    pub user_agent: Option<String>,
+}
+
+/// A session that has just begun.
+pub struct NewSession {
+    /// The user.
+    pub user: User,
+    /// The session.
+    pub session: Session,
+    token: SecretString,
+}
+
+impl NewSession {
+    /// Returns the `Set-Cookie` header, which contains the id of the session.
+    pub fn set_cookie(&self, parts: &AccessParts) -> HeaderValue {
+        cookies::set_cookie(parts, &self.token)
+    }
+
+    /// The id of the session, which is in the cookie.
+    pub fn token(&self) -> &SecretString {
+        &self.token
+    }
+}
+
+impl fmt::Debug for NewSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewSession")
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The reason why a log-in failed.
+#[derive(Debug)]
+pub enum LogInError {
+    /// The name or the password is wrong, or the user is disabled or has no password. All have this one answer.
+    Refused,
+    /// There were too many failures for this name or from this address.
+    TooMany {
+        /// The time to wait.
+        retry_after: Duration,
+    },
+    /// The log-in could not be checked.
+    Failed(WebError),
+}
+
+impl<E: Into<WebError>> From<E> for LogInError {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl LogInError {
+    /// Returns the error for the response. The time to wait is for its header `Retry-After`.
+    pub fn into_web_error(self) -> WebError {
+        match self {
+            Self::Refused => super::refused(),
+            Self::TooMany { retry_after } => {
+                let seconds = retry_after.as_secs().max(1);
+                let message = "too many log-ins have failed for this name or from this address";
+                let hint = format!("try again in {seconds} s");
+                AppError::new(ErrorKind::RateLimited, message)
+                    .hint(hint)
+                    .into()
+            }
+            Self::Failed(error) => error,
+        }
+    }
+}
+
+/// Logs a user in. The answer and about the time of it are the same for an unknown name and a wrong password.
+///
+/// # Errors
+/// The log-in is refused, must wait, or could not be checked.
+pub async fn log_in(parts: &AccessParts, request: LogIn) -> Result<NewSession, LogInError> {
+    let account = Subject::account(&fold_name(&request.name));
+    let address = request.address.0.map(Subject::address);
+    let subjects: Vec<Subject> = [account].into_iter().chain(address).collect();
+    let begun = {
+        let now = parts.clock().monotonic();
+        parts.back_off().lock().begin(&subjects, now)
+    };
+    begun.map_err(|retry_after| LogInError::TooMany { retry_after })?;
+
+    let user = find_by_name(parts, &request.name)
+        .await
+        .map_err(WebError::from)?;
+    let hash = user.as_ref().and_then(|user| user.body.password.as_ref());
+    let compared = parts.passwords().compare(&request.password, hash).await?;
+    let Comparison::Same { is_outdated } = compared else {
+        return Err(refuse(parts, &request, user.as_ref()).await?);
+    };
+    let user = match user {
+        Some(user) if !user.body.disabled => user,
+        user => return Err(refuse(parts, &request, user.as_ref()).await?),
+    };
+    let session = begin(parts, &request, user, is_outdated).await?;
+    parts.back_off().lock().succeed(account, address);
+    Ok(session)
+}
+
+/// Records a refused log-in, with the name only if there is such a user: people type passwords as names.
+async fn refuse(
+    parts: &AccessParts,
+    request: &LogIn,
+    user: Option<&Entry<UserBody>>,
+) -> Result<LogInError, WebError> {
+    let actor = Actor::anonymous();
+    let event = match user {
+        Some(user) => NewAuditEvent::new(actor, request.address, "log-in", &user.node)
+            .on(user.to_audit_object()),
+        None => NewAuditEvent::new(actor, request.address, "log-in", &audit::top_node()?),
+    };
+    audit::record(parts, event.with_result(AuditResult::Refused)).await?;
+    Ok(LogInError::Refused)
+}
+
+async fn begin(
+    parts: &AccessParts,
+    request: &LogIn,
+    mut user: Entry<UserBody>,
+    is_outdated: bool,
+) -> Result<NewSession, WebError> {
+    // The user is disabled or gets other roles either before this commit, or ends this session too.
+    let checks = vec![user.to_check()];
+    let mut changes = Vec::new();
+    if is_outdated {
+        user.body.password = Some(parts.passwords().hash(&request.password).await?);
+        changes.push(user.to_put()?);
+    }
+    if let Some(previous) = &request.previous
+        && let Some((previous, _)) = super::find(parts, previous).await?
+    {
+        changes.push(previous.to_delete());
+    }
+    let token = create_token()?;
+    let digest = digest(&token);
+    let now = parts.now();
+    let user_agent = request.user_agent.as_ref();
+    let body = SessionBody {
+        user: user.pkid.clone(),
+        epoch: user.body.epoch,
+        created: now,
+        last_used: now,
+        address: request.address.0,
+        user_agent: user_agent.map(|text| text.chars().take(MAX_USER_AGENT_CHARS).collect()),
+        digest: digest.clone(),
+    };
+    let session = Entry::new(digest.pkid(), user.node.clone(), body);
+    let event = user_event(&user, request.address, "log-in");
+    changes.extend([session.to_put()?, audit::to_change(parts, event)?]);
+    documents::commit(parts, checks, changes).await?;
+    Ok(NewSession {
+        user: user.into(),
+        session: session.into_session(parts),
+        token,
+    })
+}

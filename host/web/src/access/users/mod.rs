@@ -1,0 +1,404 @@
+//! Users: people with roles, who log in by a name and a password.
+//!
+//! Names are unique in the installation, whatever their case. A user belongs to a node, and all roles of the user are at
+//! or below it. An administrator manages only users whose roles he or she could grant.
+
+mod links;
+mod names;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+pub(super) use links::remove_expired as remove_expired_links;
+pub use links::{
+    LinkPurpose, NewAdministrator, OneTimeLink, create_first_administrator,
+    first_administrator_link, read_link, set_password, set_up_link,
+};
+pub(super) use names::{find_name_error, fold_name};
+pub(super) use rules::{deduplicate, find_grant_errors};
+
+use relation_app::{AppError, ErrorKind};
+use relation_host::store::{Check, StoreError};
+use relation_host::types::{FieldError, Hierarchy, Key, Page, Pkid, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::audit::{self, AuditObject, FieldChange, NewAuditEvent};
+use super::documents::{self, Entry, Stored, key};
+use super::passwords::PasswordHash;
+use super::{AccessParts, Authority, RoleGrant, sessions};
+use crate::WebError;
+
+/// A user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct User {
+    /// The pkid.
+    pub pkid: Pkid,
+    /// The name for the log-in, in the case in which it was added.
+    pub name: String,
+    /// The node that the user belongs to.
+    pub hierarchy: Hierarchy,
+    /// The roles, at or below the node.
+    pub grants: Vec<RoleGrant>,
+    /// Whether the user may not log in.
+    pub disabled: bool,
+    /// The language of the page, such as `de`; `None` follows the browser.
+    pub language: Option<String>,
+    /// When the user was added.
+    pub created: Timestamp,
+    /// Whether the user has set a password.
+    pub has_password: bool,
+}
+
+/// A user to add.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewUser {
+    /// The name for the log-in.
+    pub name: String,
+    /// The node that the user belongs to.
+    pub hierarchy: Hierarchy,
+    /// The roles, at or below the node.
+    pub grants: Vec<RoleGrant>,
+    /// The language of the page, such as `de`.
+    pub language: Option<String>,
+}
+
+/// The stored body of a user.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct UserBody {
+    pub(super) name: String,
+    pub(super) grants: Vec<RoleGrant>,
+    pub(super) disabled: bool,
+    pub(super) language: Option<String>,
+    pub(super) created: Timestamp,
+    pub(super) password: Option<PasswordHash>,
+    /// Rises with every change that ends the user's sessions and links. They have the epoch in which they began.
+    pub(super) epoch: u64,
+}
+
+impl Stored for UserBody {
+    const MODEL: &'static str = "host/User";
+
+    fn keys(&self) -> Vec<Key> {
+        vec![key("name", fold_name(&self.name))]
+    }
+}
+
+impl From<Entry<UserBody>> for User {
+    fn from(entry: Entry<UserBody>) -> Self {
+        Self {
+            pkid: entry.pkid,
+            name: entry.body.name,
+            hierarchy: entry.node,
+            grants: entry.body.grants,
+            disabled: entry.body.disabled,
+            language: entry.body.language,
+            created: entry.body.created,
+            has_password: entry.body.password.is_some(),
+        }
+    }
+}
+
+impl Entry<UserBody> {
+    pub(super) fn to_audit_object(&self) -> AuditObject {
+        AuditObject::new(self.reference(), self.body.name.clone())
+    }
+}
+
+/// Adds a user, who gets a password by [`set_up_link`].
+///
+/// # Errors
+/// All errors of fields: the name is malformed or taken, or a role is unknown, outside of the user's node, or more than
+/// the administrator has. 404 for a node outside of the administrator's.
+pub async fn add(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    user: NewUser,
+) -> Result<User, WebError> {
+    authority.check_node(&user.hierarchy)?;
+    let mut errors = Vec::new();
+    match names::find_name_error(&user.name) {
+        Some(error) => errors.push(field_error("name", error)),
+        None if find_by_name(parts, &user.name).await?.is_some() => errors.push(taken_name()),
+        None => {}
+    }
+    if let Some(error) = user
+        .language
+        .as_deref()
+        .and_then(names::find_language_error)
+    {
+        errors.push(field_error("language", error));
+    }
+    errors.extend(find_grant_errors(authority, &user.hierarchy, &user.grants));
+    check_fields(errors)?;
+    let body = UserBody {
+        grants: deduplicate(user.grants),
+        name: user.name,
+        disabled: false,
+        language: user.language,
+        created: parts.now(),
+        password: None,
+        epoch: 0,
+    };
+    let entry = Entry::new(Pkid::random(), user.hierarchy, body);
+    let changes = vec![
+        FieldChange::new("name", Value::Null, entry.body.name.clone()),
+        FieldChange::new("grants", json!([]), to_json(&entry.body.grants)),
+    ];
+    let event = to_event(authority, "add-user", &entry).with_changes(changes);
+    let checks = vec![entry.to_check(), unique_name(&entry)];
+    let written = vec![entry.to_put()?, audit::to_change(parts, event)?];
+    let committed = documents::commit(parts, checks, written).await;
+    committed.map_err(|error| match error {
+        // The text of the store names the other user, which may be outside of the administrator's nodes.
+        StoreError::Conflict(_) => invalid(vec![taken_name()]),
+        error => error.into(),
+    })?;
+    Ok(entry.into())
+}
+
+/// Lists users at or below a node, ordered by pkid. Without a node, those at the administrator's own node.
+///
+/// # Errors
+/// 404 for a node outside of the administrator's; the cursor belongs to another list, or the store cannot be read.
+pub async fn list(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    requested: Option<&Hierarchy>,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Result<Page<User>, WebError> {
+    let range = authority.range(requested)?;
+    let filter = documents::filter::<UserBody>(&range, Vec::new());
+    let page = documents::list(parts.store(), &filter, false, cursor, limit).await?;
+    Ok(Page {
+        items: page.items.into_iter().map(User::from).collect(),
+        next: page.next,
+    })
+}
+
+/// Counts the users that [`list`] lists, up to `at_most`.
+///
+/// # Errors
+/// As for [`list`].
+pub async fn count(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    requested: Option<&Hierarchy>,
+    at_most: u64,
+) -> Result<u64, WebError> {
+    let range = authority.range(requested)?;
+    let filter = documents::filter::<UserBody>(&range, Vec::new());
+    Ok(parts.store().count(&filter, at_most).await?)
+}
+
+/// Reads a user.
+///
+/// # Errors
+/// 404 if the user does not exist or is outside of the administrator's nodes.
+pub async fn get(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    pkid: &Pkid,
+) -> Result<User, WebError> {
+    Ok(find_visible(parts, authority, pkid).await?.into())
+}
+
+/// Finds a user by name, whatever the case.
+///
+/// # Errors
+/// 404 as for [`get`].
+pub async fn find(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    name: &str,
+) -> Result<User, WebError> {
+    let found = find_by_name(parts, name).await?;
+    let found = found.filter(|user| authority.covers(&user.node));
+    found.map(User::from).ok_or_else(WebError::not_found)
+}
+
+/// Disables a user, which ends the user's sessions. Does nothing if the user is disabled.
+///
+/// # Errors
+/// 404 as for [`get`]; 403 if the user has more roles than the administrator; 409 for the last provider administrator
+/// of a node.
+pub async fn disable(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    pkid: &Pkid,
+) -> Result<User, WebError> {
+    let before = find_managed(parts, authority, pkid).await?;
+    if before.body.disabled {
+        return Ok(before.into());
+    }
+    let mut after = before.clone();
+    after.body.disabled = true;
+    after.body.epoch += 1;
+    let change = FieldChange::new("disabled", false, true);
+    let event = to_event(authority, "disable-user", &after).with_changes(vec![change]);
+    write(parts, &before, after, event).await
+}
+
+/// Enables a disabled user. Does nothing if the user is enabled.
+///
+/// # Errors
+/// 404 as for [`get`]; 403 if the user has more roles than the administrator.
+pub async fn enable(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    pkid: &Pkid,
+) -> Result<User, WebError> {
+    let before = find_managed(parts, authority, pkid).await?;
+    if !before.body.disabled {
+        return Ok(before.into());
+    }
+    let mut after = before.clone();
+    after.body.disabled = false;
+    let change = FieldChange::new("disabled", true, false);
+    let event = to_event(authority, "enable-user", &after).with_changes(vec![change]);
+    write(parts, &before, after, event).await
+}
+
+/// Replaces the roles of a user. A change ends the user's sessions and links.
+///
+/// # Errors
+/// 404 as for [`get`]; 403 if the user has more roles than the administrator; errors of the roles as for [`add`]; 409
+/// for the last provider administrator of a node.
+pub async fn set_grants(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    pkid: &Pkid,
+    grants: Vec<RoleGrant>,
+) -> Result<User, WebError> {
+    let before = find_managed(parts, authority, pkid).await?;
+    check_fields(find_grant_errors(authority, &before.node, &grants))?;
+    let mut after = before.clone();
+    after.body.grants = deduplicate(grants);
+    if after.body.grants == before.body.grants {
+        return Ok(before.into());
+    }
+    after.body.epoch += 1;
+    let (old, new) = (to_json(&before.body.grants), to_json(&after.body.grants));
+    let change = FieldChange::new("grants", old, new);
+    let event = to_event(authority, "set-grants", &after).with_changes(vec![change]);
+    write(parts, &before, after, event).await
+}
+
+/// Sets the language of the page for the user of a session.
+///
+/// # Errors
+/// The language is not a language tag; 404 if the user does not exist any more.
+pub async fn set_own_language(
+    parts: &AccessParts,
+    user: &Pkid,
+    language: Option<String>,
+) -> Result<User, WebError> {
+    if let Some(error) = language.as_deref().and_then(names::find_language_error) {
+        return Err(invalid(vec![field_error("language", error)]));
+    }
+    let found = documents::get::<UserBody>(parts.store(), user).await?;
+    let mut entry = found.ok_or_else(WebError::not_found)?;
+    entry.body.language = language;
+    documents::commit(parts, vec![entry.to_check()], vec![entry.to_put()?]).await?;
+    Ok(entry.into())
+}
+
+/// Writes a changed user. Ends sessions and links if the epoch has changed.
+async fn write(
+    parts: &AccessParts,
+    before: &Entry<UserBody>,
+    after: Entry<UserBody>,
+    event: NewAuditEvent,
+) -> Result<User, WebError> {
+    let mut checks = vec![before.to_check()];
+    checks.extend(rules::find_other_administrators(parts, before, &after).await?);
+    let mut changes = vec![after.to_put()?, audit::to_change(parts, event)?];
+    if after.body.epoch != before.body.epoch {
+        changes.extend(sessions::to_end_all(parts, &after.pkid).await?);
+        changes.extend(links::to_delete_all(parts, &after.pkid).await?);
+    }
+    documents::commit(parts, checks, changes).await?;
+    Ok(after.into())
+}
+
+/// Reads a user at the administrator's nodes.
+async fn find_visible(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    pkid: &Pkid,
+) -> Result<Entry<UserBody>, WebError> {
+    let found = documents::get::<UserBody>(parts.store(), pkid).await?;
+    let user = found.ok_or_else(WebError::not_found)?;
+    authority.check_node(&user.node)?;
+    Ok(user)
+}
+
+/// Reads a user whose roles the administrator could grant.
+async fn find_managed(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    pkid: &Pkid,
+) -> Result<Entry<UserBody>, WebError> {
+    let user = find_visible(parts, authority, pkid).await?;
+    authority.check_grants(&user.node, &user.body.grants)?;
+    Ok(user)
+}
+
+/// Finds a user by name in the whole installation.
+pub(super) async fn find_by_name(
+    parts: &AccessParts,
+    name: &str,
+) -> Result<Option<Entry<UserBody>>, StoreError> {
+    let equals = vec![key("name", fold_name(name))];
+    let filter = documents::filter::<UserBody>(&None, equals);
+    let page = documents::list(parts.store(), &filter, false, None, 1).await?;
+    Ok(page.items.into_iter().next())
+}
+
+fn unique_name(user: &Entry<UserBody>) -> Check {
+    let filter = documents::filter::<UserBody>(&None, user.body.keys());
+    Check::Unique(filter, Some(user.reference()))
+}
+
+fn to_event(authority: &Authority<'_>, operation: &str, user: &Entry<UserBody>) -> NewAuditEvent {
+    NewAuditEvent::new(
+        authority.actor(),
+        authority.address(),
+        operation,
+        &user.node,
+    )
+    .on(user.to_audit_object())
+}
+
+pub(super) fn to_json(grants: &[RoleGrant]) -> Value {
+    serde_json::to_value(grants).unwrap_or_default()
+}
+
+pub(super) fn field_error(field: &str, message: impl Into<String>) -> FieldError {
+    FieldError {
+        field: field.to_owned(),
+        message: message.into(),
+    }
+}
+
+fn taken_name() -> FieldError {
+    field_error("name", "another user has this name: choose another one")
+}
+
+/// Returns the error of fields, if there are any.
+pub(super) fn check_fields(errors: Vec<FieldError>) -> Result<(), WebError> {
+    match errors.is_empty() {
+        true => Ok(()),
+        false => Err(invalid(errors)),
+    }
+}
+
+pub(super) fn invalid(field_errors: Vec<FieldError>) -> WebError {
+    let error = AppError::new(ErrorKind::Invalid, "the input is not right");
+    AppError {
+        field_errors,
+        ..error
+    }
+    .into()
+}

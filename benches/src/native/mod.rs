@@ -57,9 +57,9 @@ impl Native {
                 id: id.clone(),
                 action: "refresh".to_owned(),
                 subject: Some(subject.clone()),
-                subject_name: String::new(),
                 submitted: now,
                 started: now,
+                ..NewTransaction::default()
             },
             subject: Some(subject),
             lease: parts.limits.lease(),

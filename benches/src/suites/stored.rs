@@ -247,9 +247,9 @@ impl FilledStore {
                     id: id.clone(),
                     action: "refresh".to_owned(),
                     subject: Some(wakeup.wakeup.subject.clone()),
-                    subject_name: String::new(),
                     submitted: wakeup.wakeup.due,
                     started: now,
+                    ..NewTransaction::default()
                 },
                 subject: Some(wakeup.wakeup.subject.clone()),
                 lease: parts.limits.lease(),

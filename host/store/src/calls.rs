@@ -106,7 +106,8 @@ pub struct RedateReport {
 /// [commit](crate::DocumentStore::commit).
 #[async_trait]
 pub trait CallStore: Send + Sync + 'static {
-    /// Claims the subject and records the transaction, in one write.
+    /// Claims the subject and records the transaction, in one write. The transaction's node is that of the document
+    /// of its subject, if there is one.
     async fn begin(&self, begin: Begin) -> Result<BeginOutcome, StoreError>;
 
     /// Stores an update of a running transaction between commits. An update of a transaction that has

@@ -59,6 +59,11 @@ impl Listing {
         if let Some(subject) = &filter.subject {
             parts.extend(["subject", subject.model.as_str(), subject.pkid.as_str()]);
         }
+        match &filter.hierarchy {
+            None => {}
+            Some((node, Scope::Node)) => parts.extend(["node", node.as_str()]),
+            Some((node, Scope::Subtree)) => parts.extend(["subtree", node.as_str()]),
+        }
         if let Some(status) = filter.status {
             parts.extend(["status", status.as_str()]);
         }

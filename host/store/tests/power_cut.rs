@@ -187,9 +187,9 @@ async fn begin(store: &SqliteStore, id: &str, wakeup: Option<DueWakeup>) -> Leas
             id: id.to_owned(),
             action: "refresh".to_owned(),
             subject: Some(subject()),
-            subject_name: String::new(),
             submitted: NOW,
             started: NOW,
+            ..NewTransaction::default()
         },
         subject: Some(subject()),
         lease: Duration::from_secs(60),

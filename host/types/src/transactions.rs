@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Reference, Timestamp};
+use crate::{Hierarchy, Reference, Scope, Timestamp};
 
 /// The status of a transaction, in the platform's terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,8 +116,19 @@ impl std::fmt::Display for Progress {
     }
 }
 
+/// The person or program that asked for a call.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Originator {
+    /// The display name, such as that of a user or of an API key.
+    pub user: String,
+    /// The id that the caller gave to the request.
+    pub external_id: Option<String>,
+    /// The caller's own reference, such as a ticket.
+    pub external_reference: Option<String>,
+}
+
 /// The data of a transaction at its beginning.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewTransaction {
     /// The id: a UUID v7 as text, which sorts by creation time.
     pub id: String,
@@ -127,6 +138,11 @@ pub struct NewTransaction {
     pub subject: Option<Reference>,
     /// The subject's display name, such as the customer's name; may be empty.
     pub subject_name: String,
+    /// The node of a subject that does not exist yet. Of an existing subject, the store records the node of its
+    /// document.
+    pub hierarchy: Option<Hierarchy>,
+    /// Who asked for the call; `None`: a schedule, or a person at the host.
+    pub originator: Option<Originator>,
     /// When the caller submitted the call.
     pub submitted: Timestamp,
     /// When the call started.
@@ -176,7 +192,7 @@ impl TransactionOutcome {
     }
 }
 
-/// A part of a call that has ended, stored as a transaction of its own with the call's subject.
+/// A part of a call that has ended, stored as a transaction of its own with the call's subject, node and originator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransactionPart {
     /// The number of the part in its call, from 1. See [`part_id`].
@@ -200,6 +216,10 @@ pub struct Transaction {
     pub subject: Option<Reference>,
     /// The subject's display name.
     pub subject_name: String,
+    /// The subject's node when the call began; `None`: unknown.
+    pub hierarchy: Option<Hierarchy>,
+    /// Who asked for the call; `None`: a schedule, or a person at the host.
+    pub originator: Option<Originator>,
     /// The status.
     pub status: Status,
     /// The last reported progress.
@@ -222,12 +242,37 @@ pub struct Transaction {
     pub omitted_accesses: u64,
 }
 
+impl From<NewTransaction> for Transaction {
+    /// Returns the transaction of a call that has just begun.
+    fn from(new: NewTransaction) -> Self {
+        Self {
+            id: new.id,
+            action: new.action,
+            subject: new.subject,
+            subject_name: new.subject_name,
+            hierarchy: new.hierarchy,
+            originator: new.originator,
+            status: Status::Processing,
+            progress: None,
+            message: String::new(),
+            submitted: new.submitted,
+            started: new.started,
+            completed: None,
+            log: Vec::new(),
+            secret_accesses: Vec::new(),
+            omitted_accesses: 0,
+        }
+    }
+}
+
 /// The conditions of a listing of transactions. Parts of a transaction are listed only by `parent`, or by the prefix
 /// of a part's id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TransactionFilter {
     /// Only those of this subject.
     pub subject: Option<Reference>,
+    /// Only those at this node.
+    pub hierarchy: Option<(Hierarchy, Scope)>,
     /// Only those with this status.
     pub status: Option<Status>,
     /// Only those with this action.

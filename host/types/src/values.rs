@@ -246,6 +246,16 @@ pub enum Scope {
     Subtree,
 }
 
+impl Scope {
+    /// Returns whether `other` is in this scope of `node`.
+    pub fn covers(self, node: &Hierarchy, other: &Hierarchy) -> bool {
+        match self {
+            Self::Node => node == other,
+            Self::Subtree => node.contains(other),
+        }
+    }
+}
+
 /// The conditions that a document must match.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "FilterJson", into = "FilterJson")]
@@ -263,8 +273,7 @@ impl Filter {
     pub fn matches(&self, document: &Document) -> bool {
         let is_in_hierarchy = match &self.hierarchy {
             None => true,
-            Some((node, Scope::Node)) => *node == document.hierarchy,
-            Some((node, Scope::Subtree)) => node.contains(&document.hierarchy),
+            Some((node, scope)) => scope.covers(node, &document.hierarchy),
         };
         let has = |key| document.keys.contains(key);
         is_in_hierarchy && self.model == document.reference.model && self.equals.iter().all(has)

@@ -127,11 +127,21 @@ impl Redactor {
         self.text(url.as_str())
     }
 
-    /// Redacts the plugin's texts in a transaction.
+    /// Redacts the plugin's texts in a transaction, and the originator's.
     pub fn transaction(&self, mut transaction: Transaction) -> Transaction {
         transaction.message = self.text(&transaction.message);
         if let Some(progress) = &mut transaction.progress {
             progress.message = self.text(&progress.message);
+        }
+        if let Some(originator) = &mut transaction.originator {
+            let texts = [
+                &mut originator.external_id,
+                &mut originator.external_reference,
+            ];
+            for text in texts.into_iter().flatten() {
+                *text = self.text(text);
+            }
+            originator.user = self.text(&originator.user);
         }
         for line in &mut transaction.log {
             line.message = self.text(&line.message);
@@ -245,6 +255,8 @@ mod tests {
             action: "refresh".to_owned(),
             subject: None,
             subject_name: String::new(),
+            hierarchy: None,
+            originator: None,
             status: Status::Fail,
             progress: Some(Progress {
                 done: 1,

@@ -316,11 +316,22 @@ fn render_detail(detail: &TransactionDetail, now: Timestamp) -> String {
     let completed = transaction
         .completed
         .map_or_else(|| "-".to_owned(), time::format_utc);
-    let lines = pair_table([
+    let mut rows = vec![
         ("id", transaction.id.clone()),
         ("action", transaction.action.clone()),
         ("of", subject_name(transaction)),
         ("subject", subject),
+    ];
+    let node = transaction.hierarchy.as_ref();
+    rows.extend(node.map(|node| ("node", node.to_string())));
+    if let Some(originator) = &transaction.originator {
+        rows.push(("user", originator.user.clone()));
+        let id = originator.external_id.clone();
+        rows.extend(id.map(|id| ("external id", id)));
+        let reference = originator.external_reference.clone();
+        rows.extend(reference.map(|reference| ("external reference", reference)));
+    }
+    rows.extend([
         ("status", transaction.status.as_str().to_owned()),
         ("message", message(transaction)),
         ("submitted", time::format_utc(transaction.submitted)),
@@ -328,7 +339,7 @@ fn render_detail(detail: &TransactionDetail, now: Timestamp) -> String {
         ("completed", completed),
         ("took", format_took(transaction, now)),
     ]);
-    let mut blocks = vec![lines.to_string()];
+    let mut blocks = vec![pair_table(rows).to_string()];
     if !parts.is_empty() {
         blocks.push(render_parts(parts));
     }
@@ -441,53 +452,4 @@ fn render_log_line(line: &LogLine) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn transaction(id: &str, status: Status) -> Transaction {
-        Transaction {
-            id: id.to_owned(),
-            action: "refresh".to_owned(),
-            subject: None,
-            subject_name: "Acme".to_owned(),
-            status,
-            progress: None,
-            message: "done".to_owned(),
-            submitted: Timestamp(0),
-            started: Timestamp(1000),
-            completed: Some(Timestamp(1250)),
-            log: Vec::new(),
-            secret_accesses: Vec::new(),
-            omitted_accesses: 0,
-        }
-    }
-
-    #[test]
-    fn transaction_is_printed_at_start_and_end() {
-        let mut printed = PrintedStatuses::default();
-        assert!(printed.note_status(&transaction("a", Status::Processing)));
-        assert!(!printed.note_status(&transaction("a", Status::Processing)));
-        assert!(printed.note_status(&transaction("a", Status::Success)));
-        assert!(!printed.note_status(&transaction("a", Status::Success)));
-        assert!(printed.note_status(&transaction("b", Status::Success)));
-    }
-
-    #[test]
-    fn transaction_is_rendered_on_one_line() {
-        assert_eq!(
-            render_line(&transaction("t1", Status::Success)),
-            "1970-01-01 00:00:01 UTC Success    refresh Acme: done (t1)"
-        );
-        assert_eq!(
-            format_took(&transaction("t1", Status::Success), Timestamp(0)),
-            "250 ms"
-        );
-    }
-
-    #[test]
-    fn status_parses_in_either_case() {
-        assert_eq!(parse_status("processing"), Ok(Status::Processing));
-        assert_eq!(parse_status("Fail"), Ok(Status::Fail));
-        assert!(parse_status("queued").is_err());
-    }
-}
+mod tests;

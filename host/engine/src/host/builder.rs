@@ -270,6 +270,7 @@ impl HostBuilder {
                 housekeeping: Housekeeping::new(self.retention),
                 stash_at_start: std::sync::OnceLock::new(),
             }),
+            originator: None,
         };
         let settled = host.replay_stash().await;
         let _ = host.parts.stash_at_start.set(settled);

@@ -17,8 +17,8 @@ use crate::imports::{UnreportedEffects, convert as shared, lease_valid_until};
 use crate::limits::Limit;
 use crate::observer::CallEnded;
 use crate::store::{Begin, BeginOutcome, DueWakeup, End, Lease, StoreError, WakeupSettlement};
-use crate::transactions::{Level, NewTransaction, TransactionOutcome};
-use crate::types::{Failure, Pkid, Reference, Timestamp};
+use crate::transactions::{Level, NewTransaction, Originator, TransactionOutcome};
+use crate::types::{Failure, Hierarchy, Pkid, Reference, Timestamp};
 
 /// The wasmtime store in which a guest's exported functions run.
 pub(super) type GuestStore = Instance<crate::component::CallState>;
@@ -29,6 +29,9 @@ pub(super) struct CallRequest {
     pub subject: Reference,
     pub name: String,
     pub wakeup: Option<DueWakeup>,
+    /// The node of a record that does not exist yet.
+    hierarchy: Option<Hierarchy>,
+    originator: Option<Originator>,
     /// The secrets in the plugin's input.
     pub input_secrets: Vec<SecretString>,
     /// The size of the caller's input in bytes.
@@ -46,6 +49,8 @@ impl CallRequest {
             subject,
             name: String::new(),
             wakeup: None,
+            hierarchy: None,
+            originator: None,
             input_secrets: Vec::new(),
             input_bytes: 0,
         }
@@ -58,6 +63,11 @@ impl CallRequest {
 
     pub(super) fn with_secrets(mut self, secrets: Vec<SecretString>) -> Self {
         self.input_secrets = secrets;
+        self
+    }
+
+    pub(super) fn at_node(mut self, node: &Hierarchy) -> Self {
+        self.hierarchy = Some(node.clone());
         self
     }
 
@@ -97,11 +107,12 @@ impl Host {
     /// Waits for the record, runs the workflow and stores the outcome.
     pub(super) async fn transact<G, T>(
         &self,
-        request: CallRequest,
+        mut request: CallRequest,
         run: impl AsyncFnOnce(&Guest, &mut GuestStore) -> wasmtime::Result<Result<G, platform::Failure>>,
         convert: impl FnOnce(G) -> Result<T, Failure>,
         summary: impl FnOnce(&T) -> CallSummary,
     ) -> Result<CallOutput<T>, CallError> {
+        request.originator = self.originator.as_deref().cloned();
         let limits = &self.parts.services.limits;
         if request.input_bytes > limits.input {
             let exceeded = limits.exceeded(Limit::Input).to_string();
@@ -208,6 +219,8 @@ impl Host {
                 action: request.action.clone(),
                 subject: Some(request.subject.clone()),
                 subject_name: request.name.clone(),
+                hierarchy: request.hierarchy.clone(),
+                originator: request.originator.clone(),
                 submitted,
                 started: now,
             },

@@ -22,6 +22,7 @@ use crate::reports::{
 use crate::store::stash::Stash;
 use crate::store::{Store, StoreError};
 use crate::text::format_count;
+use crate::transactions::Originator;
 use crate::types::{Failure, Hierarchy, Pkid, RECORD_MODEL, Reference, Timestamp};
 
 mod builder;
@@ -51,6 +52,8 @@ pub use wake::WakeupOutcome;
 #[derive(Clone)]
 pub struct Host {
     parts: Arc<Parts>,
+    /// Who asks for the calls.
+    originator: Option<Arc<Originator>>,
 }
 
 struct Parts {
@@ -126,6 +129,15 @@ impl Host {
     /// Returns a builder of a host.
     pub fn builder() -> HostBuilder {
         HostBuilder::default()
+    }
+
+    /// Returns this host for calls that `originator` asks for. Their transactions name the originator.
+    #[must_use]
+    pub fn on_behalf_of(&self, originator: Originator) -> Self {
+        Self {
+            originator: Some(Arc::new(originator)),
+            ..self.clone()
+        }
     }
 
     /// The host's store.
@@ -219,6 +231,7 @@ impl Host {
         let key = request.idempotency_key;
         let tokens = token_response.as_deref().unwrap_or_default();
         let call_request = CallRequest::for_record("add", pkid.clone())
+            .at_node(&request.hierarchy)
             .with_name(&name)
             .with_input(&[&fields, tokens, key.as_deref().unwrap_or_default()])
             .with_secrets(input_secrets::extract_tokens(

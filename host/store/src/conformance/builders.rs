@@ -138,10 +138,9 @@ pub(super) fn transaction(id: &str, now: Timestamp) -> NewTransaction {
     NewTransaction {
         id: id.to_owned(),
         action: "refresh".to_owned(),
-        subject: None,
-        subject_name: String::new(),
         submitted: now,
         started: now,
+        ..NewTransaction::default()
     }
 }
 

@@ -173,6 +173,7 @@ pub const CASES: &[Case] = cases![
     transactions::an_id_is_used_once,
     transactions::listings_are_newest_first_filtered_and_complete,
     transactions::listings_select_ids_by_prefix,
+    transactions::listings_select_transactions_by_node,
     transactions::parts_are_listed_with_their_transaction_only,
     retention::old_transactions_are_removed_in_steps,
     retention::a_running_transaction_is_never_removed,

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::Stores;
 use super::builders::*;
-use crate::{Begin, Check, Commit, Store};
-use relation_types::Reference;
+use crate::{Begin, Change, Check, Commit, PruneRequest, Store};
 use relation_types::transactions::{
-    Level, LogLine, NewTransaction, Progress, SecretAccess, SecretAccessOutcome, Status,
-    Transaction, TransactionFilter, TransactionOutcome, TransactionPart, TransactionUpdate,
+    Level, LogLine, NewTransaction, Originator, Progress, SecretAccess, SecretAccessOutcome,
+    Status, Transaction, TransactionFilter, TransactionOutcome, TransactionPart, TransactionUpdate,
     part_id,
 };
+use relation_types::{Reference, Scope};
 
 fn line(second: u64, level: Level, message: &str) -> LogLine {
     LogLine {
@@ -54,12 +54,21 @@ pub(super) async fn transaction_is_recorded_from_begin_to_end(stores: Arc<dyn St
     let mut beginning = begin("t1", &record(1), at(1));
     beginning.transaction.submitted = at(0);
     beginning.transaction.subject_name = "Acme".to_owned();
+    beginning.transaction.hierarchy = Some(hierarchy("sys.A"));
+    let originator = Originator {
+        user: "Jo".to_owned(),
+        external_id: Some("4711".to_owned()),
+        external_reference: None,
+    };
+    beginning.transaction.originator = Some(originator.clone());
     let lease = claim(&store, beginning).await;
     let mut expected = Transaction {
         id: "t1".to_owned(),
         action: "refresh".to_owned(),
         subject: Some(record(1)),
         subject_name: "Acme".to_owned(),
+        hierarchy: Some(hierarchy("sys.A")),
+        originator: Some(originator.clone()),
         status: Status::Processing,
         progress: None,
         message: String::new(),
@@ -282,6 +291,7 @@ pub(super) async fn listings_select_ids_by_prefix(stores: Arc<dyn Stores>) {
 
 pub(super) async fn parts_are_listed_with_their_transaction_only(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
+    write(&store, vec![put(&record(1))]).await;
     let lease = claim(&store, begin("t1", &record(1), at(0))).await;
     claim(&store, begin("t10", &record(2), at(0))).await;
     let part = |number: u32, status| TransactionPart {
@@ -325,8 +335,104 @@ pub(super) async fn parts_are_listed_with_their_transaction_only(stores: Arc<dyn
     let stored = read(&store, &part_id("t1", 2)).await;
     assert_eq!(stored.subject, Some(record(1)));
     assert_eq!(stored.subject_name, "Acme");
+    assert_eq!(stored.hierarchy, Some(hierarchy("sys.Provider.Customer")));
     assert_eq!((stored.started, stored.completed), (at(2), Some(at(20))));
     assert_eq!(stored.message, "ended");
+}
+
+pub(super) async fn listings_select_transactions_by_node(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let nodes = ["sys", "sys.A", "sys.A.B", "sys.AB", "sys.A!"];
+    let mut all = Vec::new();
+    for number in 0..20_u64 {
+        let node = nodes[usize::try_from(number).unwrap() % nodes.len()];
+        let id = format!("t{number:02}");
+        let mut beginning = begin(&id, &record(number), at(number));
+        if number % 2 == 0 {
+            // The node of a record goes before one that the caller names.
+            write(
+                &store,
+                vec![Change::Put(named(&record(number), node, "Acme"))],
+            )
+            .await;
+            beginning.transaction.hierarchy = Some(hierarchy("sys.other"));
+        } else {
+            beginning.transaction.hierarchy = Some(hierarchy(node));
+        }
+        let lease = claim(&store, beginning).await;
+        let mut last = end(&id, Some(&lease), at(number));
+        last.transaction.parts = vec![TransactionPart {
+            number: 1,
+            action: "part".to_owned(),
+            started: at(number),
+            outcome: last.transaction.outcome.clone().unwrap(),
+        }];
+        if number % 3 > 0 {
+            store.end(last).await.unwrap();
+        }
+        // A transaction keeps its node when its record is deleted.
+        write(&store, vec![Change::Delete(record(number))]).await;
+        all.push((id, hierarchy(node), number));
+    }
+    // A transaction at an unknown node.
+    store
+        .begin(Begin {
+            subject: None,
+            ..begin("t99", &record(99), at(99))
+        })
+        .await
+        .unwrap();
+    all.reverse();
+
+    for scope in [Scope::Node, Scope::Subtree] {
+        for node in nodes.into_iter().chain(["sys.A.B.C", "sy"]) {
+            let node = hierarchy(node);
+            for status in [None, Some(Status::Processing), Some(Status::Success)] {
+                let filter = TransactionFilter {
+                    hierarchy: Some((node.clone(), scope)),
+                    status,
+                    ..TransactionFilter::default()
+                };
+                let matching = all.iter().filter(|(_, place, number)| {
+                    let is_running = number % 3 == 0;
+                    scope.covers(&node, place)
+                        && status.is_none_or(|status| is_running == (status == Status::Processing))
+                });
+                let expected: Vec<&str> = matching.map(|(id, ..)| id.as_str()).collect();
+                for limit in [1, 4, 100] {
+                    let found = list(&store, &filter, limit).await;
+                    assert_eq!(found, expected, "{filter:?} in pages of {limit}");
+                }
+            }
+        }
+    }
+    for (node, parts) in [("sys", vec!["t01.0001"]), ("sys.AB", vec![])] {
+        let filter = TransactionFilter {
+            hierarchy: Some((hierarchy(node), Scope::Subtree)),
+            parent: Some("t01".to_owned()),
+            ..TransactionFilter::default()
+        };
+        assert_eq!(list(&store, &filter, 10).await, parts, "{node}");
+    }
+    let filter = TransactionFilter {
+        hierarchy: Some((hierarchy("sys"), Scope::Subtree)),
+        subject: Some(record(2)),
+        ..TransactionFilter::default()
+    };
+    assert_eq!(list(&store, &filter, 10).await, ["t02"]);
+    // A removed transaction is not listed.
+    let prune = PruneRequest {
+        succeeded_before: at(100),
+        failed_before: at(100),
+        after: None,
+        limit: 100,
+    };
+    store.prune_transactions(prune).await.unwrap();
+    let filter = TransactionFilter {
+        hierarchy: Some((hierarchy("sys.A.B"), Scope::Subtree)),
+        ..TransactionFilter::default()
+    };
+    assert_eq!(list(&store, &filter, 10).await, ["t12"]);
 }
 
 async fn list(store: &Arc<dyn Store>, filter: &TransactionFilter, limit: u32) -> Vec<String> {

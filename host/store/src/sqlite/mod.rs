@@ -36,6 +36,7 @@ mod search;
 mod secrets;
 mod sequence;
 mod sorted;
+mod transaction_listing;
 mod transactions;
 mod wakeups;
 mod writer;

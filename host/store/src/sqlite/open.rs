@@ -26,6 +26,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("sorted.sql")),
     M::up(include_str!("urgency.sql")),
     M::up(include_str!("reveals_column.sql")),
+    M::up(include_str!("nodes.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

@@ -232,7 +232,7 @@ fn find_value<'a>(keys: &'a [Key], name: &str) -> Option<&'a str> {
 }
 
 /// Lists the nodes under which the index has a document at `node`: see `sorted.sql`.
-fn list_nodes(node: &str) -> Vec<String> {
+pub(super) fn list_nodes(node: &str) -> Vec<String> {
     let text = format!("{node}..");
     let ends = text.match_indices('.').map(|(end, _)| end);
     ends.filter_map(|end| text.get(..end).map(str::to_owned))

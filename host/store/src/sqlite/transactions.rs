@@ -3,26 +3,28 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, Row, ToSql, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::SqliteStore;
 use super::error::{
     Result, SqlError, corrupt, from_millis, from_sql_count, parse_reference, to_millis,
     to_sql_count,
 };
+use super::sorted::list_nodes;
 use super::writer::Batch;
+use super::{SqliteStore, search, transaction_listing};
 use crate::cursor::{Listing, build_page, validate_limit};
 use crate::{PruneReport, PruneRequest, StoreError, TransactionStore};
-use relation_types::Page;
 use relation_types::transactions::{
-    Level, LogLine, NewTransaction, Progress, SecretAccess, Status, Transaction, TransactionFilter,
-    TransactionOutcome, TransactionUpdate, part_id,
+    Level, LogLine, NewTransaction, Originator, Progress, SecretAccess, Status, Transaction,
+    TransactionFilter, TransactionOutcome, TransactionUpdate, parent_of, part_id,
 };
+use relation_types::{Hierarchy, Page};
 
 const BEGIN: &str = "INSERT INTO transactions
     (id, action, subject_model, subject_pkid, subject_name, status, message, submitted, started,
-     holder)
-    VALUES (?1, ?2, ?3, ?4, ?5, 'Processing', '', ?6, ?7, ?8) ON CONFLICT DO NOTHING";
+     holder, hierarchy, originator)
+    VALUES (?1, ?2, ?3, ?4, ?5, 'Processing', '', ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING";
+const ADD_NODE: &str = "INSERT INTO transaction_nodes (node, id) VALUES (?1, ?2)";
 const EXISTS: &str = "SELECT 1 FROM transactions WHERE id = ?1";
 const REPORT: &str = "UPDATE transactions SET
     progress_done = COALESCE(?2, progress_done), progress_total = COALESCE(?3, progress_total),
@@ -38,11 +40,13 @@ const FINISH: &str = "UPDATE transactions SET
     WHERE id = ?1 AND status = 'Processing'";
 const ADD_LINE: &str =
     "INSERT INTO transaction_log (transaction_id, at, level, message) VALUES (?1, ?2, ?3, ?4)";
-/// A part has the subject of its transaction.
+/// A part has the subject, the node and the originator of its transaction. It has no rows by node, because parts are
+/// only listed with their transaction.
 const ADD_PART: &str = "INSERT INTO transactions
     (id, action, subject_model, subject_pkid, subject_name, status, message, submitted, started,
-     completed, holder)
-    SELECT ?2, ?3, subject_model, subject_pkid, subject_name, ?4, ?5, ?6, ?6, ?7, holder
+     completed, holder, hierarchy, originator)
+    SELECT ?2, ?3, subject_model, subject_pkid, subject_name, ?4, ?5, ?6, ?6, ?7, holder,
+        hierarchy, originator
     FROM transactions WHERE id = ?1 ON CONFLICT DO NOTHING";
 const CLOSE: &str =
     "UPDATE transactions SET status = ?2, message = ?3, completed = ?4 WHERE id = ?1";
@@ -55,17 +59,30 @@ const RUNNING_WITHOUT_LEASE: &str = "SELECT id FROM transactions t
         AND l.holder = ?1)";
 const GET: &str = "SELECT id, action, subject_model, subject_pkid, subject_name, status,
     progress_done, progress_total, progress_message, message, submitted, started, completed,
-    more_reveals, reveals FROM transactions WHERE id = ?1";
+    more_reveals, hierarchy, originator, reveals FROM transactions WHERE id = ?1";
 const LOG: &str =
     "SELECT at, level, message FROM transaction_log WHERE transaction_id = ?1 ORDER BY id";
 const NEXT: &str = "SELECT id, status, started, completed FROM transactions
     WHERE id > ?1 ORDER BY id LIMIT ?2";
 const DELETE_LOG: &str = "DELETE FROM transaction_log WHERE transaction_id = ?1";
+const NODE_OF: &str = "SELECT hierarchy FROM transactions WHERE id = ?1";
+const DELETE_NODE: &str = "DELETE FROM transaction_nodes WHERE node = ?1 AND id = ?2";
 const DELETE: &str = "DELETE FROM transactions WHERE id = ?1";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
-    EXISTS, REPORT, FINISH, ADD_PART, CLOSE, GET, LOG, NEXT, DELETE_LOG, DELETE,
+    EXISTS,
+    REPORT,
+    FINISH,
+    ADD_PART,
+    CLOSE,
+    GET,
+    LOG,
+    NEXT,
+    DELETE_LOG,
+    NODE_OF,
+    DELETE_NODE,
+    DELETE,
 ];
 
 #[async_trait]
@@ -97,7 +114,7 @@ impl TransactionStore for SqliteStore {
             .readers
             .read_blocking(move |connection| {
                 let before = before.as_deref();
-                let mut found = list(connection, &filter, before, limit + 1)?;
+                let mut found = transaction_listing::list(connection, &filter, before, limit + 1)?;
                 let more = found.len() > limit;
                 found.truncate(limit);
                 Ok((found, more))
@@ -123,6 +140,12 @@ impl TransactionStore for SqliteStore {
 
 pub(super) fn begin(connection: &Connection, holder: &str, new: &NewTransaction) -> Result<()> {
     let subject = new.subject.as_ref();
+    let stored = match subject {
+        Some(subject) => search::find_node(connection, &subject.model, subject.pkid.as_str())?,
+        None => None,
+    };
+    let given = || new.hierarchy.as_ref().map(ToString::to_string);
+    let node = stored.or_else(given);
     let inserted = connection.prepare_cached(BEGIN)?.execute(params![
         new.id,
         new.action,
@@ -131,12 +154,28 @@ pub(super) fn begin(connection: &Connection, holder: &str, new: &NewTransaction)
         new.subject_name,
         to_millis(new.submitted),
         to_millis(new.started),
-        holder
+        holder,
+        node,
+        encode_originator(new.originator.as_ref())?
     ])?;
-    match inserted {
-        1 => Ok(()),
-        _ => Err(SqlError(StoreError::duplicate_transaction(&new.id))),
+    if inserted == 0 {
+        return Err(SqlError(StoreError::duplicate_transaction(&new.id)));
     }
+    if let Some(node) = node.filter(|_| parent_of(&new.id).is_none()) {
+        let mut statement = connection.prepare_cached(ADD_NODE)?;
+        for node in list_nodes(&node) {
+            statement.execute(params![node, new.id])?;
+        }
+    }
+    Ok(())
+}
+
+fn encode_originator(originator: Option<&Originator>) -> Result<Option<String>> {
+    originator
+        .map(|originator| {
+            serde_json::to_string(originator).map_err(|error| corrupt(error.to_string()))
+        })
+        .transpose()
 }
 
 /// Records an update of a running transaction. An update of an ended one is dropped.
@@ -271,7 +310,7 @@ pub(super) fn get(connection: &Connection, id: &str) -> Result<Option<Transactio
     };
     let mut transaction = read(row)?;
     transaction.log = log(connection, id)?;
-    transaction.secret_accesses = decode_accesses(&row.get::<_, String>(14)?, id)?;
+    transaction.secret_accesses = decode_accesses(&row.get::<_, String>(16)?, id)?;
     Ok(Some(transaction))
 }
 
@@ -339,95 +378,20 @@ pub(super) fn find_prunable(
 pub(super) fn delete(connection: &Connection, ids: &[String]) -> Result<()> {
     for id in ids {
         connection.prepare_cached(DELETE_LOG)?.execute([id])?;
+        let mut statement = connection.prepare_cached(NODE_OF)?;
+        let node = statement.query_row([id], |row| row.get::<_, Option<String>>(0));
+        if let Some(node) = node.optional()?.flatten() {
+            let mut statement = connection.prepare_cached(DELETE_NODE)?;
+            for node in list_nodes(&node) {
+                statement.execute(params![node, id])?;
+            }
+        }
         connection.prepare_cached(DELETE)?.execute([id])?;
     }
     Ok(())
 }
 
-/// Returns the newest `want` matching transactions, after `before` when that is given.
-pub(super) fn list(
-    connection: &Connection,
-    filter: &TransactionFilter,
-    before: Option<&str>,
-    want: usize,
-) -> Result<Vec<Transaction>> {
-    let want = i64::try_from(want).unwrap_or(i64::MAX);
-    let prefix = filter.prefix();
-    // The last possible character is after every id, and after every id that begins with the prefix.
-    let last = format!("{prefix}\u{10ffff}");
-    let before = before.unwrap_or(&last);
-    let subject = filter.subject.as_ref();
-    let subject = subject.map(|subject| (subject.model.as_str(), subject.pkid.as_str()));
-    let mut values: Vec<(&str, &dyn ToSql)> = vec![(":before", &before), (":want", &want)];
-    if let Some((model, pkid)) = &subject {
-        values.push((":model", model));
-        values.push((":pkid", pkid));
-    }
-    if let Some(action) = &filter.action {
-        values.push((":action", action));
-    }
-    if !prefix.is_empty() {
-        values.push((":prefix", &prefix));
-    }
-    let mut statement = connection.prepare_cached(&listing_statement(filter))?;
-    let mut rows = statement.query(values.as_slice())?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(read(row)?);
-    }
-    Ok(found)
-}
-
-/// Builds the statement of a listing. It walks the index that is expected to be the most selective from
-/// the newest entry, and filters the rows by the other conditions.
-pub(super) fn listing_statement(filter: &TransactionFilter) -> String {
-    let index = match filter {
-        TransactionFilter {
-            subject: Some(_), ..
-        } => "INDEXED BY transactions_by_subject",
-        TransactionFilter {
-            status: Some(Status::Processing),
-            ..
-        } => "INDEXED BY transactions_running",
-        TransactionFilter {
-            status: Some(Status::Fail),
-            ..
-        } => "INDEXED BY transactions_failed",
-        TransactionFilter {
-            action: Some(_), ..
-        } => "INDEXED BY transactions_by_action",
-        TransactionFilter { .. } => "",
-    };
-    let mut statement = format!(
-        "SELECT id, action, subject_model, subject_pkid, subject_name, status,
-        progress_done, progress_total, progress_message, message, submitted, started, completed,
-        more_reveals FROM transactions {index} WHERE id < :before"
-    );
-    if filter.subject.is_some() {
-        statement.push_str(" AND subject_model = :model AND subject_pkid = :pkid");
-    }
-    // Written as a literal, since only then can SQLite use a partial index.
-    statement.push_str(match filter.status {
-        None => "",
-        Some(Status::Processing) => " AND status = 'Processing'",
-        Some(Status::Success) => " AND status = 'Success'",
-        Some(Status::SuccessWithAsyncFailures) => " AND status = 'Success With Async Failures'",
-        Some(Status::Fail) => " AND status = 'Fail'",
-    });
-    if filter.action.is_some() {
-        statement.push_str(" AND action = :action");
-    }
-    if !filter.prefix().is_empty() {
-        statement.push_str(" AND id >= :prefix");
-    }
-    if filter.excludes_parts() {
-        statement.push_str(" AND instr(id, '.') = 0");
-    }
-    statement.push_str(" ORDER BY id DESC LIMIT :want");
-    statement
-}
-
-fn read(row: &Row<'_>) -> Result<Transaction> {
+pub(super) fn read(row: &Row<'_>) -> Result<Transaction> {
     let subject = match (row.get(2)?, row.get(3)?) {
         (Some(model), Some(pkid)) => Some(parse_reference(model, pkid)?),
         _ => None,
@@ -447,6 +411,8 @@ fn read(row: &Row<'_>) -> Result<Transaction> {
         action: row.get(1)?,
         subject,
         subject_name: row.get(4)?,
+        hierarchy: read_node(row.get(14)?)?,
+        originator: read_originator(row.get(15)?)?,
         status: parse_status(&status)?,
         progress,
         message: row.get(9)?,
@@ -457,6 +423,18 @@ fn read(row: &Row<'_>) -> Result<Transaction> {
         secret_accesses: Vec::new(),
         omitted_accesses: from_sql_count(row.get(13)?, "a count of openings")?,
     })
+}
+
+fn read_node(node: Option<String>) -> Result<Option<Hierarchy>> {
+    node.map(Hierarchy::try_from)
+        .transpose()
+        .map_err(|error| corrupt(format!("the node of a transaction: {error}")))
+}
+
+fn read_originator(json: Option<String>) -> Result<Option<Originator>> {
+    json.map(|json| serde_json::from_str(&json))
+        .transpose()
+        .map_err(|error| corrupt(format!("the originator of a transaction: {error}")))
 }
 
 fn parse_status(text: &str) -> Result<Status> {

@@ -89,7 +89,12 @@ impl State {
             let times = (begin.now, begin.now.after(begin.lease));
             self.leases.claim(&subject, by, epoch, times)
         });
-        self.transactions.begin(by, begin.transaction);
+        let mut transaction = begin.transaction;
+        let subject = transaction.subject.as_ref();
+        if let Some(document) = subject.and_then(|subject| self.documents.get(subject)) {
+            transaction.hierarchy = Some(document.hierarchy.clone());
+        }
+        self.transactions.begin(by, transaction);
         Ok(BeginOutcome::Started(lease))
     }
 

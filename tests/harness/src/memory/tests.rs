@@ -69,9 +69,9 @@ fn begin(id: &str, subject: &Reference, now: u64) -> Begin {
             id: id.to_owned(),
             action: "refresh".to_owned(),
             subject: Some(subject.clone()),
-            subject_name: String::new(),
             submitted: now,
             started: now,
+            ..NewTransaction::default()
         },
         subject: Some(subject.clone()),
         lease: Duration::from_millis(100),

@@ -36,22 +36,8 @@ impl Transactions {
     /// Records a transaction with a new id.
     pub(super) fn begin(&mut self, by: HostNumber, new: NewTransaction) {
         self.running.insert(new.id.clone(), by);
-        let begun = Transaction {
-            id: new.id.clone(),
-            action: new.action,
-            subject: new.subject,
-            subject_name: new.subject_name,
-            status: Status::Processing,
-            progress: None,
-            message: String::new(),
-            submitted: new.submitted,
-            started: new.started,
-            completed: None,
-            log: Vec::new(),
-            secret_accesses: Vec::new(),
-            omitted_accesses: 0,
-        };
-        self.all.insert(new.id, Arc::new(begun));
+        let begun = Transaction::from(new);
+        self.all.insert(begun.id.clone(), Arc::new(begun));
     }
 
     /// Rejects an update of a transaction that never began.
@@ -163,6 +149,8 @@ fn build_part(parent: &Transaction, part: TransactionPart) -> Transaction {
         action: part.action,
         subject: parent.subject.clone(),
         subject_name: parent.subject_name.clone(),
+        hierarchy: parent.hierarchy.clone(),
+        originator: parent.originator.clone(),
         status: part.outcome.status,
         progress: None,
         message: part.outcome.message,
@@ -184,12 +172,17 @@ fn close(transaction: &mut Transaction, outcome: TransactionOutcome) {
 fn matches(filter: &TransactionFilter, transaction: &Transaction) -> bool {
     let TransactionFilter {
         subject,
+        hierarchy,
         status,
         action,
         id_prefix: _,
         parent: _,
     } = filter;
     (subject.is_none() || *subject == transaction.subject)
+        && hierarchy.as_ref().is_none_or(|(node, scope)| {
+            let place = transaction.hierarchy.as_ref();
+            place.is_some_and(|place| scope.covers(node, place))
+        })
         && status.is_none_or(|status| status == transaction.status)
         && action
             .as_ref()
@@ -204,6 +197,8 @@ fn without_log(transaction: &Transaction) -> Transaction {
         action: transaction.action.clone(),
         subject: transaction.subject.clone(),
         subject_name: transaction.subject_name.clone(),
+        hierarchy: transaction.hierarchy.clone(),
+        originator: transaction.originator.clone(),
         progress: transaction.progress.clone(),
         message: transaction.message.clone(),
         log: Vec::new(),

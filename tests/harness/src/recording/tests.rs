@@ -103,6 +103,8 @@ fn recorded(token: &str, client_secret: &str, new: &str) -> String {
             action: "refresh".to_owned(),
             subject: Some(record),
             subject_name: "{Contoso}".to_owned(),
+            hierarchy: None,
+            originator: None,
             status: Status::Fail,
             progress: None,
             message: format!("failed with {new} and {}", percent(token)),

@@ -11,12 +11,12 @@ use relation_harness::{Call, CallFailure, Http, StoreKind};
 use relation_host::egress::{ProxyUrl, Transport, TransportError};
 use relation_host::imports::{Import, ImportCall, Interceptor, Intervention};
 use relation_host::reports::Grant;
-use relation_host::transactions::{Status, TransactionFilter};
+use relation_host::transactions::{Originator, Status, TransactionFilter};
 use relation_host::types::Pkid;
 use serde_json::json;
 use tokio::sync::Notify;
 
-use crate::{ORGANIZATION_ID, add, harness, refresh, script, tokens};
+use crate::{ORGANIZATION_ID, acme, add, harness, refresh, script, tokens};
 
 fn refreshed(pkid: &Pkid) -> Call {
     Call::Refresh {
@@ -40,6 +40,31 @@ async fn restart_and_second_host_see_stored_data() {
         let seen = harness.call_on(other, Call::Refresh { pkid, grant }).await;
         assert_eq!(seen.result.unwrap()["outcome"], "connected");
         assert!(!seen.storage.secrets.changed.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn transaction_names_its_node_and_originator() {
+    for store in [StoreKind::Memory, StoreKind::Sqlite] {
+        let harness = harness().store(store).http(Http::Script(script()));
+        let harness = harness.start().await.unwrap();
+        let originator = Originator {
+            user: "Jo".to_owned(),
+            external_id: Some("4711".to_owned()),
+            external_reference: None,
+        };
+        let host = harness.host().on_behalf_of(originator.clone());
+        let added = host.add(acme()).await.unwrap();
+        let pkid = added.value.connection.pkid;
+        let checked = harness.host().check_expiry(&pkid).await.unwrap();
+        for (id, expected) in [
+            (added.transaction, Some(originator)),
+            (checked.transaction, None),
+        ] {
+            let stored = host.store().transaction(&id).await.unwrap().unwrap();
+            assert_eq!(stored.hierarchy, Some(acme().hierarchy), "{store:?}");
+            assert_eq!(stored.originator, expected, "{store:?}");
+        }
     }
 }
 

@@ -29,9 +29,9 @@ fn begin(id: &str) -> Begin {
             id: id.to_owned(),
             action: "refresh".to_owned(),
             subject: Some(subject()),
-            subject_name: String::new(),
             submitted: NOW,
             started: NOW,
+            ..NewTransaction::default()
         },
         subject: Some(subject()),
         lease: Duration::from_secs(3600),

@@ -103,20 +103,23 @@ fn schema_of_a_later_release_is_left_alone() {
     let stores = InFile::new();
     drop(open(&stores.path()).unwrap());
     let later = Connection::open(stores.path()).unwrap();
-    later.pragma_update(None, "user_version", 9).unwrap();
+    later.pragma_update(None, "user_version", 10).unwrap();
     drop(later);
     let error = open(&stores.path()).unwrap_err();
     let text = error.to_string();
-    assert!(matches!(error, OpenError::Newer { found: 9, .. }), "{text}");
     assert!(
-        text.contains("version 9 and this release knows 8"),
+        matches!(error, OpenError::Newer { found: 10, .. }),
+        "{text}"
+    );
+    assert!(
+        text.contains("version 10 and this release knows 9"),
         "{text}"
     );
     let still = Connection::open(stores.path()).unwrap();
     let version: i64 = still
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 9);
+    assert_eq!(version, 10);
 }
 
 #[tokio::test]
@@ -165,6 +168,60 @@ async fn accesses_of_version_7_are_migrated() {
     assert_eq!(migrated.omitted_accesses, 5);
     let without = store.transaction("t2").await.unwrap().unwrap();
     assert_eq!(without.secret_accesses, []);
+}
+
+#[tokio::test]
+async fn transactions_of_version_8_get_their_node() {
+    let stores = InFile::new();
+    let old = Connection::open(stores.path()).unwrap();
+    for step in [
+        include_str!("../schema.sql"),
+        include_str!("../quarantine.sql"),
+        include_str!("../deadlines.sql"),
+        include_str!("../reveals.sql"),
+        include_str!("../scheduled.sql"),
+        include_str!("../sorted.sql"),
+        include_str!("../urgency.sql"),
+        include_str!("../reveals_column.sql"),
+        "PRAGMA user_version = 8;
+        INSERT INTO documents (model, pkid, hierarchy, version, body, keys)
+            VALUES ('m', '000000000000000000000001', 'sys.P.C', 1, '{}', '[]');
+        INSERT INTO transactions (id, action, subject_model, subject_pkid, subject_name, status,
+            message, submitted, started, holder)
+            VALUES ('t1', 'sync', 'm', '000000000000000000000001', '', 'Success', '', 1, 1, ''),
+                ('t1.0001', 'part', 'm', '000000000000000000000001', '', 'Success', '', 1, 1, ''),
+                ('t2', 'refresh', 'm', '000000000000000000000002', '', 'Success', '', 1, 1, ''),
+                ('t3', 'refresh', NULL, NULL, '', 'Success', '', 1, 1, '');",
+    ] {
+        old.execute_batch(step).unwrap();
+    }
+    drop(old);
+    let store = open(&stores.path()).unwrap();
+    let node: Option<relation_types::Hierarchy> = Some("sys.P.C".parse().unwrap());
+    for (id, expected) in [
+        ("t1", &node),
+        ("t1.0001", &node),
+        ("t2", &None),
+        ("t3", &None),
+    ] {
+        let migrated = store.transaction(id).await.unwrap().unwrap();
+        assert_eq!(migrated.hierarchy, *expected, "{id}");
+        assert_eq!(migrated.originator, None);
+    }
+    for (node, scope, expected) in [
+        ("sys", Scope::Subtree, 1),
+        ("sys.P.C", Scope::Subtree, 1),
+        ("sys.P.C", Scope::Node, 1),
+        ("sys.P", Scope::Node, 0),
+        ("sys.P.C.D", Scope::Subtree, 0),
+    ] {
+        let filter = TransactionFilter {
+            hierarchy: Some((node.parse().unwrap(), scope)),
+            ..TransactionFilter::default()
+        };
+        let page = store.transactions(&filter, None, 9).await.unwrap();
+        assert_eq!(page.items.len(), expected, "{node}");
+    }
 }
 
 #[tokio::test]
@@ -227,9 +284,9 @@ async fn first_release_database_is_migrated_with_its_data() {
             id: "t1".to_owned(),
             action: "refresh".to_owned(),
             subject: Some(subject.clone()),
-            subject_name: String::new(),
             submitted: now,
             started: now,
+            ..relation_types::transactions::NewTransaction::default()
         },
         subject: Some(subject),
         lease: Duration::from_secs(65),

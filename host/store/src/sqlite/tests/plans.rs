@@ -3,8 +3,8 @@
 use rusqlite::Connection;
 
 use super::*;
-use relation_types::Pkid;
 use relation_types::transactions::Status;
+use relation_types::{Pkid, Scope};
 
 fn plan(connection: &Connection, statement: &str) -> Vec<String> {
     let mut explained = connection
@@ -47,24 +47,34 @@ fn statements_use_an_index_without_sorting() {
 fn transaction_listings_walk_one_index() {
     let connection = open::open_memory().unwrap();
     let subject = Reference::record(Pkid::random());
+    let places = [None, Some(Scope::Node), Some(Scope::Subtree)];
+    let mut filters = Vec::new();
     for status in Status::ALL.map(Some).into_iter().chain([None]) {
         for subject in [None, Some(subject.clone())] {
             for action in [None, Some("refresh".to_owned())] {
                 for (id_prefix, parent) in [(None, None), (Some("01"), None), (None, Some("01"))] {
-                    let filter = TransactionFilter {
+                    filters.extend(places.map(|scope| TransactionFilter {
                         subject: subject.clone(),
+                        hierarchy: scope.map(|scope| ("sys.A".parse().unwrap(), scope)),
                         status,
                         action: action.clone(),
                         id_prefix: id_prefix.map(str::to_owned),
                         parent: parent.map(str::to_owned),
-                    };
-                    let statement = transactions::listing_statement(&filter);
-                    let steps = plan(&connection, &statement);
-                    assert_eq!(steps.len(), 1, "{statement}: {steps:?}");
-                    assert!(steps[0].starts_with("SEARCH"), "{statement}: {steps:?}");
+                    }));
                 }
             }
         }
+    }
+    for filter in filters {
+        let statement = transaction_listing::listing_statement(&filter);
+        let mut steps = plan(&connection, &statement);
+        if statement.contains("transaction_nodes") {
+            // The transaction of each row of the index.
+            let row = steps.pop().unwrap();
+            assert!(row.ends_with("PRIMARY KEY (id=?)"), "{statement}: {row}");
+        }
+        assert_eq!(steps.len(), 1, "{statement}: {steps:?}");
+        assert!(steps[0].starts_with("SEARCH"), "{statement}: {steps:?}");
     }
 }
 

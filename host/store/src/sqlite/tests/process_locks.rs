@@ -29,9 +29,9 @@ fn begin(id: &str, now: Timestamp) -> Begin {
             id: id.to_owned(),
             action: "refresh".to_owned(),
             subject: Some(subject.clone()),
-            subject_name: String::new(),
             submitted: now,
             started: now,
+            ..NewTransaction::default()
         },
         subject: Some(subject),
         lease: LEASE,

@@ -14,10 +14,9 @@ async fn record(store: &SqliteStore, number: u64) {
         transaction: NewTransaction {
             id: id.clone(),
             action: "refresh".to_owned(),
-            subject: None,
-            subject_name: String::new(),
             submitted: at,
             started: at,
+            ..NewTransaction::default()
         },
         subject: None,
         lease: Duration::ZERO,

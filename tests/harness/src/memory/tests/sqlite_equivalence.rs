@@ -372,6 +372,16 @@ impl StoreUnderTest<'_> {
         }
         let any = TransactionFilter::default();
         lines.push(format!("{:?}", store.transactions(&any, None, 100).await));
+        for (node, scope) in NODES
+            .into_iter()
+            .zip([Scope::Subtree, Scope::Node].into_iter().cycle())
+        {
+            let below = TransactionFilter {
+                hierarchy: Some((node.parse().unwrap(), scope)),
+                ..TransactionFilter::default()
+            };
+            lines.push(format!("{:?}", store.transactions(&below, None, 100).await));
+        }
         for id in 0..6 {
             lines.push(format!("{:?}", store.transaction(&format!("t{id}")).await));
         }

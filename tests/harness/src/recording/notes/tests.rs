@@ -45,9 +45,9 @@ fn claim(notes: &mut Notes, document: &Document) {
             id: String::new(),
             action: "refresh".to_owned(),
             subject: Some(subject.clone()),
-            subject_name: String::new(),
             submitted: NOW,
             started: NOW,
+            ..NewTransaction::default()
         },
         subject: Some(subject.clone()),
         lease: Duration::from_secs(60),

@@ -1,0 +1,131 @@
+//! Listings of transactions, the newest first.
+
+use rusqlite::{Connection, ToSql};
+
+use super::error::Result;
+use super::transactions::read;
+use relation_types::Scope;
+use relation_types::transactions::{Status, Transaction, TransactionFilter};
+
+/// Returns the newest `want` matching transactions, after `before` when that is given.
+pub(super) fn list(
+    connection: &Connection,
+    filter: &TransactionFilter,
+    before: Option<&str>,
+    want: usize,
+) -> Result<Vec<Transaction>> {
+    let want = i64::try_from(want).unwrap_or(i64::MAX);
+    let prefix = filter.prefix();
+    // The last possible character is after every id, and after every id that begins with the prefix.
+    let last = format!("{prefix}\u{10ffff}");
+    let before = before.unwrap_or(&last);
+    let subject = filter.subject.as_ref();
+    let subject = subject.map(|subject| (subject.model.as_str(), subject.pkid.as_str()));
+    let mut values: Vec<(&str, &dyn ToSql)> = vec![(":before", &before), (":want", &want)];
+    if let Some((model, pkid)) = &subject {
+        values.push((":model", model));
+        values.push((":pkid", pkid));
+    }
+    let node = index_node(filter);
+    if let Some(node) = &node {
+        values.push((":node", node));
+    }
+    let place = filter.hierarchy.as_ref().map(|(place, _)| place.as_str());
+    if let Some(place) = place.as_ref().filter(|_| node.is_none()) {
+        values.push((":place", place));
+    }
+    if let Some(action) = &filter.action {
+        values.push((":action", action));
+    }
+    if !prefix.is_empty() {
+        values.push((":prefix", &prefix));
+    }
+    let mut statement = connection.prepare_cached(&listing_statement(filter))?;
+    let mut rows = statement.query(values.as_slice())?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(row)?);
+    }
+    Ok(found)
+}
+
+/// Returns the node whose rows of `transaction_nodes` a listing walks; `None`: it walks another index.
+fn index_node(filter: &TransactionFilter) -> Option<String> {
+    let (node, scope) = filter.hierarchy.as_ref()?;
+    // A part has no such row. The transactions of one subject, and those that run, are few and have an index.
+    let is_few = filter.subject.is_some() || filter.status == Some(Status::Processing);
+    if is_few || !filter.excludes_parts() {
+        return None;
+    }
+    Some(match scope {
+        Scope::Subtree => node.to_string(),
+        Scope::Node => format!("{node}."),
+    })
+}
+
+/// Builds the statement of a listing. It walks the index that is expected to be the most selective from
+/// the newest entry, and filters the rows by the other conditions.
+pub(super) fn listing_statement(filter: &TransactionFilter) -> String {
+    let index = match filter {
+        TransactionFilter {
+            subject: Some(_), ..
+        } => "INDEXED BY transactions_by_subject",
+        TransactionFilter {
+            status: Some(Status::Processing),
+            ..
+        } => "INDEXED BY transactions_running",
+        TransactionFilter {
+            status: Some(Status::Fail),
+            ..
+        } => "INDEXED BY transactions_failed",
+        TransactionFilter {
+            action: Some(_), ..
+        } => "INDEXED BY transactions_by_action",
+        TransactionFilter { .. } => "",
+    };
+    let is_by_node = index_node(filter).is_some();
+    let (from, id) = match is_by_node {
+        // A cross join fixes the order of the tables.
+        true => (
+            "transaction_nodes n CROSS JOIN transactions USING (id)".to_owned(),
+            "n.id",
+        ),
+        false => (format!("transactions {index}"), "id"),
+    };
+    let mut statement = format!(
+        "SELECT id, action, subject_model, subject_pkid, subject_name, status,
+        progress_done, progress_total, progress_message, message, submitted, started, completed,
+        more_reveals, hierarchy, originator FROM {from} WHERE {id} < :before"
+    );
+    statement.push_str(match &filter.hierarchy {
+        None => "",
+        Some(_) if is_by_node => " AND n.node = :node",
+        Some((_, Scope::Node)) => " AND hierarchy = :place",
+        Some((_, Scope::Subtree)) => {
+            " AND (hierarchy = :place
+                OR substr(hierarchy, 1, length(:place) + 1) = :place || '.')"
+        }
+    });
+    if filter.subject.is_some() {
+        statement.push_str(" AND subject_model = :model AND subject_pkid = :pkid");
+    }
+    // Written as a literal, since only then can SQLite use a partial index.
+    statement.push_str(match filter.status {
+        None => "",
+        Some(Status::Processing) => " AND status = 'Processing'",
+        Some(Status::Success) => " AND status = 'Success'",
+        Some(Status::SuccessWithAsyncFailures) => " AND status = 'Success With Async Failures'",
+        Some(Status::Fail) => " AND status = 'Fail'",
+    });
+    if filter.action.is_some() {
+        statement.push_str(" AND action = :action");
+    }
+    if !filter.prefix().is_empty() {
+        statement.push_str(&format!(" AND {id} >= :prefix"));
+    }
+    if filter.excludes_parts() {
+        statement.push_str(&format!(" AND instr({id}, '.') = 0"));
+    }
+    statement.push_str(&format!(" ORDER BY {id} DESC LIMIT :want"));
+    statement
+}

@@ -3,9 +3,12 @@
 //! [`router`] is an axum router over one host, which a platform can mount beside its own routes. Every request has a
 //! [`Principal`](access::Principal): a person with a session, or a program with an API key. A handler receives an
 //! [`Allowed`](access::Allowed), which only a permitted request yields, and reads nothing outside of its nodes.
+//!
+//! A platform that authenticates requests itself sets the extension `Arc<Principal>` in a layer around the router.
 
 pub mod access;
 mod api;
+mod client_address;
 mod error;
 mod page;
 mod serve;
@@ -17,11 +20,17 @@ pub use serve::Server;
 pub use state::{Web, WebOptions};
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 
 /// Returns the routes of the API and of the page.
 pub fn router(web: Web) -> Router {
     Router::new()
         .merge(api::routes())
+        .merge(access::routes())
         .merge(page::routes())
+        .fallback(async || WebError::not_found())
+        .layer(from_fn_with_state(web.clone(), access::refuse_cross_site))
+        .layer(from_fn_with_state(web.clone(), access::authenticate))
+        .layer(from_fn_with_state(web.clone(), client_address::set))
         .with_state(web)
 }

@@ -1,16 +1,23 @@
 //! `serve`: serves the REST API and the page, and runs due wakeups.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use relation_app::config::RedirectAddress;
 use relation_app::{AppError, ErrorKind, check, upgrade_check};
-use relation_web::{Server, Web, WebOptions};
+use relation_web::access::users::OneTimeLink;
+use relation_web::access::{self, AccessParts};
+use relation_web::{Server, Web, WebError, WebOptions};
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::run;
 use crate::Context;
 use crate::shutdown::Shutdown;
+
+/// The interval between two removals of ended sessions and links.
+const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
@@ -64,6 +71,17 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     context
         .output
         .line(&event, |_| format!("serving {public_url}"))?;
+    if let Some(link) = first_link(&web).await? {
+        let event =
+            json!({ "event": "first-administrator", "url": link.url, "expires": link.expires });
+        context.output.line(&event, |_| {
+            format!(
+                "nobody can log in yet: open {} to make the first administrator; the address works once, until {}",
+                link.url, link.expires
+            )
+        })?;
+    }
+    let housekeeping = keep_house(web.access().clone(), shutdown.token().clone());
     let serving = server.run(relation_web::router(web), shutdown.token().clone());
     let dispatching = async {
         if args.no_dispatch {
@@ -75,16 +93,36 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
             upgrade_check::run(&host, &installation.config, shutdown.token())
         );
     };
-    let (served, ()) = tokio::join!(
+    let (served, (), ()) = tokio::join!(
         async {
             let served = serving.await;
             // Without a server, nobody can stop the dispatcher.
             shutdown.token().cancel();
             served
         },
-        dispatching
+        dispatching,
+        housekeeping
     );
     served
+}
+
+async fn first_link(web: &Web) -> Result<Option<OneTimeLink>, AppError> {
+    let link = access::first_administrator_link(web.access()).await;
+    link.map_err(|WebError { error, .. }| error)
+}
+
+/// Removes sessions, links and audit events that have ended, again and again.
+async fn keep_house(parts: AccessParts, stop: CancellationToken) {
+    loop {
+        if let Err(error) = access::remove_expired(&parts).await {
+            tracing::warn!(%error, "sessions and links that have ended could not be removed");
+        }
+        let next = parts.clock().now().after(HOUSEKEEPING_INTERVAL);
+        tokio::select! {
+            () = parts.clock().sleep_until(next) => {}
+            () = stop.cancelled() => return,
+        }
+    }
 }
 
 /// Returns the callback below the public address.

@@ -105,8 +105,8 @@ impl Client {
     }
 
     /// Sends a request without a body.
-    pub async fn get(&self, path: &str) -> Response {
-        let request = Request::get(path).body(Body::empty()).unwrap();
+    pub async fn get(&self, path: impl AsRef<str>) -> Response {
+        let request = Request::get(path.as_ref()).body(Body::empty()).unwrap();
         self.send(request).await
     }
 

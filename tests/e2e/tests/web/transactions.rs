@@ -16,7 +16,7 @@ async fn transactions_are_listed_polled_and_shown() {
     let (_, second) = client.add("sys.B", "Fabrikam").await;
 
     let polled = client
-        .get(&format!("{TRANSACTIONS}{first}/poll/"))
+        .get(format!("{TRANSACTIONS}{first}/poll/"))
         .await
         .expect(200);
     assert_eq!(polled[&first]["status"], "Success");
@@ -24,12 +24,12 @@ async fn transactions_are_listed_polled_and_shown() {
         polled[&first]["href"],
         format!("{TRANSACTIONS}{first}/").as_str()
     );
-    let both = client.get(&format!("{TRANSACTIONS}poll/?ids={first},{second},unknown"));
+    let both = client.get(format!("{TRANSACTIONS}poll/?ids={first},{second},unknown"));
     let both = both.await.expect(200);
     assert_eq!(both.as_object().unwrap().len(), 2);
 
     let list = client
-        .get(&format!("{TRANSACTIONS}?record={pkid}&status=Success"))
+        .get(format!("{TRANSACTIONS}?record={pkid}&status=Success"))
         .await
         .expect(200);
     let ids: Vec<&Value> = list["resources"]
@@ -40,7 +40,7 @@ async fn transactions_are_listed_polled_and_shown() {
         .collect();
     assert_eq!(ids, [first.as_str()]);
     let newest = client
-        .get(&format!("{TRANSACTIONS}?limit=1"))
+        .get(format!("{TRANSACTIONS}?limit=1"))
         .await
         .expect(200);
     assert_eq!(newest["resources"][0]["id"], second.as_str());
@@ -51,7 +51,7 @@ async fn transactions_are_listed_polled_and_shown() {
     assert_eq!(older["resources"][0]["id"], first.as_str());
 
     let shown = client
-        .get(&format!("{TRANSACTIONS}{first}/"))
+        .get(format!("{TRANSACTIONS}{first}/"))
         .await
         .expect(200);
     assert_eq!(shown["action"], "add");
@@ -59,7 +59,7 @@ async fn transactions_are_listed_polled_and_shown() {
     assert_eq!(shown["hierarchy"], "sys.A");
     assert!(shown["log"].is_array() && shown["sub_transactions"].is_array());
     client
-        .get(&format!("{TRANSACTIONS}?status=Done&skip=3"))
+        .get(format!("{TRANSACTIONS}?status=Done&skip=3"))
         .await
         .expect(400);
 }

@@ -19,6 +19,6 @@ use axum::Router;
 pub fn router(web: Web) -> Router {
     Router::new()
         .merge(api::routes())
-        .merge(page::routes())
+        .merge(page::routes(&web))
         .with_state(web)
 }

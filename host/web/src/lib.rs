@@ -21,15 +21,18 @@ pub use state::{Web, WebOptions};
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
+use axum::routing::any;
 
 /// Returns the routes of the API and of the page.
 pub fn router(web: Web) -> Router {
-    Router::new()
-        .merge(api::routes())
+    // The page has this layer too, but renders its error.
+    let api = api::routes()
         .merge(access::routes())
-        .merge(page::routes())
-        .fallback(async || WebError::not_found())
-        .layer(from_fn_with_state(web.clone(), access::refuse_cross_site))
+        .route("/api/{*path}", any(async || WebError::not_found()))
+        .layer(from_fn_with_state(web.clone(), access::refuse_cross_site));
+    Router::new()
+        .merge(api)
+        .merge(page::routes(&web))
         .layer(from_fn_with_state(web.clone(), access::authenticate))
         .layer(from_fn_with_state(web.clone(), client_address::set))
         .with_state(web)

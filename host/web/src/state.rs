@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::access::{AccessParts, PasswordCost};
+use crate::page::Live;
 
 /// The options of the API and the page.
 #[derive(Clone, Debug)]
@@ -71,6 +72,7 @@ struct Parts {
     host: Host,
     model: Model,
     access: AccessParts,
+    live: Live,
 }
 
 impl Web {
@@ -81,6 +83,7 @@ impl Web {
             host,
             model,
             access: AccessParts::new(store, clock, options),
+            live: Live::default(),
         };
         Self {
             parts: Arc::new(parts),
@@ -120,5 +123,10 @@ impl Web {
     /// The parts that the functions for users, sessions, keys and the audit log work with.
     pub fn access(&self) -> &AccessParts {
         &self.parts.access
+    }
+
+    /// The transactions whose progress browsers follow.
+    pub(crate) fn live(&self) -> &Live {
+        &self.parts.live
     }
 }

@@ -2,7 +2,7 @@
 
 use relation_host::store::StoreError;
 
-use super::{AccessParts, audit, sessions, users};
+use super::{AccessParts, audit, consent_links, sessions, users};
 
 /// The number of removed documents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,7 +26,8 @@ pub async fn remove_expired(parts: &AccessParts) -> Result<Removed, StoreError> 
     parts.request_rate().lock().prune(now);
     Ok(Removed {
         sessions: sessions::remove_expired(parts).await?,
-        links: users::remove_expired_links(parts).await?,
+        links: users::remove_expired_links(parts).await?
+            + consent_links::remove_expired(parts).await?,
         audit_events: audit::remove_old(parts).await?,
     })
 }

@@ -12,6 +12,7 @@ pub mod audit;
 mod authenticate;
 mod authority;
 mod back_off;
+pub mod consent_links;
 mod cross_site;
 mod documents;
 mod housekeeping;

@@ -1,10 +1,121 @@
 //! The page for administrators, rendered by the server.
+//!
+//! Every page works without JavaScript; one module adds count-downs, live progress and comfort in forms. Forms come
+//! from the model and the actions that the plugin describes, so a new field needs no change here.
+
+mod action_form;
+mod actions;
+mod alerts;
+mod assets;
+mod calls;
+mod connect;
+mod consent;
+mod data;
+mod edit;
+mod form;
+mod grants;
+mod keys;
+mod layer;
+mod links;
+mod live;
+mod needs;
+mod organization;
+mod organizations;
+mod parts;
+#[cfg(test)]
+mod samples;
+mod session;
+mod shared;
+mod texts;
+mod transactions;
+mod ui;
+mod users;
+
+pub(crate) use self::live::Live;
 
 use axum::Router;
+use axum::extract::{Path, Query};
+use axum::http::header;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::routing::{get, post};
+use serde::Deserialize;
 
-use crate::Web;
+use self::texts::Language;
+use self::ui::LANGUAGE_COOKIE;
+use crate::access::refuse_cross_site;
+use crate::{Web, WebError};
 
 /// Returns the routes of the page.
-pub(crate) fn routes() -> Router<Web> {
+pub(crate) fn routes(web: &Web) -> Router<Web> {
     Router::new()
+        .route("/", get(needs::show))
+        .route("/organizations", get(organizations::list))
+        .route("/organizations/new", get(edit::show_new).post(edit::add))
+        .route("/organizations/{pkid}", get(organization::show))
+        .route(
+            "/organizations/{pkid}/edit",
+            get(edit::show).post(edit::modify),
+        )
+        .route("/organizations/{pkid}/delete", post(actions::delete))
+        .route(
+            "/organizations/{pkid}/connect",
+            get(connect::show).post(connect::begin),
+        )
+        .route(
+            "/organizations/{pkid}/actions/{action}",
+            get(actions::show).post(actions::run),
+        )
+        .route("/organizations/{pkid}/data", get(data::list))
+        .route("/organizations/{pkid}/connect-link", post(consent::create))
+        .route("/consent/{token}", get(consent::show).post(consent::begin))
+        .route("/callback", get(connect::callback))
+        .route("/transactions", get(transactions::list))
+        .route("/transactions/{id}", get(transactions::show))
+        .route("/transactions/{id}/progress", get(transactions::progress))
+        .route("/transactions/{id}/support", get(transactions::support))
+        .route("/events", get(live::events))
+        .route("/alerts", get(alerts::list))
+        .route("/login", get(session::show_log_in).post(session::log_in))
+        .route("/logout", post(session::log_out))
+        .route("/session", get(session::keep_alive))
+        .route(
+            "/set-up/{token}",
+            get(session::show_set_up).post(session::set_up),
+        )
+        .route("/users", get(users::list))
+        .route("/users/new", get(users::show_new).post(users::add))
+        .route("/users/{pkid}", get(users::show))
+        .route("/users/{pkid}/grants", post(users::set_grants))
+        .route("/users/{pkid}/link", post(users::create_link))
+        .route("/users/{pkid}/disable", post(users::disable))
+        .route("/users/{pkid}/enable", post(users::enable))
+        .route("/keys", get(keys::list))
+        .route("/keys/new", get(keys::show_new).post(keys::add))
+        .route("/keys/{pkid}/rotate", post(keys::rotate))
+        .route("/keys/{pkid}/revoke", post(keys::revoke))
+        .route("/language/{code}", get(choose_language))
+        .layer(from_fn_with_state(web.clone(), refuse_cross_site))
+        .layer(from_fn_with_state(web.clone(), layer::finish))
+        .route("/assets/{name}", get(assets::get))
+}
+
+#[derive(Deserialize)]
+struct Next {
+    #[serde(default)]
+    next: String,
+}
+
+/// Stores the language in a cookie and returns to the page.
+async fn choose_language(
+    Path(code): Path<String>,
+    Query(query): Query<Next>,
+) -> Result<Response, WebError> {
+    let language = Language::from_code(&code).ok_or_else(WebError::not_found)?;
+    let cookie = format!(
+        "{LANGUAGE_COOKIE}={}; Path=/; Max-Age=31536000; SameSite=Lax",
+        language.code()
+    );
+    let redirect = Redirect::to(links::local(&query.next));
+    Ok(([(header::SET_COOKIE, cookie)], redirect).into_response())
 }

@@ -152,8 +152,7 @@ async fn list_has_pages_orders_and_a_schema() {
 async fn bad_requests_get_all_errors_and_change_nothing() {
     let (_world, client) = world().await;
     let path = format!("{RECORDS}?hierarchy={NODE}");
-    let input =
-        json!({ "name": "x".repeat(1025), "account_email": "nobody", "webex_contact_center": true, "colour": 1 });
+    let input = json!({ "name": "x".repeat(1025), "account_email": "nobody", "webex_contact_center": true, "colour": 1 });
     let refused = client.json(Method::POST, &path, &input).await;
     refused.expect(422);
     let mut fields = refused.error_fields();

@@ -11,7 +11,7 @@ mod tests;
 
 pub(super) use links::remove_expired as remove_expired_links;
 pub use links::{
-    LinkPurpose, NewAdministrator, OneTimeLink, create_first_administrator,
+    LINK_PATH, LinkPurpose, NewAdministrator, OneTimeLink, create_first_administrator,
     first_administrator_link, read_link, set_password, set_up_link,
 };
 pub(super) use names::{find_name_error, fold_name};

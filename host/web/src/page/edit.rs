@@ -1,0 +1,301 @@
+//! The form that adds an organization, and the one that changes it.
+
+use askama::Template;
+use axum::Form;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use relation_app::records::{self, StoredRecord};
+use relation_host::AddRequest;
+use relation_host::reports::RecordDetails;
+use relation_host::types::{FieldError, Hierarchy, Pkid};
+use serde_json::{Map, Value};
+
+use super::calls::{self, Failed};
+use super::form::{self, FormField, Posted, Purpose};
+use super::parts::{Moment, clean};
+use super::ui::{Ui, render_with};
+use crate::access::{Allowed, permission};
+use crate::{Web, WebError};
+
+/// The name of the input with the node of a new record.
+const NODE: &str = "hierarchy";
+/// The name of the input by which a form that is sent twice adds one record.
+const IDEMPOTENCY_KEY: &str = "idempotency_key";
+
+#[derive(Template)]
+#[template(path = "organization_form.html")]
+pub(crate) struct FormPage<'a> {
+    pub(crate) ui: &'a Ui,
+    pub(crate) title: String,
+    /// The address and the name of the organization.
+    pub(crate) parent: Option<(String, String)>,
+    pub(crate) action: String,
+    pub(crate) back: String,
+    pub(crate) hidden: Vec<(String, String)>,
+    pub(crate) fields: Vec<FormField>,
+    pub(crate) secrets: Vec<FormField>,
+    pub(crate) open_secrets: bool,
+    pub(crate) set_since: Option<Moment>,
+    pub(crate) summary: Vec<(Option<String>, String, String)>,
+    pub(crate) failure: Option<Failed>,
+}
+
+/// What a form shows besides its fields.
+#[derive(Default)]
+struct Outcome {
+    errors: Vec<FieldError>,
+    failure: Option<Failed>,
+    status: StatusCode,
+}
+
+impl Outcome {
+    /// Returns the errors of a failed call, for the form.
+    fn new(error: WebError, ui: &Ui) -> Self {
+        let failure = error
+            .error
+            .field_errors
+            .is_empty()
+            .then(|| Failed::new(&error, ui));
+        Self {
+            failure,
+            status: error.status,
+            errors: error.error.field_errors,
+        }
+    }
+}
+
+/// Shows the form for a new organization.
+pub(crate) async fn show_new(
+    State(web): State<Web>,
+    ui: Ui,
+    allowed: Allowed<permission::Add>,
+) -> Result<Response, WebError> {
+    new_page(&web, &ui, &allowed, None, Outcome::default())
+}
+
+/// Adds an organization.
+pub(crate) async fn add(
+    State(web): State<Web>,
+    ui: Ui,
+    allowed: Allowed<permission::Add>,
+    Form(pairs): Form<Vec<(String, String)>>,
+) -> Result<Response, WebError> {
+    let posted = Posted(pairs);
+    let node = posted.get(NODE).unwrap_or_default().trim();
+    let hierarchy = match node.parse::<Hierarchy>() {
+        Ok(node) if allowed.covers(&node) => node,
+        parsed => {
+            let message = match parsed {
+                Ok(_) => ui.t("form.node-not-permitted"),
+                Err(error) => error.to_string(),
+            };
+            let errors = vec![FieldError {
+                field: NODE.to_owned(),
+                message,
+            }];
+            let status = StatusCode::UNPROCESSABLE_ENTITY;
+            return new_page(
+                &web,
+                &ui,
+                &allowed,
+                Some(&posted),
+                Outcome {
+                    errors,
+                    failure: None,
+                    status,
+                },
+            );
+        }
+    };
+    let request = AddRequest {
+        hierarchy,
+        fields: form::read_new(web.model(), &posted),
+        token_response: None,
+        idempotency_key: posted.get(IDEMPOTENCY_KEY).map(str::to_owned),
+    };
+    let host = web.host().clone();
+    match calls::run(async move { host.add(request).await }).await {
+        Ok(added) => {
+            let pkid = added.value.connection.pkid;
+            Ok(
+                Redirect::to(&format!("/organizations/{pkid}?done={}", added.transaction))
+                    .into_response(),
+            )
+        }
+        Err(error) => new_page(&web, &ui, &allowed, Some(&posted), Outcome::new(error, &ui)),
+    }
+}
+
+fn new_page(
+    web: &Web,
+    ui: &Ui,
+    allowed: &Allowed<permission::Add>,
+    posted: Option<&Posted>,
+    outcome: Outcome,
+) -> Result<Response, WebError> {
+    let mut node = FormField::new(NODE, ui.t("form.node"), ui.t("form.node-help"));
+    node.required = true;
+    let default = allowed
+        .nodes()
+        .first()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let sent = posted.and_then(|posted| posted.get(NODE));
+    node.value = sent.map_or(default, str::to_owned);
+    let none = Map::new();
+    let mut fields = vec![node];
+    fields.extend(form::model_fields(
+        web.model(),
+        Purpose::Add,
+        &none,
+        posted,
+        &outcome.errors,
+        ui.language,
+    ));
+    form::set_errors(fields.get_mut(..1).unwrap_or_default(), &outcome.errors);
+    let key = posted
+        .and_then(|posted| posted.get(IDEMPOTENCY_KEY))
+        .map(str::to_owned);
+    let key = key.unwrap_or_else(|| Pkid::random().to_string());
+    let page = FormPage {
+        ui,
+        title: ui.t("form.add-title"),
+        parent: None,
+        action: "/organizations/new".to_owned(),
+        back: "/organizations".to_owned(),
+        hidden: vec![(IDEMPOTENCY_KEY.to_owned(), key)],
+        set_since: None,
+        ..build(ui, fields, outcome.errors, outcome.failure)
+    };
+    render_with(outcome.status, &page)
+}
+
+/// Builds the page of a form around its fields.
+pub(crate) fn build(
+    ui: &Ui,
+    fields: Vec<FormField>,
+    errors: Vec<FieldError>,
+    failure: Option<Failed>,
+) -> FormPage<'_> {
+    let summary = form::summarize(&fields, &errors);
+    let (secrets, fields): (Vec<_>, Vec<_>) = fields.into_iter().partition(|field| field.secret);
+    FormPage {
+        ui,
+        title: String::new(),
+        parent: None,
+        action: String::new(),
+        back: String::new(),
+        hidden: Vec::new(),
+        open_secrets: secrets.iter().any(|field| field.error.is_some()),
+        fields,
+        secrets,
+        set_since: None,
+        summary,
+        failure,
+    }
+}
+
+/// Shows the form that changes an organization.
+pub(crate) async fn show(
+    State(web): State<Web>,
+    ui: Ui,
+    allowed: Allowed<permission::Modify>,
+    Path(pkid): Path<String>,
+) -> Result<Response, WebError> {
+    let record = allowed.record(&web, &pkid).await?;
+    let details = records::show(web.host(), &record).await?;
+    edit_page(&web, &ui, &record, &details, None, Outcome::default())
+}
+
+/// Changes an organization.
+pub(crate) async fn modify(
+    State(web): State<Web>,
+    ui: Ui,
+    allowed: Allowed<permission::Modify>,
+    Path(pkid): Path<String>,
+    Form(pairs): Form<Vec<(String, String)>>,
+) -> Result<Response, WebError> {
+    let record = allowed.record(&web, &pkid).await?;
+    let details = records::show(web.host(), &record).await?;
+    let mut posted = Posted(pairs);
+    let changes = form::read_changes(web.model(), &posted);
+    let address = format!("/organizations/{}", record.pkid);
+    if changes.is_empty() {
+        return Ok(Redirect::to(&address).into_response());
+    }
+    let is_unchanged = posted.get("version") == Some(record.document.version.to_string().as_str());
+    if !is_unchanged {
+        let conflicts = form::find_conflicts(web.model(), &details.fields, &changes, &mut posted);
+        if !conflicts.is_empty() {
+            let outcome = conflict(&ui, conflicts);
+            return edit_page(&web, &ui, &record, &details, Some(&posted), outcome);
+        }
+    }
+    let (host, pkid) = (web.host().clone(), record.pkid.clone());
+    match calls::run(async move { host.modify(&pkid, changes, None).await }).await {
+        Ok(modified) => {
+            Ok(Redirect::to(&format!("{address}?done={}", modified.transaction)).into_response())
+        }
+        Err(error) => edit_page(
+            &web,
+            &ui,
+            &record,
+            &details,
+            Some(&posted),
+            Outcome::new(error, &ui),
+        ),
+    }
+}
+
+/// Returns the errors for fields that somebody else has changed meanwhile.
+fn conflict(ui: &Ui, conflicts: Vec<(String, String)>) -> Outcome {
+    let errors = conflicts.into_iter().map(|(field, present)| {
+        let message = match present.is_empty() {
+            true => ui.t("form.conflict-empty"),
+            false => ui.t1("form.conflict", clean(&present)),
+        };
+        FieldError { field, message }
+    });
+    Outcome {
+        errors: errors.collect(),
+        failure: None,
+        status: StatusCode::CONFLICT,
+    }
+}
+
+fn edit_page(
+    web: &Web,
+    ui: &Ui,
+    record: &StoredRecord,
+    details: &RecordDetails,
+    posted: Option<&Posted>,
+    outcome: Outcome,
+) -> Result<Response, WebError> {
+    let current: &Map<String, Value> = &details.fields;
+    let fields = form::model_fields(
+        web.model(),
+        Purpose::Modify,
+        current,
+        posted,
+        &outcome.errors,
+        ui.language,
+    );
+    let name = clean(&details.connection.name);
+    let address = format!("/organizations/{}", record.pkid);
+    let refreshed = details
+        .connection
+        .grants
+        .first()
+        .and_then(|grant| grant.refreshed);
+    let page = FormPage {
+        title: ui.t1("form.edit-title", &name),
+        parent: Some((address.clone(), name)),
+        action: format!("{address}/edit"),
+        back: address,
+        hidden: vec![("version".to_owned(), record.document.version.to_string())],
+        set_since: refreshed.map(|at| Moment::absolute(at, ui)),
+        ..build(ui, fields, outcome.errors, outcome.failure)
+    };
+    render_with(outcome.status, &page)
+}

@@ -1,0 +1,190 @@
+//! The part of a form with roles at nodes.
+
+use relation_host::types::FieldError;
+
+use super::form::{Control, FormField, Posted};
+use super::parts::clean;
+use super::ui::Ui;
+use crate::access::{ROLES, RoleGrant, find_role};
+
+/// The most roles of a form.
+const MAX_GRANTS: usize = 20;
+
+/// Builds the fields of roles: those that are granted, and empty ones for another.
+pub(crate) fn grant_fields(
+    grants: &[RoleGrant],
+    posted: Option<&Posted>,
+    ui: &Ui,
+) -> Vec<FormField> {
+    let count = match posted {
+        Some(posted) => (0..MAX_GRANTS)
+            .rposition_of(|index| is_filled(posted, index))
+            .map_or(1, |last| last + 1),
+        None => (grants.len() + 1).min(MAX_GRANTS),
+    };
+    let mut fields = Vec::new();
+    for index in 0..count.max(1) {
+        let grant = grants.get(index);
+        let stored_role = grant.map(|grant| grant.role.as_str()).unwrap_or_default();
+        let stored_node = grant.map(|grant| grant.node.as_str()).unwrap_or_default();
+        let (role_name, node_name) = names(index);
+        let sent = |name: &str, stored: &str| match posted {
+            Some(posted) => posted.get(name).unwrap_or_default().to_owned(),
+            None => stored.to_owned(),
+        };
+        let role = sent(&role_name, stored_role);
+        let number = index + 1;
+        let mut field = FormField::new(
+            &role_name,
+            ui.t1("access.role-number", number),
+            String::new(),
+        );
+        let none = (String::new(), ui.t("form.no-choice"), role.is_empty());
+        let choices = ROLES.iter().map(|each| {
+            (
+                each.name.to_owned(),
+                each.title.to_owned(),
+                each.name == role,
+            )
+        });
+        field.control = Control::Choice(std::iter::once(none).chain(choices).collect());
+        fields.push(field);
+        let mut field = FormField::new(
+            &node_name,
+            ui.t1("access.node-number", number),
+            ui.t("access.node-help"),
+        );
+        field.value = sent(&node_name, stored_node);
+        fields.push(field);
+    }
+    fields
+}
+
+fn names(index: usize) -> (String, String) {
+    (
+        format!("grants[{index}].role"),
+        format!("grants[{index}].node"),
+    )
+}
+
+fn is_filled(posted: &Posted, index: usize) -> bool {
+    let (role, _) = names(index);
+    posted.get(&role).is_some_and(|role| !role.is_empty())
+}
+
+trait LastOf {
+    /// Returns the last position for which `is` holds.
+    fn rposition_of(self, is: impl Fn(usize) -> bool) -> Option<usize>;
+}
+
+impl LastOf for std::ops::Range<usize> {
+    fn rposition_of(self, is: impl Fn(usize) -> bool) -> Option<usize> {
+        self.rev().find(|index| is(*index))
+    }
+}
+
+/// Reads the roles of a sent form. A role without a node is for `node`.
+pub(crate) fn read_grants(
+    posted: &Posted,
+    node: &str,
+    errors: &mut Vec<FieldError>,
+) -> Vec<RoleGrant> {
+    let mut grants = Vec::new();
+    for index in 0..MAX_GRANTS {
+        let (role_name, node_name) = names(index);
+        let role = posted.get(&role_name).unwrap_or_default();
+        if role.is_empty() {
+            continue;
+        }
+        let at = posted
+            .get(&node_name)
+            .map(str::trim)
+            .filter(|node| !node.is_empty())
+            .unwrap_or(node);
+        match at.parse() {
+            Ok(node) => grants.push(RoleGrant {
+                role: role.to_owned(),
+                node,
+            }),
+            Err(error) => {
+                let error: relation_host::types::InvalidHierarchy = error;
+                errors.push(FieldError {
+                    field: node_name,
+                    message: error.to_string(),
+                });
+            }
+        }
+    }
+    grants
+}
+
+/// Puts errors of roles beside fields: those of `grants[0]` and of `grants` belong to a role.
+pub(crate) fn map_errors(errors: Vec<FieldError>) -> Vec<FieldError> {
+    let map = |error: FieldError| {
+        let is_role = error.field == "grants"
+            || (error.field.starts_with("grants[") && error.field.ends_with(']'));
+        let field = match (is_role, error.field.as_str()) {
+            (true, "grants") => "grants[0].role".to_owned(),
+            (true, entry) => format!("{entry}.role"),
+            (false, field) => field.to_owned(),
+        };
+        FieldError { field, ..error }
+    };
+    errors.into_iter().map(map).collect()
+}
+
+/// Describes roles for people.
+pub(crate) fn describe(grants: &[RoleGrant]) -> Vec<(String, String)> {
+    let titles = grants.iter().map(|grant| {
+        let title = find_role(&grant.role).map_or(grant.role.as_str(), |role| role.title);
+        (clean(title), clean(grant.node.as_str()))
+    });
+    titles.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::texts::Language;
+
+    fn posted(pairs: &[(&str, &str)]) -> Posted {
+        let pairs = pairs.iter();
+        Posted(
+            pairs
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn role_without_a_node_is_for_the_node_of_the_form() {
+        let mut errors = Vec::new();
+        let sent = posted(&[
+            ("grants[0].role", "operator"),
+            ("grants[1].role", ""),
+            ("grants[2].role", "auditor"),
+            ("grants[2].node", "sys.A.B"),
+            ("grants[3].role", "auditor"),
+            ("grants[3].node", ".."),
+        ]);
+        let grants = read_grants(&sent, "sys.A", &mut errors);
+        let found: Vec<_> = grants
+            .iter()
+            .map(|grant| (grant.role.as_str(), grant.node.as_str()))
+            .collect();
+        assert_eq!(found, [("operator", "sys.A"), ("auditor", "sys.A.B")]);
+        assert_eq!(errors[0].field, "grants[3].node");
+    }
+
+    #[test]
+    fn form_has_the_roles_and_an_empty_one() {
+        let ui = Ui::sample(Language::English, "/users", &["provider-administrator"]);
+        let grants = [RoleGrant {
+            role: "operator".to_owned(),
+            node: "sys".parse().unwrap(),
+        }];
+        assert_eq!(grant_fields(&grants, None, &ui).len(), 4);
+        let sent = posted(&[("grants[1].role", "auditor")]);
+        assert_eq!(grant_fields(&grants, Some(&sent), &ui).len(), 4);
+    }
+}

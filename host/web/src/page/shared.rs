@@ -1,0 +1,100 @@
+//! What the pages of users, of keys and of links share.
+
+use askama::Template;
+use relation_host::types::{FieldError, Hierarchy, InvalidHierarchy};
+use serde::Deserialize;
+
+use super::form::{self, FormField, Posted};
+use super::grants::{grant_fields, map_errors};
+use super::parts::Moment;
+use super::ui::Ui;
+
+/// The query of a list.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ListQuery {
+    pub(crate) hierarchy: String,
+    cursor: String,
+}
+
+impl ListQuery {
+    /// The cursor, if there is one.
+    pub(crate) fn cursor(&self) -> Option<&str> {
+        Some(self.cursor.as_str()).filter(|cursor| !cursor.is_empty())
+    }
+}
+
+/// A value that is shown once: a link or a key.
+#[derive(Template)]
+#[template(path = "secret.html")]
+pub(crate) struct SecretPage<'a> {
+    pub(crate) ui: &'a Ui,
+    pub(crate) title: String,
+    pub(crate) text: String,
+    pub(crate) value: String,
+    pub(crate) expires: Option<Moment>,
+    pub(crate) back: String,
+}
+
+/// The form of a new user or a new key.
+#[derive(Template)]
+#[template(path = "manage_form.html")]
+pub(crate) struct ManageForm<'a> {
+    pub(crate) ui: &'a Ui,
+    pub(crate) title: String,
+    pub(crate) list: &'static str,
+    pub(crate) fields: Vec<FormField>,
+    pub(crate) summary: Vec<(Option<String>, String, String)>,
+    pub(crate) failure: Option<super::calls::Failed>,
+}
+
+impl<'a> ManageForm<'a> {
+    /// Builds a form with a name, a node and roles.
+    pub(crate) fn new(
+        ui: &'a Ui,
+        list: &'static str,
+        title: String,
+        mut name: FormField,
+        nodes: &[Hierarchy],
+        posted: Option<&Posted>,
+        errors: Vec<FieldError>,
+    ) -> Self {
+        let errors = map_errors(errors);
+        let sent = |field: &str| {
+            posted
+                .and_then(|posted| posted.get(field))
+                .map(str::to_owned)
+        };
+        name.value = sent("name").unwrap_or_default();
+        let mut node = FormField::new("hierarchy", ui.t("form.node"), ui.t("access.own-node-help"));
+        node.required = true;
+        let first = nodes.first().map(ToString::to_string);
+        node.value = sent("hierarchy").or(first).unwrap_or_default();
+        let mut fields = vec![name, node];
+        fields.extend(grant_fields(&[], posted, ui));
+        form::set_errors(&mut fields, &errors);
+        Self {
+            ui,
+            title,
+            list,
+            summary: form::summarize(&fields, &errors),
+            fields,
+            failure: None,
+        }
+    }
+}
+
+/// Reads a node, or adds its error.
+pub(crate) fn read_node(text: &str, errors: &mut Vec<FieldError>) -> Option<Hierarchy> {
+    let parsed: Result<Hierarchy, InvalidHierarchy> = text.parse();
+    match parsed {
+        Ok(node) => Some(node),
+        Err(error) => {
+            errors.push(FieldError {
+                field: "hierarchy".to_owned(),
+                message: error.to_string(),
+            });
+            None
+        }
+    }
+}

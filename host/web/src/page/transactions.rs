@@ -1,0 +1,482 @@
+//! Transactions: the list, and one with its log.
+
+use askama::Template;
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::header;
+use axum::response::{IntoResponse as _, Response};
+use relation_host::transactions::{
+    Level, LogLine, Status, Transaction, TransactionFilter, parent_of,
+};
+use relation_host::types::{Document, RECORD_MODEL, Reference};
+use serde::{Deserialize, Serialize};
+
+use super::links;
+use super::parts::{Badge, Moment, clean, format_span, slug};
+use super::texts::Language;
+use super::ui::{Ui, render};
+use crate::access::{Allowed, Operation, Permission, permission};
+use crate::{Web, WebError};
+
+/// The number of transactions on a page.
+const PAGE_SIZE: u32 = 50;
+/// The most pages of the store that are read for a page: most transactions may be of other nodes.
+const MAX_READS: u32 = 10;
+/// The number of log lines that are shown at first.
+const LINES: usize = 200;
+/// The most parts that are shown.
+const MAX_PARTS: u32 = 200;
+
+/// A transaction in a list.
+pub(crate) struct TransactionRow {
+    pub(crate) id: String,
+    pub(crate) action: String,
+    pub(crate) subject: String,
+    pub(crate) record: Option<String>,
+    pub(crate) badge: Badge,
+    pub(crate) progress: String,
+    pub(crate) started: Moment,
+    pub(crate) duration: String,
+    pub(crate) message: String,
+}
+
+impl TransactionRow {
+    pub(crate) fn new(transaction: &Transaction, ui: &Ui) -> Self {
+        let progress = transaction.progress.as_ref();
+        let subject = transaction
+            .subject
+            .as_ref()
+            .filter(|subject| subject.model == RECORD_MODEL);
+        Self {
+            id: transaction.id.clone(),
+            action: clean(&transaction.action),
+            subject: clean(&transaction.subject_name),
+            record: subject.map(|subject| subject.pkid.to_string()),
+            badge: Badge::status(transaction.status, ui.language),
+            progress: progress
+                .map(|each| clean(&each.to_string()))
+                .unwrap_or_default(),
+            started: Moment::relative(transaction.started, ui),
+            duration: duration(transaction, ui.language),
+            message: clean(&transaction.message),
+        }
+    }
+}
+
+fn duration(transaction: &Transaction, language: Language) -> String {
+    let ended = transaction.completed;
+    ended.map_or_else(String::new, |ended| {
+        format_span(ended.since(transaction.started), language)
+    })
+}
+
+/// Returns those transactions that the principal may see: those of documents at its nodes. A transaction has no node of
+/// its own, so one whose document is gone is not shown.
+async fn visible<P: Permission>(
+    web: &Web,
+    allowed: &Allowed<P>,
+    transactions: Vec<Transaction>,
+) -> Result<Vec<Transaction>, WebError> {
+    let mut subjects: Vec<Reference> = transactions
+        .iter()
+        .filter_map(|each| each.subject.clone())
+        .collect();
+    subjects.sort();
+    subjects.dedup();
+    let found = web.store().get(&subjects).await?.into_iter().flatten();
+    let covered = found.filter(|document: &Document| allowed.covers(&document.hierarchy));
+    let covered: Vec<Reference> = covered.map(|document| document.reference).collect();
+    let is_covered = |each: &Transaction| {
+        each.subject
+            .as_ref()
+            .is_some_and(|subject| covered.contains(subject))
+    };
+    Ok(transactions.into_iter().filter(is_covered).collect())
+}
+
+/// Reads a transaction that the principal may see.
+///
+/// # Errors
+/// 404 if it does not exist or is not the principal's.
+pub(crate) async fn read<P: Permission>(
+    web: &Web,
+    allowed: &Allowed<P>,
+    id: &str,
+) -> Result<Transaction, WebError> {
+    let found = web.store().transaction(id).await?;
+    let seen = visible(web, allowed, found.into_iter().collect()).await?;
+    seen.into_iter().next().ok_or_else(WebError::not_found)
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ListQuery {
+    status: String,
+    action: String,
+    record: String,
+    cursor: String,
+}
+
+#[derive(Template)]
+#[template(path = "transactions.html")]
+pub(crate) struct TransactionsPage<'a> {
+    pub(crate) ui: &'a Ui,
+    pub(crate) title: String,
+    pub(crate) query: &'a ListQuery,
+    pub(crate) rows: Vec<TransactionRow>,
+    pub(crate) statuses: Vec<(String, String)>,
+    pub(crate) next: Option<String>,
+}
+
+/// Shows a page of transactions, the newest first.
+pub(crate) async fn list(
+    State(web): State<Web>,
+    ui: Ui,
+    allowed: Allowed<permission::Read>,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, WebError> {
+    let subject = match query.record.as_str() {
+        "" => None,
+        pkid => Some(allowed.record(&web, pkid).await?.reference()),
+    };
+    let filter = TransactionFilter {
+        subject,
+        status: Status::ALL
+            .into_iter()
+            .find(|status| slug(status.as_str()) == query.status),
+        action: Some(query.action.trim().to_owned()).filter(|action| !action.is_empty()),
+        ..TransactionFilter::default()
+    };
+    let mut cursor = Some(query.cursor.clone()).filter(|cursor| !cursor.is_empty());
+    let mut seen = Vec::new();
+    for _ in 0..MAX_READS {
+        let page = web
+            .store()
+            .transactions(&filter, cursor.as_deref(), PAGE_SIZE)
+            .await?;
+        seen.extend(visible(&web, &allowed, page.items).await?);
+        cursor = page.next;
+        if cursor.is_none() || seen.len() >= PAGE_SIZE as usize {
+            break;
+        }
+    }
+    let next = cursor.map(|cursor| {
+        let values = [
+            ("status", query.status.as_str()),
+            ("action", &query.action),
+            ("record", &query.record),
+            ("cursor", &cursor),
+        ];
+        links::with_query("/transactions", &values)
+    });
+    let statuses = Status::ALL.iter().map(|status| slug(status.as_str()));
+    render(&TransactionsPage {
+        title: ui.t("transactions.title"),
+        rows: seen
+            .iter()
+            .map(|each| TransactionRow::new(each, &ui))
+            .collect(),
+        statuses: statuses
+            .map(|status| (ui.language.text(&format!("status.{status}")), status))
+            .collect(),
+        next,
+        query: &query,
+        ui: &ui,
+    })
+}
+
+/// A line of a log.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Line {
+    /// The time of day, UTC.
+    pub(crate) at: String,
+    /// The level, for the style.
+    pub(crate) level: &'static str,
+    /// The level, for people.
+    pub(crate) word: String,
+    pub(crate) message: String,
+}
+
+impl Line {
+    fn new(line: &LogLine, language: Language) -> Self {
+        let level = match line.level {
+            Level::Debug => "debug",
+            Level::Info => "info",
+            Level::Warning => "warning",
+            Level::Error => "error",
+        };
+        Self {
+            at: line
+                .at
+                .to_string()
+                .get(11..19)
+                .unwrap_or_default()
+                .to_owned(),
+            level,
+            word: language.text(&format!("level.{level}")),
+            message: clean(&line.message),
+        }
+    }
+}
+
+/// What has changed in a transaction since a position of its log.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Update {
+    /// The position after the last line.
+    pub(crate) position: usize,
+    lines: Vec<Line>,
+    pub(crate) running: bool,
+    status: String,
+    icon: &'static str,
+    progress: String,
+    done: u32,
+    total: u32,
+    message: String,
+    duration: String,
+}
+
+impl Update {
+    /// Describes the changes after the first `position` lines of the log.
+    pub(crate) fn new(transaction: &Transaction, position: usize, language: Language) -> Self {
+        let new = transaction.log.get(position..).unwrap_or_default();
+        let progress = transaction.progress.as_ref();
+        Self {
+            position: transaction.log.len().max(position),
+            lines: new.iter().map(|line| Line::new(line, language)).collect(),
+            running: is_running(transaction),
+            status: language.text(&format!("status.{}", slug(transaction.status.as_str()))),
+            icon: match transaction.status {
+                Status::Success => "good",
+                Status::Fail => "bad",
+                Status::SuccessWithAsyncFailures => "warn",
+                _ => "busy",
+            },
+            progress: progress
+                .map(|each| clean(&each.to_string()))
+                .unwrap_or_default(),
+            done: progress.map_or(0, |each| each.done),
+            total: progress.map_or(0, |each| each.total),
+            message: clean(&transaction.message),
+            duration: duration(transaction, language),
+        }
+    }
+}
+
+/// Returns whether the call of a transaction has not ended.
+pub(crate) fn is_running(transaction: &Transaction) -> bool {
+    transaction.completed.is_none()
+}
+
+#[derive(Template)]
+#[template(path = "transaction.html")]
+pub(crate) struct TransactionPage<'a> {
+    pub(crate) ui: &'a Ui,
+    pub(crate) title: String,
+    pub(crate) row: TransactionRow,
+    pub(crate) started: Moment,
+    pub(crate) completed: Option<Moment>,
+    pub(crate) update: Update,
+    pub(crate) lines: Vec<Line>,
+    /// The number of lines before those that are shown.
+    pub(crate) earlier: usize,
+    pub(crate) parts: Vec<TransactionRow>,
+    pub(crate) parent: Option<String>,
+    pub(crate) accesses: Vec<(Moment, String)>,
+    pub(crate) support: String,
+    pub(crate) is_failed: bool,
+    /// The address of the page that connects the organization, if the connection has failed.
+    pub(crate) connect: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct LogQuery {
+    all: String,
+}
+
+/// Shows a transaction.
+pub(crate) async fn show(
+    State(web): State<Web>,
+    ui: Ui,
+    allowed: Allowed<permission::Read>,
+    Path(id): Path<String>,
+    Query(query): Query<LogQuery>,
+) -> Result<Response, WebError> {
+    let transaction = read(&web, &allowed, &id).await?;
+    let filter = TransactionFilter {
+        parent: Some(transaction.id.clone()),
+        ..TransactionFilter::default()
+    };
+    let parts = web
+        .store()
+        .transactions(&filter, None, MAX_PARTS)
+        .await?
+        .items;
+    render(&build(&ui, &transaction, &parts, !query.all.is_empty()))
+}
+
+/// Builds the page of a transaction.
+pub(crate) fn build<'a>(
+    ui: &'a Ui,
+    transaction: &Transaction,
+    parts: &[Transaction],
+    all: bool,
+) -> TransactionPage<'a> {
+    let row = TransactionRow::new(transaction, ui);
+    let earlier = if all {
+        0
+    } else {
+        transaction.log.len().saturating_sub(LINES)
+    };
+    let shown = transaction.log.get(earlier..).unwrap_or_default();
+    let is_failed = transaction.status == Status::Fail;
+    let may_connect = ui.may_somewhere(Operation::Connect);
+    let connects = transaction.action.contains("connect") && is_failed && may_connect;
+    let connect = row.record.as_ref().filter(|_| connects);
+    let accesses = transaction.secret_accesses.iter();
+    TransactionPage {
+        title: row.action.clone(),
+        started: Moment::absolute(transaction.started, ui),
+        completed: transaction.completed.map(|at| Moment::absolute(at, ui)),
+        update: Update::new(transaction, transaction.log.len(), ui.language),
+        lines: shown
+            .iter()
+            .map(|line| Line::new(line, ui.language))
+            .collect(),
+        earlier,
+        parts: parts
+            .iter()
+            .rev()
+            .map(|part| TransactionRow::new(part, ui))
+            .collect(),
+        parent: parent_of(&transaction.id).map(str::to_owned),
+        accesses: accesses
+            .map(|access| {
+                let text = format!("{} ({})", clean(&access.name), access.outcome.as_str());
+                (Moment::absolute(access.at, ui), text)
+            })
+            .collect(),
+        support: support_text(transaction),
+        connect: connect.map(|pkid| format!("/organizations/{pkid}/connect")),
+        is_failed,
+        row,
+        ui,
+    }
+}
+
+/// Returns a transaction as a text for a support case. Logs have no secrets.
+pub(crate) fn support_text(transaction: &Transaction) -> String {
+    let mut text = format!(
+        "Transaction: {}\nAction: {}\nSubject: {} {}\nStatus: {}\nStarted: {}\n",
+        transaction.id,
+        transaction.action,
+        transaction
+            .subject
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        transaction.subject_name,
+        transaction.status.as_str(),
+        transaction.started,
+    );
+    if let Some(completed) = transaction.completed {
+        text.push_str(&format!("Completed: {completed}\n"));
+    }
+    if let Some(progress) = &transaction.progress {
+        text.push_str(&format!("Progress: {progress}\n"));
+    }
+    text.push_str(&format!("Message: {}\n", transaction.message));
+    for line in &transaction.log {
+        let level = Line::new(line, Language::English).level;
+        text.push_str(&format!("{} {level} {}\n", line.at, line.message));
+    }
+    clean(&text)
+}
+
+/// Returns the text of a transaction for a support case.
+pub(crate) async fn support(
+    State(web): State<Web>,
+    allowed: Allowed<permission::Read>,
+    Path(id): Path<String>,
+) -> Result<Response, WebError> {
+    let transaction = read(&web, &allowed, &id).await?;
+    let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
+    Ok((headers, support_text(&transaction)).into_response())
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct PositionQuery {
+    from: usize,
+}
+
+/// Returns what has changed since a position, for browsers without a stream.
+pub(crate) async fn progress(
+    State(web): State<Web>,
+    ui: Ui,
+    allowed: Allowed<permission::Read>,
+    Path(id): Path<String>,
+    Query(query): Query<PositionQuery>,
+) -> Result<Json<Update>, WebError> {
+    let transaction = read(&web, &allowed, &id).await?;
+    Ok(Json(Update::new(&transaction, query.from, ui.language)))
+}
+
+#[cfg(test)]
+mod tests {
+    use relation_host::types::Timestamp;
+
+    use super::*;
+
+    fn line(message: &str) -> LogLine {
+        LogLine {
+            at: Timestamp(1_795_975_200_000),
+            level: Level::Info,
+            message: message.to_owned(),
+        }
+    }
+
+    pub(crate) fn sample() -> Transaction {
+        Transaction {
+            id: "01990000-0000-7000-8000-000000000001".to_owned(),
+            action: "sync".to_owned(),
+            subject: Some(Reference::record(relation_host::types::Pkid::from_bytes(
+                [1; 12],
+            ))),
+            subject_name: "Contoso".to_owned(),
+            status: Status::Processing,
+            progress: None,
+            message: String::new(),
+            submitted: Timestamp(1_795_975_200_000),
+            started: Timestamp(1_795_975_200_000),
+            completed: None,
+            log: vec![line("one"), line("two"), line("Con\u{202e}toso")],
+            secret_accesses: Vec::new(),
+            omitted_accesses: 0,
+        }
+    }
+
+    #[test]
+    fn update_has_the_lines_after_a_position() {
+        let update = Update::new(&sample(), 1, Language::English);
+        let messages: Vec<&str> = update
+            .lines
+            .iter()
+            .map(|line| line.message.as_str())
+            .collect();
+        assert_eq!(messages, ["two", "Con\\u{202e}toso"]);
+        assert_eq!((update.position, update.running), (3, true));
+        assert_eq!(update.lines[0].at, "18:00:00");
+        let none = Update::new(&sample(), usize::MAX, Language::English);
+        assert!(none.lines.is_empty());
+    }
+
+    #[test]
+    fn support_text_has_the_log() {
+        let text = support_text(&sample());
+        assert!(
+            text.contains("Status: Processing") && text.contains("info two\n"),
+            "{text}"
+        );
+    }
+}

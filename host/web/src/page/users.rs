@@ -1,0 +1,306 @@
+//! Users: the list, the form, and the link to set a password.
+
+use askama::Template;
+use axum::Form;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use relation_host::types::{FieldError, Hierarchy, Pkid};
+
+use super::form::{self, FormField, Posted};
+use super::grants::{describe, grant_fields, map_errors, read_grants};
+use super::links;
+use super::organizations::choose_node;
+use super::parts::{Badge, Moment, clean};
+use super::shared::{ListQuery, ManageForm, SecretPage};
+use super::ui::{Ui, render, render_with};
+use crate::access::users::{self, NewUser, User};
+use crate::access::{Allowed, Authority, ClientAddress, permission};
+use crate::{Web, WebError};
+
+type Administer = Allowed<permission::Administer>;
+
+/// The number of users on a page.
+const PAGE_SIZE: u32 = 50;
+
+/// A user in a list.
+pub(crate) struct UserRow {
+    pub(crate) pkid: String,
+    pub(crate) name: String,
+    pub(crate) node: String,
+    pub(crate) badge: Badge,
+    pub(crate) grants: Vec<(String, String)>,
+    pub(crate) created: Moment,
+}
+
+impl UserRow {
+    pub(crate) fn new(user: &User, ui: &Ui) -> Self {
+        let (icon, key) = match (user.disabled, user.has_password) {
+            (true, _) => ("bad", "disabled"),
+            (false, false) => ("idle", "invited"),
+            (false, true) => ("good", "active"),
+        };
+        Self {
+            pkid: user.pkid.to_string(),
+            name: clean(&user.name),
+            node: clean(user.hierarchy.as_str()),
+            badge: Badge::new(icon, ui.language.text(&format!("users.{key}"))),
+            grants: describe(&user.grants),
+            created: Moment::relative(user.created, ui),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "users.html")]
+pub(crate) struct UsersPage<'a> {
+    pub(crate) ui: &'a Ui,
+    pub(crate) title: String,
+    pub(crate) rows: Vec<UserRow>,
+    pub(crate) next: Option<String>,
+}
+
+/// Shows a page of users.
+pub(crate) async fn list(
+    State(web): State<Web>,
+    ui: Ui,
+    allowed: Administer,
+    address: ClientAddress,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, WebError> {
+    let (node, _) = choose_node(&allowed, &query.hierarchy)?;
+    let authority = Authority::Principal(&allowed, address);
+    let page = users::list(
+        web.access(),
+        &authority,
+        Some(&node),
+        query.cursor(),
+        PAGE_SIZE,
+    )
+    .await?;
+    let next = page.next.map(|cursor| {
+        links::with_query(
+            "/users",
+            &[("hierarchy", &query.hierarchy), ("cursor", &cursor)],
+        )
+    });
+    render(&UsersPage {
+        title: ui.t("users.title"),
+        rows: page
+            .items
+            .iter()
+            .map(|user| UserRow::new(user, &ui))
+            .collect(),
+        next,
+        ui: &ui,
+    })
+}
+
+#[derive(Template)]
+#[template(path = "user.html")]
+pub(crate) struct UserPage<'a> {
+    pub(crate) ui: &'a Ui,
+    pub(crate) title: String,
+    pub(crate) row: UserRow,
+    pub(crate) disabled: bool,
+    pub(crate) fields: Vec<FormField>,
+    pub(crate) summary: Vec<(Option<String>, String, String)>,
+    pub(crate) failure: Option<super::calls::Failed>,
+}
+
+/// Shows a user with the form of the roles.
+pub(crate) async fn show(
+    State(web): State<Web>,
+    ui: Ui,
+    allowed: Administer,
+    address: ClientAddress,
+    Path(pkid): Path<String>,
+) -> Result<Response, WebError> {
+    let authority = Authority::Principal(&allowed, address);
+    let user = users::get(web.access(), &authority, &parse(&pkid)?).await?;
+    user_page(&ui, &user, None, Vec::new(), StatusCode::OK)
+}
+
+fn user_page(
+    ui: &Ui,
+    user: &User,
+    posted: Option<&Posted>,
+    errors: Vec<FieldError>,
+    status: StatusCode,
+) -> Result<Response, WebError> {
+    let errors = map_errors(errors);
+    let mut fields = grant_fields(&user.grants, posted, ui);
+    form::set_errors(&mut fields, &errors);
+    let page = UserPage {
+        title: clean(&user.name),
+        row: UserRow::new(user, ui),
+        disabled: user.disabled,
+        summary: form::summarize(&fields, &errors),
+        fields,
+        failure: None,
+        ui,
+    };
+    render_with(status, &page)
+}
+
+/// Parses a pkid of a path. What is no pkid does not exist.
+pub(crate) fn parse(pkid: &str) -> Result<Pkid, WebError> {
+    pkid.parse().map_err(|_| WebError::not_found())
+}
+
+/// Replaces the roles of a user.
+pub(crate) async fn set_grants(
+    State(web): State<Web>,
+    ui: Ui,
+    allowed: Administer,
+    address: ClientAddress,
+    Path(pkid): Path<String>,
+    Form(pairs): Form<Vec<(String, String)>>,
+) -> Result<Response, WebError> {
+    let authority = Authority::Principal(&allowed, address);
+    let user = users::get(web.access(), &authority, &parse(&pkid)?).await?;
+    let posted = Posted(pairs);
+    let mut errors = Vec::new();
+    let grants = read_grants(&posted, user.hierarchy.as_str(), &mut errors);
+    let saved = match super::session::check(errors) {
+        Ok(()) => users::set_grants(web.access(), &authority, &user.pkid, grants).await,
+        Err(error) => Err(error),
+    };
+    match saved {
+        Ok(user) => Ok(Redirect::to(&format!("/users/{}", user.pkid)).into_response()),
+        Err(error) if error.error.field_errors.is_empty() => Err(error),
+        Err(error) => user_page(
+            &ui,
+            &user,
+            Some(&posted),
+            error.error.field_errors,
+            error.status,
+        ),
+    }
+}
+
+/// Shows the form for a new user.
+pub(crate) async fn show_new(ui: Ui, allowed: Administer) -> Result<Response, WebError> {
+    new_page(&ui, &allowed, None, Vec::new(), StatusCode::OK)
+}
+
+fn new_page(
+    ui: &Ui,
+    allowed: &Administer,
+    posted: Option<&Posted>,
+    errors: Vec<FieldError>,
+    status: StatusCode,
+) -> Result<Response, WebError> {
+    render_with(status, &new_form(ui, allowed.nodes(), posted, errors))
+}
+
+/// Builds the form of a new user.
+pub(crate) fn new_form<'a>(
+    ui: &'a Ui,
+    nodes: &[Hierarchy],
+    posted: Option<&Posted>,
+    errors: Vec<FieldError>,
+) -> ManageForm<'a> {
+    let mut name = FormField::new("name", ui.t("users.name"), ui.t("users.name-help"));
+    name.required = true;
+    ManageForm::new(ui, "/users", ui.t("users.add"), name, nodes, posted, errors)
+}
+
+/// Adds a user and shows the link to set the password.
+pub(crate) async fn add(
+    State(web): State<Web>,
+    ui: Ui,
+    allowed: Administer,
+    address: ClientAddress,
+    Form(pairs): Form<Vec<(String, String)>>,
+) -> Result<Response, WebError> {
+    let posted = Posted(pairs);
+    let authority = Authority::Principal(&allowed, address);
+    let mut errors = Vec::new();
+    let node = posted
+        .get("hierarchy")
+        .unwrap_or_default()
+        .trim()
+        .to_owned();
+    let hierarchy = super::shared::read_node(&node, &mut errors);
+    let grants = read_grants(&posted, &node, &mut errors);
+    let name = posted.get("name").unwrap_or_default().trim().to_owned();
+    let added = match (super::session::check(errors), hierarchy) {
+        (Ok(()), Some(hierarchy)) => {
+            let user = NewUser {
+                name,
+                hierarchy,
+                grants,
+                language: None,
+            };
+            users::add(web.access(), &authority, user).await
+        }
+        (Err(error), _) => Err(error),
+        (Ok(()), None) => Err(WebError::not_found()),
+    };
+    match added {
+        Ok(user) => link_page(&web, &ui, &authority, &user.pkid).await,
+        Err(error) if error.error.field_errors.is_empty() => Err(error),
+        Err(error) => new_page(
+            &ui,
+            &allowed,
+            Some(&posted),
+            error.error.field_errors,
+            error.status,
+        ),
+    }
+}
+
+async fn link_page(
+    web: &Web,
+    ui: &Ui,
+    authority: &Authority<'_>,
+    pkid: &Pkid,
+) -> Result<Response, WebError> {
+    let user = users::get(web.access(), authority, pkid).await?;
+    let link = users::set_up_link(web.access(), authority, pkid).await?;
+    render(&SecretPage {
+        title: ui.t("users.link-title"),
+        text: ui.t1("users.link-text", clean(&user.name)),
+        value: link.url.to_string(),
+        expires: Some(Moment::relative(link.expires, ui)),
+        back: format!("/users/{pkid}"),
+        ui,
+    })
+}
+
+/// Creates a link with which the user sets a password.
+pub(crate) async fn create_link(
+    State(web): State<Web>,
+    ui: Ui,
+    allowed: Administer,
+    address: ClientAddress,
+    Path(pkid): Path<String>,
+) -> Result<Response, WebError> {
+    let authority = Authority::Principal(&allowed, address);
+    link_page(&web, &ui, &authority, &parse(&pkid)?).await
+}
+
+/// Disables a user.
+pub(crate) async fn disable(
+    State(web): State<Web>,
+    allowed: Administer,
+    address: ClientAddress,
+    Path(pkid): Path<String>,
+) -> Result<Redirect, WebError> {
+    let authority = Authority::Principal(&allowed, address);
+    let user = users::disable(web.access(), &authority, &parse(&pkid)?).await?;
+    Ok(Redirect::to(&format!("/users/{}", user.pkid)))
+}
+
+/// Enables a user.
+pub(crate) async fn enable(
+    State(web): State<Web>,
+    allowed: Administer,
+    address: ClientAddress,
+    Path(pkid): Path<String>,
+) -> Result<Redirect, WebError> {
+    let authority = Authority::Principal(&allowed, address);
+    let user = users::enable(web.access(), &authority, &parse(&pkid)?).await?;
+    Ok(Redirect::to(&format!("/users/{}", user.pkid)))
+}

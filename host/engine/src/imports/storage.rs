@@ -9,7 +9,7 @@ use super::gate::ImportResult;
 use super::{Call, Import, Services, convert};
 use crate::limits::Limit;
 use crate::store::{Change, Check, Commit};
-use crate::types::{Document, Failure, RECORD_MODEL, Reference};
+use crate::types::{Document, Failure, HOST_MODELS, RECORD_MODEL, Reference};
 
 /// The maximum number of documents per page.
 const MAX_PAGE: u32 = 1000;
@@ -281,9 +281,14 @@ impl Call {
         })
     }
 
-    /// Rejects access to another record. A call holds one record's lease, so its writes to other
+    /// Rejects access to another record and to documents of the host. A call holds one record's lease, so its writes to other
     /// records would not be fenced, and it must not read their secrets.
     pub(super) fn check_own_record(&self, reference: &Reference) -> Result<(), Failure> {
+        if reference.model.starts_with(HOST_MODELS) {
+            return Err(Failure::LimitExceeded(format!(
+                "{reference} belongs to the host: a plugin may neither write it nor open its secrets"
+            )));
+        }
         let own = self.lease.as_ref().map(|lease| &lease.subject);
         if reference.model == RECORD_MODEL && own != Some(reference) {
             return Err(Failure::LimitExceeded(format!(

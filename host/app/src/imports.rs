@@ -12,13 +12,6 @@ use serde::Serialize;
 use crate::AppError;
 use crate::records::StoredRecord;
 
-/// The actions of transactions that import.
-const ACTIONS: [&str; 4] = [
-    wakeup_kinds::SYNC,
-    "SyncRolesLicenses",
-    "SyncUsers",
-    "ExecuteDataSync",
-];
 /// The maximum number of failed transactions that [`list_failed`] reads, the newest first.
 const SCANNED: u32 = 1000;
 
@@ -59,7 +52,7 @@ pub async fn find_failed(
     record: &StoredRecord,
 ) -> Result<Option<FailedImport>, AppError> {
     let mut last: Option<Transaction> = None;
-    for action in ACTIONS {
+    for action in wakeup_kinds::IMPORT_ACTIONS {
         let filter = TransactionFilter {
             subject: Some(record.reference()),
             action: Some(action.to_owned()),
@@ -114,7 +107,11 @@ pub async fn list_failed(store: &dyn Store, limit: usize) -> Result<Vec<FailedIm
     };
     let transactions = store.transactions(&filter, None, SCANNED).await?.items;
     let imports = transactions.into_iter();
-    let imports = imports.filter(|failed| ACTIONS.contains(&failed.action.as_str()));
+    let is_import = |failed: &Transaction| {
+        let action = failed.action.as_str();
+        wakeup_kinds::IMPORT_ACTIONS.contains(&action)
+    };
+    let imports = imports.filter(is_import);
     let mut seen: BTreeSet<Reference> = BTreeSet::new();
     let mut found = Vec::new();
     for subject in imports.filter_map(|failed| failed.subject) {

@@ -3,7 +3,7 @@
 //! An engine links this library and calls the workflows on a [`Host`]. It uses the included
 //! [`store::Store`] and [`clock::Clock`] or implements its own. An [`Observer`] learns of calls,
 //! wakeups and alerts. An engine that serves users calls [`Host::on_behalf_of`], so that each transaction
-//! names its user.
+//! names its user, and [`Host::submit`] for callers that do not wait.
 //!
 //! # Example
 //! `examples/embed.rs` of this package:
@@ -42,7 +42,7 @@ mod secret_setting;
 
 pub use host::{
     AddRequest, BuildError, CallError, CallErrorKind, CallOutput, ComponentSource, Host,
-    HostBuilder, Retention, StashSummary, WakeupOutcome,
+    HostBuilder, QueueError, QueuedCall, Retention, StashSummary, WakeupOutcome,
 };
 pub use observer::{AlertChange, AlertChanged, CallEnded, Observer, WakeupEnded};
 pub use relation_egress as egress;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::{DueWakeup, StoreError};
 use relation_types::transactions::{NewTransaction, TransactionUpdate};
-use relation_types::{Reference, Timestamp};
+use relation_types::{QUEUED_CALL_MODEL, Reference, Timestamp};
 
 /// The largest tolerated difference between the clocks of hosts that share a store.
 pub const CLOCK_TOLERANCE: std::time::Duration = std::time::Duration::from_secs(300);
@@ -40,6 +40,9 @@ pub struct Begin {
     pub now: Timestamp,
     /// The wakeup that this call runs for. It must still exist with this revision and number of
     /// attempts.
+    ///
+    /// If its subject is a [queued call](relation_types::QUEUED_CALL_MODEL), the queued transaction with the given id
+    /// begins, and keeps all of its data but `started`. Without a lease, it only begins if its status is `Queued`.
     pub wakeup: Option<DueWakeup>,
 }
 
@@ -61,9 +64,16 @@ pub enum WakeupSettlement {
     Done(DueWakeup),
     /// The call failed: the same revision is due again at the given moment, with one more attempt.
     Retry(DueWakeup, Timestamp),
+    /// The wakeup's subject is not needed any more: delete the document with its secrets and wakeups.
+    Delete(DueWakeup),
 }
 
 /// The end of a call. One write closes the transaction, releases the lease and settles the wakeup.
+///
+/// The transaction of a queued call that lost its lease is left alone, since another host may run the call again. The
+/// end of the last call of a bulk closes the bulk with [`TransactionOutcome::bulk`].
+///
+/// [`TransactionOutcome::bulk`]: relation_types::transactions::TransactionOutcome::bulk
 #[derive(Clone, Debug)]
 pub struct End {
     /// The last update of the transaction, including its final status.
@@ -79,12 +89,27 @@ pub struct End {
     pub interrupted: bool,
 }
 
+impl End {
+    /// Returns whether the call is a [queued call](relation_types::QUEUED_CALL_MODEL).
+    pub fn is_of_queued_call(&self) -> bool {
+        let due = match &self.wakeup {
+            Some(
+                WakeupSettlement::Done(due)
+                | WakeupSettlement::Retry(due, _)
+                | WakeupSettlement::Delete(due),
+            ) => due,
+            None => return false,
+        };
+        due.wakeup.subject.model == QUEUED_CALL_MODEL
+    }
+}
+
 /// The result of [`CallStore::recover`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Recovery {
     /// Leases released.
     pub leases: u64,
-    /// Transactions closed as interrupted.
+    /// Transactions closed as interrupted, or queued again.
     pub transactions: u64,
 }
 
@@ -117,7 +142,8 @@ pub trait CallStore: Send + Sync + 'static {
     /// Ends a call. Ending the same call again changes nothing.
     async fn end(&self, end: End) -> Result<(), StoreError>;
 
-    /// Releases the leases and closes the transactions of dead hosts.
+    /// Releases the leases and closes the transactions of dead hosts. The transaction of a queued call becomes
+    /// `Queued` again.
     ///
     /// These are hosts whose process is known to have ended, and leases that have expired at `now`. The
     /// interruption of a call on an existing subject is stored for [`Lease::interrupted`]. Called at

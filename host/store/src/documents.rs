@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::seal::Sealed;
 use crate::{Lease, StoreError};
 use relation_types::json::check_object;
-use relation_types::transactions::TransactionUpdate;
+use relation_types::transactions::{NewTransaction, TransactionUpdate};
 use relation_types::{Document, Filter, Key, Page, RECORD_MODEL, Reference, Timestamp, Wakeup};
 
 /// A condition that must hold at the moment of a commit.
@@ -64,6 +64,8 @@ pub struct Commit {
     pub changes: Vec<Change>,
     /// An update of the call's transaction, stored together with the changes.
     pub transaction: Option<TransactionUpdate>,
+    /// Transactions to record as `Queued`. One without a request is a bulk, whose parts are its calls.
+    pub queued: Vec<NewTransaction>,
     /// Accepts secrets that are sealed with an older data key, as long as the store still has that key.
     /// For a host that cannot open the newest data key and would otherwise lose what it has to store.
     pub older_keys: bool,

@@ -83,6 +83,11 @@ impl StoreError {
         Self::Conflict(format!("transaction {id} exists already"))
     }
 
+    /// Reports the begin of a queued call whose transaction is not queued.
+    pub fn not_queued(id: &str) -> Self {
+        Self::Conflict(format!("transaction {id} is not queued"))
+    }
+
     /// Reports an update of a transaction that does not exist.
     pub fn unknown_transaction(id: &str) -> Self {
         Self::Invalid(format!("an update of transaction {id}, which never began"))

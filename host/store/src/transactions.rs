@@ -20,11 +20,11 @@ pub struct PruneRequest {
 }
 
 impl PruneRequest {
-    /// Returns whether to remove a transaction of this status that ended at `completed`. A running
-    /// transaction is never removed.
+    /// Returns whether to remove a transaction of this status that ended at `completed`. A running or
+    /// queued transaction is never removed.
     pub fn covers(&self, status: Status, completed: Option<Timestamp>) -> bool {
         let before = match status {
-            Status::Processing => return false,
+            Status::Queued | Status::Processing => return false,
             Status::Success => self.succeeded_before,
             Status::SuccessWithAsyncFailures | Status::Fail => self.failed_before,
         };
@@ -61,8 +61,8 @@ pub trait TransactionStore: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Page<Transaction>, StoreError>;
 
-    /// Examines the next transactions in the order of ids and removes, with their logs, those that
-    /// `prune` covers. A running transaction is never removed. The cost follows `limit`, not the number
+    /// Examines the next transactions in the order of ids and removes, with their logs and requests, those that
+    /// `prune` covers. A running or queued transaction is never removed. The cost follows `limit`, not the number
     /// of stored transactions.
     async fn prune_transactions(&self, prune: PruneRequest) -> Result<PruneReport, StoreError>;
 }

@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Hierarchy, Reference, Scope, Timestamp};
+use crate::{Hierarchy, Pkid, Reference, Scope, Timestamp};
 
 /// The status of a transaction, in the platform's terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Status {
+    /// The call waits for its first attempt, or for another one. Of a bulk: not all of its calls have ended.
+    Queued,
     /// The call runs.
     Processing,
     /// The call succeeded.
@@ -20,7 +22,8 @@ pub enum Status {
 
 impl Status {
     /// Every status.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
+        Self::Queued,
         Self::Processing,
         Self::Success,
         Self::SuccessWithAsyncFailures,
@@ -30,10 +33,19 @@ impl Status {
     /// Returns the platform's term.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Queued => "Queued",
             Self::Processing => "Processing",
             Self::Success => "Success",
             Self::SuccessWithAsyncFailures => "Success With Async Failures",
             Self::Fail => "Fail",
+        }
+    }
+
+    /// Returns whether the call has ended.
+    pub fn is_ended(self) -> bool {
+        match self {
+            Self::Queued | Self::Processing => false,
+            Self::Success | Self::SuccessWithAsyncFailures | Self::Fail => true,
         }
     }
 }
@@ -143,6 +155,9 @@ pub struct NewTransaction {
     pub hierarchy: Option<Hierarchy>,
     /// Who asked for the call; `None`: a schedule, or a person at the host.
     pub originator: Option<Originator>,
+    /// The primary key of the document ([`QUEUED_CALL_MODEL`](crate::QUEUED_CALL_MODEL)) that holds the request of a
+    /// queued call.
+    pub request: Option<Pkid>,
     /// When the caller submitted the call.
     pub submitted: Timestamp,
     /// When the call started.
@@ -170,14 +185,14 @@ pub struct TransactionUpdate {
     pub outcome: Option<TransactionOutcome>,
 }
 
-/// The outcome of a transaction.
+/// The outcome of a transaction, or of one attempt of a queued call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransactionOutcome {
-    /// `Success` or `Fail`.
+    /// The status; `Queued`: the call is attempted again.
     pub status: Status,
     /// The outcome in one sentence.
     pub message: String,
-    /// When the call ended.
+    /// When the call, or the attempt, ended.
     pub completed: Timestamp,
 }
 
@@ -188,6 +203,20 @@ impl TransactionOutcome {
             status: Status::Fail,
             message: "interrupted: the host process that ran it has ended".to_owned(),
             completed: found,
+        }
+    }
+
+    /// Returns the outcome of a bulk of `calls`, of which `succeeded` had success, at the end of its last call.
+    pub fn bulk(calls: u64, succeeded: u64, completed: Timestamp) -> Self {
+        let status = match succeeded {
+            all if all == calls => Status::Success,
+            0 => Status::Fail,
+            _ => Status::SuccessWithAsyncFailures,
+        };
+        Self {
+            status,
+            message: format!("{succeeded} of {calls} calls succeeded"),
+            completed,
         }
     }
 }
@@ -220,6 +249,9 @@ pub struct Transaction {
     pub hierarchy: Option<Hierarchy>,
     /// Who asked for the call; `None`: a schedule, or a person at the host.
     pub originator: Option<Originator>,
+    /// The primary key of the document with the request of a queued call, which exists until the call succeeds.
+    #[serde(skip)]
+    pub request: Option<Pkid>,
     /// The status.
     pub status: Status,
     /// The last reported progress.
@@ -252,6 +284,7 @@ impl From<NewTransaction> for Transaction {
             subject_name: new.subject_name,
             hierarchy: new.hierarchy,
             originator: new.originator,
+            request: new.request,
             status: Status::Processing,
             progress: None,
             message: String::new(),
@@ -279,7 +312,7 @@ pub struct TransactionFilter {
     pub action: Option<String>,
     /// Only those whose id begins with this text.
     pub id_prefix: Option<String>,
-    /// Only the parts of the transaction with this id.
+    /// Only the parts of the transaction with this id, but not their parts.
     pub parent: Option<String>,
 }
 

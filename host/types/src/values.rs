@@ -10,6 +10,12 @@ use serde::{Deserialize, Serialize};
 /// compares it with the plugin's description.
 pub const RECORD_MODEL: &str = "data/SparkCustomer";
 
+/// The beginning of the models of the host's own documents, which no plugin may read or write.
+pub const HOST_MODELS: &str = "host/";
+
+/// The model of the documents that hold the requests of queued calls.
+pub const QUEUED_CALL_MODEL: &str = "host/QueuedCall";
+
 /// The model of alerts.
 pub const ALERT_MODEL: &str = "data/Alert";
 

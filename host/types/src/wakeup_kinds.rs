@@ -11,3 +11,8 @@ pub const SYNC: &str = "sync";
 pub const WHOLESALE: &str = "wholesale";
 /// Runs the schedule of a data sync.
 pub const SCHEDULE: &str = "schedule";
+/// Runs a queued call. The host schedules it, not the plugin.
+pub const QUEUED_CALL: &str = "queued-call";
+
+/// The actions of transactions that import: the calls that a wakeup of the kind [`SYNC`] may continue.
+pub const IMPORT_ACTIONS: [&str; 4] = [SYNC, "SyncRolesLicenses", "SyncUsers", "ExecuteDataSync"];

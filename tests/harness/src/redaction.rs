@@ -257,6 +257,7 @@ mod tests {
             subject_name: String::new(),
             hierarchy: None,
             originator: None,
+            request: None,
             status: Status::Fail,
             progress: Some(Progress {
                 done: 1,

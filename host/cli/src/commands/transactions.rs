@@ -44,7 +44,7 @@ pub struct Args {
     /// The node at or below which the name is looked up
     #[arg(long, value_name = "PATH", requires = "subject")]
     hierarchy: Option<Hierarchy>,
-    /// Only transactions with this status: processing, success, success-with-async-failures or fail
+    /// Only transactions with this status: queued, processing, success, success-with-async-failures or fail
     #[arg(long, value_name = "STATUS", value_parser = parse_status)]
     status: Option<Status>,
     /// Only transactions with this action, such as refresh
@@ -60,7 +60,8 @@ fn parse_status(text: &str) -> Result<Status, String> {
         .into_iter()
         .find(|status| status.as_str().eq_ignore_ascii_case(&words))
         .ok_or_else(|| {
-            "statuses are processing, success, success-with-async-failures and fail".to_owned()
+            "statuses are queued, processing, success, success-with-async-failures and fail"
+                .to_owned()
         })
 }
 
@@ -219,7 +220,7 @@ async fn follow_one(store: &dyn Store, output: Output, id: &str) -> Result<(), A
                 output.line(&event, |_| escape_control_chars(&progress.to_string()))?;
             }
         }
-        if transaction.status != Status::Processing {
+        if transaction.status.is_ended() {
             let event = Event::Transaction {
                 transaction: &transaction,
             };

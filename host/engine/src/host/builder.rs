@@ -271,6 +271,7 @@ impl HostBuilder {
                 stash_at_start: std::sync::OnceLock::new(),
             }),
             originator: None,
+            queued: None,
         };
         let settled = host.replay_stash().await;
         let _ = host.parts.stash_at_start.set(settled);

@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use wasmtime::Store as Instance;
 
 use super::outcome::CallSummary;
+use super::queue_run::QueuedRun;
 use super::stash_replay::ReplayStatus;
 use super::{CallError, CallErrorKind, CallOutput, Host};
 use crate::component::{GuestError, GuestErrorKind, InstanceParams};
@@ -31,7 +32,9 @@ pub(super) struct CallRequest {
     pub wakeup: Option<DueWakeup>,
     /// The node of a record that does not exist yet.
     hierarchy: Option<Hierarchy>,
-    originator: Option<Originator>,
+    pub(super) originator: Option<Originator>,
+    /// The queued call that runs.
+    queued: Option<Arc<QueuedRun>>,
     /// The secrets in the plugin's input.
     pub input_secrets: Vec<SecretString>,
     /// The size of the caller's input in bytes.
@@ -51,6 +54,7 @@ impl CallRequest {
             wakeup: None,
             hierarchy: None,
             originator: None,
+            queued: None,
             input_secrets: Vec::new(),
             input_bytes: 0,
         }
@@ -82,6 +86,7 @@ pub(super) struct Started {
     pub(super) journal: Journal,
     pub(super) lease: Option<Lease>,
     input_secrets: Vec<SecretString>,
+    queued: Option<Arc<QueuedRun>>,
     /// The effects that the call's result does not report.
     effects: Arc<UnreportedEffects>,
     /// The call as logged: action, subject, and the subject's name if known.
@@ -113,6 +118,10 @@ impl Host {
         summary: impl FnOnce(&T) -> CallSummary,
     ) -> Result<CallOutput<T>, CallError> {
         request.originator = self.originator.as_deref().cloned();
+        if let Some(run) = &self.queued {
+            request.wakeup = Some(run.due.clone());
+            request.queued = Some(Arc::clone(run));
+        }
         let limits = &self.parts.services.limits;
         if request.input_bytes > limits.input {
             let exceeded = limits.exceeded(Limit::Input).to_string();
@@ -141,7 +150,7 @@ impl Host {
     }
 
     /// Claims the lease, and retries for at most the duration of a call.
-    async fn claim(
+    pub(super) async fn claim(
         &self,
         request: &CallRequest,
         submitted: Timestamp,
@@ -162,6 +171,9 @@ impl Host {
                     }));
                 }
                 Ok(BeginOutcome::Busy(_)) => tokio::time::sleep(LEASE_POLL_INTERVAL).await,
+                Ok(BeginOutcome::Gone) if request.queued.is_some() => {
+                    return Err(call_error(CallErrorKind::Canceled));
+                }
                 // Only a wakeup can be gone, and this call has no wakeup.
                 Ok(BeginOutcome::Gone) => {
                     return Err(call_error(CallErrorKind::Store(StoreError::Corrupt(
@@ -181,7 +193,7 @@ impl Host {
     ) -> Result<BeginOutcome<Box<Started>>, StoreError> {
         // Stashed commits come first: without them the call would begin with tokens that were
         // already used.
-        if let ReplayStatus::Busy(until) = self.replay(&request.subject).await? {
+        if let ReplayStatus::Busy(until) = self.replay_record(&request.subject).await? {
             return Ok(BeginOutcome::Busy(until));
         }
         let start = self.begin(request, submitted).await?;
@@ -212,7 +224,10 @@ impl Host {
         let services = &self.parts.services;
         let claimed = services.clock.monotonic();
         let now = services.clock.now();
-        let id = self.new_transaction_id(now);
+        let id = match &request.queued {
+            Some(run) => run.transaction.clone(),
+            None => self.new_transaction_id(now),
+        };
         let begin = Begin {
             transaction: NewTransaction {
                 id: id.clone(),
@@ -221,6 +236,7 @@ impl Host {
                 subject_name: request.name.clone(),
                 hierarchy: request.hierarchy.clone(),
                 originator: request.originator.clone(),
+                request: None,
                 submitted,
                 started: now,
             },
@@ -236,6 +252,7 @@ impl Host {
                     journal: Journal::new(&id, services.limits.log),
                     lease,
                     input_secrets: request.input_secrets.clone(),
+                    queued: request.queued.clone(),
                     effects: Arc::default(),
                     label: (
                         request.action.clone(),
@@ -299,8 +316,15 @@ impl Host {
         let services = &self.parts.services;
         let now = services.clock.now();
         let journal = &started.journal;
+        let run = started.queued.as_deref();
+        let is_done_already = |kind| run.is_some_and(|run| run.is_done_already(kind));
+        let mut error = result.as_ref().err();
         let mut summary = match result {
             Ok(value) => summary(value),
+            Err(kind) if is_done_already(kind) => {
+                error = None;
+                CallSummary::success("the record does not exist any more".to_owned())
+            }
             Err(kind) => {
                 if let CallErrorKind::Guest(error) = kind {
                     note_stderr(journal, now, error);
@@ -309,6 +333,12 @@ impl Host {
             }
         };
         summary.message = shortened(summary.message);
+        let mut wakeup = wakeup;
+        if let Some(run) = run {
+            let (status, settlement) = run.settle(error, summary.status, now);
+            summary.status = status;
+            wakeup = Some(settlement);
+        }
         let end = End {
             transaction: journal.close(TransactionOutcome {
                 status: summary.status,
@@ -329,7 +359,7 @@ impl Host {
             action,
             subject,
             status: summary.status,
-            error: result.as_ref().err(),
+            error,
             duration: services.clock.monotonic().saturating_sub(started.claimed),
             stored: ended.is_ok(),
         };

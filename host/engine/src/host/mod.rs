@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::clock::Clock;
@@ -27,10 +28,13 @@ use crate::types::{Failure, Hierarchy, Pkid, RECORD_MODEL, Reference, Timestamp}
 
 mod builder;
 mod call;
+mod clear_text;
 mod housekeeping;
 mod ids;
 mod input_secrets;
 mod outcome;
+mod queue;
+mod queue_run;
 mod record_locks;
 mod records;
 mod setting_names;
@@ -43,6 +47,8 @@ use call::CallRequest;
 use housekeeping::Housekeeping;
 pub use housekeeping::Retention;
 use outcome::{CallSummary, summarize_expiry, summarize_refresh};
+pub use queue::{QueueError, QueuedCall};
+use queue_run::QueuedRun;
 use record_locks::RecordLocks;
 use setting_names::check_names;
 pub use stash_replay::StashSummary;
@@ -54,6 +60,8 @@ pub struct Host {
     parts: Arc<Parts>,
     /// Who asks for the calls.
     originator: Option<Arc<Originator>>,
+    /// The queued call that this host runs.
+    queued: Option<Arc<QueuedRun>>,
 }
 
 struct Parts {
@@ -110,16 +118,20 @@ pub enum CallErrorKind {
     /// The store could not begin or end the call.
     #[error(transparent)]
     Store(StoreError),
+    /// The queued call was canceled, or has ended, before this attempt began.
+    #[error("the queued call was canceled or has ended")]
+    Canceled,
 }
 
-/// The input of `add`.
-#[derive(Clone, Debug)]
+/// The input of `add`. Its JSON has the token response in clear text.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AddRequest {
     /// The node that the record belongs to.
     pub hierarchy: Hierarchy,
     /// The values of the model's fields, by name.
     pub fields: Map<String, Value>,
     /// The JSON response of the token endpoint, if tokens were obtained elsewhere.
+    #[serde(with = "clear_text")]
     pub token_response: Option<SecretString>,
     /// A second add with the same key at the same node creates nothing.
     pub idempotency_key: Option<String>,
@@ -223,7 +235,10 @@ impl Host {
 
     /// Adds a record and its owned documents.
     pub async fn add(&self, request: AddRequest) -> Result<CallOutput<AddReport>, CallError> {
-        let pkid = self.new_pkid();
+        let pkid = match &self.queued {
+            Some(run) => run.pkid.clone(),
+            None => self.new_pkid(),
+        };
         let name = request.fields.get("name").and_then(Value::as_str);
         let name = name.unwrap_or_default().to_owned();
         let fields = Value::Object(request.fields).to_string();
@@ -304,26 +319,31 @@ impl Host {
         } else {
             "delete"
         };
-        self.transact(
-            CallRequest::for_record(action, pkid.clone()),
-            async |workflows, store| workflows.call_delete(store, pkid.as_str(), dry_run).await,
-            convert::deletion,
-            |deletion: &Deletion| {
-                let documents = deletion.documents.len() as u64;
-                let would = if dry_run { "would delete" } else { "deleted" };
-                let summary = CallSummary::success(format!(
-                    "{would} {}",
-                    format_count(documents, "document", "documents")
-                ));
-                // The record cannot be read any more.
-                let mut deleted = deletion.documents.iter();
-                match deleted.find(|(document, _)| document.pkid == *pkid) {
-                    Some((_, name)) => summary.with_name(name),
-                    None => summary,
-                }
-            },
-        )
-        .await
+        let deleted = self
+            .transact(
+                CallRequest::for_record(action, pkid.clone()),
+                async |workflows, store| workflows.call_delete(store, pkid.as_str(), dry_run).await,
+                convert::deletion,
+                |deletion: &Deletion| {
+                    let documents = deletion.documents.len() as u64;
+                    let would = if dry_run { "would delete" } else { "deleted" };
+                    let summary = CallSummary::success(format!(
+                        "{would} {}",
+                        format_count(documents, "document", "documents")
+                    ));
+                    // The record cannot be read any more.
+                    let mut deleted = deletion.documents.iter();
+                    match deleted.find(|(document, _)| document.pkid == *pkid) {
+                        Some((_, name)) => summary.with_name(name),
+                        None => summary,
+                    }
+                },
+            )
+            .await?;
+        if !dry_run {
+            self.forget_requests(pkid).await;
+        }
+        Ok(deleted)
     }
 
     /// Begins a consent: returns the URL that a person has to open.

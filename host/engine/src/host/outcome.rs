@@ -193,6 +193,8 @@ fn failed_effect(wakeup: &str, kind: &CallErrorKind) -> WakeupEffect {
         CallErrorKind::Refused(Failure::Reauthorize(_)) => Some(ConnectionHealth::NeedsPerson),
         CallErrorKind::Refused(Failure::LimitExceeded(_)) => Some(ConnectionHealth::NeedsOperator),
         CallErrorKind::Refused(Failure::NotFound(_)) => None,
+        // The subject is not a connection.
+        _ if wakeup == wakeup_kinds::QUEUED_CALL => None,
         _ if is_import || is_schedule || wakeup == wakeup_kinds::WHOLESALE => None,
         _ => Some(ConnectionHealth::Retrying),
     };

@@ -100,7 +100,7 @@ impl Host {
 }
 
 /// Checks the name of an action, which names the transaction.
-fn check_action_name(action: &str) -> Result<(), CallError> {
+pub(super) fn check_action_name(action: &str) -> Result<(), CallError> {
     let is_word = action.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if is_word && (1..=MAX_ACTION_BYTES).contains(&action.len()) {
         return Ok(());

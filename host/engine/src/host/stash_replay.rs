@@ -70,7 +70,7 @@ impl Host {
                 continue;
             }
             let record_lock = self.parts.record_locks.acquire(&subject).await;
-            match self.replay(&subject).await {
+            match self.replay_record(&subject).await {
                 Ok(ReplayStatus::Nothing) => {}
                 Ok(ReplayStatus::Done(replayed)) => {
                     total.applied += replayed.applied;
@@ -101,7 +101,10 @@ impl Host {
     }
 
     /// Applies the entries of one record. The caller holds the record's lock.
-    pub(super) async fn replay(&self, subject: &Reference) -> Result<ReplayStatus, StoreError> {
+    pub(super) async fn replay_record(
+        &self,
+        subject: &Reference,
+    ) -> Result<ReplayStatus, StoreError> {
         if !self.has_stashed_commits(subject)? {
             return Ok(ReplayStatus::Nothing);
         }

@@ -14,7 +14,7 @@ use crate::observer::WakeupEnded;
 use crate::reports::WakeReport;
 use crate::schedule::{Dispatcher, DispatcherOptions, WakeupRunner};
 use crate::store::{BeginOutcome, DueWakeup, StoreError, WakeupSettlement};
-use crate::types::{Failure, Timestamp};
+use crate::types::{Failure, QUEUED_CALL_MODEL, Timestamp};
 
 /// The delay after the first failure; doubled for each further one.
 const FIRST_RETRY_DELAY: Duration = Duration::from_secs(60);
@@ -64,6 +64,9 @@ impl Host {
 
     async fn settle_wakeup(&self, due: &DueWakeup) -> Result<WakeupOutcome, StoreError> {
         let subject = due.wakeup.subject.clone();
+        if subject.model == QUEUED_CALL_MODEL {
+            return self.run_queued(due).await;
+        }
         let mut request = CallRequest::new(due.wakeup.action(), subject.clone());
         request.wakeup = Some(due.clone());
         let record_lock = self.parts.record_locks.acquire(&subject).await;
@@ -122,7 +125,7 @@ impl WakeupRunner for Host {
 
 /// Returns when a failed wakeup is due again. If its deadline is in the future, that is after at
 /// most half of the remaining time.
-fn retry_time(kind: &CallErrorKind, due: &DueWakeup, now: Timestamp) -> Timestamp {
+pub(super) fn retry_time(kind: &CallErrorKind, due: &DueWakeup, now: Timestamp) -> Timestamp {
     let attempts = due.attempts;
     let at = match kind {
         CallErrorKind::Refused(Failure::RateLimited(Some(at))) => (*at).max(now),

@@ -4,14 +4,12 @@ use super::bindings::automate::platform::{scheduling, storage, types};
 use relation_types::json::check_object;
 
 use crate::types::{
-    Document, Failure, FieldError, Filter, Hierarchy, Key, Pkid, Reference, Scope, Timestamp,
+    Document, Failure, FieldError, Filter, HOST_MODELS, Hierarchy, Key, Pkid, Reference, Scope, Timestamp,
     Wakeup,
 };
 
 /// The maximum length of a model name, in bytes.
 const MAX_MODEL_BYTES: usize = 128;
-/// The begin of the names of models that only the host reads and writes.
-const HOST_MODELS: &str = "host/";
 /// The maximum length of the name of a key, a secret or a wakeup, in bytes.
 const MAX_NAME_BYTES: usize = 64;
 /// The maximum length of a key's value or a wakeup's payload, in bytes.

@@ -22,6 +22,7 @@ mod calls;
 mod checks;
 mod documents;
 mod keys;
+mod queue;
 mod restart;
 mod retention;
 mod search;
@@ -178,6 +179,14 @@ pub const CASES: &[Case] = cases![
     retention::old_transactions_are_removed_in_steps,
     retention::a_running_transaction_is_never_removed,
     retention::pruning_removes_exactly_the_old_transactions,
+    queue::queued_call_runs_under_the_id_of_its_transaction,
+    queue::submission_is_atomic,
+    queue::failed_attempt_is_queued_again,
+    queue::queued_call_begins_once,
+    queue::queued_call_that_lost_its_lease_ends_nothing,
+    queue::queued_call_of_a_dead_host_is_queued_again,
+    queue::bulk_ends_with_its_last_call,
+    queue::kept_request_is_removed_with_its_transaction,
     restart::data_survives_a_restart,
     restart::epochs_and_revisions_continue_after_a_restart,
     restart::a_second_host_sees_and_respects_the_first,

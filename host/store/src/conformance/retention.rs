@@ -139,7 +139,7 @@ pub(super) async fn pruning_removes_exactly_the_old_transactions(stores: Arc<dyn
         let step = u32::try_from(1 + next(7)).unwrap_or(1);
         walk(&store, (succeeded, failed), step).await;
         all.retain(|(_, status, completed)| match status {
-            Status::Processing => true,
+            Status::Queued | Status::Processing => true,
             Status::Success => *completed >= succeeded,
             Status::SuccessWithAsyncFailures | Status::Fail => *completed >= failed,
         });

@@ -69,6 +69,7 @@ pub(super) async fn transaction_is_recorded_from_begin_to_end(stores: Arc<dyn St
         subject_name: "Acme".to_owned(),
         hierarchy: Some(hierarchy("sys.A")),
         originator: Some(originator.clone()),
+        request: None,
         status: Status::Processing,
         progress: None,
         message: String::new(),

@@ -7,13 +7,13 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::{Result, from_millis, from_sql_count, to_millis, to_sql_count};
 use super::writer::{Batch, Durability};
-use super::{SqliteStore, recovery, transactions, wakeups};
+use super::{SqliteStore, documents, queue, recovery, transactions, wakeups};
 use crate::{
     Begin, BeginOutcome, CallStore, End, Lease, Recovery, RedateReport, StoreError,
     WakeupSettlement,
 };
 use relation_types::transactions::TransactionUpdate;
-use relation_types::{Reference, Timestamp};
+use relation_types::{QUEUED_CALL_MODEL, Reference, Timestamp};
 
 const FIND: &str = "SELECT expires, began FROM leases WHERE model = ?1 AND pkid = ?2";
 const CLAIM: &str = "INSERT INTO leases (model, pkid, epoch, holder, expires, began)
@@ -98,19 +98,30 @@ pub(super) fn begin(batch: &Batch<'_>, holder: &str, begin: &Begin) -> Result<Be
             Some(claim(batch, holder, subject, begin, interrupted)?)
         }
     };
-    transactions::begin(batch, holder, &begin.transaction)?;
+    match &begin.wakeup {
+        Some(wakeup) if wakeup.wakeup.subject.model == QUEUED_CALL_MODEL => {
+            let new = &begin.transaction;
+            queue::begin(batch, holder, new, lease.is_some())?;
+        }
+        _ => transactions::begin(batch, holder, &begin.transaction)?,
+    }
     Ok(BeginOutcome::Started(lease))
 }
 
 pub(super) fn end(connection: &Connection, end: &End) -> Result<()> {
-    transactions::finish(connection, &end.transaction)?;
     let held = match &end.lease {
         Some(lease) if end.interrupted && abandon(connection, lease)? => true,
         Some(lease) => release(connection, lease)?,
         None => true,
     };
+    if held || !end.is_of_queued_call() {
+        transactions::finish(connection, &end.transaction)?;
+    }
     match &end.wakeup {
         Some(WakeupSettlement::Done(wakeup)) if held => wakeups::complete(connection, wakeup),
+        Some(WakeupSettlement::Delete(wakeup)) if held => {
+            delete_document(connection, &wakeup.wakeup.subject)
+        }
         Some(WakeupSettlement::Retry(wakeup, at)) if held => {
             let ended = end.transaction.outcome.as_ref();
             let now = ended.map(|outcome| outcome.completed).unwrap_or_default();
@@ -118,6 +129,13 @@ pub(super) fn end(connection: &Connection, end: &End) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Deletes a document with everything that belongs to it.
+pub(super) fn delete_document(connection: &Connection, reference: &Reference) -> Result<()> {
+    documents::delete(connection, reference)?;
+    forget(connection, reference)?;
+    wakeups::cancel_all(connection, reference)
 }
 
 /// Returns whether `lease` is the subject's current lease.
@@ -132,7 +150,7 @@ pub(super) fn is_current(connection: &Connection, lease: &Lease) -> Result<bool>
 }
 
 /// Removes the record of an interrupted call on `subject`, which is being deleted.
-pub(super) fn forget(connection: &Connection, subject: &Reference) -> Result<()> {
+fn forget(connection: &Connection, subject: &Reference) -> Result<()> {
     connection
         .prepare_cached(FORGET)?
         .execute(params![subject.model, subject.pkid.as_str()])?;

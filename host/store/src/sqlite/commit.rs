@@ -29,6 +29,9 @@ pub(super) fn commit(batch: &Batch<'_>, commit: &Commit) -> Result<()> {
             return Err(SqlError(StoreError::missing_owner(owner)));
         }
     }
+    for new in &commit.queued {
+        transactions::add_queued(batch, new)?;
+    }
     match &commit.transaction {
         Some(update) => transactions::report(batch, update),
         None => Ok(()),
@@ -97,9 +100,7 @@ fn apply<'a>(
         Change::Put(document) => documents::put(batch, document),
         Change::Delete(reference) => {
             owners.remove(reference);
-            documents::delete(batch, reference)?;
-            calls::forget(batch, reference)?;
-            wakeups::cancel_all(batch, reference)
+            calls::delete_document(batch, reference)
         }
         Change::PutSecret {
             owner,

@@ -30,6 +30,7 @@ mod due;
 mod error;
 mod open;
 mod process_lock;
+mod queue;
 mod readers;
 mod recovery;
 mod search;

@@ -27,6 +27,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("urgency.sql")),
     M::up(include_str!("reveals_column.sql")),
     M::up(include_str!("nodes.sql")),
+    M::up(include_str!("queue.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

@@ -52,8 +52,9 @@ pub(super) fn list(
 /// Returns the node whose rows of `transaction_nodes` a listing walks; `None`: it walks another index.
 fn index_node(filter: &TransactionFilter) -> Option<String> {
     let (node, scope) = filter.hierarchy.as_ref()?;
-    // A part has no such row. The transactions of one subject, and those that run, are few and have an index.
-    let is_few = filter.subject.is_some() || filter.status == Some(Status::Processing);
+    // A part has no such row. The transactions of one subject, and those that have not ended, are few and have an index.
+    let is_open = filter.status.is_some_and(|status| !status.is_ended());
+    let is_few = filter.subject.is_some() || is_open;
     if is_few || !filter.excludes_parts() {
         return None;
     }
@@ -70,6 +71,10 @@ pub(super) fn listing_statement(filter: &TransactionFilter) -> String {
         TransactionFilter {
             subject: Some(_), ..
         } => "INDEXED BY transactions_by_subject",
+        TransactionFilter {
+            status: Some(Status::Queued),
+            ..
+        } => "INDEXED BY transactions_queued",
         TransactionFilter {
             status: Some(Status::Processing),
             ..
@@ -95,7 +100,7 @@ pub(super) fn listing_statement(filter: &TransactionFilter) -> String {
     let mut statement = format!(
         "SELECT id, action, subject_model, subject_pkid, subject_name, status,
         progress_done, progress_total, progress_message, message, submitted, started, completed,
-        more_reveals, hierarchy, originator FROM {from} WHERE {id} < :before"
+        more_reveals, hierarchy, originator, request FROM {from} WHERE {id} < :before"
     );
     statement.push_str(match &filter.hierarchy {
         None => "",
@@ -112,6 +117,7 @@ pub(super) fn listing_statement(filter: &TransactionFilter) -> String {
     // Written as a literal, since only then can SQLite use a partial index.
     statement.push_str(match filter.status {
         None => "",
+        Some(Status::Queued) => " AND status = 'Queued'",
         Some(Status::Processing) => " AND status = 'Processing'",
         Some(Status::Success) => " AND status = 'Success'",
         Some(Status::SuccessWithAsyncFailures) => " AND status = 'Success With Async Failures'",
@@ -122,6 +128,9 @@ pub(super) fn listing_statement(filter: &TransactionFilter) -> String {
     }
     if !filter.prefix().is_empty() {
         statement.push_str(&format!(" AND {id} >= :prefix"));
+    }
+    if filter.parent.is_some() {
+        statement.push_str(" AND instr(substr(id, length(:prefix) + 1), '.') = 0");
     }
     if filter.excludes_parts() {
         statement.push_str(&format!(" AND instr({id}, '.') = 0"));

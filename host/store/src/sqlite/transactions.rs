@@ -11,19 +11,19 @@ use super::error::{
 };
 use super::sorted::list_nodes;
 use super::writer::Batch;
-use super::{SqliteStore, search, transaction_listing};
+use super::{SqliteStore, calls, queue, search, transaction_listing};
 use crate::cursor::{Listing, build_page, validate_limit};
 use crate::{PruneReport, PruneRequest, StoreError, TransactionStore};
 use relation_types::transactions::{
     Level, LogLine, NewTransaction, Originator, Progress, SecretAccess, Status, Transaction,
     TransactionFilter, TransactionOutcome, TransactionUpdate, parent_of, part_id,
 };
-use relation_types::{Hierarchy, Page};
+use relation_types::{Hierarchy, Page, Pkid, QUEUED_CALL_MODEL, Reference};
 
 const BEGIN: &str = "INSERT INTO transactions
     (id, action, subject_model, subject_pkid, subject_name, status, message, submitted, started,
-     holder, hierarchy, originator)
-    VALUES (?1, ?2, ?3, ?4, ?5, 'Processing', '', ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING";
+     holder, hierarchy, originator, request)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?11, '', ?6, ?7, ?8, ?9, ?10, ?12) ON CONFLICT DO NOTHING";
 const ADD_NODE: &str = "INSERT INTO transaction_nodes (node, id) VALUES (?1, ?2)";
 const EXISTS: &str = "SELECT 1 FROM transactions WHERE id = ?1";
 const REPORT: &str = "UPDATE transactions SET
@@ -48,8 +48,8 @@ const ADD_PART: &str = "INSERT INTO transactions
     SELECT ?2, ?3, subject_model, subject_pkid, subject_name, ?4, ?5, ?6, ?6, ?7, holder,
         hierarchy, originator
     FROM transactions WHERE id = ?1 ON CONFLICT DO NOTHING";
-const CLOSE: &str =
-    "UPDATE transactions SET status = ?2, message = ?3, completed = ?4 WHERE id = ?1";
+const CLOSE: &str = "UPDATE transactions SET status = ?2, message = ?3, completed = ?4
+    WHERE id = ?1 AND request IS NULL";
 const RUNNING: &str = "SELECT id, holder FROM transactions INDEXED BY transactions_running
     WHERE status = 'Processing'";
 const RUNNING_WITHOUT_LEASE: &str = "SELECT id FROM transactions t
@@ -59,13 +59,13 @@ const RUNNING_WITHOUT_LEASE: &str = "SELECT id FROM transactions t
         AND l.holder = ?1)";
 const GET: &str = "SELECT id, action, subject_model, subject_pkid, subject_name, status,
     progress_done, progress_total, progress_message, message, submitted, started, completed,
-    more_reveals, hierarchy, originator, reveals FROM transactions WHERE id = ?1";
+    more_reveals, hierarchy, originator, request, reveals FROM transactions WHERE id = ?1";
 const LOG: &str =
     "SELECT at, level, message FROM transaction_log WHERE transaction_id = ?1 ORDER BY id";
 const NEXT: &str = "SELECT id, status, started, completed FROM transactions
     WHERE id > ?1 ORDER BY id LIMIT ?2";
 const DELETE_LOG: &str = "DELETE FROM transaction_log WHERE transaction_id = ?1";
-const NODE_OF: &str = "SELECT hierarchy FROM transactions WHERE id = ?1";
+const BELONGINGS: &str = "SELECT hierarchy, request FROM transactions WHERE id = ?1";
 const DELETE_NODE: &str = "DELETE FROM transaction_nodes WHERE node = ?1 AND id = ?2";
 const DELETE: &str = "DELETE FROM transactions WHERE id = ?1";
 
@@ -80,7 +80,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     LOG,
     NEXT,
     DELETE_LOG,
-    NODE_OF,
+    BELONGINGS,
     DELETE_NODE,
     DELETE,
 ];
@@ -139,6 +139,15 @@ impl TransactionStore for SqliteStore {
 }
 
 pub(super) fn begin(connection: &Connection, holder: &str, new: &NewTransaction) -> Result<()> {
+    add(connection, Status::Processing, holder, new)
+}
+
+/// Records a transaction as queued.
+pub(super) fn add_queued(connection: &Connection, new: &NewTransaction) -> Result<()> {
+    add(connection, Status::Queued, "", new)
+}
+
+fn add(connection: &Connection, status: Status, holder: &str, new: &NewTransaction) -> Result<()> {
     let subject = new.subject.as_ref();
     let stored = match subject {
         Some(subject) => search::find_node(connection, &subject.model, subject.pkid.as_str())?,
@@ -156,7 +165,9 @@ pub(super) fn begin(connection: &Connection, holder: &str, new: &NewTransaction)
         to_millis(new.started),
         holder,
         node,
-        encode_originator(new.originator.as_ref())?
+        encode_originator(new.originator.as_ref())?,
+        status.as_str(),
+        new.request.as_ref().map(Pkid::as_str)
     ])?;
     if inserted == 0 {
         return Err(SqlError(StoreError::duplicate_transaction(&new.id)));
@@ -218,7 +229,7 @@ fn record(connection: &Connection, update: &TransactionUpdate) -> Result<bool> {
             accesses,
             outcome.status.as_str(),
             outcome.message,
-            to_millis(outcome.completed)
+            Some(to_millis(outcome.completed)).filter(|_| outcome.status.is_ended())
         ])?,
     };
     if updated == 0 {
@@ -243,10 +254,13 @@ fn record(connection: &Connection, update: &TransactionUpdate) -> Result<bool> {
             to_millis(part.outcome.completed)
         ])?;
     }
+    if let (Some(bulk), Some(outcome)) = (parent_of(&update.id), &update.outcome) {
+        queue::close_bulk(connection, bulk, outcome.completed)?;
+    }
     Ok(true)
 }
 
-fn close(connection: &Connection, id: &str, outcome: &TransactionOutcome) -> Result<()> {
+pub(super) fn close(connection: &Connection, id: &str, outcome: &TransactionOutcome) -> Result<()> {
     connection.prepare_cached(CLOSE)?.execute(params![
         id,
         outcome.status.as_str(),
@@ -273,7 +287,7 @@ pub(super) fn close_all_by(
     let mut closed = 0;
     for (id, by) in running(connection)? {
         if by == holder {
-            close(connection, &id, outcome)?;
+            queue::interrupt(connection, &id, outcome)?;
             closed += 1;
         }
     }
@@ -291,7 +305,7 @@ pub(super) fn close_without_lease(
     let ids = statement.query_map([holder], |row| row.get(0))?;
     let ids: Vec<String> = ids.collect::<Result<_, _>>()?;
     for id in &ids {
-        close(connection, id, outcome)?;
+        queue::interrupt(connection, id, outcome)?;
     }
     Ok(ids.len() as u64)
 }
@@ -310,7 +324,7 @@ pub(super) fn get(connection: &Connection, id: &str) -> Result<Option<Transactio
     };
     let mut transaction = read(row)?;
     transaction.log = log(connection, id)?;
-    transaction.secret_accesses = decode_accesses(&row.get::<_, String>(16)?, id)?;
+    transaction.secret_accesses = decode_accesses(&row.get::<_, String>(17)?, id)?;
     Ok(Some(transaction))
 }
 
@@ -374,13 +388,18 @@ pub(super) fn find_prunable(
     Ok((removable, next))
 }
 
-/// Removes ended transactions with their logs.
+/// Removes ended transactions with their logs and requests.
 pub(super) fn delete(connection: &Connection, ids: &[String]) -> Result<()> {
     for id in ids {
         connection.prepare_cached(DELETE_LOG)?.execute([id])?;
-        let mut statement = connection.prepare_cached(NODE_OF)?;
-        let node = statement.query_row([id], |row| row.get::<_, Option<String>>(0));
-        if let Some(node) = node.optional()?.flatten() {
+        let mut statement = connection.prepare_cached(BELONGINGS)?;
+        let found = statement.query_row([id], |row| Ok((row.get(0)?, row.get(1)?)));
+        let (node, request): (Option<String>, Option<String>) =
+            found.optional()?.unwrap_or_default();
+        if let Some(request) = read_pkid(request)? {
+            calls::delete_document(connection, &Reference::new(QUEUED_CALL_MODEL, request))?;
+        }
+        if let Some(node) = node {
             let mut statement = connection.prepare_cached(DELETE_NODE)?;
             for node in list_nodes(&node) {
                 statement.execute(params![node, id])?;
@@ -413,6 +432,7 @@ pub(super) fn read(row: &Row<'_>) -> Result<Transaction> {
         subject_name: row.get(4)?,
         hierarchy: read_node(row.get(14)?)?,
         originator: read_originator(row.get(15)?)?,
+        request: read_pkid(row.get(16)?)?,
         status: parse_status(&status)?,
         progress,
         message: row.get(9)?,
@@ -429,6 +449,12 @@ fn read_node(node: Option<String>) -> Result<Option<Hierarchy>> {
     node.map(Hierarchy::try_from)
         .transpose()
         .map_err(|error| corrupt(format!("the node of a transaction: {error}")))
+}
+
+fn read_pkid(pkid: Option<String>) -> Result<Option<Pkid>> {
+    pkid.map(Pkid::try_from)
+        .transpose()
+        .map_err(|error| corrupt(format!("the request of a transaction: {error}")))
 }
 
 fn read_originator(json: Option<String>) -> Result<Option<Originator>> {

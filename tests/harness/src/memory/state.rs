@@ -9,7 +9,8 @@ use relation_host::store::{
     Begin, BeginOutcome, CLOCK_TOLERANCE, Change, Check, Commit, End, Recovery, RedateReport,
     StoreError, WakeupSettlement,
 };
-use relation_host::types::{Reference, Timestamp};
+use relation_host::transactions::NewTransaction;
+use relation_host::types::{QUEUED_CALL_MODEL, Reference, Timestamp};
 
 use super::data_keys::DataKeys;
 use super::documents::Documents;
@@ -57,8 +58,17 @@ impl State {
         if let Some(update) = &commit.transaction {
             self.transactions.check(update)?;
         }
+        for new in &commit.queued {
+            if self.transactions.contains(&new.id) {
+                return Err(StoreError::duplicate_transaction(&new.id));
+            }
+        }
         for change in commit.changes {
             self.apply(change, commit.now);
+        }
+        for new in commit.queued {
+            let new = self.with_node(new);
+            self.transactions.queue(new);
         }
         if let Some(update) = commit.transaction {
             self.transactions.record(update);
@@ -81,27 +91,41 @@ impl State {
         {
             return Ok(BeginOutcome::Busy(until));
         }
-        if self.transactions.contains(&begin.transaction.id) {
-            return Err(StoreError::duplicate_transaction(&begin.transaction.id));
+        let wakeup = begin.wakeup.as_ref();
+        let is_queued = wakeup.is_some_and(|due| due.wakeup.subject.model == QUEUED_CALL_MODEL);
+        let id = &begin.transaction.id;
+        if is_queued && !self.transactions.is_queued(id, begin.subject.is_some()) {
+            return Err(StoreError::not_queued(id));
+        }
+        if !is_queued && self.transactions.contains(id) {
+            return Err(StoreError::duplicate_transaction(id));
         }
         let lease = begin.subject.map(|subject| {
             let epoch = self.next();
             let times = (begin.now, begin.now.after(begin.lease));
             self.leases.claim(&subject, by, epoch, times)
         });
-        let mut transaction = begin.transaction;
-        let subject = transaction.subject.as_ref();
-        if let Some(document) = subject.and_then(|subject| self.documents.get(subject)) {
-            transaction.hierarchy = Some(document.hierarchy.clone());
+        let new = self.with_node(begin.transaction);
+        match is_queued {
+            true => self.transactions.begin_queued(by, &new.id, new.started),
+            false => self.transactions.begin(by, new),
         }
-        self.transactions.begin(by, transaction);
         Ok(BeginOutcome::Started(lease))
+    }
+
+    /// Adds the node of the transaction's subject.
+    fn with_node(&self, mut new: NewTransaction) -> NewTransaction {
+        let subject = new.subject.as_ref();
+        if let Some(document) = subject.and_then(|subject| self.documents.get(subject)) {
+            new.hierarchy = Some(document.hierarchy.clone());
+        }
+        new
     }
 
     pub(super) fn end(&mut self, end: End) {
         let ended = end.transaction.outcome.as_ref();
         let now = ended.map(|outcome| outcome.completed).unwrap_or_default();
-        self.transactions.record(end.transaction);
+        let is_queued = end.is_of_queued_call();
         let held = end.lease.is_none_or(|lease| {
             if end.interrupted && self.documents.get(&lease.subject).is_some() {
                 self.leases.abandon(&lease)
@@ -109,8 +133,14 @@ impl State {
                 self.leases.release(&lease)
             }
         });
+        if held || !is_queued {
+            self.transactions.record(end.transaction);
+        }
         match end.wakeup {
             Some(WakeupSettlement::Done(wakeup)) if held => self.wakeups.done(&wakeup),
+            Some(WakeupSettlement::Delete(wakeup)) if held => {
+                self.delete(&wakeup.wakeup.subject);
+            }
             Some(WakeupSettlement::Retry(wakeup, at)) if held => {
                 self.wakeups.retry(&wakeup, at, now)
             }
@@ -220,15 +250,18 @@ impl State {
         Ok(())
     }
 
+    /// Deletes a document with everything that belongs to it.
+    pub(super) fn delete(&mut self, which: &Reference) {
+        self.documents.delete(which);
+        self.secrets.delete(which);
+        self.leases.forget(which);
+        self.wakeups.cancel_all(which);
+    }
+
     fn apply(&mut self, change: Change, now: Timestamp) {
         match change {
             Change::Put(document) => self.documents.put(document),
-            Change::Delete(which) => {
-                self.documents.delete(&which);
-                self.secrets.delete(&which);
-                self.leases.forget(&which);
-                self.wakeups.cancel_all(&which);
-            }
+            Change::Delete(which) => self.delete(&which),
             Change::PutSecret {
                 owner,
                 name,

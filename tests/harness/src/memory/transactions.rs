@@ -11,7 +11,7 @@ use relation_host::transactions::{
     NewTransaction, Status, Transaction, TransactionFilter, TransactionOutcome, TransactionPart,
     TransactionUpdate, parent_of, part_id,
 };
-use relation_host::types::{Page, Timestamp};
+use relation_host::types::{Page, QUEUED_CALL_MODEL, Reference, Timestamp};
 
 use super::leases::HostNumber;
 use super::{MemoryStore, take_page};
@@ -31,6 +31,57 @@ impl Transactions {
 
     pub(super) fn contains(&self, id: &str) -> bool {
         self.all.contains_key(id)
+    }
+
+    /// Records a queued transaction with a new id.
+    pub(super) fn queue(&mut self, new: NewTransaction) {
+        let queued = Transaction {
+            status: Status::Queued,
+            ..Transaction::from(new)
+        };
+        self.all.insert(queued.id.clone(), Arc::new(queued));
+    }
+
+    /// Returns whether a queued transaction can begin: in any status under the lease of its call, otherwise only if it
+    /// is queued.
+    pub(super) fn is_queued(&self, id: &str, is_leased: bool) -> bool {
+        self.get(id).is_some_and(|found| {
+            found.request.is_some() && (is_leased || found.status == Status::Queued)
+        })
+    }
+
+    /// Begins a queued transaction.
+    pub(super) fn begin_queued(&mut self, by: HostNumber, id: &str, started: Timestamp) {
+        if let Some(transaction) = self.all.get_mut(id) {
+            let transaction = Arc::make_mut(transaction);
+            transaction.status = Status::Processing;
+            transaction.message.clear();
+            transaction.started = started;
+            transaction.completed = None;
+            self.running.insert(id.to_owned(), by);
+        }
+    }
+
+    /// Closes a bulk if all of its calls have ended.
+    fn close_bulk(&mut self, id: &str, now: Timestamp) {
+        let is_open =
+            |found: &Transaction| found.status == Status::Queued && found.request.is_none();
+        if !self.get(id).is_some_and(is_open) {
+            return;
+        }
+        let all = self.all.values();
+        let calls: Vec<Status> = all
+            .filter(|found| parent_of(&found.id) == Some(id))
+            .map(|found| found.status)
+            .collect();
+        if calls.iter().all(|status| status.is_ended())
+            && let Some(bulk) = self.all.get_mut(id)
+        {
+            let succeeded = calls.iter().filter(|status| **status == Status::Success);
+            let succeeded = succeeded.count() as u64;
+            let outcome = TransactionOutcome::bulk(calls.len() as u64, succeeded, now);
+            close(Arc::make_mut(bulk), outcome);
+        }
     }
 
     /// Records a transaction with a new id.
@@ -66,6 +117,7 @@ impl Transactions {
         transaction.log.extend(update.lines);
         transaction.secret_accesses.extend(update.secret_accesses);
         transaction.omitted_accesses += update.omitted_accesses;
+        let ended = update.outcome.as_ref().map(|outcome| outcome.completed);
         let parts: Vec<Transaction> = update
             .parts
             .into_iter()
@@ -80,6 +132,9 @@ impl Transactions {
         for part in parts {
             self.all.entry(part.id.clone()).or_insert(Arc::new(part));
         }
+        if let (Some(bulk), Some(ended)) = (parent_of(&update.id), ended) {
+            self.close_bulk(bulk, ended);
+        }
     }
 
     /// Ends the transactions whose hosts do not run. Returns their number.
@@ -88,10 +143,11 @@ impl Transactions {
         self.running.retain(|id, by| {
             let is_running = hosts.contains(by);
             if !is_running && let Some(transaction) = self.all.get_mut(id) {
-                close(
-                    Arc::make_mut(transaction),
-                    TransactionOutcome::interrupted(now),
-                );
+                let mut outcome = TransactionOutcome::interrupted(now);
+                if transaction.request.is_some() {
+                    outcome.status = Status::Queued;
+                }
+                close(Arc::make_mut(transaction), outcome);
                 closed += 1;
             }
             is_running
@@ -99,8 +155,8 @@ impl Transactions {
         closed
     }
 
-    /// Removes the transactions of one batch that are old enough.
-    pub(super) fn prune(&mut self, prune: &PruneRequest) -> PruneReport {
+    /// Removes the transactions of one batch that are old enough. Returns the documents of their requests too.
+    pub(super) fn prune(&mut self, prune: &PruneRequest) -> (PruneReport, Vec<Reference>) {
         let after = prune
             .after
             .as_deref()
@@ -116,16 +172,20 @@ impl Transactions {
             .all(|transaction| prune.ends_at(transaction.started));
         let last = step.last().map(|transaction| transaction.id.clone());
         let mut removed = 0;
+        let mut requests = Vec::new();
         for transaction in &step {
             if prune.covers(transaction.status, transaction.completed) {
                 self.all.remove(&transaction.id);
+                let request = transaction.request.clone();
+                requests.extend(request.map(|pkid| Reference::new(QUEUED_CALL_MODEL, pkid)));
                 removed += 1;
             }
         }
-        PruneReport {
+        let report = PruneReport {
             removed,
             next: last.filter(|_| step.len() == limit && !is_over),
-        }
+        };
+        (report, requests)
     }
 
     /// Returns the matching transactions without their logs, newest first, after the given id.
@@ -151,6 +211,7 @@ fn build_part(parent: &Transaction, part: TransactionPart) -> Transaction {
         subject_name: parent.subject_name.clone(),
         hierarchy: parent.hierarchy.clone(),
         originator: parent.originator.clone(),
+        request: None,
         status: part.outcome.status,
         progress: None,
         message: part.outcome.message,
@@ -166,7 +227,7 @@ fn build_part(parent: &Transaction, part: TransactionPart) -> Transaction {
 fn close(transaction: &mut Transaction, outcome: TransactionOutcome) {
     transaction.status = outcome.status;
     transaction.message = outcome.message;
-    transaction.completed = Some(outcome.completed);
+    transaction.completed = Some(outcome.completed).filter(|_| outcome.status.is_ended());
 }
 
 fn matches(filter: &TransactionFilter, transaction: &Transaction) -> bool {
@@ -176,7 +237,7 @@ fn matches(filter: &TransactionFilter, transaction: &Transaction) -> bool {
         status,
         action,
         id_prefix: _,
-        parent: _,
+        parent,
     } = filter;
     (subject.is_none() || *subject == transaction.subject)
         && hierarchy.as_ref().is_none_or(|(node, scope)| {
@@ -188,6 +249,7 @@ fn matches(filter: &TransactionFilter, transaction: &Transaction) -> bool {
             .as_ref()
             .is_none_or(|action| *action == transaction.action)
         && transaction.id.starts_with(&filter.prefix())
+        && (parent.is_none() || parent_of(&transaction.id) == parent.as_deref())
         && !(filter.excludes_parts() && parent_of(&transaction.id).is_some())
 }
 
@@ -199,6 +261,7 @@ fn without_log(transaction: &Transaction) -> Transaction {
         subject_name: transaction.subject_name.clone(),
         hierarchy: transaction.hierarchy.clone(),
         originator: transaction.originator.clone(),
+        request: transaction.request.clone(),
         progress: transaction.progress.clone(),
         message: transaction.message.clone(),
         log: Vec::new(),
@@ -238,6 +301,10 @@ impl TransactionStore for MemoryStore {
     }
 
     async fn prune_transactions(&self, prune: PruneRequest) -> Result<PruneReport, StoreError> {
-        self.with(|state| Ok(state.transactions.prune(&prune)))
+        self.with(|state| {
+            let (report, requests) = state.transactions.prune(&prune);
+            requests.iter().for_each(|request| state.delete(request));
+            Ok(report)
+        })
     }
 }

@@ -105,6 +105,7 @@ fn recorded(token: &str, client_secret: &str, new: &str) -> String {
             subject_name: "{Contoso}".to_owned(),
             hierarchy: None,
             originator: None,
+            request: None,
             status: Status::Fail,
             progress: None,
             message: format!("failed with {new} and {}", percent(token)),

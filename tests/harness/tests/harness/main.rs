@@ -10,6 +10,7 @@
 mod determinism;
 mod hosts;
 mod options;
+mod queue;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -12,6 +12,7 @@ fn transaction(id: &str, status: Status) -> Transaction {
         subject_name: "Acme".to_owned(),
         hierarchy: None,
         originator: None,
+        request: None,
         status,
         progress: None,
         message: "done".to_owned(),
@@ -79,5 +80,6 @@ fn transaction_is_rendered_on_one_line() {
 fn status_parses_in_either_case() {
     assert_eq!(parse_status("processing"), Ok(Status::Processing));
     assert_eq!(parse_status("Fail"), Ok(Status::Fail));
-    assert!(parse_status("queued").is_err());
+    assert_eq!(parse_status("queued"), Ok(Status::Queued));
+    assert!(parse_status("waiting").is_err());
 }

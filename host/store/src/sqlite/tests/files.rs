@@ -103,23 +103,23 @@ fn schema_of_a_later_release_is_left_alone() {
     let stores = InFile::new();
     drop(open(&stores.path()).unwrap());
     let later = Connection::open(stores.path()).unwrap();
-    later.pragma_update(None, "user_version", 10).unwrap();
+    later.pragma_update(None, "user_version", 11).unwrap();
     drop(later);
     let error = open(&stores.path()).unwrap_err();
     let text = error.to_string();
     assert!(
-        matches!(error, OpenError::Newer { found: 10, .. }),
+        matches!(error, OpenError::Newer { found: 11, .. }),
         "{text}"
     );
     assert!(
-        text.contains("version 10 and this release knows 9"),
+        text.contains("version 11 and this release knows 10"),
         "{text}"
     );
     let still = Connection::open(stores.path()).unwrap();
     let version: i64 = still
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 10);
+    assert_eq!(version, 11);
 }
 
 #[tokio::test]

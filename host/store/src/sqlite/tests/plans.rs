@@ -29,6 +29,7 @@ fn statements_use_an_index_without_sorting() {
         wakeups::STATEMENTS,
         due::STATEMENTS,
         calls::STATEMENTS,
+        queue::STATEMENTS,
         transactions::STATEMENTS,
     ];
     for statement in statements.into_iter().flatten() {

@@ -235,6 +235,7 @@ impl StoreUnderTest<'_> {
                     checks,
                     changes,
                     transaction: transaction_update.map(|id| update(id, false, now)),
+                    queued: Vec::new(),
                     older_keys,
                     // Sometimes the clock is ahead.
                     now: if older_keys {

@@ -1,8 +1,10 @@
-//! `kill -9` at every step of a refresh, a consent and an import: nothing is lost, nothing is duplicated,
+//! `kill -9` at every step of a refresh, a consent, an import and a queued call: nothing is lost, nothing is duplicated,
 //! and the final state is that of an uninterrupted run.
 //!
 //! One loss is unavoidable: where Webex rotates refresh tokens, a response that arrived and was not
 //! committed. `--nocapture` shows the table of all steps.
+
+mod queued_calls;
 
 use std::process::Command;
 use std::time::Duration;

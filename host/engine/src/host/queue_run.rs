@@ -1,0 +1,426 @@
+//! Runs and cancels queued calls.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::call::{CallRequest, Started};
+use super::outcome::CallSummary;
+use super::queue::{CANCELED, QueueError, QueuedCall, RECORD_KEY, StoredCall, queued_call};
+use super::wake::retry_time;
+use super::{CallError, CallErrorKind, CallOutput, Host, WakeupOutcome};
+use crate::reports::WakeReport;
+use crate::store::seal::SealError;
+use crate::store::{
+    Begin, BeginOutcome, Change, Commit, DueWakeup, End, StoreError, WakeupSettlement,
+};
+use crate::transactions::{
+    Level, LogLine, NewTransaction, Status, Transaction, TransactionOutcome, TransactionUpdate,
+};
+use crate::types::{Failure, Filter, Key, Pkid, QUEUED_CALL_MODEL, Reference, Timestamp};
+use crate::wakeup_kinds;
+
+/// The maximum number of attempts of a queued call: the last one is made about a quarter of an hour after the first.
+const MAX_ATTEMPTS: u32 = 5;
+/// How often a cancellation looks for the state of a call that begins or ends concurrently.
+const MAX_LOOKS: u32 = 10;
+/// The maximum number of requests of one record that its deletion removes.
+const MAX_REQUESTS: u32 = 1000;
+
+/// A queued call that runs.
+pub(super) struct QueuedRun {
+    /// The id of the call's transaction.
+    pub transaction: String,
+    /// The wakeup that the call runs for.
+    pub due: DueWakeup,
+    /// The primary key of the record, also of one that the call adds.
+    pub pkid: Pkid,
+    /// Whether the call deletes the record.
+    deletes: bool,
+}
+
+impl QueuedRun {
+    /// Whether the call failed only because an earlier attempt, or another call, had done its work.
+    pub(super) fn is_done_already(&self, error: &CallErrorKind) -> bool {
+        match error {
+            CallErrorKind::Refused(Failure::NotFound(missing)) => {
+                self.deletes && *missing == Reference::record(self.pkid.clone())
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns the status of the transaction after an attempt with this result, and how to settle the wakeup.
+    pub(super) fn settle(
+        &self,
+        error: Option<&CallErrorKind>,
+        status: Status,
+        now: Timestamp,
+    ) -> (Status, WakeupSettlement) {
+        let due = self.due.clone();
+        match error {
+            Some(error) if is_temporary(error) && due.attempts.saturating_add(1) < MAX_ATTEMPTS => {
+                let at = retry_time(error, &due, now);
+                (Status::Queued, WakeupSettlement::Retry(due, at))
+            }
+            // A record that does not exist leaves nothing, so neither does a request.
+            Some(CallErrorKind::Refused(Failure::NotFound(_))) => {
+                (status, WakeupSettlement::Delete(due))
+            }
+            None if status == Status::Success => (status, WakeupSettlement::Delete(due)),
+            // The request is kept for a replay.
+            _ => (status, WakeupSettlement::Done(due)),
+        }
+    }
+}
+
+/// Whether the same call may succeed later without a change by anyone.
+fn is_temporary(error: &CallErrorKind) -> bool {
+    matches!(
+        error,
+        CallErrorKind::Refused(
+            Failure::Conflict(_) | Failure::RateLimited(_) | Failure::Unavailable(_)
+        )
+    )
+}
+
+impl Host {
+    /// Runs the queued call of a wakeup under the id of its transaction.
+    pub(super) async fn run_queued(&self, due: &DueWakeup) -> Result<WakeupOutcome, StoreError> {
+        let StoredCall { pkid, call } = match self.open_call(&due.wakeup.subject).await {
+            Ok(Some(stored)) => stored,
+            Err(SealError::Store(error @ StoreError::Unavailable(_))) => return Err(error),
+            Ok(None) => {
+                return self
+                    .end_unrun(due, "its request is not stored any more")
+                    .await;
+            }
+            Err(error) => return self.end_unrun(due, &error.to_string()).await,
+        };
+        let transaction = due.wakeup.payload.clone();
+        let run = Arc::new(QueuedRun {
+            transaction: transaction.clone(),
+            due: due.clone(),
+            pkid,
+            deletes: matches!(call, QueuedCall::Delete { .. }),
+        });
+        let host = Self {
+            queued: Some(Arc::clone(&run)),
+            originator: None,
+            ..self.clone()
+        };
+        let result = match host.run_call(call, &transaction).await {
+            Err(CallError {
+                transaction: None,
+                kind,
+            }) => {
+                return match kind {
+                    CallErrorKind::Busy { until, .. } => Ok(WakeupOutcome::Busy(until)),
+                    CallErrorKind::Canceled => Ok(WakeupOutcome::Gone),
+                    CallErrorKind::Store(error) => Err(error),
+                    kind => self.end_unrun(due, &kind.to_string()).await,
+                };
+            }
+            Err(error) if !run.is_done_already(&error.kind) => Err(error),
+            _ => Ok(CallOutput {
+                transaction,
+                value: WakeReport::Nothing("the queued call has run".to_owned()),
+            }),
+        };
+        Ok(WakeupOutcome::Finished(Box::new(result)))
+    }
+
+    /// Runs a call. `transaction` is the idempotency key of an add without one.
+    async fn run_call(&self, call: QueuedCall, transaction: &str) -> Result<(), CallError> {
+        match call {
+            QueuedCall::Add(mut request) => {
+                let key = || transaction.to_owned();
+                request.idempotency_key.get_or_insert_with(key);
+                self.add(request).await.map(drop)
+            }
+            QueuedCall::Modify {
+                pkid,
+                fields,
+                token_response,
+            } => self.modify(&pkid, fields, token_response).await.map(drop),
+            QueuedCall::Delete { pkid } => self.delete(&pkid, false).await.map(drop),
+            QueuedCall::Refresh { pkid, grant } => self.refresh_grant(&pkid, grant).await.map(drop),
+            QueuedCall::CheckExpiry { pkid, grant } => {
+                self.check_grant(&pkid, grant).await.map(drop)
+            }
+            QueuedCall::Sync {
+                pkid,
+                sync,
+                accept_removals,
+            } => self.sync(&pkid, sync, accept_removals).await.map(drop),
+            QueuedCall::Invoke {
+                pkid,
+                action,
+                arguments,
+            } => self.invoke(&action, &pkid, arguments).await.map(drop),
+        }
+    }
+
+    /// Ends a queued call that cannot run, as failed.
+    async fn end_unrun(&self, due: &DueWakeup, message: &str) -> Result<WakeupOutcome, StoreError> {
+        self.end_queued(due, message).await?;
+        Ok(WakeupOutcome::Gone)
+    }
+
+    /// Ends a queued call as failed, without running it. Returns false if the call has begun or ended meanwhile.
+    async fn end_queued(&self, due: &DueWakeup, message: &str) -> Result<bool, StoreError> {
+        let now = self.clock().now();
+        let id = due.wakeup.payload.clone();
+        let begin = Begin {
+            transaction: NewTransaction {
+                id: id.clone(),
+                started: now,
+                ..NewTransaction::default()
+            },
+            subject: None,
+            lease: Duration::ZERO,
+            now,
+            wakeup: Some(due.clone()),
+        };
+        match self.store().begin(begin).await {
+            Ok(BeginOutcome::Started(_)) => {}
+            Ok(_) | Err(StoreError::Conflict(_)) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        let outcome = TransactionOutcome {
+            status: Status::Fail,
+            message: message.to_owned(),
+            completed: now,
+        };
+        let end = End {
+            transaction: TransactionUpdate {
+                id,
+                outcome: Some(outcome),
+                ..TransactionUpdate::default()
+            },
+            lease: None,
+            wakeup: Some(WakeupSettlement::Done(due.clone())),
+            interrupted: false,
+        };
+        self.store().end(end).await?;
+        Ok(true)
+    }
+
+    /// Cancels one call.
+    pub(super) async fn cancel_call(&self, mut transaction: Transaction) -> Result<(), QueueError> {
+        for _ in 0..MAX_LOOKS {
+            match (transaction.status, &transaction.request) {
+                (Status::Processing, _) => return self.cancel_running(&transaction).await,
+                (Status::Queued, Some(request)) => {
+                    let mut wakeups = self.store().wakeups(&queued_call(request.clone())).await?;
+                    if let Some(due) = wakeups.pop()
+                        && self.end_queued(&due, CANCELED).await?
+                    {
+                        return Ok(());
+                    }
+                }
+                (status, _) => {
+                    return Err(QueueError::Ended {
+                        id: transaction.id,
+                        status,
+                    });
+                }
+            }
+            // The call has begun or ended since the transaction was read.
+            transaction = self.read_transaction(&transaction.id).await?;
+        }
+        let text = format!(
+            "the transaction {} changes too often: try again",
+            transaction.id
+        );
+        Err(Failure::Conflict(text).into())
+    }
+
+    /// Cancels whatever continues a running call, once the call has ended.
+    async fn cancel_running(&self, transaction: &Transaction) -> Result<(), QueueError> {
+        let now = self.clock().now();
+        let text = "canceled: this call ends, and nothing that continues it starts";
+        let line = LogLine {
+            at: now,
+            level: Level::Warning,
+            message: text.to_owned(),
+        };
+        let update = TransactionUpdate {
+            id: transaction.id.clone(),
+            lines: vec![line],
+            ..TransactionUpdate::default()
+        };
+        self.store().report(update).await?;
+        let may_continue = is_import(transaction) || transaction.request.is_some();
+        let Some(subject) = transaction.subject.clone().filter(|_| may_continue) else {
+            return Ok(());
+        };
+        let record_lock = self.parts.record_locks.acquire(&subject).await;
+        let mut request = CallRequest::new("cancel", subject).with_name(&transaction.subject_name);
+        request.originator = self.originator.as_deref().cloned();
+        let started = self.claim(&request, now).await?;
+        let result = self.cancel_continuation(&started, transaction).await;
+        let result = result.map_err(CallErrorKind::Store);
+        let id = &transaction.id;
+        let summary = |steps: &usize| match steps {
+            0 => CallSummary::success(format!("nothing continues the transaction {id}")),
+            _ => CallSummary::success(format!("canceled what continues the transaction {id}")),
+        };
+        self.finish(&started, &result, summary, None).await;
+        drop(record_lock);
+        result?;
+        Ok(())
+    }
+
+    /// Removes the wakeups that continue an import of the record, and ends a queued call that would be attempted again.
+    /// Returns the number of removed wakeups.
+    async fn cancel_continuation(
+        &self,
+        started: &Started,
+        transaction: &Transaction,
+    ) -> Result<usize, StoreError> {
+        let mut canceled = 0;
+        if let Some(subject) = transaction
+            .subject
+            .as_ref()
+            .filter(|_| is_import(transaction))
+        {
+            let wakeups = self.store().wakeups(subject).await?.into_iter();
+            let changes: Vec<Change> = wakeups
+                .filter(|due| due.wakeup.kind() == wakeup_kinds::SYNC)
+                .map(|due| Change::Cancel(subject.clone(), due.wakeup.id))
+                .collect();
+            canceled += changes.len();
+            if !changes.is_empty() {
+                let commit = Commit {
+                    fence: started.lease.clone(),
+                    changes,
+                    now: self.clock().now(),
+                    ..Commit::default()
+                };
+                self.store().commit(commit).await?;
+            }
+        }
+        if let Some(request) = &transaction.request {
+            for due in self.store().wakeups(&queued_call(request.clone())).await? {
+                canceled += usize::from(self.end_queued(&due, CANCELED).await?);
+            }
+        }
+        Ok(canceled)
+    }
+
+    /// Removes the kept requests of failed calls on a record that was deleted. One that is left is removed with its
+    /// transaction.
+    pub(super) async fn forget_requests(&self, record: &Pkid) {
+        let filter = Filter {
+            model: QUEUED_CALL_MODEL.to_owned(),
+            hierarchy: None,
+            equals: vec![Key {
+                name: RECORD_KEY.to_owned(),
+                value: record.to_string(),
+            }],
+        };
+        let removed = async {
+            let mut changes = Vec::new();
+            for document in self.store().find(&filter, None, MAX_REQUESTS).await?.items {
+                let wakeups = self.store().wakeups(&document.reference).await?;
+                // A call that waits finds out by itself that the record does not exist.
+                if wakeups.is_empty() {
+                    changes.push(Change::Delete(document.reference));
+                }
+            }
+            match changes.is_empty() {
+                true => Ok(()),
+                false => {
+                    let commit = Commit {
+                        changes,
+                        ..Commit::default()
+                    };
+                    self.store().commit(commit).await
+                }
+            }
+        };
+        if let Err(error) = removed.await {
+            tracing::warn!(%record, %error, "requests of a deleted record could not be removed");
+        }
+    }
+}
+
+/// Whether wakeups may continue the import that the call began or continued.
+fn is_import(transaction: &Transaction) -> bool {
+    wakeup_kinds::IMPORT_ACTIONS.contains(&transaction.action.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Wakeup;
+
+    fn run(attempts: u32, deletes: bool) -> QueuedRun {
+        let subject = queued_call(Pkid::random());
+        QueuedRun {
+            transaction: "t1".to_owned(),
+            due: DueWakeup {
+                wakeup: Wakeup {
+                    id: wakeup_kinds::QUEUED_CALL.to_owned(),
+                    subject,
+                    due: Timestamp(0),
+                    deadline: Some(Timestamp(0)),
+                    payload: "t1".to_owned(),
+                },
+                revision: 1,
+                attempts,
+            },
+            pkid: Pkid::random(),
+            deletes,
+        }
+    }
+
+    #[test]
+    fn temporary_errors_are_retried_a_few_times() {
+        let now = Timestamp(1_000_000);
+        let busy = CallErrorKind::Refused(Failure::Unavailable("down".into()));
+        for (attempts, minutes) in [(0, 1), (3, 8)] {
+            let (status, settlement) = run(attempts, false).settle(Some(&busy), Status::Fail, now);
+            assert_eq!(status, Status::Queued);
+            let at = now.after(Duration::from_secs(60 * minutes));
+            assert!(
+                matches!(&settlement, WakeupSettlement::Retry(_, due) if *due == at),
+                "{settlement:?}"
+            );
+        }
+        let (status, settlement) = run(4, false).settle(Some(&busy), Status::Fail, now);
+        assert_eq!(status, Status::Fail);
+        assert!(matches!(settlement, WakeupSettlement::Done(_)));
+    }
+
+    #[test]
+    fn request_is_kept_for_a_replay_only() {
+        let now = Timestamp(0);
+        let refused = CallErrorKind::Refused(Failure::Invalid(Vec::new()));
+        let missing = CallErrorKind::Refused(Failure::NotFound(Reference::record(Pkid::random())));
+        for (error, status, is_kept) in [
+            (None, Status::Success, false),
+            (None, Status::SuccessWithAsyncFailures, true),
+            (None, Status::Fail, true),
+            (Some(&refused), Status::Fail, true),
+            (Some(&missing), Status::Fail, false),
+        ] {
+            let (settled, settlement) = run(0, false).settle(error, status, now);
+            assert_eq!(settled, status);
+            let done = matches!(settlement, WakeupSettlement::Done(_));
+            assert_eq!(done, is_kept, "{error:?} {status:?}");
+        }
+    }
+
+    #[test]
+    fn delete_of_a_missing_record_is_done() {
+        let delete = run(0, true);
+        let of = |pkid: &Pkid| {
+            CallErrorKind::Refused(Failure::NotFound(Reference::record(pkid.clone())))
+        };
+        assert!(delete.is_done_already(&of(&delete.pkid)));
+        assert!(!delete.is_done_already(&of(&Pkid::random())));
+        let other = run(0, false);
+        assert!(!other.is_done_already(&of(&other.pkid)));
+    }
+}

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::FromRef;
 use relation_app::config::RedirectAddress;
 use relation_host::Host;
 use relation_host::clock::Clock;
@@ -120,5 +121,11 @@ impl Web {
     /// The parts that the functions for users, sessions, keys and the audit log work with.
     pub fn access(&self) -> &AccessParts {
         &self.parts.access
+    }
+}
+
+impl FromRef<Web> for AccessParts {
+    fn from_ref(web: &Web) -> Self {
+        web.access().clone()
     }
 }

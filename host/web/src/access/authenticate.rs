@@ -10,7 +10,7 @@ use relation_app::{AppError, ErrorKind};
 use secrecy::SecretString;
 
 use super::{AccessParts, Principal, api_keys, sessions};
-use crate::{Web, WebError};
+use crate::WebError;
 
 /// A layer that finds the principal of a request, which [`Allowed`](super::Allowed) reads.
 ///
@@ -18,8 +18,12 @@ use crate::{Web, WebError};
 /// key has neither. An API key goes before a session. A principal with too many requests is refused with 429.
 ///
 /// Use it with [`axum::middleware::from_fn_with_state`].
-pub async fn authenticate(State(web): State<Web>, mut request: Request, next: Next) -> Response {
-    match find_principal(web.access(), &mut request).await {
+pub async fn authenticate(
+    State(parts): State<AccessParts>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    match find_principal(&parts, &mut request).await {
         Ok(()) => next.run(request).await,
         Err(response) => *response,
     }

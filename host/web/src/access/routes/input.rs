@@ -8,9 +8,9 @@ use relation_host::types::{FieldError, Hierarchy, Timestamp};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
+use crate::WebError;
 use crate::access::RoleGrant;
 use crate::access::users::{check_fields, field_error};
-use crate::{Web, WebError};
 
 /// The fields of a JSON object. An empty body has none.
 pub(super) struct Input {
@@ -18,11 +18,11 @@ pub(super) struct Input {
     errors: Vec<FieldError>,
 }
 
-impl FromRequest<Web> for Input {
+impl<S: Send + Sync> FromRequest<S> for Input {
     type Rejection = WebError;
 
-    async fn from_request(request: Request, web: &Web) -> Result<Self, WebError> {
-        let body = Bytes::from_request(request, web).await;
+    async fn from_request(request: Request, state: &S) -> Result<Self, WebError> {
+        let body = Bytes::from_request(request, state).await;
         let body = body.map_err(|rejection| {
             let status = rejection.status();
             let kind = match status {

@@ -10,14 +10,20 @@ mod tests;
 mod users;
 
 use axum::Router;
+use axum::extract::FromRef;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::routing::{get, post};
 use relation_host::types::Pkid;
 
-use crate::{Web, WebError};
+use super::AccessParts;
+use crate::WebError;
 
 /// Returns the routes. They need the layer [`authenticate`](super::authenticate).
-pub fn routes() -> Router<Web> {
+pub fn routes<S>() -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+    AccessParts: FromRef<S>,
+{
     Router::new()
         .route("/api/data/User/", get(users::list).post(users::add))
         .route("/api/data/User/{pkid}/", get(users::show))

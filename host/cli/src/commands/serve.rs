@@ -88,7 +88,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
 }
 
 /// Returns the callback below the public address.
-fn callback_address(public_url: &Url) -> Result<RedirectAddress, AppError> {
+pub(super) fn callback_address(public_url: &Url) -> Result<RedirectAddress, AppError> {
     let callback = public_url.join("callback");
     let callback = callback.map_err(|error| error.to_string());
     callback

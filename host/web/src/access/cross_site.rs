@@ -6,7 +6,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use relation_app::{AppError, ErrorKind};
 
-use super::authenticate::has_authorization;
+use super::authenticate::read_bearer_key;
 use super::{AccessParts, sessions};
 use crate::WebError;
 
@@ -36,7 +36,8 @@ fn is_allowed(parts: &AccessParts, method: &Method, headers: &HeaderMap) -> bool
     if method.is_safe() {
         return true;
     }
-    if has_authorization(headers) && sessions::read_cookie(parts, headers).is_none() {
+    let has_key = read_bearer_key(headers).is_some();
+    if has_key && sessions::read_cookie(parts, headers).is_none() {
         return true;
     }
     if let Some(site) = headers.get("sec-fetch-site") {

@@ -45,7 +45,6 @@ pub(super) async fn list(
     let authority = Authority::Principal(&allowed, address);
     let (parts, node) = (&parts, query.hierarchy.as_ref());
     let page = query.fetch(
-        PATH,
         async |at_most| api_keys::count(parts, &authority, node, at_most).await,
         async |cursor, limit| api_keys::list(parts, &authority, node, cursor, limit).await,
     );

@@ -13,8 +13,6 @@ use crate::WebError;
 use crate::access::audit::{self, AuditEvent};
 use crate::access::{AccessParts, Allowed, permission};
 
-const PATH: &str = "/api/data/AuditEvent/";
-
 pub(super) async fn list(
     State(parts): State<AccessParts>,
     allowed: Allowed<permission::Audit>,
@@ -26,7 +24,6 @@ pub(super) async fn list(
     }
     let node = query.hierarchy.as_ref();
     let page = query.fetch(
-        PATH,
         async |at_most| Ok(audit::count(&parts, range, at_most).await?),
         async |cursor, limit| audit::list(&parts, &allowed, node, cursor, limit).await,
     );

@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::input::Input;
 use super::no_store;
 use crate::WebError;
+use crate::access::back_off::to_seconds;
 use crate::access::sessions::{self, LogIn, LogInError, Session};
 use crate::access::{
     AccessParts, ClientAddress, Operation, Principal, PrincipalKind, RoleGrant, find_role,
@@ -113,7 +114,7 @@ pub(super) async fn log_in(
 
 fn to_response(error: LogInError) -> Response {
     let retry_after = match &error {
-        LogInError::TooMany { retry_after } => Some(retry_after.as_secs().saturating_add(1)),
+        LogInError::TooMany { retry_after } => Some(to_seconds(*retry_after)),
         LogInError::Refused | LogInError::Failed(_) => None,
     };
     let mut response = error.into_web_error().into_response();

@@ -9,7 +9,7 @@ use relation_host::types::Scope;
 use super::*;
 use crate::access::audit::{ActorKind, AuditResult, list_range};
 use crate::access::testing::{PASSWORD, World, address, expose, grant, node, secret};
-use crate::access::{Authority, PasswordCost, RoleGrant, users};
+use crate::access::{Authority, RoleGrant, users};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -206,6 +206,33 @@ async fn own_sessions_are_listed_and_ended() {
 }
 
 #[tokio::test]
+async fn own_password_is_changed_with_the_present_one() {
+    let world = World::new();
+    let parts = &world.parts;
+    let ada = principal(&world.add_with_password("ada", "operator", "sys").await);
+    let session = world.log_in("ada", PASSWORD).await.unwrap();
+    let change = async |current: &str, new: &str| {
+        users::change_password(parts, &ada, address(), &secret(current), &secret(new)).await
+    };
+    let weak = change(PASSWORD, "short").await.unwrap_err();
+    assert_eq!(weak.error.field_errors[0].field, "password");
+    for _ in 0..5 {
+        let wrong = change("wrong-password-1", "another-password")
+            .await
+            .unwrap_err();
+        assert_eq!(wrong.error.field_errors[0].field, "current_password");
+    }
+    let delayed = change(PASSWORD, "another-password").await.unwrap_err();
+    assert_eq!(delayed.status, axum::http::StatusCode::TOO_MANY_REQUESTS);
+    assert!(world.is_valid(session.token()).await);
+    world.clock.advance(MINUTE);
+    change(PASSWORD, "another-password").await.unwrap();
+    assert!(!world.is_valid(session.token()).await);
+    assert!(is_refused(world.log_in("ada", PASSWORD).await));
+    assert!(world.log_in("ada", "another-password").await.is_ok());
+}
+
+#[tokio::test]
 async fn failures_delay_an_account_and_an_address() {
     let world = World::new();
     world.add_with_password("ada", "operator", "sys").await;
@@ -238,8 +265,7 @@ async fn failures_delay_an_account_and_an_address() {
 #[tokio::test]
 async fn outdated_hash_is_replaced_at_log_in() {
     let store = Arc::new(SqliteStore::in_memory().unwrap());
-    let mut options = crate::WebOptions::new("http://127.0.0.1:8400/".parse().unwrap());
-    options.password_cost = PasswordCost::lowest_for_tests();
+    let mut options = crate::access::testing::create_options("http://127.0.0.1:8400/");
     let world = World::new().restart(Arc::clone(&store), options.clone());
     world.add_with_password("ada", "operator", "sys").await;
     let cheap = world.dump().await;

@@ -1,8 +1,8 @@
-use std::sync::Arc;
+mod rights;
+
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use proptest::prelude::*;
 use relation_host::types::Scope;
 
 use super::*;
@@ -10,7 +10,6 @@ use crate::access::audit::AuditResult;
 use crate::access::testing::{
     PASSWORD, World, address, allow, expose, grant, node, secret, token_of,
 };
-use crate::access::{Operation, Principal, ROLES};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -418,99 +417,4 @@ fn repeated_and_covered_grants_are_removed() {
     let mut expected = kept.to_vec();
     expected.sort_by_key(|grant| (grant.role.clone() != "operator", grant.node.clone()));
     assert_eq!(found, expected);
-}
-
-const NODES: &[&str] = &["sys", "sys.A", "sys.A.B", "sys.A.B.C", "sys.AB", "sys.D"];
-
-const OPERATIONS: &[Operation] = &[
-    Operation::Read,
-    Operation::Add,
-    Operation::Modify,
-    Operation::Delete,
-    Operation::Connect,
-    Operation::Refresh,
-    Operation::Sync,
-    Operation::Act,
-    Operation::Administer,
-    Operation::Audit,
-];
-
-fn any_grants() -> impl Strategy<Value = Vec<RoleGrant>> {
-    let roles: Vec<&str> = ROLES.iter().map(|role| role.name).collect();
-    let one = (prop::sample::select(roles), prop::sample::select(NODES));
-    let one = one.prop_map(|(role, at)| grant(role, at));
-    prop::collection::vec(one, 0..4)
-}
-
-fn principal_of(user: &User) -> Principal {
-    Principal {
-        kind: crate::access::PrincipalKind::User,
-        pkid: user.pkid.clone(),
-        name: user.name.clone(),
-        grants: user.grants.clone(),
-    }
-}
-
-/// Returns an operation that `user` may perform and `actor` may not.
-fn find_excess(user: &Principal, actor: &Principal) -> Option<(Operation, &'static str)> {
-    let all = OPERATIONS
-        .iter()
-        .flat_map(|operation| NODES.iter().map(move |at| (*operation, *at)));
-    all.into_iter().find(|(operation, at)| {
-        user.may(*operation, &node(at)) && !actor.may(*operation, &node(at))
-    })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    /// Whatever an administrator does, a user that he or she can become has no more rights.
-    #[test]
-    fn nobody_grants_more_than_they_have(
-        own in any_grants(),
-        victim in (prop::sample::select(NODES), any_grants()),
-        wanted in prop::collection::vec((prop::sample::select(NODES), any_grants()), 1..6),
-    ) {
-        let actor = Principal {
-            kind: crate::access::PrincipalKind::User,
-            pkid: Pkid::random(),
-            name: "actor".to_owned(),
-            grants: own,
-        };
-        let Some(allowed) = crate::access::Allowed::new(&Arc::new(actor.clone())) else {
-            return Ok(());
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(async {
-            let world = World::new();
-            let parts = &world.parts;
-            let authority = Authority::Principal(&allowed, address());
-            let (at, grants) = victim;
-            let victim = new_user("victim", at, &grants);
-            let victim = add(parts, &Authority::Operator, victim).await.ok();
-            for (index, (at, grants)) in wanted.iter().enumerate() {
-                let user = new_user(&format!("user{index}"), at, grants);
-                if let Ok(user) = add(parts, &authority, user).await {
-                    prop_assert_eq!(find_excess(&principal_of(&user), &actor), None);
-                }
-                let Some(victim) = &victim else { continue };
-                let before = get(parts, &Authority::Operator, &victim.pkid).await.unwrap();
-                let taken_over = set_up_link(parts, &authority, &victim.pkid).await.is_ok();
-                if taken_over {
-                    prop_assert_eq!(find_excess(&principal_of(&before), &actor), None);
-                }
-                match set_grants(parts, &authority, &victim.pkid, grants.clone()).await {
-                    Ok(after) => {
-                        prop_assert_eq!(find_excess(&principal_of(&after), &actor), None);
-                        prop_assert_eq!(find_excess(&principal_of(&before), &actor), None);
-                    }
-                    Err(_) => {
-                        let after = get(parts, &Authority::Operator, &victim.pkid).await.unwrap();
-                        prop_assert_eq!(before, after);
-                    }
-                }
-            }
-            Ok(())
-        })?;
-    }
 }

@@ -4,7 +4,7 @@ use relation_host::component::{GuestError, GuestErrorKind};
 use relation_host::store::StoreError;
 use relation_host::store::seal::SealError;
 use relation_host::store::sqlite::OpenError;
-use relation_host::{BuildError, CallError, CallErrorKind};
+use relation_host::{BuildError, CallError, CallErrorKind, QueueError};
 
 use super::{AppError, ErrorKind, MAKE_STORE};
 use crate::config::ConfigError;
@@ -128,6 +128,20 @@ impl From<CallError> for AppError {
         Self {
             transaction: error.transaction,
             ..cli_error
+        }
+    }
+}
+
+impl From<QueueError> for AppError {
+    fn from(error: QueueError) -> Self {
+        let message = error.to_string();
+        match error {
+            QueueError::NotFound(_) => Self::new(ErrorKind::NotFound, message),
+            QueueError::Ended { .. }
+            | QueueError::NotEnded(_)
+            | QueueError::NotReplayable { .. } => Self::new(ErrorKind::Conflict, message),
+            QueueError::Call(error) => error.into(),
+            _ => Self::new(ErrorKind::Failed, message),
         }
     }
 }

@@ -4,8 +4,8 @@ use super::bindings::automate::platform::{scheduling, storage, types};
 use relation_types::json::check_object;
 
 use crate::types::{
-    Document, Failure, FieldError, Filter, HOST_MODELS, Hierarchy, Key, Pkid, Reference, Scope, Timestamp,
-    Wakeup,
+    Document, Failure, FieldError, Filter, HOST_MODELS, Hierarchy, Key, Pkid, Reference, Scope,
+    Timestamp, Wakeup,
 };
 
 /// The maximum length of a model name, in bytes.

@@ -33,31 +33,73 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
     type Rejection = WebError;
 
     async fn from_request(request: Request<Body>, _: &S) -> Result<Self, WebError> {
-        let (parts, body) = request.into_parts();
-        let bytes = to_bytes(body, MAX_BODY_BYTES).await;
-        let bytes = bytes.map_err(|_| {
-            let message = format!("the body has more than {MAX_BODY_BYTES} bytes");
-            WebError::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                AppError::new(ErrorKind::LimitExceeded, message),
-            )
-        })?;
-        if bytes.is_empty() {
-            return Self::split(Map::new());
-        }
-        check_media_type(&parts.headers)?;
-        let fields = serde_json::from_slice(&bytes).map_err(|error| {
-            // Neither the text nor serde's message, which quotes values, is repeated: it may contain a token.
-            let message = format!(
-                "the body is not one JSON object: {:?} error at line {}, column {}",
-                error.classify(),
-                error.line(),
-                error.column()
-            );
-            WebError::from(AppError::new(ErrorKind::Usage, message))
-        })?;
-        Self::split(fields)
+        Self::split(read_object(request).await?)
     }
+}
+
+/// A change of several records.
+pub(crate) struct Bulk {
+    /// The addresses of the records.
+    pub(crate) hrefs: Vec<String>,
+    /// The values by field, for all of the records.
+    pub(crate) fields: Map<String, Value>,
+    /// What the caller wants to find its request by.
+    pub(crate) request_meta: RequestMeta,
+}
+
+/// The maximum number of records of a bulk.
+pub(crate) const MAX_BULK: usize = 1000;
+
+impl<S: Send + Sync> FromRequest<S> for Bulk {
+    type Rejection = WebError;
+
+    async fn from_request(request: Request<Body>, _: &S) -> Result<Self, WebError> {
+        let mut object = read_object(request).await?;
+        let hrefs = object.remove("hrefs").and_then(|hrefs| {
+            let hrefs: Vec<String> = serde_json::from_value(hrefs).ok()?;
+            (1..=MAX_BULK).contains(&hrefs.len()).then_some(hrefs)
+        });
+        let hrefs = hrefs.ok_or_else(|| {
+            let message = format!("must be a list of 1 to {MAX_BULK} addresses of records");
+            invalid("hrefs", &message)
+        })?;
+        let Fields {
+            fields,
+            request_meta,
+        } = Fields::split(object)?;
+        Ok(Self {
+            hrefs,
+            fields,
+            request_meta,
+        })
+    }
+}
+
+/// Reads the object of a body. An empty body is an empty object.
+async fn read_object(request: Request<Body>) -> Result<Map<String, Value>, WebError> {
+    let (parts, body) = request.into_parts();
+    let bytes = to_bytes(body, MAX_BODY_BYTES).await;
+    let bytes = bytes.map_err(|_| {
+        let message = format!("the body has more than {MAX_BODY_BYTES} bytes");
+        WebError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            AppError::new(ErrorKind::LimitExceeded, message),
+        )
+    })?;
+    if bytes.is_empty() {
+        return Ok(Map::new());
+    }
+    check_media_type(&parts.headers)?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        // Neither the text nor serde's message, which quotes values, is repeated: it may contain a token.
+        let message = format!(
+            "the body is not one JSON object: {:?} error at line {}, column {}",
+            error.classify(),
+            error.line(),
+            error.column()
+        );
+        AppError::new(ErrorKind::Usage, message).into()
+    })
 }
 
 impl Fields {

@@ -5,6 +5,7 @@
 //! isolation follow from its table.
 
 pub(crate) mod body;
+mod bulk;
 mod models;
 mod openapi;
 pub(crate) mod page;

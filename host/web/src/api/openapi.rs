@@ -6,6 +6,7 @@ use relation_host::reports::{Field, FieldKind, Model};
 use relation_host::transactions::Status;
 use serde_json::{Map, Value, json};
 
+use super::body::MAX_BULK;
 use super::models::MODELS;
 use super::query::{DEFAULT_LIMIT, MAX_LIMIT, MAX_SKIP};
 use super::route::Route;
@@ -66,6 +67,15 @@ fn operation(route: Route, model: &Model) -> Value {
             "content": { "application/json": { "schema": schema } },
         }),
     );
+    if takes_nowait(route) {
+        responses.insert(
+            "202".to_owned(),
+            json!({
+                "description": "The call is queued.",
+                "content": { "application/json": { "schema": done() } },
+            }),
+        );
+    }
     if matches!(route, Route::AddRecord) {
         responses.insert(
             "200".to_owned(),
@@ -91,12 +101,24 @@ fn operation(route: Route, model: &Model) -> Value {
         members.insert(
             "requestBody".to_owned(),
             json!({
-                "required": matches!(route, Route::AddRecord),
+                "required": matches!(route, Route::AddRecord | Route::ModifyRecords | Route::DeleteRecords),
                 "content": { "application/json": { "schema": schema } },
             }),
         );
     }
     operation
+}
+
+/// Returns whether the call of a route can be queued.
+fn takes_nowait(route: Route) -> bool {
+    matches!(
+        route,
+        Route::AddRecord
+            | Route::ReplaceRecord
+            | Route::ModifyRecord
+            | Route::DeleteRecord
+            | Route::RunAction
+    )
 }
 
 fn summary(route: Route) -> &'static str {
@@ -112,6 +134,10 @@ fn summary(route: Route) -> &'static str {
         Route::GetTransaction => "Shows a transaction with its log",
         Route::PollTransaction => "Returns the status of a transaction",
         Route::PollTransactions => "Returns the status of several transactions",
+        Route::ModifyRecords => "Changes the same fields of several records",
+        Route::DeleteRecords => "Deletes several records",
+        Route::ReplayTransaction => "Submits the request of a transaction that has ended once more",
+        Route::CancelTransaction => "Cancels a transaction that has not ended",
         Route::ListData => "Lists the instances of a data model",
         Route::GetData => "Shows an instance of a data model",
         Route::ListImported => "Lists the instances of an imported model",
@@ -152,6 +178,13 @@ fn response(route: Route) -> (&'static str, &'static str, Value) {
         Route::ReplaceRecord | Route::ModifyRecord => ("200", "The record was changed.", done()),
         Route::DeleteRecord => ("200", "The record was deleted.", done()),
         Route::RunAction => ("200", "The action has ended.", done()),
+        Route::ModifyRecords | Route::DeleteRecords => (
+            "202",
+            "The calls are queued; `resources` has the status of each.",
+            done(),
+        ),
+        Route::ReplayTransaction => ("202", "The call is queued again.", done()),
+        Route::CancelTransaction => ("200", "The transaction is canceled.", done()),
         Route::GetTransaction => ("200", "The transaction.", reference("Transaction")),
         Route::PollTransaction | Route::PollTransactions => {
             let entry = json!({
@@ -208,7 +241,11 @@ fn errors(route: Route) -> &'static [(&'static str, &'static str)] {
         | Route::ReplaceRecord
         | Route::ModifyRecord
         | Route::DeleteRecord
-        | Route::RunAction => &[
+        | Route::RunAction
+        | Route::ModifyRecords
+        | Route::DeleteRecords
+        | Route::ReplayTransaction
+        | Route::CancelTransaction => &[
             ("400", "The query or the body cannot be read."),
             UNAUTHENTICATED,
             FORBIDDEN,
@@ -234,6 +271,16 @@ fn request_schema(route: Route) -> Option<Value> {
         Route::ReplaceRecord | Route::ModifyRecord => {
             Some(json!({ "$ref": "#/components/schemas/RecordChange" }))
         }
+        Route::ModifyRecords | Route::DeleteRecords => Some(json!({
+            "type": "object",
+            "required": ["hrefs"],
+            "properties": {
+                "hrefs": {
+                    "type": "array", "minItems": 1, "maxItems": MAX_BULK, "items": { "type": "string" },
+                },
+                "data": { "type": "object" },
+            },
+        })),
         Route::RunAction => Some(json!({
             "type": "object",
             "description": "The arguments, by the schema of the action.",
@@ -359,7 +406,10 @@ fn parameters(route: Route, model: &Model) -> Value {
             list.push(query("action", "The action.", text()));
             list.push(query("record", "The record.", pkid()));
         }
-        Route::GetTransaction | Route::PollTransaction => list.push(path("id", text())),
+        Route::GetTransaction
+        | Route::PollTransaction
+        | Route::ReplayTransaction
+        | Route::CancelTransaction => list.push(path("id", text())),
         Route::PollTransactions => {
             let mut ids = query("ids", "The ids, separated by commas.", text());
             if let Some(members) = ids.as_object_mut() {
@@ -387,7 +437,11 @@ fn parameters(route: Route, model: &Model) -> Value {
             list.push(path("model", json!({ "enum": model_names(route) })));
             list.push(path("pkid", pkid()));
         }
-        Route::OpenApi => {}
+        Route::ModifyRecords | Route::DeleteRecords | Route::OpenApi => {}
+    }
+    if takes_nowait(route) {
+        let description = "Whether to respond at once with 202 and the transaction.";
+        list.push(query("nowait", description, flag()));
     }
     list.into()
 }

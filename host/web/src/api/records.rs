@@ -10,12 +10,12 @@ use relation_host::reports::RecordDetails;
 use relation_host::store::SortOrder;
 use relation_host::transactions::Originator;
 use relation_host::types::{Document, Hierarchy};
-use relation_host::{AddRequest, Host};
+use relation_host::{AddRequest, Host, QueuedCall};
 use serde_json::{Map, Value, json};
 
 use super::body::{Fields, RequestMeta, invalid};
 use super::query::Query;
-use super::{RECORDS, page, schema};
+use super::{RECORDS, page, schema, transactions};
 use crate::access::{Allowed, Operation, Principal, permission};
 use crate::{Web, WebError};
 
@@ -104,6 +104,7 @@ pub(super) async fn add(
 ) -> Result<Response, WebError> {
     let mut query = Query::parse(query.as_deref());
     let hierarchy = query.hierarchy();
+    let nowait = query.flag("nowait", false);
     query.close()?;
     let hierarchy: Hierarchy = hierarchy.ok_or_else(|| {
         let error = AppError::new(ErrorKind::Usage, "the node of the new record is missing");
@@ -117,6 +118,9 @@ pub(super) async fn add(
         idempotency_key: idempotency_key(&headers)?,
     };
     let host = on_behalf_of(&web, allowed.principal(), body.request_meta);
+    if nowait {
+        return queue(&host, QueuedCall::Add(request)).await;
+    }
     let added = host.add(request).await?;
     let pkid = &added.value.connection.pkid;
     let status = match added.value.replayed {
@@ -140,11 +144,13 @@ pub(super) async fn modify(
     headers: HeaderMap,
     body: Fields,
 ) -> Result<Response, WebError> {
-    Query::parse(query.as_deref()).close()?;
+    let mut query = Query::parse(query.as_deref());
+    let nowait = query.flag("nowait", false);
+    query.close()?;
     let record = allowed.record(&web, &pkid).await?;
     check_version(&headers, &record)?;
     let host = on_behalf_of(&web, allowed.principal(), body.request_meta);
-    write(&host, &record, body.fields).await
+    write(&host, &record, body.fields, nowait).await
 }
 
 /// Replaces the fields of a record: a field that can be changed and is not given is emptied, but for passwords, which
@@ -157,7 +163,9 @@ pub(super) async fn replace(
     headers: HeaderMap,
     body: Fields,
 ) -> Result<Response, WebError> {
-    Query::parse(query.as_deref()).close()?;
+    let mut query = Query::parse(query.as_deref());
+    let nowait = query.flag("nowait", false);
+    query.close()?;
     let record = allowed.record(&web, &pkid).await?;
     check_version(&headers, &record)?;
     let current = records::show(web.host(), &record).await?.fields;
@@ -176,14 +184,23 @@ pub(super) async fn replace(
         !(is_fixed && (current.get(name) == Some(value) || name == TOKEN_LINK))
     });
     let host = on_behalf_of(&web, allowed.principal(), body.request_meta);
-    write(&host, &record, fields).await
+    write(&host, &record, fields, nowait).await
 }
 
 async fn write(
     host: &Host,
     record: &StoredRecord,
     fields: Map<String, Value>,
+    nowait: bool,
 ) -> Result<Response, WebError> {
+    if nowait {
+        let call = QueuedCall::Modify {
+            pkid: record.pkid.clone(),
+            fields,
+            token_response: None,
+        };
+        return queue(host, call).await;
+    }
     let modified = host.modify(&record.pkid, fields, None).await?;
     let result = json!({
         "pkid": record.pkid, "href": href(record.pkid.as_str()), "success": true,
@@ -202,10 +219,18 @@ pub(super) async fn delete(
 ) -> Result<Response, WebError> {
     let mut query = Query::parse(query.as_deref());
     let dry_run = query.flag("dry_run", false);
+    let nowait = query.flag("nowait", false);
+    if dry_run && nowait {
+        query.report("nowait", "cannot be combined with dry_run");
+    }
     query.close()?;
     let record = allowed.record(&web, &pkid).await?;
     check_version(&headers, &record)?;
     let host = on_behalf_of(&web, allowed.principal(), RequestMeta::default());
+    if nowait {
+        let pkid = record.pkid.clone();
+        return queue(&host, QueuedCall::Delete { pkid }).await;
+    }
     let deleted = host.delete(&record.pkid, dry_run).await?;
     let mut result = json!({
         "success": true, "dry_run": dry_run, "transaction_id": deleted.transaction,
@@ -226,7 +251,9 @@ pub(super) async fn act(
     RawQuery(query): RawQuery,
     body: Fields,
 ) -> Result<Response, WebError> {
-    Query::parse(query.as_deref()).close()?;
+    let mut query = Query::parse(query.as_deref());
+    let nowait = query.flag("nowait", false);
+    query.close()?;
     let record = allowed.record(&web, &pkid).await?;
     let name = action.strip_prefix('+').unwrap_or_default();
     let known = web.model().actions.iter().any(|each| each.name == name);
@@ -252,6 +279,14 @@ pub(super) async fn act(
         arguments.insert(REDIRECT_URI.to_owned(), redirect.into());
     }
     let host = on_behalf_of(&web, allowed.principal(), body.request_meta);
+    if nowait {
+        let call = QueuedCall::Invoke {
+            pkid: record.pkid.clone(),
+            action: name.to_owned(),
+            arguments,
+        };
+        return queue(&host, call).await;
+    }
     let done = host.invoke(name, &record.pkid, arguments).await?;
     let result = json!({
         "success": true, "transaction_id": done.transaction, "result": done.value,
@@ -259,8 +294,25 @@ pub(super) async fn act(
     Ok(Json(result).into_response())
 }
 
+/// Queues a call, and returns the address of its transaction.
+async fn queue(host: &Host, call: QueuedCall) -> Result<Response, WebError> {
+    let id = host.submit(call).await?;
+    Ok(accepted(&id, None))
+}
+
+/// Returns the response to a request whose work is queued.
+pub(super) fn accepted(transaction: &str, items: Option<Value>) -> Response {
+    let href = transactions::href(transaction);
+    let mut body = json!({ "href": href, "success": true, "transaction_id": transaction });
+    if let (Some(members), Some(items)) = (body.as_object_mut(), items) {
+        members.insert("resources".to_owned(), items);
+    }
+    let location = [(header::LOCATION, href)];
+    (StatusCode::ACCEPTED, location, Json(body)).into_response()
+}
+
 /// Returns the host for calls that a principal asks for.
-fn on_behalf_of(web: &Web, principal: &Principal, meta: RequestMeta) -> Host {
+pub(super) fn on_behalf_of(web: &Web, principal: &Principal, meta: RequestMeta) -> Host {
     web.host().on_behalf_of(Originator {
         user: principal.name.clone(),
         external_id: meta.external_id,
@@ -276,7 +328,7 @@ const REDIRECT_URI: &str = "redirect_uri";
 const TOKEN_LINK: &str = "token_link";
 
 /// Returns the operation that an action needs. An action that is not named here needs the right to act.
-fn operation_of(action: &str) -> Operation {
+pub(super) fn operation_of(action: &str) -> Operation {
     match action {
         CONNECT => Operation::Connect,
         "RefreshAccessToken" | "CheckTokenExpiry" | "TestConnection" => Operation::Refresh,

@@ -3,7 +3,7 @@
 use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, on};
 
-use super::{models, openapi, records, transactions};
+use super::{bulk, models, openapi, records, transactions};
 use crate::Web;
 use crate::access::Operation;
 
@@ -22,6 +22,10 @@ pub enum Route {
     ModifyRecord,
     /// Deletes a record.
     DeleteRecord,
+    /// Changes fields of several records.
+    ModifyRecords,
+    /// Deletes several records.
+    DeleteRecords,
     /// Runs an action of a record.
     RunAction,
     /// Lists transactions.
@@ -32,6 +36,10 @@ pub enum Route {
     PollTransaction,
     /// Polls several transactions.
     PollTransactions,
+    /// Submits the request of a transaction once more.
+    ReplayTransaction,
+    /// Cancels a transaction.
+    CancelTransaction,
     /// Lists the instances of a data model.
     ListData,
     /// Shows an instance of a data model.
@@ -53,11 +61,15 @@ impl Route {
         Self::ReplaceRecord,
         Self::ModifyRecord,
         Self::DeleteRecord,
+        Self::ModifyRecords,
+        Self::DeleteRecords,
         Self::RunAction,
         Self::ListTransactions,
         Self::GetTransaction,
         Self::PollTransaction,
         Self::PollTransactions,
+        Self::ReplayTransaction,
+        Self::CancelTransaction,
         Self::ListData,
         Self::GetData,
         Self::ListImported,
@@ -68,10 +80,13 @@ impl Route {
     /// The method.
     pub fn method(self) -> Method {
         match self {
-            Self::AddRecord | Self::RunAction => Method::POST,
+            Self::AddRecord
+            | Self::RunAction
+            | Self::ReplayTransaction
+            | Self::CancelTransaction => Method::POST,
             Self::ReplaceRecord => Method::PUT,
-            Self::ModifyRecord => Method::PATCH,
-            Self::DeleteRecord => Method::DELETE,
+            Self::ModifyRecord | Self::ModifyRecords => Method::PATCH,
+            Self::DeleteRecord | Self::DeleteRecords => Method::DELETE,
             Self::ListRecords
             | Self::GetRecord
             | Self::ListTransactions
@@ -89,7 +104,9 @@ impl Route {
     /// The path, with its parameters in braces.
     pub fn path(self) -> &'static str {
         match self {
-            Self::ListRecords | Self::AddRecord => super::RECORDS,
+            Self::ListRecords | Self::AddRecord | Self::ModifyRecords | Self::DeleteRecords => {
+                super::RECORDS
+            }
             Self::GetRecord | Self::ReplaceRecord | Self::ModifyRecord | Self::DeleteRecord => {
                 "/api/relation/SparkCustomer/{pkid}/"
             }
@@ -98,6 +115,8 @@ impl Route {
             Self::GetTransaction => "/api/tool/Transaction/{id}/",
             Self::PollTransaction => "/api/tool/Transaction/{id}/poll/",
             Self::PollTransactions => "/api/tool/Transaction/poll/",
+            Self::ReplayTransaction => "/api/tool/Transaction/{id}/replay/",
+            Self::CancelTransaction => "/api/tool/Transaction/{id}/cancel/",
             Self::ListData => "/api/data/{model}/",
             Self::GetData => "/api/data/{model}/{pkid}/",
             Self::ListImported => "/api/device/spark/{model}/",
@@ -106,13 +125,15 @@ impl Route {
         }
     }
 
-    /// The operation that a principal needs at the object's node. [`Route::RunAction`] needs that of the action as
-    /// well.
+    /// The operation that a principal needs at the object's node. [`Route::RunAction`],
+    /// [`Route::ReplayTransaction`] and [`Route::CancelTransaction`] need that of the action as well.
     pub fn operation(self) -> Option<Operation> {
         match self {
             Self::AddRecord => Some(Operation::Add),
-            Self::ReplaceRecord | Self::ModifyRecord => Some(Operation::Modify),
-            Self::DeleteRecord => Some(Operation::Delete),
+            Self::ReplaceRecord | Self::ModifyRecord | Self::ModifyRecords => {
+                Some(Operation::Modify)
+            }
+            Self::DeleteRecord | Self::DeleteRecords => Some(Operation::Delete),
             Self::OpenApi => None,
             Self::ListRecords
             | Self::GetRecord
@@ -121,6 +142,8 @@ impl Route {
             | Self::GetTransaction
             | Self::PollTransaction
             | Self::PollTransactions
+            | Self::ReplayTransaction
+            | Self::CancelTransaction
             | Self::ListData
             | Self::GetData
             | Self::ListImported
@@ -143,6 +166,10 @@ impl Route {
             Self::GetTransaction => on(filter, transactions::get),
             Self::PollTransaction => on(filter, transactions::poll),
             Self::PollTransactions => on(filter, transactions::poll_several),
+            Self::ModifyRecords => on(filter, bulk::modify),
+            Self::DeleteRecords => on(filter, bulk::delete),
+            Self::ReplayTransaction => on(filter, transactions::replay),
+            Self::CancelTransaction => on(filter, transactions::cancel),
             Self::ListData => on(filter, models::list_data),
             Self::GetData => on(filter, models::get_data),
             Self::ListImported => on(filter, models::list_imported),

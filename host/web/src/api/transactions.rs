@@ -10,10 +10,12 @@ use relation_host::transactions::{Status, Transaction, TransactionFilter, parent
 use relation_host::types::{Pkid, Reference};
 use serde_json::{Map, Value, json};
 
+use super::body::Fields;
 use super::page::next_link;
 use super::query::Query;
+use super::records::{accepted, on_behalf_of, operation_of};
 use super::{TRANSACTIONS, cursor_error};
-use crate::access::{Allowed, permission};
+use crate::access::{Allowed, Operation, permission};
 use crate::{Web, WebError};
 
 /// The maximum number of transactions that one poll reads.
@@ -126,6 +128,65 @@ pub(super) async fn poll_several(
         }
     }
     Ok(Json(polled).into_response())
+}
+
+/// Submits the request of a transaction that has ended once more.
+pub(super) async fn replay(
+    State(web): State<Web>,
+    allowed: Allowed<permission::Read>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+    body: Fields,
+) -> Result<Response, WebError> {
+    Query::parse(query.as_deref()).close()?;
+    let transaction = find_to_change(&web, &allowed, &id).await?;
+    let host = on_behalf_of(&web, allowed.principal(), body.request_meta);
+    let new = host.replay(&transaction.id).await?;
+    Ok(accepted(&new, None))
+}
+
+/// Cancels a transaction that has not ended.
+pub(super) async fn cancel(
+    State(web): State<Web>,
+    allowed: Allowed<permission::Read>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, WebError> {
+    Query::parse(query.as_deref()).close()?;
+    let transaction = find_to_change(&web, &allowed, &id).await?;
+    web.host().cancel(&transaction.id).await?;
+    let result = json!({
+        "href": href(&transaction.id), "success": true, "transaction_id": transaction.id,
+    });
+    Ok(Json(result).into_response())
+}
+
+/// Reads a transaction whose action the principal may run.
+async fn find_to_change(
+    web: &Web,
+    allowed: &Allowed<permission::Read>,
+    id: &str,
+) -> Result<Transaction, WebError> {
+    let transaction = find(web, allowed, id).await?;
+    let operation = operation_of_transaction(&transaction.action);
+    let node = transaction.hierarchy.as_ref();
+    match node.is_some_and(|node| allowed.principal().may(operation, node)) {
+        true => Ok(transaction),
+        false => Err(WebError::forbidden(operation.as_str())),
+    }
+}
+
+/// Returns the operation that the action of a transaction needs.
+fn operation_of_transaction(action: &str) -> Operation {
+    match action {
+        "add" => Operation::Add,
+        "modify" | "bulk modify" => Operation::Modify,
+        "delete" | "bulk delete" => Operation::Delete,
+        "refresh" | "check-expiry" => Operation::Refresh,
+        "sync" => Operation::Sync,
+        "connect" | "complete-connect" => Operation::Connect,
+        action => operation_of(action),
+    }
 }
 
 /// Reads a transaction that the principal may see. One whose node is unknown is for those alone who may see every node.

@@ -1,7 +1,10 @@
 //! `tool/Transaction`: what a caller polls.
 
+use std::time::Duration;
+
+use axum::http::Method;
 use relation_e2e::world::WorldBuilder;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{Client, principal};
 
@@ -62,4 +65,103 @@ async fn transactions_are_listed_polled_and_shown() {
         .get(format!("{TRANSACTIONS}?status=Done&skip=3"))
         .await
         .expect(400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queued_requests_run_and_can_be_canceled_and_replayed() {
+    let world = WorldBuilder::default().start().await;
+    let client = Client::anonymous(&world).await;
+    let client = client.with(principal("provider-administrator", "sys"));
+    let path = "/api/relation/SparkCustomer/?hierarchy=sys.A&nowait=true";
+    let input = json!({ "name": "Contoso", "request_meta": { "external_id": "17" } });
+    let queued = client.json(Method::POST, path, &input).await.expect(202);
+    let id = queued["transaction_id"].as_str().unwrap();
+    let status = async |id: &str| {
+        let polled = client
+            .get(format!("{TRANSACTIONS}{id}/poll/"))
+            .await
+            .expect(200);
+        polled[id]["status"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(status(id).await, "Queued");
+    let shown = client.get(format!("{TRANSACTIONS}{id}/")).await.expect(200);
+    assert_eq!(
+        (&shown["hierarchy"], &shown["external_id"]),
+        (&json!("sys.A"), &json!("17"))
+    );
+    world.run_for(Duration::from_secs(1)).await;
+    assert_eq!(status(id).await, "Success");
+    let list = client
+        .get("/api/relation/SparkCustomer/?name=Contoso")
+        .await
+        .expect(200);
+    let href = list["resources"][0]["href"].as_str().unwrap().to_owned();
+
+    // A canceled delete does not run; its replay does.
+    let delete = client
+        .json(Method::DELETE, &format!("{href}?nowait=true"), &json!({}))
+        .await;
+    let delete = delete.expect(202)["transaction_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let cancel = format!("{TRANSACTIONS}{delete}/cancel/");
+    client
+        .json(Method::POST, &cancel, &json!({}))
+        .await
+        .expect(200);
+    client
+        .json(Method::POST, &cancel, &json!({}))
+        .await
+        .expect(409);
+    world.run_for(Duration::from_secs(1)).await;
+    assert_eq!(status(&delete).await, "Fail");
+    client.get(&href).await.expect(200);
+    let replay = format!("{TRANSACTIONS}{delete}/replay/");
+    let replayed = client
+        .json(Method::POST, &replay, &json!({}))
+        .await
+        .expect(202);
+    world.run_for(Duration::from_secs(1)).await;
+    assert_eq!(
+        status(replayed["transaction_id"].as_str().unwrap()).await,
+        "Success"
+    );
+    client.get(&href).await.expect(404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_bad_record_does_not_stop_a_bulk() {
+    let world = WorldBuilder::default().start().await;
+    let anonymous = Client::anonymous(&world).await;
+    let root = anonymous.with(principal("provider-administrator", "sys"));
+    let (own, _) = root.add("sys.A", "Contoso").await;
+    let (second, _) = root.add("sys.A.B", "Fabrikam").await;
+    let (foreign, _) = root.add("sys.Other", "Adatum").await;
+    let client = anonymous.with(principal("reseller-administrator", "sys.A"));
+    let records = "/api/relation/SparkCustomer/";
+    let hrefs: Vec<String> = [own.as_str(), &second, &foreign, "0123456789abcdef01234567"]
+        .iter()
+        .map(|pkid| format!("{records}{pkid}/"))
+        .collect();
+    let body = json!({ "hrefs": hrefs, "data": { "account_email": "it@example.com" } });
+    let accepted = client.json(Method::PATCH, records, &body).await.expect(202);
+    let statuses: Vec<i64> = accepted["resources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["status"].as_i64().unwrap())
+        .collect();
+    assert_eq!(statuses, [202, 202, 404, 404]);
+    world.run_for(Duration::from_secs(1)).await;
+    let shown = client
+        .get(accepted["href"].as_str().unwrap())
+        .await
+        .expect(200);
+    assert_eq!(shown["status"], "Success");
+    assert_eq!(shown["sub_transactions"].as_array().unwrap().len(), 2);
+    let changed = client.get(format!("{records}{second}/")).await.expect(200);
+    assert_eq!(changed["data"]["account_email"], "it@example.com");
+    let untouched = root.get(format!("{records}{foreign}/")).await.expect(200);
+    assert_ne!(untouched["data"]["account_email"], "it@example.com");
 }

@@ -92,8 +92,9 @@ pub(super) async fn queued_call_runs_under_the_id_of_its_transaction(stores: Arc
         ..TransactionFilter::default()
     };
     let listed = store.transactions(&filter, None, 9).await.unwrap().items;
-    assert_eq!(listed, [queued.clone()]);
-    assert_eq!(store.due(at(1), 9, None).await.unwrap(), [found.clone()]);
+    assert_eq!(listed, std::slice::from_ref(&queued));
+    let due = store.due(at(1), 9, None).await.unwrap();
+    assert_eq!(due, std::slice::from_ref(&found));
 
     let lease = claim(&store, attempt("t1", 1, &found, 5)).await;
     assert_eq!(lease.subject, record(1));

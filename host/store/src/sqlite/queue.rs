@@ -23,7 +23,8 @@ const OPEN_PARTS: [&str; 2] = [
 ];
 const IS_OPEN_BULK: &str = "SELECT 1 FROM transactions
     WHERE id = ?1 AND status = 'Queued' AND request IS NULL";
-const COUNT_PARTS: &str = "SELECT COUNT(*), TOTAL(status = 'Success') FROM transactions
+const COUNT_PARTS: &str =
+    "SELECT COUNT(*), COUNT(*) FILTER (WHERE status = 'Success') FROM transactions
     WHERE id > ?1 AND id < ?2 AND instr(substr(id, length(?1) + 1), '.') = 0";
 
 #[cfg(test)]
@@ -67,13 +68,14 @@ pub(super) fn close_bulk(connection: &Connection, id: &str, now: Timestamp) -> R
         }
     }
     let mut statement = connection.prepare_cached(COUNT_PARTS)?;
-    let (calls, succeeded): (i64, f64) =
+    let (calls, succeeded): (i64, i64) =
         statement.query_row(range, |row| Ok((row.get(0)?, row.get(1)?)))?;
     let calls = from_sql_count(calls, "a count of calls")?;
+    let succeeded = from_sql_count(succeeded, "a count of calls")?;
     close(
         connection,
         id,
-        &TransactionOutcome::bulk(calls, succeeded as u64, now),
+        &TransactionOutcome::bulk(calls, succeeded, now),
     )
 }
 

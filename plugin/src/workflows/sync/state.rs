@@ -57,16 +57,35 @@ impl DocumentId {
         if !is_pkid(pkid) {
             return None;
         }
-        let [0, 0, 0, 0, key @ ..] = u128::from_str_radix(pkid, 16).ok()?.to_be_bytes() else {
-            return None;
+        let digit = |byte: u8| match byte {
+            b'0'..=b'9' => byte - b'0',
+            _ => byte - b'a' + 10,
         };
+        let mut key = [0; 12];
+        let pairs = pkid.as_bytes().chunks_exact(2);
+        for (byte, pair) in key.iter_mut().zip(pairs) {
+            *byte = pair.iter().fold(0, |byte, each| byte << 4 | digit(*each));
+        }
         Some(Self(key))
+    }
+
+    /// Returns the reference to the document of `model` with this key.
+    pub fn reference(&self, model: &str) -> Reference {
+        Reference::new(model, self.to_string())
     }
 }
 
 impl fmt::Display for DocumentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        let digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let mut text = [0; 24];
+        for (character, digit) in text.iter_mut().zip(digits) {
+            *character = match digit {
+                0..=9 => b'0' + digit,
+                _ => b'a' + digit - 10,
+            };
+        }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 

@@ -19,7 +19,7 @@ pub use plan::{
     DataSync, from_wakeup, imported_models, schedule_for_pasted, schedule_import,
     schedule_roles_licenses, wakeup_id,
 };
-pub use state::{DocumentId, IMPORT_MODEL, Import, SEEN_MODEL, seen_reference};
+pub use state::{DocumentId, IMPORT_MODEL, Import, SEEN_MODEL};
 pub use stored::{StoredSync, is_role, wakeup_suffix};
 
 use access::WebexAccess;

@@ -17,6 +17,8 @@ use crate::webex::pages::Page;
 const MAX_LIST_PAGES: u32 = 10_000;
 /// The number of calls with a temporary error of one list after which the import goes on without the list.
 const MAX_LIST_ATTEMPTS: u32 = 5;
+/// The maximum number of documents with seen entries that are deleted together.
+const MAX_DELETED: u32 = 100;
 /// The maximum number of unreadable entries that a warning names.
 const MAX_NAMED_ENTRIES: usize = 3;
 
@@ -46,6 +48,13 @@ pub(super) enum Step {
 impl<P: Platform + ?Sized> ImportRun<'_, P> {
     /// Does the next step.
     pub(super) fn step(&mut self) -> Result<Step, Failure> {
+        if !self.import.obsolete.is_empty() {
+            if self.is_spent() {
+                return Ok(Step::Spent);
+            }
+            self.clear_obsolete()?;
+            return Ok(Step::Done);
+        }
         // Documents with seen entries are obsolete if their list has no position.
         let leftover = |list: &ListProgress| list.next.is_none() && list.seen > 0;
         if let Some(index) = self.import.lists.iter().position(leftover) {
@@ -427,18 +436,35 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         Ok(Step::Done)
     }
 
-    /// Deletes the documents with seen entries, the last one first, so that an interruption leaves a
-    /// correct count.
+    /// Deletes documents with seen entries of a list that is read again, or was read to its end.
     fn clear_seen(&mut self, index: usize) -> Result<(), Failure> {
-        let (record, sync) = (self.record.pkid.clone(), self.sync.pkid.clone());
         let list = self.list(index);
-        let model = list.model.clone();
-        let first = list.seen.saturating_sub(100);
-        let gone = (first..list.seen)
-            .map(|number| Change::Delete(seen_reference(&record, &sync, &model, number)))
-            .collect();
-        list.seen = first;
-        self.commit(gone)
+        let (model, count) = (list.model.clone(), list.seen);
+        let (left, changes) = self.delete_seen(&model, count);
+        self.list(index).seen = left;
+        self.commit(changes)
+    }
+
+    /// Deletes documents with seen entries of a list that the import does not read any more.
+    fn clear_obsolete(&mut self) -> Result<(), Failure> {
+        let Some(mut list) = self.import.obsolete.pop() else {
+            return Ok(());
+        };
+        let (left, changes) = self.delete_seen(&list.model, list.count);
+        list.count = left;
+        if left > 0 {
+            self.import.obsolete.push(list);
+        }
+        self.commit(changes)
+    }
+
+    /// Returns the changes that delete the last ones of `count` documents with seen entries, so that an interruption
+    /// leaves a correct count, and the number of the others.
+    fn delete_seen(&self, model: &str, count: u32) -> (u32, Vec<Change>) {
+        let left = count.saturating_sub(MAX_DELETED);
+        let gone = (left..count)
+            .map(|number| seen_reference(&self.record.pkid, &self.sync.pkid, model, number));
+        (left, gone.map(Change::Delete).collect())
     }
 
     #[allow(

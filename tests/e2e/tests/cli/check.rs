@@ -223,7 +223,7 @@ fn allow_list_without_the_base_address_is_found() {
 #[test]
 fn allow_list_without_contact_center_is_found() {
     let world = world();
-    let findings = world.workspace.json(["check", "--json"]);
+    let findings = world.workspace.json(["check"]);
     let mut findings = findings.as_array().unwrap().iter();
     assert!(findings.all(|finding| finding["check"] != "contact-center"));
     let base_url = world.emulator.base_url();

@@ -370,9 +370,12 @@ mod tests {
 
     #[test]
     fn contact_center_has_a_budget_at_every_reachable_address() {
-        let text = "store = \"sqlite::memory:\"\nkey-file = \"k\"\nwebex.contact-center-urls = [\"EU=https://cc.example.com/eu\"]\n\
-                    egress.allow = [\"https://webexapis.com\", \"https://api.wxcc-us1.cisco.com\"]\n";
-        let config = Config::parse_file(Path::new("relation.toml"), text).unwrap();
+        let mut config = Config::without_file(Path::new("."));
+        let urls = "EU=https://cc.example.com/eu".to_owned();
+        config.settings.insert(CONTACT_CENTER_URLS.to_owned(), urls);
+        config.egress.allow = ["https://webexapis.com", "https://api.wxcc-us1.cisco.com"]
+            .map(str::to_owned)
+            .to_vec();
         let budgets = client_options(&config).budgets;
         let roots: Vec<String> = budgets.iter().map(|each| each.root.to_string()).collect();
         assert_eq!(

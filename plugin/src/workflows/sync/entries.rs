@@ -37,13 +37,21 @@ pub struct ListedEntry {
     has_same_text: bool,
 }
 
+/// The entries of a page that were not on earlier pages.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ListedPage {
+    /// The readable entries.
+    pub entries: Vec<ListedEntry>,
+    /// The indexes of unreadable items, with the reasons.
+    pub unreadable: Vec<(usize, EntryError)>,
+}
+
 /// The keys of documents that entries link to, by Webex's id: most entries of a list link to the same few.
 pub type LinkedIds = HashMap<(&'static str, String), DocumentId>;
 
 impl ListedEntry {
     /// Reads the documents of all `items` of a page that can be read and are not among `seen`, and parses those items that
-    /// differ from their documents. Of two items with the same id, the second one is left out. Returns the entries, and
-    /// the indexes of unreadable items with the reasons.
+    /// differ from their documents. Of two items with the same id, the second one is left out.
     ///
     /// # Errors
     /// Those of the storage.
@@ -53,7 +61,7 @@ impl ListedEntry {
         directory: &Directory,
         items: &[Vec<u8>],
         seen: &HashSet<DocumentId>,
-    ) -> Result<(Vec<Self>, Vec<(usize, EntryError)>), Failure> {
+    ) -> Result<ListedPage, Failure> {
         let mut entries = Vec::new();
         let mut unreadable = Vec::new();
         let mut here = HashSet::new();
@@ -96,7 +104,10 @@ impl ListedEntry {
             }
         }
         unreadable.sort_by_key(|(index, _)| *index);
-        Ok((entries, unreadable))
+        Ok(ListedPage {
+            entries,
+            unreadable,
+        })
     }
 
     /// Reads the document of an entry that was parsed as a whole.

@@ -351,9 +351,8 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         items: &[Vec<u8>],
     ) -> Result<Vec<ListedEntry>, Failure> {
         let seen = self.seen.get_or_insert_default();
-        let (entries, unreadable) =
-            ListedEntry::read_page(self.platform, &self.record, directory, items, seen)?;
-        let unreadable = unreadable.iter().map(|(index, why)| {
+        let page = ListedEntry::read_page(self.platform, &self.record, directory, items, seen)?;
+        let unreadable = page.unreadable.iter().map(|(index, why)| {
             let label = items
                 .get(*index)
                 .and_then(|item| Entry::label_unreadable(item));
@@ -375,7 +374,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             let warning = format!("{count} of the {what} cannot be taken: {named}{more}");
             self.platform.log(Level::Warning, &warning);
         }
-        Ok(entries)
+        Ok(page.entries)
     }
 
     /// Ends a list that was read as far as possible: removes vanished entries.

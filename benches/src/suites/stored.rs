@@ -204,7 +204,7 @@ impl FilledStore {
     /// Reads what a dispatcher reads.
     async fn find_due(&self) -> Result<Vec<DueWakeup>> {
         let parts = &self.world.parts;
-        parts.store.next_due().await?;
+        parts.store.next_due(None).await?;
         Ok(parts.store.due(parts.clock.now(), DUE, None).await?)
     }
 

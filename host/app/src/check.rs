@@ -15,6 +15,8 @@ use crate::{AppError, ClientSecretFile, ErrorKind, Installation};
 
 /// The plugin's name of the setting for the base address of Webex.
 const BASE_URL: &str = "webex.base-url";
+/// The plugin's name of the setting for the addresses of Contact Center's API, each after its region.
+pub(crate) const CONTACT_CENTER_URLS: &str = "webex.contact-center-urls";
 /// The end of the base address of Webex's API.
 const API_VERSION: &str = "/v1";
 /// The name of a check, also in the plugin's findings. Its errors mean that Webex could not be asked.
@@ -121,6 +123,7 @@ pub async fn check(installation: &Installation, ask_webex: bool) -> Vec<CheckFin
         check_stash(installation),
     ];
     findings.extend(check_prerequisites(installation));
+    findings.extend(check_contact_center(installation));
     // Webex cannot be asked without the store, its key and the allow-list, and their errors are found already.
     let has_errors = findings.iter().any(|finding| finding.kind.is_some());
     match (ask_webex, has_errors) {
@@ -164,7 +167,8 @@ pub fn warn_at_start(installation: &Installation) {
     ];
     let findings = findings
         .into_iter()
-        .chain(check_prerequisites(installation));
+        .chain(check_prerequisites(installation))
+        .chain(check_contact_center(installation));
     findings.for_each(|finding| finding.log());
 }
 
@@ -365,20 +369,57 @@ pub fn check_egress(installation: &Installation) -> CheckFinding {
         Ok(policy) => policy,
         Err(error) => return CheckFinding::error("egress", error.to_string(), hint),
     };
-    let denial = match base_url.parse() {
-        Ok(uri) => policy
-            .check_target(&uri)
-            .err()
-            .map(|denial| denial.to_string()),
-        Err(_) => Some("not a valid URL".to_owned()),
-    };
-    match denial {
+    match find_denial(&policy, base_url) {
         None => CheckFinding::ok("egress", format!("egress.allow has {base_url}")),
         Some(denial) => CheckFinding::error(
             "egress",
             format!("{BASE_URL} is {base_url}: {denial}"),
             hint,
         ),
+    }
+}
+
+/// Checks that the allow-list has the configured addresses of Contact Center's API. Without them, only the import of its
+/// sites fails. `None` if no address is configured, or [`check_egress`] refuses the allow-list.
+fn check_contact_center(installation: &Installation) -> Option<CheckFinding> {
+    const CHECK: &str = "contact-center";
+    let config = &installation.config;
+    let urls = config.settings.get(CONTACT_CENTER_URLS)?;
+    let policy = Policy::parse(&config.egress.allow).ok()?;
+    let mut denials = Vec::new();
+    let mut missing = Vec::new();
+    for (region, url) in urls
+        .split_whitespace()
+        .filter_map(|each| each.split_once('='))
+    {
+        if let Some(denial) = find_denial(&policy, url) {
+            denials.push(format!("{region} is {url}: {denial}"));
+            let origin = url::Url::parse(url).map(|url| url.origin().ascii_serialization());
+            missing.push(format!("{:?}", origin.unwrap_or_else(|_| url.to_owned())));
+        }
+    }
+    if denials.is_empty() {
+        let message = format!("egress.allow has the addresses in {CONTACT_CENTER_URLS}");
+        return Some(CheckFinding::ok(CHECK, message));
+    }
+    Some(CheckFinding::warning(
+        CHECK,
+        format!("{CONTACT_CENTER_URLS}: {}", denials.join("; ")),
+        format!(
+            "add {} to egress.allow; without it, Contact Center's sites cannot be imported",
+            missing.join(" and ")
+        ),
+    ))
+}
+
+/// Returns why `policy` denies requests to `url`.
+fn find_denial(policy: &Policy, url: &str) -> Option<String> {
+    match url.parse() {
+        Ok(uri) => policy
+            .check_target(&uri)
+            .err()
+            .map(|denial| denial.to_string()),
+        Err(_) => Some("not a valid URL".to_owned()),
     }
 }
 

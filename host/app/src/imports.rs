@@ -15,6 +15,12 @@ use crate::records::StoredRecord;
 /// The maximum number of failed transactions that [`list_failed`] reads, the newest first.
 const SCANNED: u32 = 1000;
 
+/// The beginning of the plugin's message about a call that did nothing but wait for another import.
+const WAITING: &str = "waits until ";
+/// The number of a customer's transactions that are read, the newest first. At most one call of a record runs at a time, so
+/// that the second one has ended. An import that waits for another one is called every 30 seconds, for up to two hours.
+const NEWEST: [u32; 2] = [2, 300];
+
 /// An import whose last call failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FailedImport {
@@ -58,9 +64,15 @@ pub async fn find_failed(
             action: Some(action.to_owned()),
             ..TransactionFilter::default()
         };
-        // The newest call may still run. At most one call of a record runs at a time, so two are enough.
-        let newest = store.transactions(&filter, None, 2).await?.items;
-        let ended = newest.into_iter().find(|each| each.completed.is_some());
+        let mut ended = None;
+        for count in NEWEST {
+            let newest = store.transactions(&filter, None, count).await?.items;
+            let is_all = newest.len() < count as usize;
+            ended = newest.into_iter().find(has_imported);
+            if ended.is_some() || is_all {
+                break;
+            }
+        }
         last = last
             .into_iter()
             .chain(ended)
@@ -93,6 +105,12 @@ pub async fn find_failed(
         retry: retry.map(|wakeup| wakeup.due),
         hint,
     }))
+}
+
+/// Returns whether the call of an import has ended and not only waited.
+fn has_imported(call: &Transaction) -> bool {
+    let has_waited = call.status == Status::Success && call.message.starts_with(WAITING);
+    call.completed.is_some() && !has_waited
 }
 
 /// Lists at most `limit` failed imports, the newest first. Reads only the newest failed transactions, so that the

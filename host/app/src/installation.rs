@@ -1,18 +1,20 @@
 //! An installation: its configuration, its clock and its plugin, from which stores and hosts are opened.
 
 use std::borrow::Cow;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use relation_host::clock::Clock;
 use relation_host::component::ComponentCache;
-use relation_host::egress::{Client, ClientOptions, Policy};
+use relation_host::egress::{Client, ClientOptions, Policy, RequestBudget};
 use relation_host::store::Store;
 use relation_host::store::seal::{KeyEncryptionKey, KeyError, KeyProvider, Sealer};
 use relation_host::store::sqlite::SqliteStore;
 use relation_host::types::{Failure, Timestamp};
 use relation_host::{CallError, CallErrorKind, ComponentSource, Host};
 
+use crate::check::CONTACT_CENTER_URLS;
 use crate::client_secret::ClientSecretFile;
 use crate::config::{Config, DEFAULT_FILE, KeySource, find_installation_above};
 use crate::error::MAKE_STORE;
@@ -20,6 +22,8 @@ use crate::{AppError, ErrorKind, OpenMode, check, quote_for_shell};
 
 /// The plugin's name of the setting for the client secret.
 pub const CLIENT_SECRET: &str = "webex.client-secret";
+/// The number of requests that Contact Center's API accepts from a client in a minute.
+const CONTACT_CENTER_RATE: NonZeroU32 = NonZeroU32::new(300).unwrap();
 
 /// Where the component of the plugin is.
 #[derive(Clone, Debug)]
@@ -338,6 +342,49 @@ pub fn client_options(config: &Config) -> ClientOptions {
         extra_ca_file: config.egress.extra_ca.clone(),
         max_response_bytes: config.limits.response as u64,
         max_header_bytes: config.limits.headers,
+        budgets: contact_center_budgets(config),
         ..ClientOptions::default()
+    }
+}
+
+/// Returns the budgets of Contact Center's API at the configured addresses, and at Webex's own ones that `egress.allow`
+/// has.
+fn contact_center_budgets(config: &Config) -> Vec<RequestBudget> {
+    let configured = config.settings.get(CONTACT_CENTER_URLS);
+    let configured = configured.map(String::as_str).unwrap_or_default();
+    let configured = configured.split_whitespace();
+    let configured = configured.filter_map(|each| Some(each.split_once('=')?.1));
+    let own = config.egress.allow.iter().map(String::as_str);
+    let own = own.filter(|each| each.starts_with("https://api.wxcc-"));
+    let roots = configured.chain(own).filter_map(|root| root.parse().ok());
+    let budget = |root| RequestBudget {
+        root,
+        per_minute: CONTACT_CENTER_RATE,
+    };
+    roots.map(budget).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contact_center_has_a_budget_at_every_reachable_address() {
+        let mut config = Config::without_file(Path::new("."));
+        let urls = "EU=https://cc.example.com/eu".to_owned();
+        config.settings.insert(CONTACT_CENTER_URLS.to_owned(), urls);
+        config.egress.allow = ["https://webexapis.com", "https://api.wxcc-us1.cisco.com"]
+            .map(str::to_owned)
+            .to_vec();
+        let budgets = client_options(&config).budgets;
+        let roots: Vec<String> = budgets.iter().map(|each| each.root.to_string()).collect();
+        assert_eq!(
+            roots,
+            [
+                "https://cc.example.com/eu",
+                "https://api.wxcc-us1.cisco.com/"
+            ]
+        );
+        assert!(budgets.iter().all(|each| each.per_minute.get() == 300));
     }
 }

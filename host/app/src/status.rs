@@ -149,7 +149,7 @@ pub async fn read(installation: &Installation) -> Result<Status, AppError> {
 
     let wakeups = WakeupCounts {
         due: store.count_due(at, u64::MAX).await?,
-        next: store.next_due().await?,
+        next: store.next_due(None).await?,
     };
     if let Some(late) = wakeups.next.map(|next| at.since(next))
         && late > MAX_DELAY

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode, Uri, header};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -15,8 +15,9 @@ use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::body::{ActiveConnection, LimitedBody};
+use super::budget::{Pacer, RequestBudget};
 use super::connect::{Connector, Progress};
-use super::error::{BoxError, EgressError, RequestPhase};
+use super::error::{BoxError, EgressError, Peer, RequestPhase};
 use super::origin::Scheme;
 use super::policy::Policy;
 use super::pool::{Pool, PoolLimits, RequestBody, RequestBodyError, Route, Sender};
@@ -49,6 +50,8 @@ pub struct ClientOptions {
     pub idle_timeout: Duration,
     /// A PEM file of certificate authorities to trust besides the system's.
     pub extra_ca_file: Option<PathBuf>,
+    /// The budgets of APIs that publish a limit; none by default.
+    pub budgets: Vec<RequestBudget>,
 }
 
 impl Default for ClientOptions {
@@ -61,6 +64,7 @@ impl Default for ClientOptions {
             max_idle: 2048,
             idle_timeout: Duration::from_secs(30),
             extra_ca_file: None,
+            budgets: Vec::new(),
         }
     }
 }
@@ -87,6 +91,7 @@ struct Inner {
     pool: Arc<Pool>,
     http: http1::Builder,
     options: ClientOptions,
+    pacers: Vec<Pacer>,
     /// Sends requests in place of the connector's sockets, if set.
     transport: Option<Arc<dyn Transport>>,
 }
@@ -159,6 +164,7 @@ impl Client {
             connector,
             pool,
             http,
+            pacers: options.budgets.iter().filter_map(Pacer::new).collect(),
             options,
             transport,
         }))
@@ -190,6 +196,7 @@ impl Client {
     {
         let inner = &*self.0;
         let (mut parts, body) = request.into_parts();
+        let uri = parts.uri.clone();
         let target = inner
             .connector
             .policy
@@ -207,6 +214,7 @@ impl Client {
             target,
             proxy: proxy.cloned(),
         };
+        inner.wait_for_budget(&uri, &route, deadline).await?;
         if let Some(transport) = &inner.transport {
             let options = &inner.options;
             return transport::exchange(&**transport, request, &route, deadline, options).await;
@@ -227,6 +235,25 @@ impl Client {
 }
 
 impl Inner {
+    /// Waits until the budgets of the target allow a request.
+    async fn wait_for_budget(
+        &self,
+        uri: &Uri,
+        route: &Route,
+        deadline: Instant,
+    ) -> Result<(), EgressError> {
+        let origin = route.target.origin();
+        for pacer in &self.pacers {
+            if pacer.covers(origin, uri.path()) && !pacer.wait(deadline).await {
+                return Err(EgressError::Timeout {
+                    peer: Peer::Target(origin.clone()),
+                    phase: RequestPhase::Budget,
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Sends the request over a pooled connection or a new one.
     async fn exchange(
         &self,

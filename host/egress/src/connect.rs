@@ -40,7 +40,10 @@ impl Progress {
     pub(super) fn timeout_error(self, route: &Route) -> EgressError {
         let peer = match self.phase {
             RequestPhase::Resolve | RequestPhase::Connect | RequestPhase::Proxy => route.next_hop(),
-            RequestPhase::Tls | RequestPhase::Response | RequestPhase::Body => route.responder(),
+            RequestPhase::Budget
+            | RequestPhase::Tls
+            | RequestPhase::Response
+            | RequestPhase::Body => route.responder(),
         };
         EgressError::Timeout {
             peer,

@@ -32,6 +32,8 @@ impl fmt::Display for Peer {
 /// The phase of a request, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RequestPhase {
+    /// Waiting for the request budget of the server.
+    Budget,
     /// Resolving a name.
     Resolve,
     /// Opening the TCP connection.
@@ -49,6 +51,7 @@ pub enum RequestPhase {
 impl fmt::Display for RequestPhase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Budget => "waiting until the server's request limit allows another request",
             Self::Resolve => "looking up the name",
             Self::Connect => "connecting",
             Self::Proxy => "connecting through the proxy",

@@ -14,12 +14,13 @@
 //! 3. **The request itself.** Rejected, not silently dropped: header fields that control the
 //!    connection (`Connection`, `Transfer-Encoding`, `Upgrade`, `Proxy-…`, …), a `Host` that
 //!    differs from the URI, `CONNECT` and `TRACE`. See [`EgressError::Refused`].
-//! 4. **Resolve and drop.** Every resolved address that is not globally reachable is dropped (see
+//! 4. **Budget.** A request to an API with a [`RequestBudget`] waits for its turn.
+//! 5. **Resolve and drop.** Every resolved address that is not globally reachable is dropped (see
 //!    [`AddressClass`]), unless `egress.allow` lists that address as a literal with the same scheme
 //!    and port. `http://127.0.0.1:8080` permits 127.0.0.1 for `http` on port 8080;
 //!    `http://localhost:8080` alone permits no address. The connection uses the checked address, so
 //!    changing a name between check and connect has no effect.
-//! 5. **Connect, TLS, send**, all before the call's deadline, which also limits the response body.
+//! 6. **Connect, TLS, send**, all before the call's deadline, which also limits the response body.
 //!    Redirects are returned like other responses and not followed.
 //!
 //! # Proxies
@@ -44,6 +45,7 @@
 
 mod address;
 mod body;
+mod budget;
 mod client;
 mod connect;
 mod error;
@@ -62,6 +64,7 @@ mod tunnel;
 
 pub use address::{AddressClass, classify};
 pub use body::LimitedBody;
+pub use budget::RequestBudget;
 pub use client::{Client, ClientError, ClientOptions};
 pub use error::{BoxError, EgressError, Limit, Peer, RequestPhase};
 pub use origin::{Origin, OriginError, Scheme};

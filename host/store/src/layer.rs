@@ -215,8 +215,8 @@ impl<L: StoreLayer> WakeupStore for Layered<L> {
         self.layer.wrap(Operation::Other, work).await
     }
 
-    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        let work = self.inner.next_due();
+    async fn next_due(&self, after: Option<Timestamp>) -> Result<Option<Timestamp>, StoreError> {
+        let work = self.inner.next_due(after);
         self.layer.wrap(Operation::Other, work).await
     }
 }

@@ -47,6 +47,6 @@ pub trait WakeupStore: Send + Sync + 'static {
     /// Counts the wakeups that are due at `now`, up to `at_most`.
     async fn count_due(&self, now: Timestamp, at_most: u64) -> Result<u64, StoreError>;
 
-    /// Returns when the earliest wakeup is due.
-    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
+    /// Returns the earliest time at which a wakeup is due, of all times or of those after `after`.
+    async fn next_due(&self, after: Option<Timestamp>) -> Result<Option<Timestamp>, StoreError>;
 }

@@ -6,6 +6,8 @@
 //! request contains the access token. If the link cannot be followed, or is uncertain, the page
 //! says so: the list may then be incomplete.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, Method};
 use url::Url;
 
@@ -91,7 +93,12 @@ impl<P: Platform + ?Sized> Webex<'_, P> {
             WebexError::unusable(&request, head, problem, &self.redactor_with(&[token]))
         };
         check_content(&response).map_err(unusable)?;
-        let text = String::from_utf8_lossy(strip_byte_order_mark(response.body()));
+        let body = strip_byte_order_mark(response.body());
+        let text = match std::str::from_utf8(body) {
+            Ok(text) => Cow::Borrowed(text),
+            // Much slower, also for a valid text.
+            Err(_) => String::from_utf8_lossy(body),
+        };
         if text.contains(token.expose()) {
             // The content of a page is stored, but a token must not be.
             return Err(unusable("the response repeats the access token"));

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::sync::{self, DataSync, Import, StoredSync, is_role, seen_reference};
+use super::sync::{self, DataSync, Import, StoredSync, is_role};
 use crate::model::TEXT_LIMIT;
 use crate::names::{find_hidden_character, normalize_name};
 use crate::owned_documents::{DATA_SYNC, new_pkid};
@@ -404,14 +404,7 @@ fn find_seen<P: Platform + ?Sized>(
 ) -> Result<Vec<Reference>, Failure> {
     let import = platform.get(&Import::reference(&record.pkid, sync))?;
     let import = import.and_then(|document| serde_json::from_str::<Import>(&document.body).ok());
-    let mut seen = Vec::new();
-    for list in import.iter().flat_map(|import| &import.lists) {
-        let documents = 0..list.seen;
-        seen.extend(
-            documents.map(|number| seen_reference(&record.pkid, sync, &list.model, number)),
-        );
-    }
-    Ok(seen)
+    Ok(import.iter().flat_map(Import::seen_references).collect())
 }
 
 #[cfg(test)]

@@ -19,10 +19,11 @@ pub use plan::{
     DataSync, from_wakeup, imported_models, schedule_for_pasted, schedule_import,
     schedule_roles_licenses, wakeup_id,
 };
-pub use state::{DocumentId, IMPORT_MODEL, Import, SEEN_MODEL, seen_reference};
+pub use state::{DocumentId, IMPORT_MODEL, Import, SEEN_MODEL};
 pub use stored::{StoredSync, is_role, wakeup_suffix};
 
 use access::WebexAccess;
+use entries::LinkedIds;
 use sites::CustomerSites;
 use state::ListProgress;
 
@@ -76,6 +77,7 @@ pub fn sync<P: Platform + ?Sized>(
         version,
         seen: None,
         sites: None,
+        linked: LinkedIds::new(),
         deferred: Vec::new(),
         pages: 0,
         until: now + CALL_BUDGET,
@@ -109,6 +111,8 @@ struct ImportRun<'a, P: ?Sized> {
     seen: Option<steps::SeenIds>,
     // The sites of the customer; none until a location needs one.
     sites: Option<CustomerSites>,
+    // The documents that entries of this call link to.
+    linked: LinkedIds,
     // The lists with an error in this call that may be temporary.
     deferred: Vec<steps::DeferredList>,
     // The number of pages read by this call.

@@ -17,7 +17,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 pub use change::PackageChange;
-pub use order::{ORDER_MODEL, Operation, OrderState, describe_order, from_wakeup};
+pub use order::{
+    ORDER_MODEL, Operation, OrderState, describe_order, from_wakeup, list_ended_customers,
+};
 
 use crate::platform::{Failure, FieldError, Level, Platform, Reference, UnixMillis};
 use crate::record::Record;

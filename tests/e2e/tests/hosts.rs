@@ -111,7 +111,7 @@ async fn host_without_its_lease_writes_nothing() {
         .expect_err("the first host has lost its lease");
     assert!(matches!(error.kind, CallErrorKind::Refused(_)), "{error}");
     assert!(world.bodies("data/SparkCustomer").await.is_empty());
-    assert_eq!(world.host().store().next_due().await.unwrap(), None);
+    assert_eq!(world.host().store().next_due(None).await.unwrap(), None);
     // The delete has revoked the whole grant, including the tokens of the late refresh.
     let refused = world
         .add("Again", &customer.organization, &customer.grant)

@@ -326,7 +326,7 @@ async fn entry_for_a_deleted_record_is_dropped() {
     let summary = world.host().replay_stash().await;
     assert_eq!((summary.applied, summary.superseded), (0, 1));
     assert!(world.bodies("data/SparkCustomer").await.is_empty());
-    assert_eq!(world.host().store().next_due().await.unwrap(), None);
+    assert_eq!(world.host().store().next_due(None).await.unwrap(), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

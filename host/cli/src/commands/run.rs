@@ -223,7 +223,7 @@ pub fn dispatcher_options(context: &Context, concurrency: Option<usize>) -> Disp
 async fn wait_for_imminent(host: &Host) -> Result<(), AppError> {
     let clock = host.clock();
     let soon = clock.now().after(IMMINENT);
-    let next = host.store().next_due().await?;
+    let next = host.store().next_due(None).await?;
     if next.is_some_and(|next| next > clock.now() && next <= soon) {
         clock.sleep_until(soon).await;
     }

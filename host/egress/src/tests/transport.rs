@@ -11,7 +11,8 @@ use tokio::time::{Duration, Instant};
 
 use super::harness::{OK, ScriptedResolver, Server, policy, post, proxy, via, within};
 use crate::{
-    Client, ClientOptions, EgressError, Limit, Proxies, ProxyUrl, Transport, TransportError,
+    Client, ClientOptions, EgressError, Limit, Peer, Proxies, ProxyUrl, RequestBudget,
+    RequestPhase, Transport, TransportError,
 };
 
 #[derive(Default)]
@@ -334,4 +335,50 @@ async fn forwarding_client_changes_nothing_via_proxy() {
         observe_both(&refusing, "http://api.example/", &via(refusing.url())).await;
     assert!(direct.0.contains("Proxy"), "{}", direct.0);
     assert_eq!(direct, forwarded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_to_an_api_with_a_budget_are_spread() {
+    let transport: Arc<RecordingTransport> = Arc::default();
+    let options = ClientOptions {
+        budgets: vec![RequestBudget {
+            root: "https://api.example/center/".parse().unwrap(),
+            per_minute: 300.try_into().unwrap(),
+        }],
+        ..ClientOptions::default()
+    };
+    let handle = Arc::clone(&transport) as Arc<dyn Transport>;
+    let client = Client::with_transport(policy(&["https://api.example"], &[]), options, handle);
+    let send = |path: &str| {
+        let request = post(&format!("https://api.example{path}"), "");
+        let (client, deadline) = (client.clone(), within(30));
+        async move { client.send(request, &Proxies::default(), deadline).await }
+    };
+    // 30 seconds have room for 150 requests at once, and for none after them.
+    let begun = Instant::now();
+    let first = (0..150).map(|_| send("/center/v2/site?page=1"));
+    for sent in futures_util::future::join_all(first).await {
+        sent.unwrap();
+    }
+    assert_eq!(begun.elapsed(), Duration::from_millis(149 * 200));
+    let others = ["/v1/people", "/centers"].map(send);
+    for sent in futures_util::future::join_all(others).await {
+        sent.unwrap();
+    }
+    assert_eq!(begun.elapsed(), Duration::from_millis(149 * 200));
+    let held = (0..200).map(|_| send("/center"));
+    let held = futures_util::future::join_all(held).await;
+    let errors: Vec<_> = held.into_iter().filter_map(Result::err).collect();
+    assert_eq!(errors.len(), 51);
+    for error in &errors {
+        assert!(!error.may_have_been_sent());
+        assert!(matches!(
+            error,
+            EgressError::Timeout {
+                peer: Peer::Target(_),
+                phase: RequestPhase::Budget,
+            }
+        ));
+    }
+    assert_eq!(transport.requests.lock().len(), 150 + 2 + 149);
 }

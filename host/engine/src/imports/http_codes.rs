@@ -48,13 +48,15 @@ pub(super) fn error_code(error: &EgressError) -> Error {
         EgressError::Proxy { .. } => Error::DestinationUnavailable,
         EgressError::Timeout { phase, .. } => match phase {
             RequestPhase::Resolve => Error::DnsTimeout,
-            RequestPhase::Connect | RequestPhase::Proxy | RequestPhase::Tls => {
-                Error::ConnectionTimeout
-            }
+            RequestPhase::Budget
+            | RequestPhase::Connect
+            | RequestPhase::Proxy
+            | RequestPhase::Tls => Error::ConnectionTimeout,
             RequestPhase::Response | RequestPhase::Body => Error::HttpResponseTimeout,
         },
         EgressError::Closed { phase, .. } => match phase {
-            RequestPhase::Resolve
+            RequestPhase::Budget
+            | RequestPhase::Resolve
             | RequestPhase::Connect
             | RequestPhase::Proxy
             | RequestPhase::Tls => Error::DestinationUnavailable,
@@ -62,7 +64,8 @@ pub(super) fn error_code(error: &EgressError) -> Error {
             RequestPhase::Body => Error::HttpResponseIncomplete,
         },
         EgressError::Protocol { phase, .. } => match phase {
-            RequestPhase::Resolve
+            RequestPhase::Budget
+            | RequestPhase::Resolve
             | RequestPhase::Connect
             | RequestPhase::Proxy
             | RequestPhase::Tls => Error::DestinationUnavailable,
@@ -77,7 +80,8 @@ mod tests {
     use super::*;
     use crate::egress::{AddressClass, Origin, OriginError, Peer, Setting};
 
-    const PHASES: [RequestPhase; 6] = [
+    const PHASES: [RequestPhase; 7] = [
+        RequestPhase::Budget,
         RequestPhase::Resolve,
         RequestPhase::Connect,
         RequestPhase::Proxy,
@@ -196,6 +200,11 @@ mod tests {
             ),
         ];
         let late = [
+            [
+                "ConnectionTimeout",
+                "DestinationUnavailable",
+                "DestinationUnavailable",
+            ],
             [
                 "DnsTimeout",
                 "DestinationUnavailable",

@@ -261,7 +261,7 @@ impl Dispatcher {
             let held = self.drain(never, &mut false, &mut tally).await?;
             let next = match held {
                 Some(wait) => Some(clock.now().after(wait)),
-                None => self.store.next_due().await?,
+                None => self.store.next_due(None).await?,
             };
             match next {
                 Some(next) if next <= until && next > clock.now() => clock.advance_to(next),
@@ -286,11 +286,12 @@ impl Dispatcher {
                 last_housekeeping = Some(tokio::time::Instant::now());
             }
             self.check_clock().await;
+            let looked = self.clock.now();
             let wait = match self.launch(&mut flight).await {
                 Ok(LaunchReport {
                     held: Some(wait), ..
                 }) => Wait::Until(self.clock.now().after(wait)),
-                Ok(_) => self.next_wait().await,
+                Ok(_) => self.next_wait(looked).await,
                 Err(error) => {
                     tracing::error!(%error, "the store cannot be reached; trying again");
                     Wait::Poll
@@ -399,10 +400,12 @@ impl Dispatcher {
         }
     }
 
-    async fn next_wait(&self) -> Wait {
-        match self.store.next_due().await {
-            Ok(Some(at)) if at > self.clock.now() => Wait::Until(at),
-            Ok(_) => Wait::Poll,
+    /// Returns the wait after a look for wakeups at `looked`. Those that were due then do not count: the wakeup of a call
+    /// in flight is stored until the call ends.
+    async fn next_wait(&self, looked: Timestamp) -> Wait {
+        match self.store.next_due(Some(looked)).await {
+            Ok(Some(at)) => Wait::Until(at),
+            Ok(None) => Wait::Poll,
             Err(error) => {
                 tracing::error!(%error, "the store cannot be reached; trying again");
                 Wait::Poll

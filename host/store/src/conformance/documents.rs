@@ -85,7 +85,7 @@ pub(super) async fn commit_that_fails_late_changes_nothing(stores: Arc<dyn Store
     let secret = store.sealed(&record(1), "token").await.unwrap();
     assert_eq!(secret, Some(sealed(1)));
     assert_eq!(store.wakeups(&record(1)).await.unwrap(), []);
-    assert_eq!(store.next_due().await.unwrap(), None);
+    assert_eq!(store.next_due(None).await.unwrap(), None);
 }
 
 pub(super) async fn a_body_that_is_no_json_object_is_refused(stores: Arc<dyn Stores>) {

@@ -70,10 +70,10 @@ pub(super) async fn a_wakeup_needs_its_subject(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     let orphan = changes(vec![schedule(&record(1), "refresh", at(1))]);
     assert_invalid(store.commit(orphan).await);
-    assert_eq!(store.next_due().await.unwrap(), None);
+    assert_eq!(store.next_due(None).await.unwrap(), None);
     let other_order = vec![schedule(&record(1), "refresh", at(1)), put(&record(1))];
     write(&store, other_order).await;
-    assert_eq!(store.next_due().await.unwrap(), Some(at(1)));
+    assert_eq!(store.next_due(None).await.unwrap(), Some(at(1)));
 }
 
 pub(super) async fn delete_removes_the_wakeups(stores: Arc<dyn Stores>) {
@@ -375,7 +375,7 @@ pub(super) async fn due_wakeups_are_counted_up_to_a_bound(stores: Arc<dyn Stores
 
 pub(super) async fn next_due_is_the_earliest_due_time(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
-    assert_eq!(store.next_due().await.unwrap(), None);
+    assert_eq!(store.next_due(None).await.unwrap(), None);
     let (one, two) = (record(1), record(2));
     let both = vec![
         put(&one),
@@ -384,10 +384,14 @@ pub(super) async fn next_due_is_the_earliest_due_time(stores: Arc<dyn Stores>) {
         schedule(&two, "a", at(5)),
     ];
     write(&store, both).await;
-    assert_eq!(store.next_due().await.unwrap(), Some(at(5)));
+    assert_eq!(store.next_due(None).await.unwrap(), Some(at(5)));
+    for (after, next) in [(4, Some(5)), (5, Some(7)), (7, None)] {
+        let found = store.next_due(Some(at(after))).await.unwrap();
+        assert_eq!(found, next.map(at), "after {after}");
+    }
     let found = one_wakeup(&store, &two).await;
     retry(&store, "t1", &found, at(9)).await;
-    assert_eq!(store.next_due().await.unwrap(), Some(at(7)));
+    assert_eq!(store.next_due(None).await.unwrap(), Some(at(7)));
 }
 
 /// Writes like [`write`], at the time `now`.

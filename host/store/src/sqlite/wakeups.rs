@@ -32,7 +32,7 @@ const OF_SUBJECT: &str = "SELECT model, pkid, id, due, payload, revision, attemp
     FROM wakeups WHERE model = ?1 AND pkid = ?2 ORDER BY due, id";
 const BY_DUE: &str = "SELECT model, pkid, id, due, payload, revision, attempts, deadline
     FROM wakeups WHERE (due, model, pkid, id) > (?1, ?2, ?3, ?4) ORDER BY due, model, pkid, id LIMIT ?5";
-const NEXT_DUE: &str = "SELECT MIN(due) FROM wakeups";
+const NEXT_DUE: &str = "SELECT MIN(due) FROM wakeups WHERE due > ?1";
 const DUE_AT: &str = "SELECT 1 FROM wakeups WHERE due <= ?1 LIMIT ?2";
 
 #[cfg(test)]
@@ -129,8 +129,8 @@ impl WakeupStore for SqliteStore {
         })
     }
 
-    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.read(next_due)
+    async fn next_due(&self, after: Option<Timestamp>) -> Result<Option<Timestamp>, StoreError> {
+        self.read(|connection| next_due(connection, after))
     }
 }
 
@@ -214,10 +214,10 @@ pub(super) fn list_for_subject(
     Ok(found)
 }
 
-pub(super) fn next_due(connection: &Connection) -> Result<Option<Timestamp>> {
+fn next_due(connection: &Connection, after: Option<Timestamp>) -> Result<Option<Timestamp>> {
     let due: Option<i64> = connection
         .prepare_cached(NEXT_DUE)?
-        .query_row([], |row| row.get(0))?;
+        .query_row([after.map_or(-1, to_millis)], |row| row.get(0))?;
     Ok(due.map(from_millis))
 }
 

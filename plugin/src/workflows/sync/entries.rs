@@ -1,13 +1,14 @@
 //! Entries of a directory as documents, and their comparison with the stored ones.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
 use super::state::DocumentId;
 use crate::platform::{Document, Failure, Filter, Key, MAX_KEYS, Reference, Scope, Storage};
 use crate::record::{Record, key};
-use crate::webex::directory::{Directory, Entry};
+use crate::webex::directory::{Directory, Entry, EntryError};
 
 /// The key with Webex's id of a document.
 pub const WEBEX_ID: &str = "id";
@@ -24,43 +25,169 @@ pub enum Difference {
     Changed(Document),
 }
 
-/// Finds the documents of `entries` that are missing or differ.
-///
-/// # Errors
-/// Those of the storage.
-pub fn find_differences(
-    storage: &(impl Storage + ?Sized),
-    record: &Record,
-    directory: &Directory,
-    entries: &[(DocumentId, Entry)],
-) -> Result<Vec<Difference>, Failure> {
-    let mut found = Vec::new();
-    for entries in entries.chunks(BATCH_SIZE) {
-        let references: Vec<Reference> = entries
-            .iter()
-            .map(|(id, _)| Reference::new(directory.model, id.to_string()))
-            .collect();
-        let stored = storage.get_many(&references)?;
-        for ((reference, (_, entry)), stored) in references.into_iter().zip(entries).zip(stored) {
-            let keys = build_keys(record, directory, entry);
-            let is_new = stored.is_none();
-            if stored.is_some_and(|stored| is_same(&stored, record, &keys, entry)) {
-                continue;
+/// An entry of a list, and its document.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListedEntry {
+    /// The key of its document.
+    pub id: DocumentId,
+    /// The entry.
+    pub entry: Entry,
+    stored: Option<Document>,
+    // Whether the stored body has the same text, so that only the needed members of the entry are known.
+    has_same_text: bool,
+}
+
+/// The entries of a page that were not on earlier pages.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ListedPage {
+    /// The readable entries.
+    pub entries: Vec<ListedEntry>,
+    /// The indexes of unreadable items, with the reasons.
+    pub unreadable: Vec<(usize, EntryError)>,
+}
+
+/// The keys of documents that entries link to, by Webex's id: most entries of a list link to the same few.
+pub type LinkedIds = HashMap<(&'static str, String), DocumentId>;
+
+impl ListedEntry {
+    /// Reads the documents of all `items` of a page that can be read and are not among `seen`, and parses those items that
+    /// differ from their documents. Of two items with the same id, the second one is left out.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub fn read_page(
+        storage: &(impl Storage + ?Sized),
+        record: &Record,
+        directory: &Directory,
+        items: &[Vec<u8>],
+        seen: &HashSet<DocumentId>,
+    ) -> Result<ListedPage, Failure> {
+        let mut entries = Vec::new();
+        let mut unreadable = Vec::new();
+        let mut here = HashSet::new();
+        for (items, first) in items.chunks(BATCH_SIZE).zip((0..).step_by(BATCH_SIZE)) {
+            let mut skimmed = Vec::new();
+            for (item, index) in items.iter().zip(first..) {
+                match Entry::skim(item, directory) {
+                    Ok(entry) => {
+                        let id = DocumentId::derive(&record.pkid, directory.model, &entry.id);
+                        if !seen.contains(&id) {
+                            skimmed.push((index, item, id, entry));
+                        }
+                    }
+                    Err(why) => unreadable.push((index, Entry::parse(item).err().unwrap_or(why))),
+                }
             }
-            let wanted = Document {
-                reference,
-                hierarchy: record.hierarchy.clone(),
-                version: 0,
-                body: entry.json.clone(),
-                keys,
-            };
-            found.push(match is_new {
-                true => Difference::New(wanted),
-                false => Difference::Changed(wanted),
-            });
+            let references = skimmed
+                .iter()
+                .map(|(_, _, id, _)| id.reference(directory.model));
+            let references: Vec<Reference> = references.collect();
+            let stored = storage.get_many(&references)?;
+            for ((index, item, id, entry), stored) in skimmed.into_iter().zip(stored) {
+                let has_same_text = stored
+                    .as_ref()
+                    .is_some_and(|stored| is_same_text(&stored.body, &entry.json));
+                let entry = match has_same_text {
+                    true => Ok(entry),
+                    false => Entry::parse(item),
+                };
+                match entry {
+                    Ok(entry) if here.insert(id) => entries.push(Self {
+                        id,
+                        entry,
+                        stored,
+                        has_same_text,
+                    }),
+                    Ok(_) => {}
+                    Err(why) => unreadable.push((index, why)),
+                }
+            }
         }
+        unreadable.sort_by_key(|(index, _)| *index);
+        Ok(ListedPage {
+            entries,
+            unreadable,
+        })
     }
-    Ok(found)
+
+    /// Reads the document of an entry that was parsed as a whole.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub fn read_one(
+        storage: &(impl Storage + ?Sized),
+        record: &Record,
+        directory: &Directory,
+        entry: Entry,
+    ) -> Result<Self, Failure> {
+        let id = DocumentId::derive(&record.pkid, directory.model, &entry.id);
+        let stored = storage.get(&id.reference(directory.model))?;
+        Ok(Self {
+            has_same_text: stored
+                .as_ref()
+                .is_some_and(|stored| is_same_text(&stored.body, &entry.json)),
+            id,
+            entry,
+            stored,
+        })
+    }
+
+    /// Returns the entry with all of its members.
+    pub fn parse_whole(&self) -> Cow<'_, Entry> {
+        let whole = match self.has_same_text {
+            true => Entry::parse(self.entry.json.as_bytes()).ok(),
+            false => None,
+        };
+        whole.map_or(Cow::Borrowed(&self.entry), Cow::Owned)
+    }
+
+    /// Returns the document to write. None if the stored one is the same.
+    pub fn find_difference(
+        self,
+        record: &Record,
+        directory: &Directory,
+        linked: &mut LinkedIds,
+    ) -> Option<Difference> {
+        let keys = list_keys(record, directory, &self.entry, linked);
+        let is_new = self.stored.is_none();
+        if self
+            .stored
+            .as_ref()
+            .is_some_and(|stored| self.is_same(stored, record, &keys))
+        {
+            return None;
+        }
+        let keys = keys
+            .iter()
+            .map(|(name, value)| Key::new(*name, value.as_ref()));
+        let wanted = Document {
+            reference: self.id.reference(directory.model),
+            hierarchy: record.hierarchy.clone(),
+            version: 0,
+            keys: keys.collect(),
+            body: self.entry.json,
+        };
+        Some(match is_new {
+            true => Difference::New(wanted),
+            false => Difference::Changed(wanted),
+        })
+    }
+
+    // Texts may differ in white space and the order of members, which is irrelevant.
+    fn is_same(&self, stored: &Document, record: &Record, keys: &[(&str, Cow<'_, str>)]) -> bool {
+        let is_equal = |stored: &Key, (name, value): &(&str, Cow<'_, str>)| {
+            stored.name == *name && stored.value == *value
+        };
+        let has_key = |key| stored.keys.iter().any(|stored| is_equal(stored, key));
+        let has_same_body = || {
+            serde_json::from_str::<Value>(&stored.body)
+                .is_ok_and(|body| body.as_object() == Some(&self.entry.fields))
+        };
+        stored.hierarchy == record.hierarchy
+            && stored.keys.len() == keys.len()
+            && keys.iter().all(has_key)
+            && (self.has_same_text || has_same_body())
+    }
 }
 
 /// Returns the filter for all documents of `model` that belong to `record`.
@@ -73,37 +200,51 @@ pub fn owned_filter(record: &Record, model: &str) -> Filter {
     }
 }
 
-fn build_keys(record: &Record, directory: &Directory, entry: &Entry) -> Vec<Key> {
-    let mut keys = vec![
-        Key::new(key::OWNER, &record.pkid),
-        Key::new(WEBEX_ID, &entry.id),
-    ];
-    if let Some(name) = &entry.name {
-        keys.push(Key::new(key::NAME, name));
-    }
-    keys.extend(entry.keys(directory));
-    for link in directory.links {
-        let ids = entry.texts(link.member);
-        keys.extend(ids.map(|id| {
-            let linked = DocumentId::derive(&record.pkid, link.model, id);
-            Key::new(link.key, linked.to_string())
-        }));
-    }
-    // A value can occur twice in an array, and an array may have any length.
-    let mut seen = HashSet::new();
-    keys.retain(|key| seen.insert((key.name.clone(), key.value.clone())));
-    keys.truncate(MAX_KEYS);
-    keys
+/// Compares eight bytes at a time: `memcmp` of a component compares single bytes.
+fn is_same_text(one: &str, other: &str) -> bool {
+    let (chunks, rest) = one.as_bytes().as_chunks::<8>();
+    let (other_chunks, other_rest) = other.as_bytes().as_chunks::<8>();
+    one.len() == other.len()
+        && chunks
+            .iter()
+            .zip(other_chunks)
+            .all(|(one, other)| one == other)
+        && rest == other_rest
 }
 
-// Equal texts need no parsing. Other texts may differ in the order of members only, which is irrelevant.
-fn is_same(stored: &Document, record: &Record, keys: &[Key], entry: &Entry) -> bool {
-    let same_keys =
-        stored.keys.len() == keys.len() && keys.iter().all(|key| stored.keys.contains(key));
-    let same_body = || {
-        stored.body == entry.json
-            || serde_json::from_str::<Value>(&stored.body)
-                .is_ok_and(|body| body.as_object() == Some(&entry.fields))
-    };
-    stored.hierarchy == record.hierarchy && same_keys && same_body()
+/// Lists the search keys of the document of `entry`, each once, as far as a document can have them.
+fn list_keys<'a>(
+    record: &'a Record,
+    directory: &'a Directory,
+    entry: &'a Entry,
+    linked: &mut LinkedIds,
+) -> Vec<(&'a str, Cow<'a, str>)> {
+    let own = [
+        (key::OWNER, record.pkid.as_str()),
+        (WEBEX_ID, entry.id.as_str()),
+    ];
+    let name = entry.name.as_deref().map(|name| (key::NAME, name));
+    let texts = own.into_iter().chain(name).chain(entry.keys(directory));
+    let texts = texts.map(|(name, value)| (name, Cow::Borrowed(value)));
+    let links = directory.links.iter().flat_map(|link| {
+        let ids = entry.texts(link.member);
+        ids.map(|id| (link.key, link.model, id))
+    });
+    let links = links.map(|(name, model, id)| {
+        let linked = linked
+            .entry((model, id.to_owned()))
+            .or_insert_with(|| DocumentId::derive(&record.pkid, model, id));
+        (name, Cow::Owned(linked.to_string()))
+    });
+    // A value can occur twice in an array, and an array may have any length.
+    let mut keys = Vec::new();
+    for each in texts.chain(links) {
+        if keys.len() == MAX_KEYS {
+            break;
+        }
+        if !keys.contains(&each) {
+            keys.push(each);
+        }
+    }
+    keys
 }

@@ -151,6 +151,11 @@ impl DataSync {
         })
     }
 
+    /// Whether the data sync leaves out entries of `model`.
+    pub fn is_filtered(&self, model: &str) -> bool {
+        self.filters.iter().any(|filter| filter.model == model)
+    }
+
     /// Whether the data sync is about `entry` of `model`.
     pub fn includes(&self, model: &str, entry: &Entry) -> bool {
         let mut filters = self.filters.iter().filter(|filter| filter.model == model);

@@ -3,6 +3,8 @@
 //! A list that is empty or suddenly short is more often an error at Webex than true. Such a list
 //! removes no documents until a person accepts the removals; an alert reports the list.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::ImportRun;
@@ -12,7 +14,9 @@ use super::plan::inapplicable_directories;
 use super::state::{DocumentId, ListProgress};
 use crate::alerts::{self, ALERT, Notice, Severity, code};
 use crate::platform::{Change, Failure, Level, Millis, Platform, Reference};
+use crate::webex::directories::WHOLESALE_CUSTOMERS;
 use crate::webex::directory::Directory;
+use crate::workflows::wholesale::list_ended_customers;
 
 /// The number of documents of a model that an import removes without a plausibility check.
 const SMALL_REMOVAL: u32 = 10;
@@ -65,7 +69,10 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         index: usize,
         directory: &Directory,
     ) -> Result<bool, Failure> {
-        let (stored, vanished) = self.find_vanished(directory)?;
+        let (stored, mut vanished) = self.find_vanished(directory)?;
+        if !self.sync.purges {
+            self.keep_ordered_customers(index, directory, &mut vanished)?;
+        }
         let found = self
             .seen
             .as_ref()
@@ -128,6 +135,27 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
                 Some(next) => cursor = Some(next),
             }
         }
+    }
+
+    /// Leaves out of `vanished` the wholesale customers whose orders have ended since the list began: the list may be older
+    /// than the customers.
+    fn keep_ordered_customers(
+        &mut self,
+        index: usize,
+        directory: &Directory,
+        vanished: &mut Vec<Reference>,
+    ) -> Result<(), Failure> {
+        if *directory != WHOLESALE_CUSTOMERS || vanished.is_empty() {
+            return Ok(());
+        }
+        let begun = self.list(index).begun.unwrap_or(self.import.begun);
+        let customers = list_ended_customers(self.platform, &self.record, begun)?;
+        let ordered = customers.iter().map(|id| {
+            DocumentId::derive(&self.record.pkid, directory.model, id).reference(directory.model)
+        });
+        let ordered: HashSet<Reference> = ordered.collect();
+        vanished.retain(|reference| !ordered.contains(reference));
+        Ok(())
     }
 
     /// Returns the changes to the alerts: raises one for each list that could not be read or whose removals were

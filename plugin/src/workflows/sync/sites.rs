@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::ImportRun;
 use super::batches::{CountKind, CountedChange};
-use super::entries::WEBEX_ID;
+use super::entries::{ListedEntry, WEBEX_ID};
 use super::state::{DocumentId, SiteCounts};
 use crate::platform::{
     Change, Check, Failure, Filter, Level, Platform, RECORD_MODEL, Reference, Scope, UniqueCheck,
@@ -14,7 +14,6 @@ use crate::platform::{
 use crate::sites::mappings::Mappings;
 use crate::sites::nodes::{UsedNodes, clean_name};
 use crate::sites::{self, Location, NETWORK_DEVICE_LIST, SITE};
-use crate::webex::directory::Entry;
 
 /// The number of sites that are read together.
 const BATCH_SIZE: usize = 100;
@@ -34,18 +33,18 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
     pub(super) fn update_sites(
         &mut self,
         index: usize,
-        entries: &[(DocumentId, Entry)],
+        entries: &[ListedEntry],
     ) -> Result<(), Failure> {
         let permits = self.sync.permits;
         let names: Vec<String> = entries
             .iter()
-            .map(|(_, entry)| clean_name(entry.name.as_deref().unwrap_or_default()))
+            .map(|each| clean_name(each.entry.name.as_deref().unwrap_or_default()))
             .collect();
         let locations: Vec<Location<'_>> = entries
             .iter()
             .zip(&names)
-            .map(|((_, entry), name)| Location {
-                id: &entry.id,
+            .map(|(each, name)| Location {
+                id: &each.entry.id,
                 name,
             })
             .collect();

@@ -57,16 +57,35 @@ impl DocumentId {
         if !is_pkid(pkid) {
             return None;
         }
-        let [0, 0, 0, 0, key @ ..] = u128::from_str_radix(pkid, 16).ok()?.to_be_bytes() else {
-            return None;
+        let digit = |byte: u8| match byte {
+            b'0'..=b'9' => byte - b'0',
+            _ => byte - b'a' + 10,
         };
+        let mut key = [0; 12];
+        let pairs = pkid.as_bytes().chunks_exact(2);
+        for (byte, pair) in key.iter_mut().zip(pairs) {
+            *byte = pair.iter().fold(0, |byte, each| byte << 4 | digit(*each));
+        }
         Some(Self(key))
+    }
+
+    /// Returns the reference to the document of `model` with this key.
+    pub fn reference(&self, model: &str) -> Reference {
+        Reference::new(model, self.to_string())
     }
 }
 
 impl fmt::Display for DocumentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        let digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let mut text = [0; 24];
+        for (character, digit) in text.iter_mut().zip(digits) {
+            *character = match digit {
+                0..=9 => b'0' + digit,
+                _ => b'a' + digit - 10,
+            };
+        }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 
@@ -197,6 +216,15 @@ impl ListProgress {
     }
 }
 
+/// Documents with seen entries of a list that the import does not read any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObsoleteSeen {
+    /// The model of the list's entries.
+    pub model: String,
+    /// The number of documents.
+    pub count: u32,
+}
+
 /// The running import, or the last one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Import {
@@ -225,6 +253,9 @@ pub struct Import {
     pub finished: Option<UnixMillis>,
     /// The progress of each list, in the order of reading.
     pub lists: Vec<ListProgress>,
+    /// The documents to remove of lists that an abandoned import has read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub obsolete: Vec<ObsoleteSeen>,
 }
 
 impl Import {
@@ -282,6 +313,7 @@ impl Import {
             begun: now,
             progressed: now,
             finished: None,
+            obsolete: Vec::new(),
             lists: sync
                 .lists
                 .iter()
@@ -300,10 +332,21 @@ impl Import {
             && earlier.purges == self.purges
             && models(&earlier) == models(&self);
         let is_sound = |list: &ListProgress| list.seen <= MAX_SEEN_DOCUMENTS;
-        if resumable && earlier.lists.iter().all(is_sound) {
+        let is_known = |list: &ObsoleteSeen| list.count <= MAX_SEEN_DOCUMENTS;
+        if resumable && earlier.lists.iter().all(is_sound) && earlier.obsolete.iter().all(is_known)
+        {
             return earlier;
         }
         // Documents of an abandoned import are to be removed.
+        let lost = earlier.lists.iter().filter(|before| {
+            before.seen > 0 && self.lists.iter().all(|list| list.model != before.model)
+        });
+        let lost = lost.map(|before| ObsoleteSeen {
+            model: before.model.clone(),
+            count: before.seen.min(MAX_SEEN_DOCUMENTS),
+        });
+        let before = earlier.obsolete.iter().filter(|list| is_known(list));
+        self.obsolete = before.cloned().chain(lost).collect();
         for list in &mut self.lists {
             let before = earlier.lists.iter().find(|each| each.model == list.model);
             list.seen = before.map_or(0, |before| before.seen.min(MAX_SEEN_DOCUMENTS));
@@ -357,6 +400,16 @@ impl Import {
         to_come.fold(self.steps_done(), |total, list| {
             let pages = list.expected_pages.saturating_sub(list.pages).max(1);
             total.saturating_add(pages).saturating_add(1)
+        })
+    }
+
+    /// Lists the references of all documents with seen entries.
+    pub fn seen_references(&self) -> impl Iterator<Item = Reference> {
+        let lists = self.lists.iter().map(|list| (&list.model, list.seen));
+        let obsolete = self.obsolete.iter().map(|list| (&list.model, list.count));
+        lists.chain(obsolete).flat_map(|(model, count)| {
+            let numbers = 0..count.min(MAX_SEEN_DOCUMENTS);
+            numbers.map(|number| seen_reference(&self.owner, &self.sync, model, number))
         })
     }
 

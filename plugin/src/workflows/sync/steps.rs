@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::ImportRun;
 use super::access::{FetchError, WebexAccess, explain_list_error, map_refusal};
 use super::batches::{CountKind, CountedChange};
-use super::entries::{Difference, find_differences};
+use super::entries::{Difference, ListedEntry};
 use super::state::{DocumentId, ListProgress, parse_seen, seen_documents, seen_reference};
 use crate::grant::Grant;
 use crate::platform::{Change, Failure, Level, Platform, Reference};
@@ -17,6 +17,8 @@ use crate::webex::pages::Page;
 const MAX_LIST_PAGES: u32 = 10_000;
 /// The number of calls with a temporary error of one list after which the import goes on without the list.
 const MAX_LIST_ATTEMPTS: u32 = 5;
+/// The maximum number of documents with seen entries that are deleted together.
+const MAX_DELETED: u32 = 100;
 /// The maximum number of unreadable entries that a warning names.
 const MAX_NAMED_ENTRIES: usize = 3;
 
@@ -46,6 +48,13 @@ pub(super) enum Step {
 impl<P: Platform + ?Sized> ImportRun<'_, P> {
     /// Does the next step.
     pub(super) fn step(&mut self) -> Result<Step, Failure> {
+        if !self.import.obsolete.is_empty() {
+            if self.is_spent() {
+                return Ok(Step::Spent);
+            }
+            self.clear_obsolete()?;
+            return Ok(Step::Done);
+        }
         // Documents with seen entries are obsolete if their list has no position.
         let leftover = |list: &ListProgress| list.next.is_none() && list.seen > 0;
         if let Some(index) = self.import.lists.iter().position(leftover) {
@@ -240,9 +249,9 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
     ) -> Result<Step, Failure> {
         let items = page.items.len();
         let overlaps = self.list(index).overlaps;
-        let begins_with_seen = self.begins_with_seen(directory, &page);
+        let begins_with_seen = overlaps && self.begins_with_seen(directory, &page);
         let pages = self.list(index).pages.saturating_add(1);
-        let mut entries = self.parse_unseen(index, directory, pages, page.items);
+        let mut entries = self.read_unseen(index, directory, pages, &page.items)?;
         // Pages have exactly one entry in common, unless entries were removed, added or sorted in between.
         let is_shifted =
             overlaps && (items.saturating_sub(entries.len()) != 1 || !begins_with_seen);
@@ -272,17 +281,21 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         }
 
         let organization = self.access.as_ref().and_then(WebexAccess::organization);
-        entries.retain(|(_, entry)| directory.selects(entry, organization));
-        let ids: Vec<DocumentId> = entries.iter().map(|(id, _)| *id).collect();
-        let sync = &self.sync;
-        entries.retain(|(_, entry)| sync.includes(directory.model, entry));
+        entries.retain(|each| directory.selects(&each.entry, organization));
+        let ids: Vec<DocumentId> = entries.iter().map(|each| each.id).collect();
+        if self.sync.is_filtered(directory.model) {
+            let sync = &self.sync;
+            entries.retain(|each| sync.includes(directory.model, &each.parse_whole()));
+        }
         if directory.has_sites {
             self.update_sites(index, &entries)?;
         }
-        let differences = find_differences(self.platform, &self.record, directory, &entries)?;
         let permits = self.sync.permits;
-        let mut changes: Vec<CountedChange> = differences
+        let (record, linked) = (&self.record, &mut self.linked);
+        let differences = entries
             .into_iter()
+            .filter_map(|each| each.find_difference(record, directory, linked));
+        let mut changes: Vec<CountedChange> = differences
             .filter_map(|difference| match difference {
                 Difference::New(document) => permits
                     .add
@@ -329,37 +342,25 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         id.is_some_and(|id| seen.is_some_and(|seen| seen.contains(&id)))
     }
 
-    /// Parses the entries of the `number`-th page that were not on earlier pages.
-    fn parse_unseen(
+    /// Reads the entries of the `number`-th page that were not on earlier pages, and their documents.
+    fn read_unseen(
         &mut self,
         index: usize,
         directory: &Directory,
         number: u32,
-        items: Vec<Vec<u8>>,
-    ) -> Vec<(DocumentId, Entry)> {
-        let mut here = HashSet::new();
-        let mut entries = Vec::new();
-        let mut unreadable = Vec::new();
-        for (item, number_on_page) in items.into_iter().zip(1_u32..) {
-            match Entry::parse(&item) {
-                Ok(entry) => {
-                    let id = DocumentId::derive(&self.record.pkid, directory.model, &entry.id);
-                    let seen = self.seen.as_ref().is_some_and(|seen| seen.contains(&id));
-                    if !seen && here.insert(id) {
-                        entries.push((id, entry));
-                    }
-                }
-                Err(why) => {
-                    let name = match Entry::label_unreadable(&item) {
-                        Some(name) => format!(" (`{name}`)"),
-                        None => String::new(),
-                    };
-                    unreadable.push(format!(
-                        "entry {number_on_page} of page {number}{name} {why}"
-                    ));
-                }
-            }
-        }
+        items: &[Vec<u8>],
+    ) -> Result<Vec<ListedEntry>, Failure> {
+        let seen = self.seen.get_or_insert_default();
+        let page = ListedEntry::read_page(self.platform, &self.record, directory, items, seen)?;
+        let unreadable = page.unreadable.iter().map(|(index, why)| {
+            let label = items
+                .get(*index)
+                .and_then(|item| Entry::label_unreadable(item));
+            let name = label.map_or_else(String::new, |name| format!(" (`{name}`)"));
+            let number_on_page = index.saturating_add(1);
+            format!("entry {number_on_page} of page {number}{name} {why}")
+        });
+        let mut unreadable: Vec<String> = unreadable.collect();
         if let Some(first) = unreadable.first() {
             let (count, what) = (unreadable.len(), directory.what);
             let partial = format!("some of them could not be understood: {first}");
@@ -373,7 +374,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             let warning = format!("{count} of the {what} cannot be taken: {named}{more}");
             self.platform.log(Level::Warning, &warning);
         }
-        entries
+        Ok(page.entries)
     }
 
     /// Ends a list that was read as far as possible: removes vanished entries.
@@ -434,18 +435,35 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         Ok(Step::Done)
     }
 
-    /// Deletes the documents with seen entries, the last one first, so that an interruption leaves a
-    /// correct count.
+    /// Deletes documents with seen entries of a list that is read again, or was read to its end.
     fn clear_seen(&mut self, index: usize) -> Result<(), Failure> {
-        let (record, sync) = (self.record.pkid.clone(), self.sync.pkid.clone());
         let list = self.list(index);
-        let model = list.model.clone();
-        let first = list.seen.saturating_sub(100);
-        let gone = (first..list.seen)
-            .map(|number| Change::Delete(seen_reference(&record, &sync, &model, number)))
-            .collect();
-        list.seen = first;
-        self.commit(gone)
+        let (model, count) = (list.model.clone(), list.seen);
+        let (left, changes) = self.delete_seen(&model, count);
+        self.list(index).seen = left;
+        self.commit(changes)
+    }
+
+    /// Deletes documents with seen entries of a list that the import does not read any more.
+    fn clear_obsolete(&mut self) -> Result<(), Failure> {
+        let Some(mut list) = self.import.obsolete.pop() else {
+            return Ok(());
+        };
+        let (left, changes) = self.delete_seen(&list.model, list.count);
+        list.count = left;
+        if left > 0 {
+            self.import.obsolete.push(list);
+        }
+        self.commit(changes)
+    }
+
+    /// Returns the changes that delete the last ones of `count` documents with seen entries, so that an interruption
+    /// leaves a correct count, and the number of the others.
+    fn delete_seen(&self, model: &str, count: u32) -> (u32, Vec<Change>) {
+        let left = count.saturating_sub(MAX_DELETED);
+        let gone = (left..count)
+            .map(|number| seen_reference(&self.record.pkid, &self.sync.pkid, model, number));
+        (left, gone.map(Change::Delete).collect())
     }
 
     #[allow(

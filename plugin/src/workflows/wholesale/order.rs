@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::OrderReport;
 use crate::platform::{
-    Change, Check, Document, Failure, Key, Reference, Storage, UnixMillis, VersionCheck, Wakeup,
-    is_pkid,
+    Change, Check, Document, Failure, Filter, Key, Reference, Scope, Storage, UnixMillis,
+    VersionCheck, Wakeup, is_pkid,
 };
 use crate::record::{Record, key};
 use crate::webex::errors::ErrorDetail;
@@ -22,6 +22,8 @@ pub const ORDER_MODEL: &str = "data/SparkWholesaleOrder";
 const WAKEUP_KIND: &str = "wholesale";
 /// The key of orders that have ended.
 pub(super) const ENDED: &str = "ended";
+/// The number of orders in one page of a query.
+const PAGE_SIZE: u32 = 100;
 
 /// A change of a customer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -158,6 +160,39 @@ impl Stored {
     /// Returns the order, if it has not ended.
     pub fn running(&self) -> Option<&Order> {
         self.order.as_ref().filter(|order| !order.state.is_ended())
+    }
+}
+
+/// Lists Webex's ids of the customers of `record` whose orders have ended at or after `since`.
+///
+/// # Errors
+/// Those of the storage.
+pub fn list_ended_customers(
+    storage: &(impl Storage + ?Sized),
+    record: &Record,
+    since: UnixMillis,
+) -> Result<Vec<String>, Failure> {
+    let filter = Filter {
+        model: ORDER_MODEL.to_owned(),
+        hierarchy: record.hierarchy.clone(),
+        scope: Scope::Node,
+        equals: vec![
+            Key::new(key::OWNER, &record.pkid),
+            Key::new(ENDED, key::YES),
+        ],
+    };
+    let mut customers = Vec::new();
+    let mut cursor = None;
+    loop {
+        let page = storage.find(&filter, cursor.as_deref(), PAGE_SIZE)?;
+        let orders = page.documents.iter();
+        let orders = orders.filter_map(|found| serde_json::from_str::<Order>(&found.body).ok());
+        let recent = orders.filter(|order| order.ended.is_some_and(|ended| ended >= since));
+        customers.extend(recent.filter_map(|order| order.customer));
+        match page.next {
+            Some(next) => cursor = Some(next),
+            None => return Ok(customers),
+        }
     }
 }
 

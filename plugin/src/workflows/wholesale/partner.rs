@@ -10,7 +10,7 @@ use crate::webex::errors::{ErrorKind, WebexError};
 use crate::webex::wholesale::Customer;
 use crate::workflows::sync::DocumentId;
 use crate::workflows::sync::access::{AccessToken, map_proxy_failure, open_token, renew_token};
-use crate::workflows::sync::entries::{Difference, WEBEX_ID, find_differences};
+use crate::workflows::sync::entries::{Difference, LinkedIds, ListedEntry, WEBEX_ID};
 
 /// The grant whose token changes customers.
 const GRANT: Grant = Grant::WholesaleCustomers;
@@ -128,10 +128,10 @@ impl<'a, P: Platform + ?Sized> Partner<'a, P> {
     /// Those of the storage.
     pub fn store_customer(&self, customer: &Customer) -> Result<Option<Change>, Failure> {
         let directory = &WHOLESALE_CUSTOMERS;
-        let id = DocumentId::derive(&self.record.pkid, directory.model, customer.id());
-        let entries = [(id, customer.entry.clone())];
-        let differences = find_differences(self.platform, &self.record, directory, &entries)?;
-        Ok(differences.into_iter().next().map(|found| match found {
+        let entry = customer.entry.clone();
+        let listed = ListedEntry::read_one(self.platform, &self.record, directory, entry)?;
+        let difference = listed.find_difference(&self.record, directory, &mut LinkedIds::new());
+        Ok(difference.map(|found| match found {
             Difference::New(document) | Difference::Changed(document) => Change::Put(document),
         }))
     }

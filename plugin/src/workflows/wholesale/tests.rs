@@ -6,14 +6,18 @@ use serde_json::json;
 use super::order::Stored;
 use super::*;
 use crate::grant::Grant;
+use crate::owned_documents::DATA_SYNC;
 use crate::platform::{
-    Change, Environment, HttpError, HttpRequest, HttpResponse, Millis, RECORD_MODEL, Secret,
-    Storage, Wakeup,
+    Change, Document, Environment, HttpError, HttpRequest, HttpResponse, Key, Millis, RECORD_MODEL,
+    Secret, Storage, Wakeup,
 };
+use crate::record::key;
 use crate::reports::WakeReport;
 use crate::testing::{
-    ACCESS_TOKEN, DAY, MemoryPlatform, PKID, SECOND, connected_record, json_response, raw_response,
+    ACCESS_TOKEN, DATA_SYNCS, DAY, HIERARCHY, MemoryPlatform, PKID, SECOND, connected_record,
+    json_response, raw_response,
 };
+use crate::workflows::sync::{DocumentId, sync};
 use crate::workflows::wake::wake;
 
 type HttpResult = Result<HttpResponse, HttpError>;
@@ -230,4 +234,80 @@ fn unreadable_order_is_replaced() {
     );
     let report = add(&platform, PKID, "c1", request()).unwrap();
     assert_eq!(report.state, Some(OrderState::Sending));
+}
+
+#[test]
+fn list_that_began_before_an_order_ended_keeps_its_customer() {
+    let platform = partner();
+    // Pages of one customer each, so that the list takes two calls.
+    platform.serve(|_, request: &HttpRequest| {
+        let query = request.uri().query().unwrap_or_default();
+        let offset = query
+            .split('&')
+            .find_map(|part| part.strip_prefix("offset="));
+        let items = match offset.unwrap_or_default().parse().unwrap() {
+            offset @ 0..30 => vec![json!({"id": format!("C{offset}")})],
+            _ => Vec::new(),
+        };
+        json_response(200, json!({"items": items}))
+    });
+    let model = WHOLESALE_CUSTOMERS.model;
+    let put = |reference, body: Value, keys| {
+        let document = Document {
+            reference,
+            hierarchy: HIERARCHY.to_owned(),
+            version: 0,
+            body: body.to_string(),
+            keys,
+        };
+        platform
+            .commit(Vec::new(), vec![Change::Put(document)])
+            .unwrap();
+    };
+    let owner = || Key::new(key::OWNER, PKID);
+    let customer = |id: &str| DocumentId::derive(PKID, model, id).reference(model);
+    let store_customer = |id: &str| put(customer(id), json!({"id": id}), vec![owner()]);
+    let end_order = |id: &str| {
+        let record = Record::load(&platform, PKID).unwrap();
+        let mut order = Order::new(&record, id, Operation::Add, Value::Null);
+        order.state = OrderState::Provisioned;
+        order.customer = Some(id.to_owned());
+        order.ended = Some(platform.now());
+        let keys = vec![owner(), Key::new(order::ENDED, key::YES)];
+        put(
+            order.reference(),
+            serde_json::to_value(&order).unwrap(),
+            keys,
+        );
+        store_customer(id);
+    };
+    let body = json!({"name": "Sync", "owner": PKID, "model_type_list": [model]});
+    put(
+        Reference::new(DATA_SYNC, DATA_SYNCS[0]),
+        body,
+        vec![owner()],
+    );
+
+    end_order("before");
+    store_customer("without-an-order");
+    platform.advance(SECOND);
+    assert!(
+        sync(&platform, PKID, "all", false)
+            .unwrap()
+            .continues
+            .is_some()
+    );
+    end_order("meanwhile");
+    let report = sync(&platform, PKID, "all", false).unwrap();
+    assert_eq!((report.models[0].found, report.models[0].removed), (30, 2));
+    assert!(platform.get(&customer("meanwhile")).unwrap().is_some());
+    assert!(platform.get(&customer("before")).unwrap().is_none());
+    // The next list is newer than the customer.
+    platform.advance(SECOND);
+    while sync(&platform, PKID, "all", false)
+        .unwrap()
+        .continues
+        .is_some()
+    {}
+    assert!(platform.get(&customer("meanwhile")).unwrap().is_none());
 }

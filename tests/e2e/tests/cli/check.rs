@@ -221,6 +221,30 @@ fn allow_list_without_the_base_address_is_found() {
 }
 
 #[test]
+fn allow_list_without_contact_center_is_found() {
+    let world = world();
+    let findings = world.workspace.json(["check"]);
+    let mut findings = findings.as_array().unwrap().iter();
+    assert!(findings.all(|finding| finding["check"] != "contact-center"));
+    let base_url = world.emulator.base_url();
+    for (url, is_allowed) in [("https://wxcc.example.com/x", false), (&base_url, true)] {
+        let key = "webex.contact-center-urls";
+        replace_line(&world, key, &format!("{key} = [\"EU={url}\"]"));
+        let (level, message) = find(&world, &[], "contact-center", 0);
+        match is_allowed {
+            true => assert_eq!(level, "ok", "{message}"),
+            false => {
+                assert_eq!(level, "warning", "{message}");
+                assert!(message.contains(&format!("EU is {url}: ")), "{message}");
+                let text = world.workspace.relation(["check"]).run().succeeds();
+                let hint = "add \"https://wxcc.example.com\" to egress.allow";
+                assert!(text.stdout.contains(hint), "{text:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn proxy_that_wants_a_password_is_found() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let proxy = format!("http://{}", listener.local_addr().unwrap());

@@ -117,6 +117,24 @@ fn interrupted_import_is_reported_and_continues() {
 }
 
 #[test]
+fn status_names_a_failed_import_while_another_one_waits() {
+    let world = CliWorld::new();
+    let organization = customer(&world, &DEFAULT_SCOPES);
+    list_licenses(&world, &organization, 300, 5);
+    let workspace = &world.workspace;
+    let fault = Fault::rate_limited(LICENSES, "60").skipping(40);
+    world.emulator.inject(fault);
+    workspace.relation(["sync", "Contoso"]).run().exits(5);
+    let find_failed = || workspace.json(["status"])["failed_imports"][0]["transaction"].clone();
+    let failed = find_failed();
+    assert!(failed.is_string(), "{failed}");
+    let waiting = workspace.relation(["sync", "Contoso", "all"]).run();
+    let waiting = waiting.succeeds();
+    assert!(waiting.stdout.contains("waits until"), "{waiting:?}");
+    assert_eq!(find_failed(), failed);
+}
+
+#[test]
 fn missing_scope_exits_with_code_4() {
     let world = CliWorld::new();
     customer(&world, &["spark-admin:organizations_read"]);

@@ -28,7 +28,7 @@ pub(super) async fn run_until(harness: &Harness, until: Timestamp) -> Vec<Observ
             }
         };
         let now = harness.now();
-        let due = harness.host().store().next_due().await.ok().flatten();
+        let due = harness.host().store().next_due(None).await.ok().flatten();
         // A wakeup that is due and was not run waits for another host's lease.
         let next = [due.filter(|due| *due > now), released];
         match next.into_iter().flatten().min() {

@@ -159,8 +159,9 @@ impl Wakeups {
         (due.count() as u64).min(at_most)
     }
 
-    pub(super) fn next_due(&self) -> Option<Timestamp> {
-        self.by_due.first().map(|(due, ..)| *due)
+    pub(super) fn next_due(&self, after: Option<Timestamp>) -> Option<Timestamp> {
+        let mut due = self.by_due.iter().map(|(due, ..)| *due);
+        due.find(|due| after.is_none_or(|after| *due > after))
     }
 
     fn at(&self, (_, subject, id): &Position) -> Option<&DueWakeup> {
@@ -247,7 +248,7 @@ impl WakeupStore for MemoryStore {
         self.with(|state| Ok(state.wakeups.count_due(now, at_most)))
     }
 
-    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.with(|state| Ok(state.wakeups.next_due()))
+    async fn next_due(&self, after: Option<Timestamp>) -> Result<Option<Timestamp>, StoreError> {
+        self.with(|state| Ok(state.wakeups.next_due(after)))
     }
 }

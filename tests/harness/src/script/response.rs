@@ -57,7 +57,10 @@ impl NetworkFault {
     pub fn from_egress_error(error: &EgressError) -> Option<Self> {
         let at = |stage: RequestPhase, on_the_way: Self, in_the_body: Self| match stage {
             RequestPhase::Resolve => Self::Unresolved,
-            RequestPhase::Connect | RequestPhase::Proxy | RequestPhase::Tls => Self::Refused,
+            RequestPhase::Budget
+            | RequestPhase::Connect
+            | RequestPhase::Proxy
+            | RequestPhase::Tls => Self::Refused,
             RequestPhase::Response => on_the_way,
             RequestPhase::Body => in_the_body,
         };

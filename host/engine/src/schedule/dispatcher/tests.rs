@@ -1,5 +1,7 @@
 //! Tests of which wakeups a dispatcher starts, in which order, and when.
 
+mod long_call;
+
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

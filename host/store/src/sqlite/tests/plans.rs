@@ -82,9 +82,9 @@ fn transaction_listings_walk_one_index() {
 #[test]
 fn next_due_uses_the_due_index_alone() {
     let connection = open::open_memory().unwrap();
-    let steps = plan(&connection, "SELECT MIN(due) FROM wakeups");
+    let steps = plan(&connection, "SELECT MIN(due) FROM wakeups WHERE due > ?1");
     assert_eq!(
         steps,
-        ["SEARCH wakeups USING COVERING INDEX wakeups_by_due"]
+        ["SEARCH wakeups USING COVERING INDEX wakeups_by_due (due>?)"]
     );
 }

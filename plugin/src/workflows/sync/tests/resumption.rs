@@ -1,5 +1,6 @@
 //! Imports over several calls, and interrupted ones.
 
+use super::data_syncs::{store_sync, sync_all};
 use super::*;
 use crate::platform::{Change, Level, Storage, Wakeup};
 use crate::reports::WakeReport;
@@ -197,6 +198,25 @@ fn lost_page_document_restarts_the_list() {
     let (_, report) = world.sync_to_end();
     assert_eq!(report.models[1], import_count(LICENSE, 100, 100, 0, 0));
     assert_eq!(world.stored(LICENSE).len(), 100);
+}
+
+#[test]
+fn list_that_a_sync_loses_leaves_no_page_documents() {
+    // More page documents than one commit deletes.
+    let world = World::with_licenses(500, 2);
+    let seen = || world.platform.documents_of(SEEN_MODEL).len();
+    store_sync(&world, &json!({"model_type_list": [LICENSE]}));
+    while seen() <= 100 {
+        assert!(sync_all(&world).unwrap().continues.is_some());
+    }
+    store_sync(&world, &json!({"model_type_list": [ROLE]}));
+    // An interruption after the first commit forgets none.
+    let fault = CommitFault::Fail(store_error());
+    world.platform.inject_commit_fault(2, fault);
+    sync_all(&world).unwrap_err();
+    assert!(seen() > 0);
+    assert_eq!(sync_all(&world).unwrap().continues, None);
+    assert_eq!(seen(), 0);
 }
 
 #[test]

@@ -348,7 +348,7 @@ impl StoreUnderTest<'_> {
                     .await;
                 let without = without.map(|id| IDS[id]);
                 let due = store.due(now, limit, without).await;
-                let next = store.next_due().await;
+                let next = [store.next_due(None).await, store.next_due(Some(now)).await];
                 format!("{first:?} {second:?} {due:?} {next:?}")
             }
         }

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::FromRef;
 use relation_app::config::RedirectAddress;
 use relation_host::Host;
 use relation_host::clock::Clock;
@@ -128,5 +129,11 @@ impl Web {
     /// The transactions whose progress browsers follow.
     pub(crate) fn live(&self) -> &Live {
         &self.parts.live
+    }
+}
+
+impl FromRef<Web> for AccessParts {
+    fn from_ref(web: &Web) -> Self {
+        web.access().clone()
     }
 }

@@ -68,10 +68,10 @@ pub struct Allowed<P: Permission> {
     permission: PhantomData<P>,
 }
 
-impl<P: Permission> FromRequestParts<Web> for Allowed<P> {
+impl<P: Permission, S: Sync> FromRequestParts<S> for Allowed<P> {
     type Rejection = WebError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &Web) -> Result<Self, WebError> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, WebError> {
         let principal = parts.extensions.get::<Arc<Principal>>();
         let principal = principal.ok_or_else(WebError::unauthenticated)?;
         Self::new(principal).ok_or_else(|| WebError::forbidden(P::OPERATION.as_str()))

@@ -327,3 +327,57 @@ pub(super) async fn remove_old(parts: &AccessParts) -> Result<u64, StoreError> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::access::testing::{World, address, node};
+
+    fn event(operation: &str, at: &str) -> NewAuditEvent {
+        NewAuditEvent::new(Actor::anonymous(), address(), operation, &node(at))
+    }
+
+    async fn list_at(world: &World, at: &str) -> Vec<String> {
+        let range = (node(at), Scope::Subtree);
+        let page = list_range(&world.parts, range, None, 50).await.unwrap();
+        let events = page.items.into_iter();
+        events.map(|event| event.event.operation).collect()
+    }
+
+    #[tokio::test]
+    async fn events_are_listed_latest_first_by_node() {
+        let world = World::new();
+        for number in 0..10 {
+            let at = if number % 2 == 0 { "sys.A" } else { "sys.AB" };
+            record(&world.parts, event(&number.to_string(), at))
+                .await
+                .unwrap();
+            if number == 4 {
+                world.clock.advance(Duration::from_millis(1));
+            }
+        }
+        let all = ["9", "8", "7", "6", "5", "4", "3", "2", "1", "0"];
+        assert_eq!(list_at(&world, "sys").await, all);
+        assert_eq!(list_at(&world, "sys.A").await, ["8", "6", "4", "2", "0"]);
+    }
+
+    #[tokio::test]
+    async fn events_are_removed_after_the_retention() {
+        let world = World::new();
+        const DAY: Duration = Duration::from_secs(86_400);
+        for number in 0..1200 {
+            record(&world.parts, event(&format!("old{number}"), "sys"))
+                .await
+                .unwrap();
+        }
+        world.clock.advance(DAY);
+        record(&world.parts, event("new", "sys")).await.unwrap();
+        world.clock.advance(DAY * 364);
+        assert_eq!(remove_old(&world.parts).await.unwrap(), 0);
+        world.clock.advance(Duration::from_millis(1));
+        assert_eq!(remove_old(&world.parts).await.unwrap(), 1200);
+        assert_eq!(list_at(&world, "sys").await, ["new"]);
+    }
+}

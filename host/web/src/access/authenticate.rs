@@ -9,8 +9,9 @@ use axum::response::{IntoResponse, Response};
 use relation_app::{AppError, ErrorKind};
 use secrecy::SecretString;
 
+use super::back_off::to_seconds;
 use super::{AccessParts, Principal, api_keys, sessions};
-use crate::{Web, WebError};
+use crate::WebError;
 
 /// A layer that finds the principal of a request, which [`Allowed`](super::Allowed) reads.
 ///
@@ -18,8 +19,12 @@ use crate::{Web, WebError};
 /// key has neither. An API key goes before a session. A principal with too many requests is refused with 429.
 ///
 /// Use it with [`axum::middleware::from_fn_with_state`].
-pub async fn authenticate(State(web): State<Web>, mut request: Request, next: Next) -> Response {
-    match find_principal(web.access(), &mut request).await {
+pub async fn authenticate(
+    State(parts): State<AccessParts>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    match find_principal(&parts, &mut request).await {
         Ok(()) => next.run(request).await,
         Err(response) => *response,
     }
@@ -27,12 +32,8 @@ pub async fn authenticate(State(web): State<Web>, mut request: Request, next: Ne
 
 async fn find_principal(parts: &AccessParts, request: &mut Request) -> Result<(), Box<Response>> {
     let respond = |error: WebError| Box::new(error.into_response());
-    let principal = if has_authorization(request.headers()) {
-        let key = read_bearer_key(request.headers());
-        match key {
-            Some(key) => api_keys::authenticate(parts, &key).await,
-            None => Ok(None),
-        }
+    let principal = if let Some(key) = read_bearer_key(request.headers()) {
+        api_keys::authenticate(parts, &key).await
     } else {
         let found = match sessions::read_cookie(parts, request.headers()) {
             Some(token) => sessions::authenticate(parts, &token).await,
@@ -60,7 +61,7 @@ fn limit_requests(parts: &AccessParts, principal: &Principal) -> Result<(), Box<
         let per_minute = parts.options().requests_per_minute;
         let message = format!("you have sent more than {per_minute} requests in a minute");
         let error = AppError::new(ErrorKind::RateLimited, message);
-        let seconds = wait.as_secs().saturating_add(1);
+        let seconds = to_seconds(wait);
         let error = error.hint(format!("send the next request in {seconds} s"));
         let mut response = WebError::from(error).into_response();
         response
@@ -70,12 +71,8 @@ fn limit_requests(parts: &AccessParts, principal: &Principal) -> Result<(), Box<
     })
 }
 
-/// Returns whether a request presents a key, of whatever form.
-pub(super) fn has_authorization(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::AUTHORIZATION)
-}
-
-fn read_bearer_key(headers: &HeaderMap) -> Option<SecretString> {
+/// Reads the API key of a request, whether or not it is one. No page can make a browser send it to another site.
+pub(super) fn read_bearer_key(headers: &HeaderMap) -> Option<SecretString> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, key) = value.split_once(' ')?;
     let is_bearer = scheme.eq_ignore_ascii_case("bearer");

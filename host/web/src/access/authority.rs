@@ -5,7 +5,9 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
+use relation_app::{AppError, ErrorKind};
 use relation_host::types::{Hierarchy, Scope};
 
 use super::audit::{Actor, ActorKind};
@@ -98,7 +100,12 @@ impl Authority<'_> {
         self.check_node(node)?;
         match grants.iter().all(|grant| self.may_grant(grant)) {
             true => Ok(()),
-            false => Err(WebError::forbidden("administer")),
+            false => {
+                let message = "this user or key has rights that you do not have";
+                let hint = "somebody with these rights can manage it";
+                let error = AppError::new(ErrorKind::Usage, message).hint(hint);
+                Err(WebError::new(StatusCode::FORBIDDEN, error))
+            }
         }
     }
 

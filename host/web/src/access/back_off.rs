@@ -12,6 +12,11 @@ const MAX_ENTRIES: usize = 10_000;
 /// After this time without an attempt, failures are forgotten.
 const MEMORY: Duration = Duration::from_secs(3600);
 
+/// Rounds a time to wait up to whole seconds, as responses name it.
+pub(super) fn to_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
 /// An account or an address, as a digest: people type passwords as names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Subject([u8; 32], Rule);

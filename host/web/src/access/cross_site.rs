@@ -6,9 +6,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use relation_app::{AppError, ErrorKind};
 
-use super::authenticate::has_authorization;
+use super::authenticate::read_bearer_key;
 use super::{AccessParts, sessions};
-use crate::{Web, WebError};
+use crate::WebError;
 
 /// A layer that refuses requests from other sites, unless their method is safe.
 ///
@@ -16,12 +16,16 @@ use crate::{Web, WebError};
 /// neither comes from another program. Requests with an API key and without a session are not checked.
 ///
 /// Use it with [`axum::middleware::from_fn_with_state`].
-pub async fn refuse_cross_site(State(web): State<Web>, request: Request, next: Next) -> Response {
-    match is_allowed(web.access(), request.method(), request.headers()) {
+pub async fn refuse_cross_site(
+    State(parts): State<AccessParts>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match is_allowed(&parts, request.method(), request.headers()) {
         true => next.run(request).await,
         false => {
             let message = "the request comes from another site";
-            let hint = format!("open the page at {}", web.options().public_url);
+            let hint = format!("open the page at {}", parts.options().public_url);
             let error = AppError::new(ErrorKind::Usage, message).hint(hint);
             WebError::new(StatusCode::FORBIDDEN, error).into_response()
         }
@@ -32,7 +36,8 @@ fn is_allowed(parts: &AccessParts, method: &Method, headers: &HeaderMap) -> bool
     if method.is_safe() {
         return true;
     }
-    if has_authorization(headers) && sessions::read_cookie(parts, headers).is_none() {
+    let has_key = read_bearer_key(headers).is_some();
+    if has_key && sessions::read_cookie(parts, headers).is_none() {
         return true;
     }
     if let Some(site) = headers.get("sec-fetch-site") {

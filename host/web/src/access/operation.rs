@@ -22,7 +22,7 @@ pub enum Operation {
     Sync,
     /// Run the other actions of a record, such as changes of wholesale customers.
     Act,
-    /// Manage users and API keys, and see the audit log.
+    /// Manage users and API keys.
     Administer,
     /// See the audit log.
     Audit,

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use relation_app::config::RedirectAddress;
 use relation_host::clock::ManualClock;
 use relation_host::store::sqlite::SqliteStore;
 use relation_host::types::{Hierarchy, Timestamp};
@@ -26,6 +27,14 @@ pub(super) struct World {
 
 pub(super) fn create_parts() -> AccessParts {
     World::new().parts
+}
+
+pub(super) fn create_options(public_url: &str) -> WebOptions {
+    let redirect = RedirectAddress::parse("http://127.0.0.1:8400/callback").unwrap();
+    WebOptions {
+        password_cost: PasswordCost::lowest_for_tests(),
+        ..WebOptions::new(public_url.parse().unwrap(), redirect)
+    }
 }
 
 pub(super) fn node(text: &str) -> Hierarchy {
@@ -67,8 +76,7 @@ impl World {
         let clock = Arc::new(ManualClock::new(Timestamp(1_795_000_000_000)));
         clock.advance(Duration::from_secs(1000));
         let store = Arc::new(SqliteStore::in_memory().unwrap());
-        let mut options = WebOptions::new(public_url.parse().unwrap());
-        options.password_cost = PasswordCost::lowest_for_tests();
+        let options = create_options(public_url);
         let parts = AccessParts::new(store, Arc::clone(&clock) as _, options);
         Self { parts, clock }
     }

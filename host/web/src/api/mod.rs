@@ -4,11 +4,11 @@
 //! `…/{pkid}/+{Action}/` runs an action. Each route is a [`Route`]; the router, the OpenAPI document and the tests of
 //! isolation follow from its table.
 
-mod body;
+pub(crate) mod body;
 mod models;
 mod openapi;
-mod page;
-mod query;
+pub(crate) mod page;
+pub(crate) mod query;
 mod records;
 mod route;
 mod schema;

@@ -8,7 +8,7 @@ use super::query::Paging;
 use crate::{Web, WebError};
 
 /// The largest count that is computed exactly. Counting more would make a list as slow as the number of tenants.
-const MAX_COUNTED: u64 = 10_000;
+pub(crate) const MAX_COUNTED: u64 = 10_000;
 
 /// A page of documents.
 pub(crate) struct DocumentPage {

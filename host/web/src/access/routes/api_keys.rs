@@ -12,9 +12,9 @@ use serde::Serialize;
 use super::input::Input;
 use super::listing::{ListQuery, ListResponse};
 use super::{no_store, parse_pkid, with_location};
+use crate::WebError;
 use crate::access::api_keys::{self, ApiKey, IssuedApiKey, NewApiKey};
-use crate::access::{Allowed, Authority, ClientAddress, permission};
-use crate::{Web, WebError};
+use crate::access::{AccessParts, Allowed, Authority, ClientAddress, permission};
 
 type Administer = Allowed<permission::Administer>;
 
@@ -37,15 +37,14 @@ fn respond(status: StatusCode, headers: HeaderMap, issued: &IssuedApiKey) -> Res
 }
 
 pub(super) async fn list(
-    State(web): State<Web>,
+    State(parts): State<AccessParts>,
     allowed: Administer,
     address: ClientAddress,
     query: ListQuery,
 ) -> Result<Json<ListResponse<ApiKey>>, WebError> {
     let authority = Authority::Principal(&allowed, address);
-    let (parts, node) = (web.access(), query.hierarchy.as_ref());
+    let (parts, node) = (&parts, query.hierarchy.as_ref());
     let page = query.fetch(
-        PATH,
         async |at_most| api_keys::count(parts, &authority, node, at_most).await,
         async |cursor, limit| api_keys::list(parts, &authority, node, cursor, limit).await,
     );
@@ -53,7 +52,7 @@ pub(super) async fn list(
 }
 
 pub(super) async fn add(
-    State(web): State<Web>,
+    State(parts): State<AccessParts>,
     allowed: Administer,
     address: ClientAddress,
     mut input: Input,
@@ -69,24 +68,24 @@ pub(super) async fn add(
         expires,
     };
     let authority = Authority::Principal(&allowed, address);
-    let issued = api_keys::add(web.access(), &authority, new).await?;
+    let issued = api_keys::add(&parts, &authority, new).await?;
     let headers = with_location(no_store(), PATH, &issued.api_key.pkid);
     Ok(respond(StatusCode::CREATED, headers, &issued))
 }
 
 pub(super) async fn show(
-    State(web): State<Web>,
+    State(parts): State<AccessParts>,
     allowed: Administer,
     address: ClientAddress,
     Path(pkid): Path<String>,
 ) -> Result<Json<ApiKey>, WebError> {
     let authority = Authority::Principal(&allowed, address);
-    let api_key = api_keys::get(web.access(), &authority, &parse_pkid(&pkid)?).await?;
+    let api_key = api_keys::get(&parts, &authority, &parse_pkid(&pkid)?).await?;
     Ok(Json(api_key))
 }
 
 pub(super) async fn rotate(
-    State(web): State<Web>,
+    State(parts): State<AccessParts>,
     allowed: Administer,
     address: ClientAddress,
     Path(pkid): Path<String>,
@@ -95,20 +94,20 @@ pub(super) async fn rotate(
     let authority = Authority::Principal(&allowed, address);
     let pkid = parse_pkid(&pkid)?;
     let overlap = input.optional_number("overlap_seconds").unwrap_or_default();
-    api_keys::get(web.access(), &authority, &pkid).await?;
+    api_keys::get(&parts, &authority, &pkid).await?;
     input.finish()?;
     let overlap = Duration::from_secs(overlap);
-    let issued = api_keys::rotate(web.access(), &authority, &pkid, overlap).await?;
+    let issued = api_keys::rotate(&parts, &authority, &pkid, overlap).await?;
     Ok(respond(StatusCode::OK, no_store(), &issued))
 }
 
 pub(super) async fn revoke(
-    State(web): State<Web>,
+    State(parts): State<AccessParts>,
     allowed: Administer,
     address: ClientAddress,
     Path(pkid): Path<String>,
 ) -> Result<Json<ApiKey>, WebError> {
     let authority = Authority::Principal(&allowed, address);
-    let api_key = api_keys::revoke(web.access(), &authority, &parse_pkid(&pkid)?).await?;
+    let api_key = api_keys::revoke(&parts, &authority, &parse_pkid(&pkid)?).await?;
     Ok(Json(api_key))
 }

@@ -9,27 +9,23 @@ use futures_util::stream::try_unfold;
 use relation_host::types::{Hierarchy, Scope};
 
 use super::listing::ListQuery;
+use crate::WebError;
 use crate::access::audit::{self, AuditEvent};
 use crate::access::{AccessParts, Allowed, permission};
-use crate::{Web, WebError};
-
-const PATH: &str = "/api/data/AuditEvent/";
 
 pub(super) async fn list(
-    State(web): State<Web>,
+    State(parts): State<AccessParts>,
     allowed: Allowed<permission::Audit>,
     query: ListQuery,
 ) -> Result<Response, WebError> {
-    let parts = web.access();
     let range = allowed.range(query.hierarchy.as_ref())?;
     if query.ndjson {
         return Ok(export(parts.clone(), range));
     }
     let node = query.hierarchy.as_ref();
     let page = query.fetch(
-        PATH,
-        async |at_most| Ok(audit::count(parts, range, at_most).await?),
-        async |cursor, limit| audit::list(parts, &allowed, node, cursor, limit).await,
+        async |at_most| Ok(audit::count(&parts, range, at_most).await?),
+        async |cursor, limit| audit::list(&parts, &allowed, node, cursor, limit).await,
     );
     Ok(Json(page.await?).into_response())
 }

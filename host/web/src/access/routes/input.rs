@@ -1,16 +1,14 @@
-//! JSON bodies of requests. Errors name the fields, all at once, and repeat no values: they may be secrets.
+//! The fields of requests. Errors name the fields, all at once, and repeat no values: they may be secrets.
 
-use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
-use axum::http::StatusCode;
-use relation_app::{AppError, ErrorKind};
 use relation_host::types::{FieldError, Hierarchy, Timestamp};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
+use crate::WebError;
 use crate::access::RoleGrant;
 use crate::access::users::{check_fields, field_error};
-use crate::{Web, WebError};
+use crate::api::body::Fields;
 
 /// The fields of a JSON object. An empty body has none.
 pub(super) struct Input {
@@ -18,42 +16,19 @@ pub(super) struct Input {
     errors: Vec<FieldError>,
 }
 
-impl FromRequest<Web> for Input {
+impl<S: Send + Sync> FromRequest<S> for Input {
     type Rejection = WebError;
 
-    async fn from_request(request: Request, web: &Web) -> Result<Self, WebError> {
-        let body = Bytes::from_request(request, web).await;
-        let body = body.map_err(|rejection| {
-            let status = rejection.status();
-            let kind = match status {
-                StatusCode::PAYLOAD_TOO_LARGE => ErrorKind::LimitExceeded,
-                _ => ErrorKind::Usage,
-            };
-            WebError::new(status, AppError::new(kind, "the body cannot be read"))
-        })?;
-        Self::parse(&body)
-    }
-}
-
-impl Input {
-    fn parse(body: &[u8]) -> Result<Self, WebError> {
-        let fields = match body.trim_ascii().is_empty() {
-            true => Map::new(),
-            false => serde_json::from_slice(body).map_err(|error| {
-                let message = format!(
-                    "the body is not one JSON object: line {}, column {}",
-                    error.line(),
-                    error.column()
-                );
-                AppError::usage(message)
-            })?,
-        };
+    async fn from_request(request: Request, state: &S) -> Result<Self, WebError> {
+        let Fields { fields, .. } = Fields::from_request(request, state).await?;
         Ok(Self {
             fields,
             errors: Vec::new(),
         })
     }
+}
 
+impl Input {
     fn refuse(&mut self, field: &str, message: &str) {
         self.errors.push(field_error(field, message));
     }

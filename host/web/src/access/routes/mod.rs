@@ -10,38 +10,50 @@ mod tests;
 mod users;
 
 use axum::Router;
+use axum::extract::FromRef;
 use axum::http::{HeaderMap, HeaderValue, header};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use relation_host::types::Pkid;
 
-use crate::{Web, WebError};
+use super::AccessParts;
+use crate::WebError;
 
-/// Returns the routes. They need the layer [`authenticate`](super::authenticate).
-pub fn routes() -> Router<Web> {
-    Router::new()
-        .route("/api/data/User/", get(users::list).post(users::add))
-        .route("/api/data/User/{pkid}/", get(users::show))
-        .route(
-            "/api/data/User/{pkid}/grants/",
-            axum::routing::put(users::set_grants),
-        )
-        .route("/api/data/User/{pkid}/+Disable/", post(users::disable))
-        .route("/api/data/User/{pkid}/+Enable/", post(users::enable))
-        .route(
+/// Returns the routes, also without their last slash. They need the layer [`authenticate`](super::authenticate).
+pub fn routes<S>() -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+    AccessParts: FromRef<S>,
+{
+    let routes = [
+        ("/api/data/User/", get(users::list).post(users::add)),
+        ("/api/data/User/{pkid}/", get(users::show)),
+        ("/api/data/User/{pkid}/grants/", put(users::set_grants)),
+        ("/api/data/User/{pkid}/+Disable/", post(users::disable)),
+        ("/api/data/User/{pkid}/+Enable/", post(users::enable)),
+        (
             "/api/data/User/{pkid}/+SetUpLink/",
             post(users::create_link),
-        )
-        .route("/api/data/ApiKey/", get(api_keys::list).post(api_keys::add))
-        .route("/api/data/ApiKey/{pkid}/", get(api_keys::show))
-        .route("/api/data/ApiKey/{pkid}/+Rotate/", post(api_keys::rotate))
-        .route("/api/data/ApiKey/{pkid}/+Revoke/", post(api_keys::revoke))
-        .route("/api/data/AuditEvent/", get(audit::list))
-        .route(
+        ),
+        ("/api/data/ApiKey/", get(api_keys::list).post(api_keys::add)),
+        ("/api/data/ApiKey/{pkid}/", get(api_keys::show)),
+        ("/api/data/ApiKey/{pkid}/+Rotate/", post(api_keys::rotate)),
+        ("/api/data/ApiKey/{pkid}/+Revoke/", post(api_keys::revoke)),
+        ("/api/data/AuditEvent/", get(audit::list)),
+        (
             "/api/session/",
             get(session::show)
                 .post(session::log_in)
                 .delete(session::log_out),
-        )
+        ),
+    ];
+    let mut router = Router::new();
+    for (path, handler) in routes {
+        if let Some(without_slash) = path.strip_suffix('/') {
+            router = router.route(without_slash, handler.clone());
+        }
+        router = router.route(path, handler);
+    }
+    router
 }
 
 /// Parses a pkid of a path. What is no pkid does not exist.

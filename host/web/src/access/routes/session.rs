@@ -12,9 +12,12 @@ use serde::Serialize;
 
 use super::input::Input;
 use super::no_store;
+use crate::WebError;
+use crate::access::back_off::to_seconds;
 use crate::access::sessions::{self, LogIn, LogInError, Session};
-use crate::access::{ClientAddress, Operation, Principal, PrincipalKind, RoleGrant, find_role};
-use crate::{Web, WebError};
+use crate::access::{
+    AccessParts, ClientAddress, Operation, Principal, PrincipalKind, RoleGrant, find_role,
+};
 
 /// Who a request comes from.
 #[derive(Serialize)]
@@ -76,12 +79,11 @@ pub(super) async fn show(
 }
 
 pub(super) async fn log_in(
-    State(web): State<Web>,
+    State(parts): State<AccessParts>,
     address: ClientAddress,
     headers: HeaderMap,
     mut input: Input,
 ) -> Result<Response, WebError> {
-    let parts = web.access();
     let (name, password) = (input.text("name"), input.secret("password"));
     input.finish()?;
     let user_agent = headers.get(header::USER_AGENT);
@@ -89,12 +91,12 @@ pub(super) async fn log_in(
         address,
         name,
         password,
-        previous: sessions::read_cookie(parts, &headers),
+        previous: sessions::read_cookie(&parts, &headers),
         user_agent: user_agent
             .and_then(|text| text.to_str().ok())
             .map(str::to_owned),
     };
-    let new = match sessions::log_in(parts, request).await {
+    let new = match sessions::log_in(&parts, request).await {
         Ok(new) => new,
         Err(error) => return Ok(to_response(error)),
     };
@@ -105,14 +107,14 @@ pub(super) async fn log_in(
         grants: new.user.grants.clone(),
     };
     let mut headers = no_store();
-    headers.insert(header::SET_COOKIE, new.set_cookie(parts));
+    headers.insert(header::SET_COOKIE, new.set_cookie(&parts));
     let body = Json(WhoAmI::new(&principal, Some(&new.session)));
     Ok((StatusCode::CREATED, headers, body).into_response())
 }
 
 fn to_response(error: LogInError) -> Response {
     let retry_after = match &error {
-        LogInError::TooMany { retry_after } => Some(retry_after.as_secs().saturating_add(1)),
+        LogInError::TooMany { retry_after } => Some(to_seconds(*retry_after)),
         LogInError::Refused | LogInError::Failed(_) => None,
     };
     let mut response = error.into_web_error().into_response();
@@ -124,15 +126,14 @@ fn to_response(error: LogInError) -> Response {
 }
 
 pub(super) async fn log_out(
-    State(web): State<Web>,
+    State(parts): State<AccessParts>,
     address: ClientAddress,
     headers: HeaderMap,
 ) -> Result<Response, WebError> {
-    let parts = web.access();
-    if let Some(token) = sessions::read_cookie(parts, &headers) {
-        sessions::log_out(parts, address, &token).await?;
+    if let Some(token) = sessions::read_cookie(&parts, &headers) {
+        sessions::log_out(&parts, address, &token).await?;
     }
     let mut headers = no_store();
-    headers.insert(header::SET_COOKIE, sessions::clear_cookie(parts));
+    headers.insert(header::SET_COOKIE, sessions::clear_cookie(&parts));
     Ok((StatusCode::NO_CONTENT, headers).into_response())
 }

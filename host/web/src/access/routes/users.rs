@@ -10,9 +10,9 @@ use url::Url;
 use super::input::Input;
 use super::listing::{ListQuery, ListResponse};
 use super::{no_store, parse_pkid, with_location};
+use crate::WebError;
 use crate::access::users::{self, NewUser, User};
-use crate::access::{Allowed, Authority, ClientAddress, permission};
-use crate::{Web, WebError};
+use crate::access::{AccessParts, Allowed, Authority, ClientAddress, permission};
 use relation_host::types::Timestamp;
 
 type Administer = Allowed<permission::Administer>;
@@ -20,15 +20,14 @@ type Administer = Allowed<permission::Administer>;
 const PATH: &str = "/api/data/User/";
 
 pub(super) async fn list(
-    State(web): State<Web>,
+    State(parts): State<AccessParts>,
     allowed: Administer,
     address: ClientAddress,
     query: ListQuery,
 ) -> Result<Json<ListResponse<User>>, WebError> {
     let authority = Authority::Principal(&allowed, address);
-    let (parts, node) = (web.access(), query.hierarchy.as_ref());
+    let (parts, node) = (&parts, query.hierarchy.as_ref());
     let page = query.fetch(
-        PATH,
         async |at_most| users::count(parts, &authority, node, at_most).await,
         async |cursor, limit| users::list(parts, &authority, node, cursor, limit).await,
     );
@@ -36,7 +35,7 @@ pub(super) async fn list(
 }
 
 pub(super) async fn add(
-    State(web): State<Web>,
+    State(parts): State<AccessParts>,
     allowed: Administer,
     address: ClientAddress,
     mut input: Input,
@@ -52,24 +51,24 @@ pub(super) async fn add(
         language,
     };
     let authority = Authority::Principal(&allowed, address);
-    let user = users::add(web.access(), &authority, user).await?;
+    let user = users::add(&parts, &authority, user).await?;
     let headers = with_location(no_store(), PATH, &user.pkid);
     Ok((StatusCode::CREATED, headers, Json(user)).into_response())
 }
 
 pub(super) async fn show(
-    State(web): State<Web>,
+    State(parts): State<AccessParts>,
     allowed: Administer,
     address: ClientAddress,
     Path(pkid): Path<String>,
 ) -> Result<Json<User>, WebError> {
     let authority = Authority::Principal(&allowed, address);
-    let user = users::get(web.access(), &authority, &parse_pkid(&pkid)?).await?;
+    let user = users::get(&parts, &authority, &parse_pkid(&pkid)?).await?;
     Ok(Json(user))
 }
 
 pub(super) async fn set_grants(
-    State(web): State<Web>,
+    State(parts): State<AccessParts>,
     allowed: Administer,
     address: ClientAddress,
     Path(pkid): Path<String>,
@@ -79,31 +78,31 @@ pub(super) async fn set_grants(
     let pkid = parse_pkid(&pkid)?;
     let grants = input.grants("grants");
     // A user outside of the nodes is the first error, so that no other tells that there is one.
-    users::get(web.access(), &authority, &pkid).await?;
+    users::get(&parts, &authority, &pkid).await?;
     input.finish()?;
-    let user = users::set_grants(web.access(), &authority, &pkid, grants).await?;
+    let user = users::set_grants(&parts, &authority, &pkid, grants).await?;
     Ok(Json(user))
 }
 
 pub(super) async fn disable(
-    State(web): State<Web>,
+    State(parts): State<AccessParts>,
     allowed: Administer,
     address: ClientAddress,
     Path(pkid): Path<String>,
 ) -> Result<Json<User>, WebError> {
     let authority = Authority::Principal(&allowed, address);
-    let user = users::disable(web.access(), &authority, &parse_pkid(&pkid)?).await?;
+    let user = users::disable(&parts, &authority, &parse_pkid(&pkid)?).await?;
     Ok(Json(user))
 }
 
 pub(super) async fn enable(
-    State(web): State<Web>,
+    State(parts): State<AccessParts>,
     allowed: Administer,
     address: ClientAddress,
     Path(pkid): Path<String>,
 ) -> Result<Json<User>, WebError> {
     let authority = Authority::Principal(&allowed, address);
-    let user = users::enable(web.access(), &authority, &parse_pkid(&pkid)?).await?;
+    let user = users::enable(&parts, &authority, &parse_pkid(&pkid)?).await?;
     Ok(Json(user))
 }
 
@@ -115,13 +114,13 @@ struct LinkResponse {
 }
 
 pub(super) async fn create_link(
-    State(web): State<Web>,
+    State(parts): State<AccessParts>,
     allowed: Administer,
     address: ClientAddress,
     Path(pkid): Path<String>,
 ) -> Result<Response, WebError> {
     let authority = Authority::Principal(&allowed, address);
-    let link = users::set_up_link(web.access(), &authority, &parse_pkid(&pkid)?).await?;
+    let link = users::set_up_link(&parts, &authority, &parse_pkid(&pkid)?).await?;
     let link = LinkResponse {
         url: link.url,
         expires: link.expires,

@@ -10,11 +10,11 @@ use secrecy::SecretString;
 use super::{Session, SessionBody, cookies, user_event};
 use crate::WebError;
 use crate::access::audit::{self, Actor, AuditResult, NewAuditEvent};
-use crate::access::back_off::Subject;
+use crate::access::back_off::{Subject, to_seconds};
 use crate::access::documents::{self, Entry};
 use crate::access::passwords::Comparison;
 use crate::access::tokens::{create_token, digest};
-use crate::access::users::{User, UserBody, find_by_name, fold_name};
+use crate::access::users::{User, UserBody, check_fields, field_error, find_by_name, fold_name};
 use crate::access::{AccessParts, ClientAddress};
 
 /// The longest name of a browser that is stored, in characters.
@@ -90,7 +90,7 @@ impl LogInError {
         match self {
             Self::Refused => super::refused(),
             Self::TooMany { retry_after } => {
-                let seconds = retry_after.as_secs().max(1);
+                let seconds = to_seconds(retry_after);
                 let message = "too many log-ins have failed for this name or from this address";
                 let hint = format!("try again in {seconds} s");
                 AppError::new(ErrorKind::RateLimited, message)
@@ -110,11 +110,7 @@ pub async fn log_in(parts: &AccessParts, request: LogIn) -> Result<NewSession, L
     let account = Subject::account(&fold_name(&request.name));
     let address = request.address.0.map(Subject::address);
     let subjects: Vec<Subject> = [account].into_iter().chain(address).collect();
-    let begun = {
-        let now = parts.clock().monotonic();
-        parts.back_off().lock().begin(&subjects, now)
-    };
-    begun.map_err(|retry_after| LogInError::TooMany { retry_after })?;
+    begin_attempt(parts, &subjects)?;
 
     let user = find_by_name(parts, &request.name)
         .await
@@ -131,6 +127,38 @@ pub async fn log_in(parts: &AccessParts, request: LogIn) -> Result<NewSession, L
     let session = begin(parts, &request, user, is_outdated).await?;
     parts.back_off().lock().succeed(account, address);
     Ok(session)
+}
+
+/// Counts an attempt, unless it must wait.
+fn begin_attempt(parts: &AccessParts, subjects: &[Subject]) -> Result<(), LogInError> {
+    let now = parts.clock().monotonic();
+    let begun = parts.back_off().lock().begin(subjects, now);
+    begun.map_err(|retry_after| LogInError::TooMany { retry_after })
+}
+
+/// Checks the password of a user who is logged in. Failures count as those of a log-in: somebody may sit at a browser
+/// that another person has left.
+///
+/// # Errors
+/// The password is wrong, or there were too many wrong ones.
+pub(in crate::access) async fn check_own_password(
+    parts: &AccessParts,
+    user: &Entry<UserBody>,
+    password: &SecretString,
+) -> Result<(), WebError> {
+    let account = Subject::account(&fold_name(&user.body.name));
+    begin_attempt(parts, &[account]).map_err(LogInError::into_web_error)?;
+    let hash = user.body.password.as_ref();
+    match parts.passwords().compare(password, hash).await? {
+        Comparison::Same { .. } => {
+            parts.back_off().lock().succeed(account, None);
+            Ok(())
+        }
+        Comparison::Different => {
+            let message = "this is not your present password";
+            check_fields(vec![field_error("current_password", message)])
+        }
+    }
 }
 
 /// Records a refused log-in, with the name only if there is such a user: people type passwords as names.

@@ -9,6 +9,7 @@ mod log_in;
 mod tests;
 
 pub use cookies::{clear_cookie, read_cookie};
+pub(super) use log_in::check_own_password;
 pub use log_in::{LogIn, LogInError, NewSession, log_in};
 
 use std::net::IpAddr;

@@ -17,7 +17,7 @@ use crate::access::audit::{self, Actor, ActorKind, FieldChange, NewAuditEvent};
 use crate::access::documents::{self, Entry, Stored, key};
 use crate::access::passwords::find_password_error;
 use crate::access::tokens::{TokenDigest, create_token, digest};
-use crate::access::{AccessParts, Authority, ClientAddress, RoleGrant, sessions};
+use crate::access::{AccessParts, Authority, ClientAddress, Principal, RoleGrant, sessions};
 use relation_app::{AppError, ErrorKind};
 
 /// How long a link is valid.
@@ -164,26 +164,65 @@ pub async fn set_password(
     if let Some(error) = find_password_error(password, &before.body.name) {
         check_fields(vec![field_error("password", error)])?;
     }
+    let actor = Actor {
+        kind: ActorKind::User,
+        name: before.body.name.clone(),
+        pkid: Some(before.pkid.clone()),
+    };
+    let event = NewAuditEvent::new(actor, address, "set-password", &before.node);
+    let event = event.on(before.to_audit_object());
+    replace_password(parts, before, password, event, Some(link)).await
+}
+
+/// Replaces a password, and ends the sessions and links of the user.
+async fn replace_password(
+    parts: &AccessParts,
+    before: Entry<UserBody>,
+    password: &SecretString,
+    event: NewAuditEvent,
+    link: Option<Entry<LinkBody>>,
+) -> Result<User, WebError> {
+    let event = event.with_changes(vec![FieldChange::secret("password")]);
     let mut after = before.clone();
     after.body.password = Some(parts.passwords().hash(password).await?);
     after.body.epoch += 1;
-    let actor = Actor {
-        kind: ActorKind::User,
-        name: after.body.name.clone(),
-        pkid: Some(after.pkid.clone()),
-    };
-    let event = NewAuditEvent::new(actor, address, "set-password", &after.node)
-        .on(after.to_audit_object())
-        .with_changes(vec![FieldChange::secret("password")]);
-    let mut changes = vec![
-        link.to_delete(),
-        after.to_put()?,
-        audit::to_change(parts, event)?,
-    ];
+    let mut checks = vec![before.to_check()];
+    checks.extend(link.as_ref().map(Entry::to_check));
+    let mut changes = to_delete_all(parts, &after.pkid).await?;
     changes.extend(sessions::to_end_all(parts, &after.pkid).await?);
-    let checks = vec![link.to_check(), before.to_check()];
-    commit_once(parts, checks, changes).await?;
+    changes.extend([after.to_put()?, audit::to_change(parts, event)?]);
+    match link {
+        Some(_) => commit_once(parts, checks, changes).await?,
+        None => documents::commit(parts, checks, changes).await?,
+    }
     Ok(after.into())
+}
+
+/// Changes the password of the user of a session, and ends all sessions of the user.
+///
+/// # Errors
+/// The current password is wrong, or the new one is refused; 429 after too many wrong ones.
+pub async fn change_password(
+    parts: &AccessParts,
+    principal: &Principal,
+    address: ClientAddress,
+    current: &SecretString,
+    password: &SecretString,
+) -> Result<User, WebError> {
+    let found = documents::get::<UserBody>(parts.store(), &principal.pkid).await?;
+    let before = found.ok_or_else(WebError::unauthenticated)?;
+    if let Some(error) = find_password_error(password, &before.body.name) {
+        check_fields(vec![field_error("password", error)])?;
+    }
+    sessions::check_own_password(parts, &before, current).await?;
+    let event = NewAuditEvent::new(
+        Actor::from_principal(principal),
+        address,
+        "change-password",
+        &before.node,
+    );
+    let event = event.on(before.to_audit_object());
+    replace_password(parts, before, password, event, None).await
 }
 
 /// Creates the first provider administrator by a link of [`first_administrator_link`].

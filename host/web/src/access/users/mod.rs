@@ -11,8 +11,8 @@ mod tests;
 
 pub(super) use links::remove_expired as remove_expired_links;
 pub use links::{
-    LINK_PATH, LinkPurpose, NewAdministrator, OneTimeLink, create_first_administrator,
-    first_administrator_link, read_link, set_password, set_up_link,
+    LINK_PATH, LinkPurpose, NewAdministrator, OneTimeLink, change_password,
+    create_first_administrator, first_administrator_link, read_link, set_password, set_up_link,
 };
 pub(super) use names::{find_name_error, fold_name};
 pub(super) use rules::{deduplicate, find_grant_errors};

@@ -1,0 +1,103 @@
+//! The rule that an administrator cannot become anybody with more rights, for any roles and operations.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::access::{Allowed, Operation, Principal, PrincipalKind, ROLES};
+
+const NODES: &[&str] = &["sys", "sys.A", "sys.A.B", "sys.A.B.C", "sys.AB", "sys.D"];
+
+const OPERATIONS: &[Operation] = &[
+    Operation::Read,
+    Operation::Add,
+    Operation::Modify,
+    Operation::Delete,
+    Operation::Connect,
+    Operation::Refresh,
+    Operation::Sync,
+    Operation::Act,
+    Operation::Administer,
+    Operation::Audit,
+];
+
+fn any_grants() -> impl Strategy<Value = Vec<RoleGrant>> {
+    let roles: Vec<&str> = ROLES.iter().map(|role| role.name).collect();
+    let one = (prop::sample::select(roles), prop::sample::select(NODES));
+    let one = one.prop_map(|(role, at)| grant(role, at));
+    prop::collection::vec(one, 0..4)
+}
+
+fn principal_of(user: &User) -> Principal {
+    Principal {
+        kind: PrincipalKind::User,
+        pkid: user.pkid.clone(),
+        name: user.name.clone(),
+        grants: user.grants.clone(),
+    }
+}
+
+/// Returns an operation that `user` may perform and `actor` may not.
+fn find_excess(user: &Principal, actor: &Principal) -> Option<(Operation, &'static str)> {
+    let all = OPERATIONS
+        .iter()
+        .flat_map(|operation| NODES.iter().map(move |at| (*operation, *at)));
+    all.into_iter().find(|(operation, at)| {
+        user.may(*operation, &node(at)) && !actor.may(*operation, &node(at))
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever an administrator does, a user that he or she can become has no more rights.
+    #[test]
+    fn nobody_grants_more_than_they_have(
+        own in any_grants(),
+        victim in (prop::sample::select(NODES), any_grants()),
+        wanted in prop::collection::vec((prop::sample::select(NODES), any_grants()), 1..6),
+    ) {
+        let actor = Principal {
+            kind: PrincipalKind::User,
+            pkid: Pkid::random(),
+            name: "actor".to_owned(),
+            grants: own,
+        };
+        let Some(allowed) = Allowed::new(&Arc::new(actor.clone())) else {
+            return Ok(());
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let world = World::new();
+            let parts = &world.parts;
+            let authority = Authority::Principal(&allowed, address());
+            let (at, grants) = victim;
+            let victim = new_user("victim", at, &grants);
+            let victim = add(parts, &Authority::Operator, victim).await.ok();
+            for (index, (at, grants)) in wanted.iter().enumerate() {
+                let user = new_user(&format!("user{index}"), at, grants);
+                if let Ok(user) = add(parts, &authority, user).await {
+                    prop_assert_eq!(find_excess(&principal_of(&user), &actor), None);
+                }
+                let Some(victim) = &victim else { continue };
+                let before = get(parts, &Authority::Operator, &victim.pkid).await.unwrap();
+                let taken_over = set_up_link(parts, &authority, &victim.pkid).await.is_ok();
+                if taken_over {
+                    prop_assert_eq!(find_excess(&principal_of(&before), &actor), None);
+                }
+                match set_grants(parts, &authority, &victim.pkid, grants.clone()).await {
+                    Ok(after) => {
+                        prop_assert_eq!(find_excess(&principal_of(&after), &actor), None);
+                        prop_assert_eq!(find_excess(&principal_of(&before), &actor), None);
+                    }
+                    Err(_) => {
+                        let after = get(parts, &Authority::Operator, &victim.pkid).await.unwrap();
+                        prop_assert_eq!(before, after);
+                    }
+                }
+            }
+            Ok(())
+        })?;
+    }
+}

@@ -166,6 +166,12 @@ enum Command {
     Run(commands::run::Args),
     /// Serve the REST API and the administrators' page, and run due wakeups
     Serve(commands::serve::Args),
+    /// Add, list, disable and enable the users of the page and the API, and print links to set their passwords
+    #[command(subcommand)]
+    User(commands::user::Command),
+    /// Add, list, rotate and revoke API keys, with which programs use the API
+    #[command(subcommand)]
+    Key(commands::key::Command),
     /// Copy the store to a file while hosts run; the key is not in the copy
     Backup(commands::backup::Args),
     /// Show and change the keys that seal the secrets in the store
@@ -376,6 +382,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), AppError> {
         Command::Stash(command) => commands::stash::run(context, command).await,
         Command::Run(args) => commands::run::run(context, args).await,
         Command::Serve(args) => commands::serve::run(context, args).await,
+        Command::User(command) => commands::user::run(context, command).await,
+        Command::Key(command) => commands::key::run(context, command).await,
         Command::Backup(args) => commands::backup::run(context, args).await,
         Command::Keys(args) => commands::keys::run(context, args).await,
         Command::Init(_) | Command::Check(_) | Command::Inspect(_) | Command::Completions(_) => {

@@ -1,5 +1,6 @@
 //! The commands: one file for each, with its arguments and its implementation.
 
+mod access_parts;
 pub mod add;
 pub mod alerts;
 pub mod backup;
@@ -14,6 +15,7 @@ pub mod describe;
 pub mod init;
 pub mod inspect;
 pub mod invoke;
+pub mod key;
 pub mod keys;
 pub mod list;
 pub mod mapping;
@@ -31,6 +33,7 @@ pub mod sync;
 pub mod test;
 pub mod token;
 pub mod transactions;
+pub mod user;
 pub mod view;
 pub mod wakeups;
 pub mod wholesale;

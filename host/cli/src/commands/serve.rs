@@ -126,7 +126,7 @@ async fn keep_house(parts: AccessParts, stop: CancellationToken) {
 }
 
 /// Returns the callback below the public address.
-fn callback_address(public_url: &Url) -> Result<RedirectAddress, AppError> {
+pub(super) fn callback_address(public_url: &Url) -> Result<RedirectAddress, AppError> {
     let callback = public_url.join("callback");
     let callback = callback.map_err(|error| error.to_string());
     callback

@@ -1,5 +1,6 @@
 //! The command `relation-host` as a process: its output, its exit codes, and what it rejects.
 
+mod access;
 mod check;
 mod clock;
 mod compiled;

@@ -1,0 +1,240 @@
+//! `key`: the API keys of programs.
+
+use std::time::Duration;
+
+use relation_app::{AppError, ErrorKind};
+use relation_host::types::{Hierarchy, Timestamp};
+use relation_web::access::api_keys::{self, ApiKey, IssuedApiKey, NewApiKey};
+use relation_web::access::{AccessParts, Authority, RoleGrant};
+use secrecy::ExposeSecret as _;
+use serde::Serialize;
+
+use super::access_parts::{self, format_grants, parse_role, to_app_error};
+use super::page::PageArgs;
+use crate::output::escape_control_chars;
+use crate::table::{Column, MAX_NAME_WIDTH, Table};
+use crate::{Context, time};
+
+/// Subcommands of `key`.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Add an API key with a role, and print it: it is shown once
+    Add(AddArgs),
+    /// List API keys with their roles and their last use
+    List(ListArgs),
+    /// Give a key a new secret, and print it; the present one stays valid for a while
+    Rotate(RotateArgs),
+    /// Revoke a key at once and for good
+    Revoke(KeyArgs),
+}
+
+/// Arguments of `key add`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+A program sends the key in each request: `Authorization: Bearer rel_…`. The store has only its digest.
+
+Example: relation-host key add billing --role machine --hierarchy sys.Provider --expires 365d")]
+pub struct AddArgs {
+    /// The name, unique among the valid keys of the node
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// The role
+    #[arg(long, value_name = "ROLE", value_parser = parse_role())]
+    role: String,
+    /// The node at and below which the role is granted, and to which the key belongs
+    #[arg(long, value_name = "PATH")]
+    hierarchy: Hierarchy,
+    /// The time after which the key ends by itself, such as 365d [default: never]
+    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
+    expires: Option<Duration>,
+}
+
+/// Arguments of `key list`.
+#[derive(Debug, clap::Args)]
+pub struct ListArgs {
+    /// Only keys at or below this node
+    #[arg(long, value_name = "PATH")]
+    hierarchy: Option<Hierarchy>,
+    #[command(flatten)]
+    page: PageArgs,
+}
+
+/// Arguments of `key rotate`.
+#[derive(Debug, clap::Args)]
+pub struct RotateArgs {
+    #[command(flatten)]
+    key: KeyArgs,
+    /// How long the present secret stays valid, such as 24h or 0s; at most 30 days
+    #[arg(long, value_name = "SPAN", default_value = "24h", value_parser = humantime::parse_duration)]
+    overlap: Duration,
+}
+
+/// Selects a key.
+#[derive(Debug, clap::Args)]
+pub struct KeyArgs {
+    /// The key, by name or by pkid, which is the part after rel_
+    #[arg(value_name = "KEY")]
+    key: String,
+}
+
+/// A key with its text.
+#[derive(Serialize)]
+struct IssuedOutput<'a> {
+    #[serde(flatten)]
+    api_key: &'a ApiKey,
+    key: &'a str,
+}
+
+/// Runs a subcommand.
+pub async fn run(context: &Context, command: Command) -> Result<(), AppError> {
+    match command {
+        Command::Add(args) => add(context, args).await,
+        Command::List(args) => list(context, args).await,
+        Command::Rotate(args) => rotate(context, args).await,
+        Command::Revoke(args) => revoke(context, args).await,
+    }
+}
+
+async fn add(context: &Context, args: AddArgs) -> Result<(), AppError> {
+    let parts = open(context)?;
+    let grant = RoleGrant {
+        role: args.role,
+        node: args.hierarchy.clone(),
+    };
+    let new = NewApiKey {
+        name: args.name,
+        hierarchy: args.hierarchy,
+        grants: vec![grant],
+        expires: args.expires.map(|span| parts.now().after(span)),
+    };
+    let issued = api_keys::add(&parts, &Authority::Operator, new).await;
+    let issued = issued.map_err(to_app_error)?;
+    print_issued(context, &issued, |key| {
+        let expires = key.expires.map(time::format_utc);
+        let expires = expires.map_or_else(String::new, |at| format!(", until {at}"));
+        format_grants(&key.grants) + &expires
+    })
+}
+
+async fn list(context: &Context, args: ListArgs) -> Result<(), AppError> {
+    let store = context.installation.store_to_read()?;
+    let parts = access_parts::create(context, store)?;
+    let node = args.hierarchy.as_ref();
+    let page = args.page.fetch(async |cursor, limit| {
+        let cursor = cursor.as_deref();
+        let page = api_keys::list(&parts, &Authority::Operator, node, cursor, limit).await;
+        page.map_err(to_app_error)
+    });
+    let page = page.await?;
+    let now = context.installation.now();
+    context
+        .output
+        .page(&page.items, page.next.as_deref(), |keys| {
+            render_list(keys, now)
+        })
+}
+
+async fn rotate(context: &Context, args: RotateArgs) -> Result<(), AppError> {
+    let parts = open(context)?;
+    let key = find(&parts, &args.key.key).await?;
+    let issued = api_keys::rotate(&parts, &Authority::Operator, &key.pkid, args.overlap).await;
+    let issued = issued.map_err(to_app_error)?;
+    print_issued(context, &issued, |key| match key.former_secret_until {
+        Some(until) => format!(
+            "the former secret is valid until {}",
+            time::format_utc(until)
+        ),
+        None => "the former secret is not valid any more".to_owned(),
+    })
+}
+
+async fn revoke(context: &Context, args: KeyArgs) -> Result<(), AppError> {
+    let parts = open(context)?;
+    let key = find(&parts, &args.key).await?;
+    let key = api_keys::revoke(&parts, &Authority::Operator, &key.pkid).await;
+    let key = key.map_err(to_app_error)?;
+    context.output.print(&key, |key| {
+        format!("the key {} is revoked", escape_control_chars(&key.name))
+    })
+}
+
+/// Prints the text of a key, which is not stored and cannot be printed again.
+fn print_issued(
+    context: &Context,
+    issued: &IssuedApiKey,
+    describe: impl FnOnce(&ApiKey) -> String,
+) -> Result<(), AppError> {
+    let output = IssuedOutput {
+        api_key: &issued.api_key,
+        key: issued.secret.expose_secret(),
+    };
+    context.output.print(&output, |output| {
+        format!(
+            "{}: {}\nThis is the only time that the key is shown:\n{}",
+            escape_control_chars(&output.api_key.name),
+            describe(output.api_key),
+            output.key
+        )
+    })
+}
+
+fn open(context: &Context) -> Result<AccessParts, AppError> {
+    access_parts::create(context, context.installation.store()?)
+}
+
+/// Finds a key by name if the name is unique, or by pkid.
+async fn find(parts: &AccessParts, text: &str) -> Result<ApiKey, AppError> {
+    let found = api_keys::find(parts, &Authority::Operator, text).await;
+    let mut found = found.map_err(to_app_error)?;
+    if found.len() > 1 {
+        let keys: Vec<String> = found
+            .iter()
+            .map(|key| format!("{} at {}", key.pkid, key.hierarchy))
+            .collect();
+        let message = format!("several keys have the name {text:?}");
+        let hint = format!("name one by its pkid: {}", keys.join(", "));
+        return Err(AppError::new(ErrorKind::Usage, message).hint(hint));
+    }
+    if let Some(key) = found.pop() {
+        return Ok(key);
+    }
+    let not_found = || {
+        let message = format!("there is no key {text:?}");
+        AppError::new(ErrorKind::NotFound, message).hint("`relation-host key list` lists the keys")
+    };
+    let pkid = text.parse().map_err(|_| not_found())?;
+    let found = api_keys::get(parts, &Authority::Operator, &pkid).await;
+    found.map_err(|error| match error.error.kind {
+        ErrorKind::NotFound => not_found(),
+        _ => error.error,
+    })
+}
+
+fn render_list(keys: &[ApiKey], now: Timestamp) -> String {
+    let mut table = Table::with_columns(&[
+        Column::new("name").shortened(12).at_most(MAX_NAME_WIDTH),
+        Column::new("state"),
+        Column::new("roles").wrapped(24),
+        Column::new("node").tail(12).droppable(3),
+        Column::new("last used (UTC)").droppable(2),
+        Column::new("pkid"),
+    ]);
+    for key in keys {
+        let state = match (key.revoked, key.expires) {
+            (Some(_), _) => "revoked".to_owned(),
+            (None, Some(expires)) if expires <= now => "expired".to_owned(),
+            (None, Some(expires)) => format!("ends {}", time::format_due(expires, now)),
+            (None, None) => "valid".to_owned(),
+        };
+        let last_used = key.last_used.map(time::format_timestamp);
+        table.add([
+            key.name.clone(),
+            state,
+            format_grants(&key.grants),
+            key.hierarchy.to_string(),
+            last_used.unwrap_or_else(|| "never".to_owned()),
+            key.pkid.to_string(),
+        ]);
+    }
+    table.to_string()
+}

@@ -1,0 +1,79 @@
+//! `user` and `key`: users and API keys on the command line, for a server that runs.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use relation_e2e::cli_world::{CliWorld, browse};
+use relation_e2e::process::{eventually, free_address};
+
+/// Sends a GET with an API key; returns the response.
+fn get_with_key(address: &str, path: &str, key: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
+}
+
+#[test]
+fn users_and_keys_are_managed_without_a_plugin() {
+    let world = CliWorld::new();
+    let relation = |arguments: &[&str]| {
+        let program = world.workspace.relation(arguments);
+        program.args(["--plugin", "missing.wasm"]).run()
+    };
+    let role = ["--role", "provider-administrator", "--hierarchy", "sys"];
+    let added = relation(&[&["user", "add", "ada"], &role[..]].concat()).succeeds();
+    let text = added.stdout.clone();
+    assert!(
+        text.contains("ada: provider-administrator at sys"),
+        "{text}"
+    );
+    assert!(text.contains("\nhttp://127.0.0.1:8400/set-up/"), "{text}");
+    relation(&[&["user", "add", "Ada"], &role[..]].concat()).reports(&["name: another user"]);
+    let listed = relation(&["user", "list", "--json"]).succeeds().json();
+    assert_eq!(listed["items"][0]["has_password"], false);
+    relation(&["user", "link", "nobody"])
+        .exits(3)
+        .reports(&["user list"]);
+    relation(&["user", "add", "x", "--role", "wizard", "--hierarchy", "sys"]).exits(2);
+
+    let role = ["--role", "auditor", "--hierarchy", "sys"];
+    let key = relation(&[&["key", "add", "siem", "--json"], &role[..]].concat());
+    let key = key.succeeds().json()["key"].as_str().unwrap().to_owned();
+    let listed = relation(&["key", "list", "--json"]).succeeds();
+    assert!(listed.stdout.contains("siem") && !listed.stdout.contains(&key));
+
+    let address = free_address("127.0.0.1").to_string();
+    let server = world
+        .workspace
+        .relation(["serve", "--listen", &address])
+        .start();
+    eventually("the server listens", || {
+        server.stdout().contains("serving ").then_some(())
+    });
+    assert!(!server.stdout().contains("set-up"), "there is a user");
+    let (status, _) = browse(&format!("http://{address}/api/session/"));
+    assert_eq!(status, 401);
+    let shown = get_with_key(&address, "/api/session/", &key);
+    assert!(
+        shown.starts_with("HTTP/1.1 200") && shown.contains("siem"),
+        "{shown}"
+    );
+    let events = get_with_key(&address, "/api/data/AuditEvent/?format=ndjson", &key);
+    assert!(
+        events.contains("add-user") && events.contains("command line"),
+        "{events}"
+    );
+    relation(&["key", "revoke", "siem"]).succeeds();
+    let refused = get_with_key(&address, "/api/session/", &key);
+    assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
+    server.terminate();
+    let output = server.wait().succeeds();
+    for secret in [key.as_str(), "/set-up/"] {
+        assert!(!output.stdout.contains(secret) && !output.stderr.contains(secret));
+    }
+}

@@ -99,7 +99,7 @@ async fn users_outside_of_the_nodes_do_not_exist() {
     let authority = Authority::Principal(&allowed, address());
 
     let page = list(parts, &authority, None, None, 50).await.unwrap();
-    assert_eq!(page.items, [inside.clone()]);
+    assert_eq!(page.items, std::slice::from_ref(&inside));
     assert_eq!(count(parts, &authority, None, 50).await.unwrap(), 1);
     let unknown = get(parts, &authority, &Pkid::random()).await.unwrap_err();
     for error in [

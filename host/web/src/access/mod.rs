@@ -37,5 +37,5 @@ pub use operation::{Operation, ROLES, Role, find_role};
 pub use parts::AccessParts;
 pub use passwords::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, PasswordCost};
 pub use principal::{Principal, PrincipalKind, RoleGrant};
-pub use routes::routes;
+pub use routes::{AccessRoute, routes};
 pub use users::first_administrator_link;

@@ -4,6 +4,7 @@ mod api_keys;
 mod audit;
 mod input;
 mod listing;
+mod route;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -12,8 +13,9 @@ mod users;
 use axum::Router;
 use axum::extract::FromRef;
 use axum::http::{HeaderMap, HeaderValue, header};
-use axum::routing::{get, post, put};
 use relation_host::types::Pkid;
+
+pub use self::route::AccessRoute;
 
 use super::AccessParts;
 use crate::WebError;
@@ -24,34 +26,13 @@ where
     S: Clone + Send + Sync + 'static,
     AccessParts: FromRef<S>,
 {
-    let routes = [
-        ("/api/data/User/", get(users::list).post(users::add)),
-        ("/api/data/User/{pkid}/", get(users::show)),
-        ("/api/data/User/{pkid}/grants/", put(users::set_grants)),
-        ("/api/data/User/{pkid}/+Disable/", post(users::disable)),
-        ("/api/data/User/{pkid}/+Enable/", post(users::enable)),
-        (
-            "/api/data/User/{pkid}/+SetUpLink/",
-            post(users::create_link),
-        ),
-        ("/api/data/ApiKey/", get(api_keys::list).post(api_keys::add)),
-        ("/api/data/ApiKey/{pkid}/", get(api_keys::show)),
-        ("/api/data/ApiKey/{pkid}/+Rotate/", post(api_keys::rotate)),
-        ("/api/data/ApiKey/{pkid}/+Revoke/", post(api_keys::revoke)),
-        ("/api/data/AuditEvent/", get(audit::list)),
-        (
-            "/api/session/",
-            get(session::show)
-                .post(session::log_in)
-                .delete(session::log_out),
-        ),
-    ];
     let mut router = Router::new();
-    for (path, handler) in routes {
+    for route in AccessRoute::ALL {
+        let path = route.path();
+        router = router.route(path, route.handler());
         if let Some(without_slash) = path.strip_suffix('/') {
-            router = router.route(without_slash, handler.clone());
+            router = router.route(without_slash, route.handler());
         }
-        router = router.route(path, handler);
     }
     router
 }

@@ -1,0 +1,183 @@
+//! The routes for users, keys, the audit log and sessions: one table for the router, the OpenAPI document and the tests.
+
+use axum::extract::FromRef;
+use axum::http::Method;
+use axum::routing::{MethodFilter, MethodRouter, on};
+
+use super::{api_keys, audit, session, users};
+use crate::access::{AccessParts, Operation};
+
+/// A route for users, keys, the audit log or sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AccessRoute {
+    /// Lists users.
+    ListUsers,
+    /// Adds a user.
+    AddUser,
+    /// Shows a user.
+    GetUser,
+    /// Replaces the roles of a user.
+    SetUserRoles,
+    /// Disables a user.
+    DisableUser,
+    /// Enables a user.
+    EnableUser,
+    /// Creates a link to set the password of a user.
+    CreateSetUpLink,
+    /// Lists keys.
+    ListApiKeys,
+    /// Adds a key.
+    AddApiKey,
+    /// Shows a key.
+    GetApiKey,
+    /// Gives a key a new secret.
+    RotateApiKey,
+    /// Revokes a key.
+    RevokeApiKey,
+    /// Lists the audit log.
+    ListAuditEvents,
+    /// Shows who the request comes from.
+    GetSession,
+    /// Logs in.
+    LogIn,
+    /// Logs out.
+    LogOut,
+}
+
+impl AccessRoute {
+    /// Every route.
+    pub const ALL: &'static [Self] = &[
+        Self::ListUsers,
+        Self::AddUser,
+        Self::GetUser,
+        Self::SetUserRoles,
+        Self::DisableUser,
+        Self::EnableUser,
+        Self::CreateSetUpLink,
+        Self::ListApiKeys,
+        Self::AddApiKey,
+        Self::GetApiKey,
+        Self::RotateApiKey,
+        Self::RevokeApiKey,
+        Self::ListAuditEvents,
+        Self::GetSession,
+        Self::LogIn,
+        Self::LogOut,
+    ];
+
+    /// The method.
+    pub fn method(self) -> Method {
+        match self {
+            Self::ListUsers
+            | Self::GetUser
+            | Self::ListApiKeys
+            | Self::GetApiKey
+            | Self::ListAuditEvents
+            | Self::GetSession => Method::GET,
+            Self::AddUser
+            | Self::DisableUser
+            | Self::EnableUser
+            | Self::CreateSetUpLink
+            | Self::AddApiKey
+            | Self::RotateApiKey
+            | Self::RevokeApiKey
+            | Self::LogIn => Method::POST,
+            Self::SetUserRoles => Method::PUT,
+            Self::LogOut => Method::DELETE,
+        }
+    }
+
+    /// The path, with its parameter in braces.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::ListUsers | Self::AddUser => "/api/data/User/",
+            Self::GetUser => "/api/data/User/{pkid}/",
+            Self::SetUserRoles => "/api/data/User/{pkid}/grants/",
+            Self::DisableUser => "/api/data/User/{pkid}/+Disable/",
+            Self::EnableUser => "/api/data/User/{pkid}/+Enable/",
+            Self::CreateSetUpLink => "/api/data/User/{pkid}/+SetUpLink/",
+            Self::ListApiKeys | Self::AddApiKey => "/api/data/ApiKey/",
+            Self::GetApiKey => "/api/data/ApiKey/{pkid}/",
+            Self::RotateApiKey => "/api/data/ApiKey/{pkid}/+Rotate/",
+            Self::RevokeApiKey => "/api/data/ApiKey/{pkid}/+Revoke/",
+            Self::ListAuditEvents => "/api/data/AuditEvent/",
+            Self::GetSession | Self::LogIn | Self::LogOut => "/api/session/",
+        }
+    }
+
+    /// The operation that a principal needs at the object's node.
+    pub fn operation(self) -> Option<Operation> {
+        match self {
+            Self::ListAuditEvents => Some(Operation::Audit),
+            Self::GetSession | Self::LogIn | Self::LogOut => None,
+            Self::ListUsers
+            | Self::AddUser
+            | Self::GetUser
+            | Self::SetUserRoles
+            | Self::DisableUser
+            | Self::EnableUser
+            | Self::CreateSetUpLink
+            | Self::ListApiKeys
+            | Self::AddApiKey
+            | Self::GetApiKey
+            | Self::RotateApiKey
+            | Self::RevokeApiKey => Some(Operation::Administer),
+        }
+    }
+
+    pub(crate) fn summary(self) -> &'static str {
+        match self {
+            Self::ListUsers => "Lists users",
+            Self::AddUser => "Adds a user",
+            Self::GetUser => "Shows a user",
+            Self::SetUserRoles => "Replaces the roles of a user, which ends sessions and links",
+            Self::DisableUser => "Disables a user",
+            Self::EnableUser => "Enables a user",
+            Self::CreateSetUpLink => "Creates a link to set the password of a user",
+            Self::ListApiKeys => "Lists API keys",
+            Self::AddApiKey => "Adds an API key; only this response has its text",
+            Self::GetApiKey => "Shows an API key",
+            Self::RotateApiKey => "Gives an API key a new secret",
+            Self::RevokeApiKey => "Revokes an API key",
+            Self::ListAuditEvents => "Lists the audit log, the latest event first",
+            Self::GetSession => "Shows who the request comes from",
+            Self::LogIn => "Logs in",
+            Self::LogOut => "Logs out",
+        }
+    }
+
+    /// The status of a successful response.
+    pub(crate) fn success(self) -> &'static str {
+        match self {
+            Self::AddUser | Self::AddApiKey | Self::LogIn => "201",
+            Self::LogOut => "204",
+            _ => "200",
+        }
+    }
+
+    pub(super) fn handler<S>(self) -> MethodRouter<S>
+    where
+        S: Clone + Send + Sync + 'static,
+        AccessParts: FromRef<S>,
+    {
+        let filter = MethodFilter::try_from(self.method()).unwrap_or(MethodFilter::GET);
+        match self {
+            Self::ListUsers => on(filter, users::list),
+            Self::AddUser => on(filter, users::add),
+            Self::GetUser => on(filter, users::show),
+            Self::SetUserRoles => on(filter, users::set_grants),
+            Self::DisableUser => on(filter, users::disable),
+            Self::EnableUser => on(filter, users::enable),
+            Self::CreateSetUpLink => on(filter, users::create_link),
+            Self::ListApiKeys => on(filter, api_keys::list),
+            Self::AddApiKey => on(filter, api_keys::add),
+            Self::GetApiKey => on(filter, api_keys::show),
+            Self::RotateApiKey => on(filter, api_keys::rotate),
+            Self::RevokeApiKey => on(filter, api_keys::revoke),
+            Self::ListAuditEvents => on(filter, audit::list),
+            Self::GetSession => on(filter, session::show),
+            Self::LogIn => on(filter, session::log_in),
+            Self::LogOut => on(filter, session::log_out),
+        }
+    }
+}

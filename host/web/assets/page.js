@@ -143,14 +143,16 @@ class Follower {
     if (!update.running) this.end(update);
   }
 
-  /** A reader of the screen hears at most one message in five seconds, and the last one always. */
+  /** Shows the progress at once. A reader of the screen hears at most one message in five seconds, and the last. */
   speak(text, last) {
     const target = this.find("progress")?.querySelector("bdi");
     if (!target || !text || target.textContent === text) return;
+    target.textContent = text;
+    const speech = this.find("speech");
     clearTimeout(this.pending);
-    const wait = last ? 0 : Math.max(0, this.spoken + 1000 - Date.now());
+    const wait = last ? 0 : Math.max(0, this.spoken + 5000 - Date.now());
     this.pending = setTimeout(() => {
-      target.textContent = text;
+      speech.textContent = text;
       this.spoken = Date.now();
     }, wait);
   }
@@ -258,8 +260,19 @@ addEventListener("keydown", (event) => {
 
 const session = document.querySelector("[data-session-ends]");
 if (session) {
-  const ends = Number(session.dataset.sessionEnds);
+  let ends = Number(session.dataset.sessionEnds);
   const show = () => { session.hidden = ends - (Date.now() + offset) > 120000; };
+  // What was typed stays: the request prolongs the session without leaving the page.
+  session.querySelector("button").addEventListener("click", async () => {
+    try {
+      const response = await fetch("/session", { redirect: "error" });
+      if (response.ok) ends = (await response.json()).expires;
+      else location.reload();
+    } catch {
+      location.reload();
+    }
+    show();
+  });
   show();
   setInterval(show, 5000);
 }

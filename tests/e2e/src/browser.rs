@@ -130,6 +130,33 @@ impl Browser {
         self.command(Method::POST, &path, &json!({}));
     }
 
+    /// Types a text into the first element that matches this CSS selector, in place of its content.
+    pub fn type_text(&self, selector: &str, text: &str) {
+        let element = self.element(selector);
+        self.command(
+            Method::POST,
+            &format!("element/{element}/clear"),
+            &json!({}),
+        );
+        let keys = json!({ "text": text });
+        self.command(Method::POST, &format!("element/{element}/value"), &keys);
+    }
+
+    /// Runs a script in the page, and returns what it returns.
+    pub fn execute(&self, script: &str) -> Value {
+        let body = json!({ "script": script, "args": [] });
+        self.command(Method::POST, "execute/sync", &body)
+    }
+
+    /// Stores a picture of the window as a PNG file, for a person.
+    pub fn save_screenshot(&self, file: &std::path::Path) {
+        use base64::Engine as _;
+        let picture = self.read("screenshot");
+        let engine = base64::engine::general_purpose::STANDARD;
+        let bytes = engine.decode(picture).expect("the picture is base64");
+        std::fs::write(file, bytes).expect("the picture can be written");
+    }
+
     /// Returns the visible text of the first element that matches this CSS selector.
     pub fn text(&self, selector: &str) -> String {
         let path = format!("element/{}/text", self.element(selector));

@@ -19,10 +19,17 @@ use super::ui::{Ui, render, render_with};
 use crate::access::{Allowed, Operation, permission};
 use crate::{Web, WebError};
 
+/// The action that begins a consent, which has a page of its own.
+const CONNECT: &str = "Connect";
+
+fn to_connect(record: &StoredRecord) -> Response {
+    Redirect::to(&format!("/organizations/{}/connect", record.pkid)).into_response()
+}
+
 /// Returns the operation that an action is.
 pub(crate) fn operation_of(action: &str) -> Operation {
     match action {
-        "Connect" => Operation::Connect,
+        CONNECT => Operation::Connect,
         "RefreshAccessToken" | "CheckTokenExpiry" | "TestConnection" => Operation::Refresh,
         _ if action.starts_with("Sync") || action.ends_with("DataSync") => Operation::Sync,
         _ => Operation::Act,
@@ -77,10 +84,8 @@ pub(crate) async fn show(
     Query(values): Query<Vec<(String, String)>>,
 ) -> Result<Response, WebError> {
     let record = allowed.record(&web, &pkid).await?;
-    if name == "Connect" {
-        return Ok(
-            Redirect::to(&format!("/organizations/{}/connect", record.pkid)).into_response(),
-        );
+    if name == CONNECT {
+        return Ok(to_connect(&record));
     }
     let action = find_action(&web, &ui, &record, &name)?;
     page(&ui, &record, action, &Posted(values), Vec::new(), None)
@@ -125,12 +130,15 @@ pub(crate) async fn run(
 ) -> Result<Response, WebError> {
     let record = allowed.record(&web, &pkid).await?;
     let action = find_action(&web, &ui, &record, &name)?;
+    if action.name == CONNECT {
+        return Ok(to_connect(&record));
+    }
     let posted = Posted(pairs);
     let arguments: Map<String, Value> = match read_arguments(action, &posted) {
         Ok(arguments) => arguments,
         Err(errors) => return page(&ui, &record, action, &posted, errors, None),
     };
-    let (host, subject, name) = (web.host().clone(), record.pkid.clone(), action.name.clone());
+    let (host, subject, name) = (ui.host(&web), record.pkid.clone(), action.name.clone());
     let call = async move { host.invoke(&name, &subject, arguments).await };
     let started = calls::start(&web, record.reference(), &action.name, call).await?;
     let address = format!("/organizations/{}", record.pkid);
@@ -185,7 +193,7 @@ pub(crate) async fn delete(
 ) -> Result<Response, WebError> {
     let record = allowed.record(&web, &pkid).await?;
     let is_confirmed = Posted(pairs).get("confirmed") == Some("yes");
-    let (host, subject) = (web.host().clone(), record.pkid.clone());
+    let (host, subject) = (ui.host(&web), record.pkid.clone());
     let deletion = calls::run(async move { host.delete(&subject, !is_confirmed).await }).await?;
     if is_confirmed {
         return Ok(Redirect::to("/organizations").into_response());

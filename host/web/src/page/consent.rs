@@ -152,7 +152,7 @@ pub(crate) async fn begin(
     let Some((target, name)) = find(&web, &token).await? else {
         return respond(&ui.anonymous(), &token, None, None);
     };
-    match begin_consent(&web, &target.record, target.grant).await {
+    match begin_consent(&web, &ui, &target.record, target.grant).await {
         Ok(redirect) => Ok(redirect.into_response()),
         Err(error) => {
             tracing::warn!(

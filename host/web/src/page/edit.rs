@@ -114,7 +114,7 @@ pub(crate) async fn add(
         token_response: None,
         idempotency_key: posted.get(IDEMPOTENCY_KEY).map(str::to_owned),
     };
-    let host = web.host().clone();
+    let host = ui.host(&web);
     match calls::run(async move { host.add(request).await }).await {
         Ok(added) => {
             let pkid = added.value.connection.pkid;
@@ -232,7 +232,7 @@ pub(crate) async fn modify(
             return edit_page(&web, &ui, &record, &details, Some(&posted), outcome);
         }
     }
-    let (host, pkid) = (web.host().clone(), record.pkid.clone());
+    let (host, pkid) = (ui.host(&web), record.pkid.clone());
     match calls::run(async move { host.modify(&pkid, changes, None).await }).await {
         Ok(modified) => {
             Ok(Redirect::to(&format!("{address}?done={}", modified.transaction)).into_response())

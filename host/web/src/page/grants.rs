@@ -18,7 +18,7 @@ pub(crate) fn grant_fields(
 ) -> Vec<FormField> {
     let count = match posted {
         Some(posted) => (0..MAX_GRANTS)
-            .rposition_of(|index| is_filled(posted, index))
+            .rfind(|index| is_filled(posted, *index))
             .map_or(1, |last| last + 1),
         None => (grants.len() + 1).min(MAX_GRANTS),
     };
@@ -70,17 +70,6 @@ fn names(index: usize) -> (String, String) {
 fn is_filled(posted: &Posted, index: usize) -> bool {
     let (role, _) = names(index);
     posted.get(&role).is_some_and(|role| !role.is_empty())
-}
-
-trait LastOf {
-    /// Returns the last position for which `is` holds.
-    fn rposition_of(self, is: impl Fn(usize) -> bool) -> Option<usize>;
-}
-
-impl LastOf for std::ops::Range<usize> {
-    fn rposition_of(self, is: impl Fn(usize) -> bool) -> Option<usize> {
-        self.rev().find(|index| is(*index))
-    }
 }
 
 /// Reads the roles of a sent form. A role without a node is for `node`.

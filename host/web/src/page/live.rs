@@ -15,6 +15,7 @@ use relation_host::transactions::Transaction;
 use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::transactions::{Update, is_running, read};
 use super::ui::Ui;
@@ -118,6 +119,7 @@ pub(crate) async fn events(
         position,
         ui,
         until: Instant::now() + RIGHTS_INTERVAL,
+        shutdown: web.options().shutdown.clone(),
         ended: false,
     };
     let comments = KeepAlive::new().interval(COMMENT_INTERVAL);
@@ -136,6 +138,7 @@ struct Follower {
     position: usize,
     ui: Ui,
     until: Instant,
+    shutdown: CancellationToken,
     ended: bool,
 }
 
@@ -151,11 +154,12 @@ impl Follower {
         if self.ended {
             return None;
         }
-        // The browser reconnects, and the new request is checked as every other one.
-        tokio::time::timeout_at(self.until, self.receiver.changed())
-            .await
-            .ok()?
-            .ok()?;
+        tokio::select! {
+            changed = self.receiver.changed() => changed.ok()?,
+            // The browser reconnects, and the new request is checked as every other one.
+            () = tokio::time::sleep_until(self.until) => return None,
+            () = self.shutdown.cancelled() => return None,
+        }
         let snapshot = self.receiver.borrow_and_update().clone()?;
         let update = Update::new(&snapshot, self.position, self.ui.language);
         self.position = update.position;

@@ -7,6 +7,8 @@ mod action_form;
 mod actions;
 mod alerts;
 mod assets;
+mod audit;
+mod callback;
 mod calls;
 mod connect;
 mod consent;
@@ -27,6 +29,7 @@ mod samples;
 mod session;
 mod shared;
 mod texts;
+mod transaction_changes;
 mod transactions;
 mod ui;
 mod users;
@@ -34,15 +37,15 @@ mod users;
 pub(crate) use self::live::Live;
 
 use axum::Router;
-use axum::extract::{Path, Query};
-use axum::http::header;
+use axum::extract::{Path, Query, RawQuery, State};
+use axum::http::{Uri, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
 
 use self::texts::Language;
-use self::ui::LANGUAGE_COOKIE;
+use self::ui::{LANGUAGE_COOKIE, Ui};
 use crate::access::refuse_cross_site;
 use crate::{Web, WebError};
 
@@ -69,11 +72,19 @@ pub(crate) fn routes(web: &Web) -> Router<Web> {
         .route("/organizations/{pkid}/data", get(data::list))
         .route("/organizations/{pkid}/connect-link", post(consent::create))
         .route("/consent/{token}", get(consent::show).post(consent::begin))
-        .route("/callback", get(connect::callback))
+        .route("/callback", get(callback::complete))
         .route("/transactions", get(transactions::list))
         .route("/transactions/{id}", get(transactions::show))
         .route("/transactions/{id}/progress", get(transactions::progress))
         .route("/transactions/{id}/support", get(transactions::support))
+        .route(
+            "/transactions/{id}/replay",
+            post(transaction_changes::replay),
+        )
+        .route(
+            "/transactions/{id}/cancel",
+            post(transaction_changes::cancel),
+        )
         .route("/events", get(live::events))
         .route("/alerts", get(alerts::list))
         .route("/login", get(session::show_log_in).post(session::log_in))
@@ -94,7 +105,9 @@ pub(crate) fn routes(web: &Web) -> Router<Web> {
         .route("/keys/new", get(keys::show_new).post(keys::add))
         .route("/keys/{pkid}/rotate", post(keys::rotate))
         .route("/keys/{pkid}/revoke", post(keys::revoke))
+        .route("/audit", get(audit::list))
         .route("/language/{code}", get(choose_language))
+        .fallback(fallback)
         .layer(from_fn_with_state(web.clone(), refuse_cross_site))
         .layer(from_fn_with_state(web.clone(), layer::finish))
         .route("/assets/{name}", get(assets::get))
@@ -118,4 +131,18 @@ async fn choose_language(
     );
     let redirect = Redirect::to(links::local(&query.next));
     Ok(([(header::SET_COOKIE, cookie)], redirect).into_response())
+}
+
+/// Completes a consent at the redirect address, if its path is not `/callback`. Every other address is not found.
+async fn fallback(
+    state: State<Web>,
+    ui: Ui,
+    uri: Uri,
+    query: RawQuery,
+) -> Result<Response, WebError> {
+    let redirect = url::Url::parse(state.options().redirect.as_str()).ok();
+    match redirect.is_some_and(|redirect| redirect.path() == uri.path()) {
+        true => callback::complete(state, ui, query).await,
+        false => Err(WebError::not_found()),
+    }
 }

@@ -62,7 +62,10 @@ impl Row {
             node: clean(connection.hierarchy.as_str()),
             state,
             badge: Badge::state(state, ui.language),
-            advice: ui.language.text(&format!("advice.{state}")),
+            advice: match state {
+                ConnectionState::Connected => String::new(),
+                _ => ui.language.text(&format!("advice.{state}")),
+            },
             access: connection
                 .access_token_expires
                 .map(|expiry| Moment::expiry(expiry, ui)),

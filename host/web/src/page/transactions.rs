@@ -8,10 +8,12 @@ use axum::response::{IntoResponse as _, Response};
 use relation_host::transactions::{
     Level, LogLine, Status, Transaction, TransactionFilter, parent_of,
 };
-use relation_host::types::{Document, RECORD_MODEL, Reference};
+use relation_host::types::RECORD_MODEL;
 use serde::{Deserialize, Serialize};
 
+use super::actions::operation_of;
 use super::links;
+use super::organizations::choose_node;
 use super::parts::{Badge, Moment, clean, format_span, slug};
 use super::texts::Language;
 use super::ui::{Ui, render};
@@ -20,8 +22,6 @@ use crate::{Web, WebError};
 
 /// The number of transactions on a page.
 const PAGE_SIZE: u32 = 50;
-/// The most pages of the store that are read for a page: most transactions may be of other nodes.
-const MAX_READS: u32 = 10;
 /// The number of log lines that are shown at first.
 const LINES: usize = 200;
 /// The most parts that are shown.
@@ -70,28 +70,10 @@ fn duration(transaction: &Transaction, language: Language) -> String {
     })
 }
 
-/// Returns those transactions that the principal may see: those of documents at its nodes. A transaction has no node of
-/// its own, so one whose document is gone is not shown.
-async fn visible<P: Permission>(
-    web: &Web,
-    allowed: &Allowed<P>,
-    transactions: Vec<Transaction>,
-) -> Result<Vec<Transaction>, WebError> {
-    let mut subjects: Vec<Reference> = transactions
-        .iter()
-        .filter_map(|each| each.subject.clone())
-        .collect();
-    subjects.sort();
-    subjects.dedup();
-    let found = web.store().get(&subjects).await?.into_iter().flatten();
-    let covered = found.filter(|document: &Document| allowed.covers(&document.hierarchy));
-    let covered: Vec<Reference> = covered.map(|document| document.reference).collect();
-    let is_covered = |each: &Transaction| {
-        each.subject
-            .as_ref()
-            .is_some_and(|subject| covered.contains(subject))
-    };
-    Ok(transactions.into_iter().filter(is_covered).collect())
+/// Returns whether the principal may see a transaction: one whose node is known, at the principal's nodes.
+fn is_visible<P: Permission>(allowed: &Allowed<P>, transaction: &Transaction) -> bool {
+    let node = transaction.hierarchy.as_ref();
+    node.is_some_and(|node| allowed.covers(node))
 }
 
 /// Reads a transaction that the principal may see.
@@ -104,8 +86,8 @@ pub(crate) async fn read<P: Permission>(
     id: &str,
 ) -> Result<Transaction, WebError> {
     let found = web.store().transaction(id).await?;
-    let seen = visible(web, allowed, found.into_iter().collect()).await?;
-    seen.into_iter().next().ok_or_else(WebError::not_found)
+    let seen = found.filter(|transaction| is_visible(allowed, transaction));
+    seen.ok_or_else(WebError::not_found)
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -114,6 +96,7 @@ pub(crate) struct ListQuery {
     status: String,
     action: String,
     record: String,
+    hierarchy: String,
     cursor: String,
 }
 
@@ -125,6 +108,7 @@ pub(crate) struct TransactionsPage<'a> {
     pub(crate) query: &'a ListQuery,
     pub(crate) rows: Vec<TransactionRow>,
     pub(crate) statuses: Vec<(String, String)>,
+    pub(crate) nodes: Vec<String>,
     pub(crate) next: Option<String>,
 }
 
@@ -141,30 +125,21 @@ pub(crate) async fn list(
     };
     let filter = TransactionFilter {
         subject,
+        hierarchy: Some(choose_node(&allowed, &query.hierarchy)?),
         status: Status::ALL
             .into_iter()
             .find(|status| slug(status.as_str()) == query.status),
         action: Some(query.action.trim().to_owned()).filter(|action| !action.is_empty()),
         ..TransactionFilter::default()
     };
-    let mut cursor = Some(query.cursor.clone()).filter(|cursor| !cursor.is_empty());
-    let mut seen = Vec::new();
-    for _ in 0..MAX_READS {
-        let page = web
-            .store()
-            .transactions(&filter, cursor.as_deref(), PAGE_SIZE)
-            .await?;
-        seen.extend(visible(&web, &allowed, page.items).await?);
-        cursor = page.next;
-        if cursor.is_none() || seen.len() >= PAGE_SIZE as usize {
-            break;
-        }
-    }
-    let next = cursor.map(|cursor| {
+    let cursor = Some(query.cursor.as_str()).filter(|cursor| !cursor.is_empty());
+    let page = web.store().transactions(&filter, cursor, PAGE_SIZE).await?;
+    let next = page.next.map(|cursor| {
         let values = [
             ("status", query.status.as_str()),
             ("action", &query.action),
             ("record", &query.record),
+            ("hierarchy", &query.hierarchy),
             ("cursor", &cursor),
         ];
         links::with_query("/transactions", &values)
@@ -172,13 +147,15 @@ pub(crate) async fn list(
     let statuses = Status::ALL.iter().map(|status| slug(status.as_str()));
     render(&TransactionsPage {
         title: ui.t("transactions.title"),
-        rows: seen
+        rows: page
+            .items
             .iter()
             .map(|each| TransactionRow::new(each, &ui))
             .collect(),
         statuses: statuses
             .map(|status| (ui.language.text(&format!("status.{status}")), status))
             .collect(),
+        nodes: allowed.nodes().iter().map(ToString::to_string).collect(),
         next,
         query: &query,
         ui: &ui,
@@ -264,7 +241,7 @@ impl Update {
 
 /// Returns whether the call of a transaction has not ended.
 pub(crate) fn is_running(transaction: &Transaction) -> bool {
-    transaction.completed.is_none()
+    !transaction.status.is_ended()
 }
 
 #[derive(Template)]
@@ -273,6 +250,8 @@ pub(crate) struct TransactionPage<'a> {
     pub(crate) ui: &'a Ui,
     pub(crate) title: String,
     pub(crate) row: TransactionRow,
+    /// Who asked for the call; empty for a schedule.
+    pub(crate) user: String,
     pub(crate) started: Moment,
     pub(crate) completed: Option<Moment>,
     pub(crate) update: Update,
@@ -286,6 +265,8 @@ pub(crate) struct TransactionPage<'a> {
     pub(crate) is_failed: bool,
     /// The address of the page that connects the organization, if the connection has failed.
     pub(crate) connect: Option<String>,
+    pub(crate) may_cancel: bool,
+    pub(crate) may_replay: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -336,6 +317,11 @@ pub(crate) fn build<'a>(
     let accesses = transaction.secret_accesses.iter();
     TransactionPage {
         title: row.action.clone(),
+        user: transaction
+            .originator
+            .as_ref()
+            .map(|originator| clean(&originator.user))
+            .unwrap_or_default(),
         started: Moment::absolute(transaction.started, ui),
         completed: transaction.completed.map(|at| Moment::absolute(at, ui)),
         update: Update::new(transaction, transaction.log.len(), ui.language),
@@ -357,11 +343,34 @@ pub(crate) fn build<'a>(
             })
             .collect(),
         support: support_text(transaction),
+        may_cancel: is_running(transaction) && may_change(ui, transaction),
+        may_replay: is_failed && can_replay(transaction) && may_change(ui, transaction),
         connect: connect.map(|pkid| format!("/organizations/{pkid}/connect")),
         is_failed,
         row,
         ui,
     }
+}
+
+/// Returns whether the principal may run the action of a transaction.
+pub(crate) fn may_change(ui: &Ui, transaction: &Transaction) -> bool {
+    let operation = match transaction.action.as_str() {
+        "add" => Operation::Add,
+        "modify" | "bulk modify" => Operation::Modify,
+        "delete" | "bulk delete" => Operation::Delete,
+        "refresh" | "check-expiry" => Operation::Refresh,
+        "sync" => Operation::Sync,
+        "connect" | "complete-connect" => Operation::Connect,
+        action => operation_of(action),
+    };
+    let node = transaction.hierarchy.as_ref();
+    node.is_some_and(|node| ui.may(operation, node))
+}
+
+/// Returns whether the request of a transaction can be submitted again.
+fn can_replay(transaction: &Transaction) -> bool {
+    let needs_no_arguments = ["refresh", "check-expiry", "sync", "delete"];
+    transaction.request.is_some() || needs_no_arguments.contains(&transaction.action.as_str())
 }
 
 /// Returns a transaction as a text for a support case. Logs have no secrets.
@@ -440,10 +449,13 @@ mod tests {
         Transaction {
             id: "01990000-0000-7000-8000-000000000001".to_owned(),
             action: "sync".to_owned(),
-            subject: Some(Reference::record(relation_host::types::Pkid::from_bytes(
-                [1; 12],
-            ))),
+            subject: Some(relation_host::types::Reference::record(
+                relation_host::types::Pkid::from_bytes([1; 12]),
+            )),
             subject_name: "Contoso".to_owned(),
+            hierarchy: None,
+            originator: None,
+            request: None,
             status: Status::Processing,
             progress: None,
             message: String::new(),

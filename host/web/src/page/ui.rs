@@ -8,6 +8,8 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse as _, Response};
+use relation_host::Host;
+use relation_host::transactions::Originator;
 use relation_host::types::{Hierarchy, Timestamp};
 
 use super::texts::Language;
@@ -117,9 +119,25 @@ impl Ui {
         principal.is_some_and(|principal| principal.may(operation, node))
     }
 
+    /// Returns the host for calls that the principal asks for. Their transactions name the principal.
+    pub(crate) fn host(&self, web: &Web) -> Host {
+        match &self.principal {
+            Some(principal) => web.host().on_behalf_of(Originator {
+                user: principal.name.clone(),
+                ..Originator::default()
+            }),
+            None => web.host().clone(),
+        }
+    }
+
     /// Returns whether to show the pages of users and keys.
     pub(crate) fn is_administrator(&self) -> bool {
         self.may_somewhere(Operation::Administer)
+    }
+
+    /// Returns whether to show the page of the audit log.
+    pub(crate) fn is_auditor(&self) -> bool {
+        self.may_somewhere(Operation::Audit)
     }
 
     /// Returns the surroundings without a principal, for pages of those who are not logged in.

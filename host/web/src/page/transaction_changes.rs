@@ -1,0 +1,48 @@
+//! Cancels a transaction that has not ended, and submits the request of a failed one again.
+
+use axum::extract::{Path, State};
+use axum::response::Redirect;
+use relation_host::transactions::Transaction;
+
+use super::transactions::{may_change, read};
+use super::ui::Ui;
+use crate::access::{Allowed, permission};
+use crate::{Web, WebError};
+
+/// Reads a transaction whose action the principal may run.
+async fn read_to_change(
+    web: &Web,
+    ui: &Ui,
+    allowed: &Allowed<permission::Read>,
+    id: &str,
+) -> Result<Transaction, WebError> {
+    let transaction = read(web, allowed, id).await?;
+    match may_change(ui, &transaction) {
+        true => Ok(transaction),
+        false => Err(WebError::forbidden(&transaction.action)),
+    }
+}
+
+/// Submits the request of a transaction again, and leads to the new transaction.
+pub(crate) async fn replay(
+    State(web): State<Web>,
+    ui: Ui,
+    allowed: Allowed<permission::Read>,
+    Path(id): Path<String>,
+) -> Result<Redirect, WebError> {
+    let transaction = read_to_change(&web, &ui, &allowed, &id).await?;
+    let new = ui.host(&web).replay(&transaction.id).await?;
+    Ok(Redirect::to(&format!("/transactions/{new}")))
+}
+
+/// Cancels a transaction.
+pub(crate) async fn cancel(
+    State(web): State<Web>,
+    ui: Ui,
+    allowed: Allowed<permission::Read>,
+    Path(id): Path<String>,
+) -> Result<Redirect, WebError> {
+    let transaction = read_to_change(&web, &ui, &allowed, &id).await?;
+    web.host().cancel(&transaction.id).await?;
+    Ok(Redirect::to(&format!("/transactions/{}", transaction.id)))
+}

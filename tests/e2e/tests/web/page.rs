@@ -1,0 +1,272 @@
+//! The page by plain HTTP, as a browser without JavaScript: its forms, its headers, and what each principal may see.
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode, header};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use relation_e2e::world::WorldBuilder;
+
+use crate::support::{Client, Response, principal};
+
+/// A name with everything that a page must escape.
+const HOSTILE: &str = "Contoso <script>alert(1)</script> \"&'";
+
+async fn post(client: &Client, path: &str, fields: &[(&str, &str)]) -> Response {
+    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let pairs = fields.iter();
+    let pairs: Vec<String> = pairs
+        .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
+        .collect();
+    let request =
+        Request::post(path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    client
+        .send(request.body(Body::from(pairs.join("&"))).unwrap())
+        .await
+}
+
+#[track_caller]
+fn location(response: &Response) -> String {
+    assert_eq!(response.status, StatusCode::SEE_OTHER, "{response:?}");
+    response.headers[header::LOCATION]
+        .to_str()
+        .unwrap()
+        .to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn page_without_a_session_leads_to_the_log_in() {
+    let world = WorldBuilder::default().start().await;
+    let client = Client::anonymous(&world).await;
+    let response = client.get("/organizations?state=expired").await;
+    assert_eq!(
+        location(&response),
+        "/login?next=%2Forganizations%3Fstate%3Dexpired"
+    );
+    for path in [
+        "/",
+        "/transactions",
+        "/alerts",
+        "/users",
+        "/keys",
+        "/audit",
+        "/organizations/new",
+        "/events?transaction=x",
+    ] {
+        assert!(
+            location(&client.get(path).await).starts_with("/login"),
+            "{path}"
+        );
+    }
+    assert_eq!(client.get("/login").await.status, StatusCode::OK);
+    assert_eq!(
+        client.get("/set-up/unknown").await.status,
+        StatusCode::NOT_FOUND
+    );
+    assert_eq!(
+        client.get("/consent/unknown").await.status,
+        StatusCode::NOT_FOUND
+    );
+    assert_eq!(
+        client.get("/callback?state=x&code=y").await.status,
+        StatusCode::BAD_REQUEST
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn form_adds_and_changes_an_organization() {
+    let world = WorldBuilder::default().start().await;
+    let client = Client::anonymous(&world).await;
+    let client = client.with(principal("provider-administrator", "sys"));
+
+    let wrong = [
+        ("hierarchy", "sys.A"),
+        ("name", HOSTILE),
+        ("account_email", "nobody"),
+        ("token", "SECRET-TOKEN"),
+    ];
+    let refused = post(&client, "/organizations/new", &wrong).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    for part in [
+        "id=\"f-account-email-error\"",
+        "id=\"f-token-error\"",
+        "href=\"#f-account-email\"",
+    ] {
+        assert!(refused.text.contains(part), "{part}");
+    }
+    assert!(!refused.text.contains("SECRET-TOKEN") && !refused.text.contains("<script>alert"));
+
+    let fields = [
+        ("hierarchy", "sys.A"),
+        ("name", HOSTILE),
+        ("idempotency_key", "k1"),
+    ];
+    let added = location(&post(&client, "/organizations/new", &fields).await);
+    let (path, _) = added.split_once('?').unwrap();
+    let again = location(&post(&client, "/organizations/new", &fields).await);
+    assert!(
+        again.starts_with(path),
+        "a form that is sent twice adds one record"
+    );
+    let shown = client.get(&added).await;
+    assert_eq!(shown.status, StatusCode::OK, "{shown:?}");
+    assert!(shown.text.contains("Connect to Webex Control Hub"));
+    assert!(!shown.text.contains("<script>alert"));
+
+    let edit = format!("{path}/edit");
+    let form = client.get(&edit).await;
+    assert!(form.text.contains("name=\"was.name\""), "{}", form.text);
+    let change = [("name", "Fabrikam"), ("was.name", HOSTILE)];
+    assert!(location(&post(&client, &edit, &change).await).starts_with(path));
+    // Somebody else's form still has the old name.
+    let conflict = post(&client, &edit, &[("name", "Globex"), ("was.name", HOSTILE)]).await;
+    assert_eq!(conflict.status, StatusCode::CONFLICT);
+    assert!(conflict.text.contains("Fabrikam") && conflict.text.contains("Globex"));
+
+    let tried = post(&client, &format!("{path}/delete"), &[]).await;
+    assert_eq!(tried.status, StatusCode::OK);
+    assert!(tried.text.contains("data/DataSync"), "{}", tried.text);
+    let deleted = post(&client, &format!("{path}/delete"), &[("confirmed", "yes")]).await;
+    assert_eq!(location(&deleted), "/organizations");
+    assert_eq!(client.get(path).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_nodes_do_not_exist() {
+    let world = WorldBuilder::default().start().await;
+    let anonymous = Client::anonymous(&world).await;
+    let owner = anonymous.with(principal("provider-administrator", "sys.A"));
+    let (pkid, transaction) = owner.add("sys.A", "Contoso").await;
+    let stranger = anonymous.with(principal("provider-administrator", "sys.AB"));
+    for path in [
+        "/",
+        "/organizations",
+        "/organizations?q=Contoso",
+        &format!("/organizations?q={pkid}"),
+        "/transactions",
+        "/alerts",
+    ] {
+        let own = owner.get(path).await;
+        assert!(
+            matches!(own.status, StatusCode::OK | StatusCode::SEE_OTHER),
+            "{path}: {own:?}"
+        );
+        let response = stranger.get(path).await;
+        assert_eq!(response.status, StatusCode::OK, "{path}");
+        let shown = response
+            .text
+            .replace("value=\"Contoso\"", "")
+            .replace(&format!("value=\"{pkid}\""), "");
+        assert!(
+            !shown.contains("Contoso") && !shown.contains(&pkid) && !shown.contains(&transaction),
+            "{path}"
+        );
+    }
+    let record = format!("/organizations/{pkid}");
+    for path in [
+        record.clone(),
+        format!("{record}/edit"),
+        format!("{record}/connect"),
+        format!("{record}/actions/SaveDataSync"),
+        format!("{record}/data?model=device/spark/User"),
+        format!("/organizations?hierarchy=sys.A"),
+        format!("/transactions?record={pkid}"),
+        format!("/transactions/{transaction}"),
+        format!("/transactions/{transaction}/progress"),
+        format!("/transactions/{transaction}/support"),
+        format!("/events?transaction={transaction}"),
+    ] {
+        let response = stranger.get(&path).await;
+        assert_eq!(response.status, StatusCode::NOT_FOUND, "{path}");
+        assert!(!response.text.contains("Contoso"), "{path}");
+    }
+    for path in [
+        "edit",
+        "delete",
+        "connect",
+        "connect-link",
+        "actions/RefreshAccessToken",
+    ] {
+        let response = post(
+            &stranger,
+            &format!("{record}/{path}"),
+            &[("name", "x"), ("confirmed", "yes")],
+        )
+        .await;
+        assert_eq!(response.status, StatusCode::NOT_FOUND, "{path}");
+    }
+    let reader = anonymous.with(principal("auditor", "sys.A"));
+    assert_eq!(reader.get(&record).await.status, StatusCode::OK);
+    assert_eq!(
+        reader.get(&format!("{record}/edit")).await.status,
+        StatusCode::FORBIDDEN
+    );
+    let refused = post(
+        &reader,
+        &format!("{record}/actions/RefreshAccessToken"),
+        &[],
+    )
+    .await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_have_the_headers_of_browsers() {
+    let world = WorldBuilder::default().start().await;
+    let client = Client::anonymous(&world).await;
+    let client = client.with(principal("provider-administrator", "sys"));
+    for path in ["/", "/organizations", "/nothing", "/users"] {
+        let response = client.get(path).await;
+        let policy = response.headers["content-security-policy"]
+            .to_str()
+            .unwrap();
+        assert!(
+            policy.contains("default-src 'none'") && policy.contains("form-action 'self';"),
+            "{path}: {policy}"
+        );
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert_eq!(response.headers["cache-control"], "no-store", "{path}");
+        assert!(
+            response.headers["content-type"]
+                .to_str()
+                .unwrap()
+                .starts_with("text/html"),
+            "{path}"
+        );
+    }
+    let german = Request::get("/").header("accept-language", "de");
+    let german = client.send(german.body(Body::empty()).unwrap()).await;
+    assert!(german.text.contains("<html lang=\"de\""));
+    let asset = german
+        .text
+        .split("href=\"/assets/")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
+    let asset = client.get(&format!("/assets/{asset}")).await;
+    assert!(
+        asset.headers["cache-control"]
+            .to_str()
+            .unwrap()
+            .contains("immutable")
+    );
+    let foreign = Request::post("/logout").header("sec-fetch-site", "cross-site");
+    let foreign = client.send(foreign.body(Body::empty()).unwrap()).await;
+    assert_eq!(foreign.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stream_ends_with_its_transaction() {
+    let world = WorldBuilder::default().start().await;
+    let client = Client::anonymous(&world).await;
+    let client = client.with(principal("provider-administrator", "sys"));
+    let (_, transaction) = client.add("sys.A", "Contoso").await;
+    let stream = client
+        .get(&format!("/events?transaction={transaction}&from=0"))
+        .await;
+    assert_eq!(stream.headers["content-type"], "text/event-stream");
+    assert_eq!(stream.headers["x-accel-buffering"], "no");
+    assert!(stream.text.contains("\"running\":false"), "{}", stream.text);
+    let events = stream.text.lines().filter(|line| line.starts_with("id:"));
+    assert_eq!(events.count(), 1, "{}", stream.text);
+}

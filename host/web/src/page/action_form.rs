@@ -240,7 +240,7 @@ mod tests {
             [false, true]
         );
         assert_eq!(fields[3].flag(), Some(false));
-        assert_eq!(fields[4].choices().unwrap()[0].2, true);
+        assert!(fields[4].choices().unwrap()[0].2);
         assert_eq!(fields[5].choices().unwrap().len(), 3);
         assert!(fields[6].is_area());
     }

@@ -57,12 +57,14 @@ pub(crate) fn parse_grant(text: &str) -> Option<Grant> {
 
 /// Returns the first grant that needs a consent, otherwise the organization's.
 fn next_grant(connection: &ConnectionReport) -> Grant {
-    let needs_consent = |state| match state {
-        ConnectionState::Connected | ConnectionState::Retrying => false,
-        _ => true,
+    let works = |state| {
+        matches!(
+            state,
+            ConnectionState::Connected | ConnectionState::Retrying
+        )
     };
     let mut grants = connection.grants.iter();
-    let open = grants.find(|status| needs_consent(status.state));
+    let open = grants.find(|status| !works(status.state));
     open.map_or(Grant::Organization, |status| status.grant)
 }
 

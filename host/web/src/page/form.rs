@@ -169,7 +169,8 @@ fn entry_fields<'a>(model: &'a Model, list: &str) -> impl Iterator<Item = &'a Fi
 }
 
 fn is_input(field: &Field, purpose: Purpose) -> bool {
-    !field.read_only && !field.name.contains('[') && !(field.add_only && purpose == Purpose::Modify)
+    let is_fixed = field.add_only && purpose == Purpose::Modify;
+    !(field.read_only || is_fixed || field.name.contains('['))
 }
 
 /// Returns a stored value as the text of a control.

@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(distance(NOW.0 - 2 * HOUR, Language::English), "2 h ago");
         assert_eq!(distance(NOW.0 - 2 * HOUR, Language::German), "vor 2 Std.");
         assert_eq!(distance(NOW.0, Language::English), "0 s");
-        assert_eq!(distance(u64::MAX, Language::English).is_empty(), false);
+        assert!(!distance(u64::MAX, Language::English).is_empty());
     }
 
     #[test]

@@ -88,8 +88,8 @@ fn row(number: u8, name: &str, state: State, ui: &Ui) -> Row {
     let row = ListRow {
         connection: connection(number, name, &[state]),
         account_number: Some("0b9c6cf8-1c27-4c4f-9d3a-0a1b2c3d4e5f".to_owned()),
-        wholesale: number % 3 == 0,
-        contact_center: number % 4 == 0,
+        wholesale: number.is_multiple_of(3),
+        contact_center: number.is_multiple_of(4),
         alert: (state == State::Expired).then(|| alert(Severity::Critical)),
     };
     Row::new(row, ui)

@@ -350,7 +350,7 @@ async fn requests_to_an_api_with_a_budget_are_spread() {
     let handle = Arc::clone(&transport) as Arc<dyn Transport>;
     let client = Client::with_transport(policy(&["https://api.example"], &[]), options, handle);
     let send = |path: &str| {
-        let request = post(&format!("https://api.example{path}"), "");
+        let request = post(format!("https://api.example{path}"), "");
         let (client, deadline) = (client.clone(), within(30));
         async move { client.send(request, &Proxies::default(), deadline).await }
     };

@@ -165,6 +165,7 @@ fn every_key_is_read() {
             poll: Some(Duration::from_millis(250)),
             refresh_rate: std::num::NonZeroU32::new(5),
         },
+        web: WebConfig::default(),
         log_format: LogFormat::Json,
     };
     assert_eq!(config, expected);

@@ -169,7 +169,65 @@ fn parse_public_url(value: DeValue<'_>) -> Result<Url, ValueError> {
 
 #[cfg(test)]
 mod tests {
+    use relation_toml::Source;
+
+    use super::super::{Config, SettingError};
     use super::*;
+
+    fn parse(text: &str) -> Result<WebConfig, Vec<SettingError>> {
+        let config = Config::parse(&Source::new(Path::new("/etc/relation.toml"), text));
+        config.map(|config| config.web)
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let web = parse(
+            r#"
+            [web]
+            listen = "[::]:443"
+            public-url = "https://relation.example.com"
+            tls-certificate = "cert.pem"
+            tls-key = "/keys/key.pem"
+            trusted-proxies = ["10.0.0.5", "fd00::5"]
+            session-idle = "10m"
+            session-lifetime = "8h"
+            consent-link-lifetime = "7d"
+            "#,
+        );
+        let expected = WebConfig {
+            listen: "[::]:443".parse().unwrap(),
+            public_url: Some("https://relation.example.com".parse().unwrap()),
+            tls: Some(TlsFiles {
+                certificate: "/etc/cert.pem".into(),
+                key: "/keys/key.pem".into(),
+            }),
+            trusted_proxies: vec!["10.0.0.5".parse().unwrap(), "fd00::5".parse().unwrap()],
+            session_idle: 10 * MINUTE,
+            session_lifetime: 480 * MINUTE,
+            consent_link_lifetime: 7 * DAY,
+        };
+        assert_eq!(web.unwrap(), expected);
+    }
+
+    #[test]
+    fn all_errors_are_reported_together() {
+        let errors = parse(
+            "web.listen = \"8400\"\nweb.public-url = \"relation\"\nweb.tls-key = \"k\"\n\
+             web.trusted-proxies = [\"proxy\"]\nweb.session-idle = \"soon\"\nweb.tls = true\n",
+        );
+        let errors = errors.unwrap_err();
+        let mut keys: Vec<&str> = errors.iter().map(|error| error.key.as_str()).collect();
+        keys.sort_unstable();
+        let expected = [
+            "web.listen",
+            "web.public-url",
+            "web.session-idle",
+            "web.tls",
+            "web.tls-certificate",
+            "web.trusted-proxies",
+        ];
+        assert_eq!(keys, expected);
+    }
 
     #[test]
     fn public_url_follows_the_listener() {

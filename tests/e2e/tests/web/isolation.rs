@@ -301,7 +301,7 @@ fn access_row(route: AccessRoute, members: &Members, role: &Role) -> Option<Row>
         AccessRoute::DisableUser => Row::write("POST", format!("{user}+Disable/"), json!({}), 200),
         AccessRoute::EnableUser => Row::write("POST", format!("{user}+Enable/"), json!({}), 200),
         AccessRoute::CreateSetUpLink => {
-            Row::write("POST", format!("{user}+SetUpLink/"), json!({}), 200)
+            Row::write("POST", format!("{user}+SetUpLink/"), json!({}), 201)
         }
         AccessRoute::ListApiKeys => Row::get(format!("/api/data/ApiKey/?hierarchy={node}")),
         AccessRoute::AddApiKey => Row::write("POST", "/api/data/ApiKey/".to_owned(), input, 201),

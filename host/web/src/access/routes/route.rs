@@ -149,7 +149,7 @@ impl AccessRoute {
     /// The status of a successful response.
     pub(crate) fn success(self) -> &'static str {
         match self {
-            Self::AddUser | Self::AddApiKey | Self::LogIn => "201",
+            Self::AddUser | Self::CreateSetUpLink | Self::AddApiKey | Self::LogIn => "201",
             Self::LogOut => "204",
             _ => "200",
         }

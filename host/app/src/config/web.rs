@@ -1,6 +1,7 @@
 //! The section `[web]`: where the API and the page listen, and how long sessions and links last.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,7 +10,9 @@ use url::Url;
 
 use crate::{AppError, ErrorKind};
 
-use super::values::{check_base_url, parse_duration, parse_list, parse_path, parse_text};
+use super::values::{
+    check_base_url, parse_duration, parse_list, parse_path, parse_positive, parse_text,
+};
 
 /// The port of the API and the page if none is configured.
 const DEFAULT_PORT: u16 = 8400;
@@ -34,6 +37,10 @@ pub struct WebConfig {
     pub session_lifetime: Duration,
     /// How long a consent link that is handed on stays valid.
     pub consent_link_lifetime: Duration,
+    /// How long events of the audit log are kept.
+    pub audit_retention: Duration,
+    /// How many requests one user or API key may send in a minute.
+    pub requests_per_minute: NonZeroU32,
 }
 
 /// The files of a TLS server.
@@ -55,6 +62,8 @@ impl Default for WebConfig {
             session_idle: 30 * MINUTE,
             session_lifetime: DAY / 2,
             consent_link_lifetime: 3 * DAY,
+            audit_retention: 365 * DAY,
+            requests_per_minute: NonZeroU32::new(1200).unwrap_or(NonZeroU32::MAX),
         }
     }
 }
@@ -93,10 +102,15 @@ impl WebConfig {
             ("session-idle", &mut self.session_idle),
             ("session-lifetime", &mut self.session_lifetime),
             ("consent-link-lifetime", &mut self.consent_link_lifetime),
+            ("audit-retention", &mut self.audit_retention),
         ] {
             if let Some(duration) = table.get(key, parse_duration) {
                 *target = duration;
             }
+        }
+        let rate = table.get("requests-per-minute", parse_positive);
+        if let Some(rate) = rate.and_then(NonZeroU32::new) {
+            self.requests_per_minute = rate;
         }
         table.close();
     }
@@ -192,6 +206,8 @@ mod tests {
             session-idle = "10m"
             session-lifetime = "8h"
             consent-link-lifetime = "7d"
+            audit-retention = "90d"
+            requests-per-minute = 60000
             "#,
         );
         let expected = WebConfig {
@@ -205,6 +221,8 @@ mod tests {
             session_idle: 10 * MINUTE,
             session_lifetime: 480 * MINUTE,
             consent_link_lifetime: 7 * DAY,
+            audit_retention: 90 * DAY,
+            requests_per_minute: NonZeroU32::new(60_000).unwrap(),
         };
         assert_eq!(web.unwrap(), expected);
     }

@@ -61,6 +61,8 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
         session_idle: config.session_idle,
         session_lifetime: config.session_lifetime,
         consent_link_lifetime: config.consent_link_lifetime,
+        audit_retention: config.audit_retention,
+        requests_per_minute: config.requests_per_minute,
         trusted_proxies: config.trusted_proxies.clone(),
         shutdown: shutdown.token().clone(),
         ..WebOptions::new(public_url.clone(), redirect)

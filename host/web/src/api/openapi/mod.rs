@@ -2,10 +2,11 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::Method;
-use relation_host::reports::{Field, FieldKind, Model};
-use relation_host::transactions::Status;
+use relation_host::reports::Model;
 use serde_json::{Map, Value, json};
+
+mod access;
+mod schemas;
 
 use super::body::MAX_BULK;
 use super::models::MODELS;
@@ -37,7 +38,7 @@ pub(crate) fn document(model: &Model) -> Value {
             .or_insert_with(|| json!({}));
         if let Some(methods) = path.as_object_mut() {
             let method = route.method().as_str().to_ascii_lowercase();
-            methods.insert(method, access_operation(*route));
+            methods.insert(method, access::operation(*route));
         }
     }
     json!({
@@ -57,12 +58,12 @@ pub(crate) fn document(model: &Model) -> Value {
                 "session": { "type": "apiKey", "in": "cookie", "name": "relation" },
             },
             "schemas": {
-                "Problem": problem(),
-                "Pagination": pagination(),
-                "NewRecord": fields(model, true),
-                "RecordChange": fields(model, false),
-                "Record": record(),
-                "Transaction": transaction(),
+                "Problem": schemas::problem(),
+                "Pagination": schemas::pagination(),
+                "NewRecord": schemas::fields(model, true),
+                "RecordChange": schemas::fields(model, false),
+                "Record": schemas::record(),
+                "Transaction": schemas::transaction(),
             },
         },
     })
@@ -116,53 +117,6 @@ fn operation(route: Route, model: &Model) -> Value {
                 "content": { "application/json": { "schema": schema } },
             }),
         );
-    }
-    operation
-}
-
-/// Describes a route for users, keys, the audit log or sessions.
-fn access_operation(route: AccessRoute) -> Value {
-    let object = json!({ "application/json": { "schema": { "type": "object" } } });
-    let mut responses = Map::new();
-    let success = match route.success() {
-        "204" => json!({ "description": "Done." }),
-        _ => json!({ "description": "Done.", "content": object }),
-    };
-    responses.insert(route.success().to_owned(), success);
-    for (status, description) in [
-        ("400", "The query or the body cannot be read."),
-        (
-            "401",
-            "The request has no valid session or API key, or the log-in is refused.",
-        ),
-        ("403", "The roles of the caller do not permit this."),
-        ("404", "Nothing is there, or the caller may not see it."),
-        ("409", "The present state does not permit this."),
-        ("413", "The request exceeds a limit."),
-        ("415", "The body is not declared as JSON."),
-        ("422", "Fields are wrong: `errors` has all of them."),
-        ("429", "There were too many requests."),
-        ("503", "The store is not available."),
-    ] {
-        responses.insert(status.to_owned(), json!({
-            "description": description,
-            "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
-        }));
-    }
-    let mut parameters = Vec::new();
-    if route.path().contains("{pkid}") {
-        let schema = json!({ "type": "string", "pattern": "^[0-9a-f]{24}$" });
-        parameters
-            .push(json!({ "name": "pkid", "in": "path", "required": true, "schema": schema }));
-    }
-    let mut operation = json!({
-        "operationId": format!("{route:?}"),
-        "summary": route.summary(),
-        "parameters": parameters,
-        "responses": responses,
-    });
-    if let (Some(members), true) = (operation.as_object_mut(), route.method() != Method::GET) {
-        members.insert("requestBody".to_owned(), json!({ "content": object }));
     }
     operation
 }
@@ -249,7 +203,7 @@ fn response(route: Route) -> (&'static str, &'static str, Value) {
                 "type": "object",
                 "required": ["status", "href", "description"],
                 "properties": {
-                    "status": { "enum": statuses() },
+                    "status": { "enum": schemas::statuses() },
                     "href": { "type": "string" },
                     "description": { "type": "string" },
                 },
@@ -459,7 +413,7 @@ fn parameters(route: Route, model: &Model) -> Value {
             list.push(query(
                 "status",
                 "The status.",
-                json!({ "enum": statuses() }),
+                json!({ "enum": schemas::statuses() }),
             ));
             list.push(query("action", "The action.", text()));
             list.push(query("record", "The record.", pkid()));
@@ -513,136 +467,4 @@ fn model_names(route: Route) -> Vec<&'static str> {
         .iter()
         .filter_map(|model| model.name.strip_prefix(prefix));
     names.collect()
-}
-
-fn statuses() -> Vec<&'static str> {
-    Status::ALL.iter().map(|status| status.as_str()).collect()
-}
-
-/// Returns the schema of the fields that a request may give.
-fn fields(model: &Model, for_add: bool) -> Value {
-    let mut properties = Map::new();
-    let mut required = Vec::new();
-    let writable = |field: &&Field| !field.read_only && (for_add || !field.add_only);
-    for field in model.fields.iter().filter(writable) {
-        if field.name.contains('[') {
-            continue;
-        }
-        if for_add && field.required {
-            required.push(field.name.clone());
-        }
-        properties.insert(field.name.clone(), of_field(field));
-    }
-    properties.insert(
-        "request_meta".to_owned(),
-        json!({
-            "type": "object",
-            "properties": {
-                "external_id": { "type": ["string", "null"], "maxLength": 255 },
-                "external_reference": { "type": ["string", "null"], "maxLength": 255 },
-            },
-        }),
-    );
-    let mut schema = json!({ "type": "object", "properties": properties });
-    // The name has a default: that of the customer at its node.
-    required.retain(|name| name != "name");
-    if let (Some(members), false) = (schema.as_object_mut(), required.is_empty()) {
-        members.insert("required".to_owned(), required.into());
-    }
-    schema
-}
-
-fn of_field(field: &Field) -> Value {
-    let mut schema = match field.kind {
-        FieldKind::Boolean => json!({ "type": ["boolean", "null"] }),
-        FieldKind::Objects => json!({ "type": ["array", "null"], "items": { "type": "object" } }),
-        FieldKind::Text | FieldKind::Email | FieldKind::Uri | FieldKind::DateTime => {
-            json!({ "type": ["string", "null"] })
-        }
-    };
-    let Some(members) = schema.as_object_mut() else {
-        return schema;
-    };
-    members.insert("title".to_owned(), field.title.clone().into());
-    members.insert("description".to_owned(), field.help.clone().into());
-    if let Some(length) = field.max_length {
-        members.insert("maxLength".to_owned(), length.into());
-    }
-    if field.password {
-        members.insert("writeOnly".to_owned(), true.into());
-    }
-    schema
-}
-
-fn record() -> Value {
-    json!({
-        "type": "object",
-        "required": ["pkid", "href", "meta", "data"],
-        "properties": {
-            "pkid": { "type": "string" },
-            "href": { "type": "string" },
-            "meta": { "type": "object" },
-            "data": { "type": "object" },
-            "connection": { "type": "object" },
-            "schema": { "type": "object" },
-        },
-    })
-}
-
-fn transaction() -> Value {
-    json!({
-        "type": "object",
-        "required": ["id", "href", "action", "status", "detail", "submitted_time", "started_time"],
-        "properties": {
-            "id": { "type": "string" },
-            "href": { "type": "string" },
-            "action": { "type": "string" },
-            "status": { "enum": statuses() },
-            "detail": { "type": "string" },
-            "submitted_time": { "type": "string" },
-            "started_time": { "type": "string" },
-            "completed_time": { "type": ["string", "null"] },
-            "duration": { "type": "number" },
-            "log": { "type": "array" },
-            "sub_transactions": { "type": "array" },
-        },
-    })
-}
-
-fn pagination() -> Value {
-    json!({
-        "type": "object",
-        "required": ["skip", "limit", "total", "total_is_exact", "next"],
-        "properties": {
-            "skip": { "type": "integer" },
-            "limit": { "type": "integer" },
-            "total": { "type": "integer", "description": "0 with count=false; at most 10 000." },
-            "total_is_exact": { "type": "boolean" },
-            "next": { "type": ["string", "null"] },
-        },
-    })
-}
-
-fn problem() -> Value {
-    json!({
-        "type": "object",
-        "description": "An error, as RFC 9457 describes it.",
-        "required": ["type", "title", "status", "detail"],
-        "properties": {
-            "type": { "type": "string" },
-            "title": { "type": "string" },
-            "status": { "type": "integer" },
-            "detail": { "type": "string" },
-            "hint": { "type": "string" },
-            "transaction_id": { "type": "string" },
-            "errors": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "required": ["field", "message"],
-                    "properties": { "field": { "type": "string" }, "message": { "type": "string" } },
-                },
-            },
-        },
-    })
 }

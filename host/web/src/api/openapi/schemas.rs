@@ -1,0 +1,142 @@
+//! The schemas of the OpenAPI document.
+
+use relation_host::reports::{Field, FieldKind, Model};
+use relation_host::transactions::Status;
+use serde_json::{Map, Value, json};
+
+/// Returns the statuses of transactions.
+pub(super) fn statuses() -> Vec<&'static str> {
+    Status::ALL.iter().map(|status| status.as_str()).collect()
+}
+
+/// Returns the schema of the fields that a request may give.
+pub(super) fn fields(model: &Model, for_add: bool) -> Value {
+    let mut properties = Map::new();
+    let mut required = Vec::new();
+    let writable = |field: &&Field| !field.read_only && (for_add || !field.add_only);
+    for field in model.fields.iter().filter(writable) {
+        if field.name.contains('[') {
+            continue;
+        }
+        if for_add && field.required {
+            required.push(field.name.clone());
+        }
+        properties.insert(field.name.clone(), of_field(field));
+    }
+    properties.insert(
+        "request_meta".to_owned(),
+        json!({
+            "type": "object",
+            "properties": {
+                "external_id": { "type": ["string", "null"], "maxLength": 255 },
+                "external_reference": { "type": ["string", "null"], "maxLength": 255 },
+            },
+        }),
+    );
+    let mut schema = json!({ "type": "object", "properties": properties });
+    // The name has a default: that of the customer at its node.
+    required.retain(|name| name != "name");
+    if let (Some(members), false) = (schema.as_object_mut(), required.is_empty()) {
+        members.insert("required".to_owned(), required.into());
+    }
+    schema
+}
+
+fn of_field(field: &Field) -> Value {
+    let mut schema = match field.kind {
+        FieldKind::Boolean => json!({ "type": ["boolean", "null"] }),
+        FieldKind::Objects => json!({ "type": ["array", "null"], "items": { "type": "object" } }),
+        FieldKind::Text | FieldKind::Email | FieldKind::Uri | FieldKind::DateTime => {
+            json!({ "type": ["string", "null"] })
+        }
+    };
+    let Some(members) = schema.as_object_mut() else {
+        return schema;
+    };
+    members.insert("title".to_owned(), field.title.clone().into());
+    members.insert("description".to_owned(), field.help.clone().into());
+    if let Some(length) = field.max_length {
+        members.insert("maxLength".to_owned(), length.into());
+    }
+    if field.password {
+        members.insert("writeOnly".to_owned(), true.into());
+    }
+    schema
+}
+
+/// Returns the schema of an instance.
+pub(super) fn record() -> Value {
+    json!({
+        "type": "object",
+        "required": ["pkid", "href", "meta", "data"],
+        "properties": {
+            "pkid": { "type": "string" },
+            "href": { "type": "string" },
+            "meta": { "type": "object" },
+            "data": { "type": "object" },
+            "connection": { "type": "object" },
+            "schema": { "type": "object" },
+        },
+    })
+}
+
+/// Returns the schema of a transaction.
+pub(super) fn transaction() -> Value {
+    json!({
+        "type": "object",
+        "required": ["id", "href", "action", "status", "detail", "submitted_time", "started_time"],
+        "properties": {
+            "id": { "type": "string" },
+            "href": { "type": "string" },
+            "action": { "type": "string" },
+            "status": { "enum": statuses() },
+            "detail": { "type": "string" },
+            "submitted_time": { "type": "string" },
+            "started_time": { "type": "string" },
+            "completed_time": { "type": ["string", "null"] },
+            "duration": { "type": "number" },
+            "log": { "type": "array" },
+            "sub_transactions": { "type": "array" },
+        },
+    })
+}
+
+/// Returns the schema of a page's place in a list.
+pub(super) fn pagination() -> Value {
+    json!({
+        "type": "object",
+        "required": ["skip", "limit", "total", "total_is_exact", "next"],
+        "properties": {
+            "skip": { "type": "integer" },
+            "limit": { "type": "integer" },
+            "total": { "type": "integer", "description": "0 with count=false; at most 10 000." },
+            "total_is_exact": { "type": "boolean" },
+            "next": { "type": ["string", "null"] },
+        },
+    })
+}
+
+/// Returns the schema of an error.
+pub(super) fn problem() -> Value {
+    json!({
+        "type": "object",
+        "description": "An error, as RFC 9457 describes it.",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            "type": { "type": "string" },
+            "title": { "type": "string" },
+            "status": { "type": "integer" },
+            "detail": { "type": "string" },
+            "hint": { "type": "string" },
+            "transaction_id": { "type": "string" },
+            "errors": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["field", "message"],
+                    "properties": { "field": { "type": "string" }, "message": { "type": "string" } },
+                },
+            },
+        },
+    })
+}

@@ -153,7 +153,7 @@ pub struct NewTransaction {
     /// The node of a subject that does not exist yet. Of an existing subject, the store records the node of its
     /// document.
     pub hierarchy: Option<Hierarchy>,
-    /// Who asked for the call; `None`: a schedule, or a person at the host.
+    /// The originator of the call; `None`: a schedule, or a person at the host.
     pub originator: Option<Originator>,
     /// The primary key of the document ([`QUEUED_CALL_MODEL`](crate::QUEUED_CALL_MODEL)) that holds the request of a
     /// queued call.
@@ -247,7 +247,7 @@ pub struct Transaction {
     pub subject_name: String,
     /// The subject's node when the call began; `None`: unknown.
     pub hierarchy: Option<Hierarchy>,
-    /// Who asked for the call; `None`: a schedule, or a person at the host.
+    /// The originator of the call; `None`: a schedule, or a person at the host.
     pub originator: Option<Originator>,
     /// The primary key of the document with the request of a queued call, which exists until the call succeeds.
     #[serde(skip)]

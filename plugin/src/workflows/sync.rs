@@ -7,6 +7,7 @@
 
 pub(in crate::workflows) mod access;
 mod batches;
+mod document_id;
 pub(in crate::workflows) mod entries;
 mod plan;
 mod removal;
@@ -15,11 +16,12 @@ mod state;
 mod steps;
 mod stored;
 
+pub use document_id::DocumentId;
 pub use plan::{
     DataSync, from_wakeup, imported_models, schedule_for_pasted, schedule_import,
     schedule_roles_licenses, wakeup_id,
 };
-pub use state::{DocumentId, IMPORT_MODEL, Import, SEEN_MODEL};
+pub use state::{IMPORT_MODEL, Import, SEEN_MODEL};
 pub use stored::{StoredSync, is_role, wakeup_suffix};
 
 use access::WebexAccess;

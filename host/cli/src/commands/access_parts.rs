@@ -1,4 +1,4 @@
-//! What the commands `user` and `key` work with: the store, and no plugin.
+//! The parts that the commands `user` and `key` need: the store, and no plugin.
 
 use std::sync::Arc;
 

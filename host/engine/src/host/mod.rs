@@ -58,7 +58,7 @@ pub use wake::WakeupOutcome;
 #[derive(Clone)]
 pub struct Host {
     parts: Arc<Parts>,
-    /// Who asks for the calls.
+    /// The originator of the calls.
     originator: Option<Arc<Originator>>,
     /// The queued call that this host runs.
     queued: Option<Arc<QueuedRun>>,

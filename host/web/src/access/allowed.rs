@@ -88,7 +88,7 @@ impl<P: Permission> Allowed<P> {
         })
     }
 
-    /// Who sends the request.
+    /// The sender of the request.
     pub fn principal(&self) -> &Arc<Principal> {
         &self.principal
     }

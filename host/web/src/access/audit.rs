@@ -28,7 +28,7 @@ pub enum ActorKind {
     Anonymous,
 }
 
-/// Who did something.
+/// The originator of an event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
     /// The kind.
@@ -133,7 +133,7 @@ impl FieldChange {
 /// An operation to record. It must not contain a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewAuditEvent {
-    /// Who did it.
+    /// The originator.
     pub actor: Actor,
     /// The address that the request came from, if it is known.
     pub address: Option<std::net::IpAddr>,

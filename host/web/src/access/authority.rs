@@ -1,4 +1,4 @@
-//! Who manages users and keys: a principal with the right to, or the operator of the command line.
+//! The manager of users and keys: a principal with the right to, or the operator of the command line.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -42,7 +42,7 @@ impl fmt::Display for ClientAddress {
     }
 }
 
-/// Who manages users and keys.
+/// The manager of users and keys.
 #[derive(Clone, Copy)]
 pub enum Authority<'a> {
     /// A principal, at its nodes and with its own roles at most.

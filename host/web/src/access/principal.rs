@@ -24,7 +24,7 @@ pub enum PrincipalKind {
     ApiKey,
 }
 
-/// Who sends a request.
+/// The sender of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
     /// The kind.

@@ -250,7 +250,7 @@ pub(crate) struct TransactionPage<'a> {
     pub(crate) ui: &'a Ui,
     pub(crate) title: String,
     pub(crate) row: TransactionRow,
-    /// Who asked for the call; empty for a schedule.
+    /// The user or key that asked for the call; empty for a schedule.
     pub(crate) user: String,
     pub(crate) started: Moment,
     pub(crate) completed: Option<Moment>,

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::state::DocumentId;
+use super::document_id::DocumentId;
 use crate::platform::{Document, Failure, Filter, Key, MAX_KEYS, Reference, Scope, Storage};
 use crate::record::{Record, key};
 use crate::webex::directory::{Directory, Entry, EntryError};

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::ImportRun;
 use super::batches::{CountKind, CountedChange};
+use super::document_id::DocumentId;
 use super::entries::owned_filter;
 use super::plan::inapplicable_directories;
-use super::state::{DocumentId, ListProgress};
+use super::state::ListProgress;
 use crate::alerts::{self, ALERT, Notice, Severity, code};
 use crate::platform::{Change, Failure, Level, Millis, Platform, Reference};
 use crate::webex::directories::WHOLESALE_CUSTOMERS;

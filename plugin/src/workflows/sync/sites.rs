@@ -5,8 +5,9 @@ use std::collections::HashMap;
 
 use super::ImportRun;
 use super::batches::{CountKind, CountedChange};
+use super::document_id::DocumentId;
 use super::entries::{ListedEntry, WEBEX_ID};
-use super::state::{DocumentId, SiteCounts};
+use super::state::SiteCounts;
 use crate::platform::{
     Change, Check, Failure, Filter, Level, Platform, RECORD_MODEL, Reference, Scope, UniqueCheck,
     VersionCheck,

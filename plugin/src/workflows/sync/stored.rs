@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::state::DocumentId;
+use super::document_id::DocumentId;
 use crate::owned_documents::{self, DATA_SYNC, SYNC_ALL, SYNC_ROLES_LICENSES, SYNC_USERS};
 use crate::platform::{
     Check, Document, Failure, FieldError, Filter, Key, Reference, Scope, Storage, VersionCheck,

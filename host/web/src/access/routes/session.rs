@@ -19,7 +19,7 @@ use crate::access::{
     AccessParts, ClientAddress, Operation, Principal, PrincipalKind, RoleGrant, find_role,
 };
 
-/// Who a request comes from.
+/// The sender of a request.
 #[derive(Serialize)]
 struct WhoAmI<'a> {
     kind: PrincipalKind,

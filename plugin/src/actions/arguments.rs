@@ -18,29 +18,36 @@ pub struct Parameter {
     pub required: bool,
 }
 
-/// The kind of value of a parameter.
+/// The kind of value of a parameter. Rules beyond it are checked by the action.
 #[derive(Clone, Copy)]
 pub enum ParameterKind {
     /// Any text.
     Text,
-    /// A text with a rule: returns why a text does not keep it, as a fragment that follows the argument's name.
-    CheckedText(fn(&str) -> Option<String>),
-    /// `true` or `false`; false by default.
-    Flag,
+    /// One of these texts.
+    Choice {
+        /// The texts.
+        choices: &'static [&'static str],
+        /// The text if none is given.
+        default: Option<&'static str>,
+    },
+    /// `true` or `false`.
+    Boolean {
+        /// The value if none is given.
+        default: Option<bool>,
+    },
     /// Milliseconds since the Unix epoch.
     Timestamp,
-    /// One of these texts; the first by default.
-    Choice(&'static [&'static str]),
-    /// A list of some of these texts.
-    Choices(&'static [&'static str]),
-    /// One of these texts, without a default. The workflow checks the text, with its other input.
-    OneOf(&'static [&'static str]),
-    /// `true` or `false`, without a default.
-    Boolean,
-    /// A list of texts.
-    Texts,
+    /// A list of texts: of these, or of any if these are empty.
+    Texts(&'static [&'static str]),
     /// A list of JSON objects.
     Objects,
+}
+
+impl ParameterKind {
+    /// `true` or `false`; false by default.
+    pub const FLAG: Self = Self::Boolean {
+        default: Some(false),
+    };
 }
 
 /// Arguments that satisfy the parameters of their action.
@@ -136,15 +143,15 @@ fn unknown_error(name: &str, parameters: &[Parameter]) -> String {
     }
 }
 
-/// Checks an item of a list of choices; returns the error, if any.
-fn check_choice(choices: &[&str], item: &Value) -> Option<String> {
+/// Checks an item of a list of texts; returns the error, if any.
+fn check_item(choices: &[&str], item: &Value) -> Option<String> {
     let Some(text) = item.as_str() else {
         return Some(format!(
             "must be a list of texts, not of {}",
             type_name(item)
         ));
     };
-    if choices.contains(&text) {
+    if choices.is_empty() || choices.contains(&text) {
         return None;
     }
     Some(format!(
@@ -156,56 +163,61 @@ fn check_choice(choices: &[&str], item: &Value) -> Option<String> {
 impl ParameterKind {
     /// Checks a value; returns the error, if any.
     fn check(self, value: &Value) -> Option<String> {
-        let expected = match (self, value) {
-            (Self::Text | Self::OneOf(_), Value::String(_))
-            | (Self::Flag | Self::Boolean, Value::Bool(_)) => {
-                return None;
+        match (self, value) {
+            (Self::Text, Value::String(_)) | (Self::Boolean { .. }, Value::Bool(_)) => None,
+            (Self::Timestamp, value) if value.is_u64() => None,
+            (Self::Choice { choices, .. }, Value::String(text)) => {
+                let is_known = choices.contains(&text.as_str());
+                (!is_known).then(|| format!("must be one of {}", choices.join(", ")))
             }
-            (Self::CheckedText(find_error), Value::String(text)) => return find_error(text),
-            (Self::Timestamp, value) if value.is_u64() => return None,
-            (Self::Texts, Value::Array(items)) if items.iter().all(Value::is_string) => {
-                return None;
+            (Self::Texts(choices), Value::Array(items)) => {
+                items.iter().find_map(|item| check_item(choices, item))
             }
-            (Self::Objects, Value::Array(items)) if items.iter().all(Value::is_object) => {
-                return None;
-            }
-            (Self::Texts, Value::Array(_)) => return Some("must have texts only".to_owned()),
-            (Self::Objects, Value::Array(_)) => {
-                return Some("must have JSON objects only".to_owned());
-            }
-            (Self::Choice(choices), Value::String(text)) => {
-                if choices.contains(&text.as_str()) {
-                    return None;
-                }
-                return Some(format!("must be one of {}", choices.join(", ")));
-            }
-            (Self::Choices(choices), Value::Array(list)) => {
-                return list.iter().find_map(|text| check_choice(choices, text));
-            }
-            (Self::Choices(_) | Self::Texts, _) => "a list of texts",
-            (Self::Text | Self::CheckedText(_) | Self::Choice(_) | Self::OneOf(_), _) => "a text",
-            (Self::Flag | Self::Boolean, _) => "true or false",
-            (Self::Objects, _) => "a list of JSON objects",
-            (Self::Timestamp, _) => "milliseconds since 1970, a whole number",
-        };
-        Some(format!("must be {expected}, not {}", type_name(value)))
+            (Self::Objects, Value::Array(items)) => items
+                .iter()
+                .find(|item| !item.is_object())
+                .map(|item| format!("must be a list of JSON objects, not of {}", type_name(item))),
+            _ => Some(format!(
+                "must be {}, not {}",
+                self.expected_type(),
+                type_name(value)
+            )),
+        }
+    }
+
+    fn expected_type(self) -> &'static str {
+        match self {
+            Self::Text | Self::Choice { .. } => "a text",
+            Self::Boolean { .. } => "true or false",
+            Self::Timestamp => "milliseconds since 1970, a whole number",
+            Self::Texts(_) => "a list of texts",
+            Self::Objects => "a list of JSON objects",
+        }
     }
 
     fn schema(self) -> Value {
-        match self {
-            Self::Text | Self::CheckedText(_) => json!({ "type": "string" }),
-            Self::Flag => json!({ "type": "boolean", "default": false }),
+        let mut schema = match self {
+            Self::Text => json!({ "type": "string" }),
+            Self::Choice { choices, .. } => json!({ "type": "string", "enum": choices }),
+            Self::Boolean { .. } => json!({ "type": "boolean" }),
             Self::Timestamp => json!({ "type": "integer", "minimum": 0 }),
-            Self::Choices(choices) => json!({
+            Self::Texts([]) => json!({ "type": "array", "items": { "type": "string" } }),
+            Self::Texts(choices) => json!({
                 "type": "array", "items": { "type": "string", "enum": choices },
             }),
-            Self::Choice(choices) => {
-                json!({ "type": "string", "enum": choices, "default": choices.first() })
-            }
-            Self::OneOf(choices) => json!({ "type": "string", "enum": choices }),
-            Self::Boolean => json!({ "type": "boolean" }),
-            Self::Texts => json!({ "type": "array", "items": { "type": "string" } }),
             Self::Objects => json!({ "type": "array", "items": { "type": "object" } }),
+        };
+        if let (Some(default), Some(schema)) = (self.default(), schema.as_object_mut()) {
+            schema.insert("default".to_owned(), default);
+        }
+        schema
+    }
+
+    fn default(self) -> Option<Value> {
+        match self {
+            Self::Choice { default, .. } => default.map(Value::from),
+            Self::Boolean { default } => default.map(Value::from),
+            _ => None,
         }
     }
 }

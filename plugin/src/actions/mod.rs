@@ -47,11 +47,14 @@ pub const CHECK_EXPIRY: &str = "CheckTokenExpiry";
 const GRANT: Parameter = Parameter {
     name: "grant",
     help: "The consent that the action is for.",
-    kind: ParameterKind::Choice(&[
-        Grant::Organization.as_str(),
-        Grant::WholesaleCustomers.as_str(),
-        Grant::WholesaleUsers.as_str(),
-    ]),
+    kind: ParameterKind::Choice {
+        choices: &[
+            Grant::Organization.as_str(),
+            Grant::WholesaleCustomers.as_str(),
+            Grant::WholesaleUsers.as_str(),
+        ],
+        default: Some(Grant::Organization.as_str()),
+    },
     required: false,
 };
 
@@ -59,7 +62,7 @@ const GRANT: Parameter = Parameter {
 const ACCEPT_REMOVALS: Parameter = Parameter {
     name: "accept_removals",
     help: "Whether to remove what has vanished at Webex even if that is most of what is stored.",
-    kind: ParameterKind::Flag,
+    kind: ParameterKind::FLAG,
     required: false,
 };
 
@@ -95,19 +98,22 @@ const SAVE_PARAMETERS: &[Parameter] = &[
         name: member::SYNC_TYPE,
         help: "Whether to import from Webex (pull, of an added data sync by default), or to remove the stored \
                documents of the models without asking Webex (purge_local).",
-        kind: ParameterKind::OneOf(member::SYNC_TYPES),
+        kind: ParameterKind::Choice {
+            choices: member::SYNC_TYPES,
+            default: None,
+        },
         required: false,
     },
     Parameter {
         name: member::REFRESH_EXISTING_DATA,
         help: "Whether stored documents are replaced by what Webex has; of an added data sync, true by default.",
-        kind: ParameterKind::Boolean,
+        kind: ParameterKind::Boolean { default: None },
         required: false,
     },
     Parameter {
         name: member::MODELS,
         help: "The models to import, in this order, such as device/spark/User.",
-        kind: ParameterKind::Texts,
+        kind: ParameterKind::Texts(&[]),
         required: false,
     },
     Parameter {
@@ -120,7 +126,7 @@ const SAVE_PARAMETERS: &[Parameter] = &[
     Parameter {
         name: member::DISABLED,
         help: "The operations that are not permitted: add, update, remove. An empty list permits all.",
-        kind: ParameterKind::Texts,
+        kind: ParameterKind::Texts(&[]),
         required: false,
     },
 ];
@@ -332,17 +338,17 @@ pub const ACTIONS: &[Action] = &[
             Parameter {
                 name: "intermediate_node",
                 help: "The name of a node directly below the customer.",
-                kind: ParameterKind::CheckedText(find_node_error),
+                kind: ParameterKind::Text,
                 required: true,
             },
             Parameter {
                 name: "search_string",
                 help: "A part of the names of locations; case does not matter.",
-                kind: ParameterKind::CheckedText(find_search_error),
+                kind: ParameterKind::Text,
                 required: true,
             },
         ],
-        check: no_check,
+        check: check_mapping,
         result_schema: schema::<MappingReport>,
         run: |platform, pkid, arguments| {
             let (node, search) = parse_mapping(arguments);
@@ -426,9 +432,22 @@ fn run_sync(
     to_json(&sync::sync(platform, pkid, sync, accepts_removals)?)
 }
 
+/// Returns the node and the text of a location mapping.
 fn parse_mapping(arguments: &Arguments) -> (&str, &str) {
     let text = |name| arguments.text(name).unwrap_or_default();
     (text("intermediate_node"), text("search_string"))
+}
+
+fn check_mapping(arguments: &Arguments) -> Vec<FieldError> {
+    let check = |name: &str, find_error: fn(&str) -> Option<String>| {
+        let error = find_error(arguments.text(name)?)?;
+        Some(FieldError::new(name, error))
+    };
+    let errors = [
+        check("intermediate_node", find_node_error),
+        check("search_string", find_search_error),
+    ];
+    errors.into_iter().flatten().collect()
 }
 
 fn no_check(_: &Arguments) -> Vec<FieldError> {

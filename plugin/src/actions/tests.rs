@@ -124,8 +124,14 @@ fn lists_and_choices_are_checked_by_kind() {
     assert_eq!(
         errors,
         [
-            ("disabled_operations", "must have texts only"),
-            ("model_instance_filter", "must have JSON objects only"),
+            (
+                "disabled_operations",
+                "must be a list of texts, not of a number"
+            ),
+            (
+                "model_instance_filter",
+                "must be a list of JSON objects, not of a number"
+            ),
             ("model_type_list", "must be a list of texts, not a text"),
             ("refresh_existing_data", "must be true or false, not a text"),
             ("sync_type", "must be a text, not a number"),

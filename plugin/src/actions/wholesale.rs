@@ -53,7 +53,7 @@ const fn packages(name: &'static str, help: &'static str) -> Parameter {
     Parameter {
         name,
         help,
-        kind: ParameterKind::Choices(PACKAGE_NAMES),
+        kind: ParameterKind::Texts(PACKAGE_NAMES),
         required: false,
     }
 }

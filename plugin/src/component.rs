@@ -14,7 +14,7 @@ use imports::Imports;
 use crate::actions;
 use crate::contract::bindings;
 use crate::contract::bindings::exports::automate::spark_customer::workflows as contract;
-use crate::platform::{Millis, Secret, UnixMillis};
+use crate::platform::{Millis, Platform, Secret, UnixMillis};
 use crate::settings::Settings;
 use crate::workflows::{
     access_token, add, check_integration, complete, connect, delete, describe, expiry, modify,
@@ -31,6 +31,9 @@ static SECTION: [u8; IDENTITY.len()] = match IDENTITY.as_bytes().first_chunk() {
     None => [b' '; IDENTITY.len()],
 };
 
+/// The imports, as a trait object: actions need one, and with a second type the component would have each workflow twice.
+const PLATFORM: &dyn Platform = &Imports;
+
 struct Component;
 
 bindings::export!(Component with_types_in bindings);
@@ -41,11 +44,11 @@ impl contract::Guest for Component {
     }
 
     fn check_settings() -> Result<(), contract::Failure> {
-        Ok(Settings::check(&Imports)?)
+        Ok(Settings::check(PLATFORM)?)
     }
 
     fn check_integration() -> Result<Vec<contract::Finding>, contract::Failure> {
-        Ok(check_integration::check_integration(&Imports)?)
+        Ok(check_integration::check_integration(PLATFORM)?)
     }
 
     fn show(
@@ -60,11 +63,11 @@ impl contract::Guest for Component {
         pkid: String,
         arguments: String,
     ) -> Result<String, contract::Failure> {
-        Ok(actions::invoke(&Imports, &action, &pkid, &arguments)?)
+        Ok(actions::invoke(PLATFORM, &action, &pkid, &arguments)?)
     }
 
     fn add(request: contract::AddRequest) -> Result<contract::AddReport, contract::Failure> {
-        Ok(add::add(&Imports, request.into())?)
+        Ok(add::add(PLATFORM, request.into())?)
     }
 
     fn modify(
@@ -74,7 +77,7 @@ impl contract::Guest for Component {
     ) -> Result<contract::ConnectionReport, contract::Failure> {
         let (fields, token_response) = (Secret::new(fields), token_response.map(Secret::new));
         Ok(modify::modify(
-            &Imports,
+            PLATFORM,
             &pkid,
             &fields,
             token_response.as_ref(),
@@ -82,7 +85,7 @@ impl contract::Guest for Component {
     }
 
     fn delete(pkid: String, dry_run: bool) -> Result<contract::Deletion, contract::Failure> {
-        Ok(delete::delete(&Imports, &pkid, dry_run)?)
+        Ok(delete::delete(PLATFORM, &pkid, dry_run)?)
     }
 
     fn connect(
@@ -90,14 +93,14 @@ impl contract::Guest for Component {
         grant: contract::Grant,
         redirect_uri: String,
     ) -> Result<contract::Authorization, contract::Failure> {
-        Ok(connect::connect(&Imports, &pkid, grant, &redirect_uri)?)
+        Ok(connect::connect(PLATFORM, &pkid, grant, &redirect_uri)?)
     }
 
     fn complete_connect(
         pkid: String,
         callback: String,
     ) -> Result<contract::ConnectReport, contract::Failure> {
-        Ok(complete::complete_connect(&Imports, &pkid, &callback)?)
+        Ok(complete::complete_connect(PLATFORM, &pkid, &callback)?)
     }
 
     fn refresh(
@@ -106,7 +109,7 @@ impl contract::Guest for Component {
         requested_at: u64,
     ) -> Result<contract::RefreshReport, contract::Failure> {
         Ok(refresh::refresh(
-            &Imports,
+            PLATFORM,
             &pkid,
             grant,
             UnixMillis(requested_at),
@@ -118,7 +121,7 @@ impl contract::Guest for Component {
         sync: String,
         accept_removals: bool,
     ) -> Result<contract::SyncReport, contract::Failure> {
-        Ok(sync::sync(&Imports, &pkid, &sync, accept_removals)?)
+        Ok(sync::sync(PLATFORM, &pkid, &sync, accept_removals)?)
     }
 
     fn access_token(
@@ -127,7 +130,7 @@ impl contract::Guest for Component {
         min_valid_ms: u64,
     ) -> Result<contract::AccessTokenReport, contract::Failure> {
         Ok(access_token::access_token(
-            &Imports,
+            PLATFORM,
             &pkid,
             grant,
             Millis(min_valid_ms),
@@ -138,10 +141,10 @@ impl contract::Guest for Component {
         pkid: String,
         grant: contract::Grant,
     ) -> Result<contract::ExpiryReport, contract::Failure> {
-        Ok(expiry::check_expiry(&Imports, &pkid, grant)?)
+        Ok(expiry::check_expiry(PLATFORM, &pkid, grant)?)
     }
 
     fn wake(wakeup: contract::Wakeup) -> Result<contract::WakeReport, contract::Failure> {
-        Ok(wake::wake(&Imports, &wakeup)?)
+        Ok(wake::wake(PLATFORM, &wakeup)?)
     }
 }

@@ -13,6 +13,7 @@ use relation_harness::scenario::component::Component;
 use relation_harness::scenario::format::{Source, parse};
 use relation_harness::scenario::outcome::{ScenarioResult, StepFailure, Verdict};
 use relation_harness::scenario::{report, run, suite};
+use relation_host::component::ComponentCache;
 
 /// Returns the built component, next to the test in the target directory.
 fn component() -> Component {
@@ -22,7 +23,8 @@ fn component() -> Component {
     let bytes = std::fs::read(&path).unwrap_or_else(|error| {
         panic!("{}: {error}: run `cargo xtask build`", path.display());
     });
-    Component::from(bytes)
+    let cache = target.join("test-caches/relation-host/components");
+    Component::from(bytes).cached(ComponentCache::new(cache))
 }
 
 fn ran(text: &str) -> ScenarioResult {

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use relation_e2e::artifacts;
 use relation_e2e::process::{Program, Workspace};
 
 const LOADED: &str = "origin=Cache";
@@ -16,10 +17,16 @@ fn workspace() -> Workspace {
         .with_config_line("component.cache = \"compiled\"")
 }
 
-/// Runs the shortest command that calls the plugin; it reports where it found the component.
+/// Returns a command with a plugin that is compiled in a moment.
+fn command(workspace: &Workspace, arguments: &[&str]) -> Program {
+    let plugin = artifacts::fixture("keeps_state").display().to_string();
+    workspace.relation(arguments).args(["--plugin", &plugin])
+}
+
+/// Returns the shortest command that calls the plugin; it reports where it found the component.
 fn describe(workspace: &Workspace) -> Program {
     let log = "relation_host::component=debug";
-    workspace.relation(["describe", "--log", log])
+    command(workspace, &["describe", "--log", log])
 }
 
 fn files(directory: &Path) -> Vec<PathBuf> {
@@ -73,7 +80,7 @@ fn commands_without_configuration_share_the_cache() {
     let scenario = "about = \"It describes itself\"\n[[step]]\ncall = \"describe\"\n";
     workspace.write("scenario.toml", scenario);
     let log = ["--log", "relation_host::component=debug"];
-    let run = |arguments: &[&str]| workspace.relation(arguments).args(log).run().succeeds();
+    let run = |arguments: &[&str]| command(&workspace, arguments).args(log).run().succeeds();
     run(&["inspect"]).reports(&[COMPILED]);
     run(&["inspect"]).reports(&[LOADED]);
     run(&["test", "scenario.toml"]).reports(&[LOADED]);
@@ -86,7 +93,7 @@ fn broken_configuration_disables_the_cache() {
     let workspace =
         Workspace::new("http://127.0.0.1:9/v1", "secret").with_config_line("component.cache = 7");
     let own = workspace.path("caches").display().to_string();
-    let inspect = workspace.relation(["inspect"]).env("XDG_CACHE_HOME", &own);
+    let inspect = command(&workspace, &["inspect"]).env("XDG_CACHE_HOME", &own);
     inspect.run().succeeds();
     assert!(!workspace.path("caches").exists());
 }
@@ -123,10 +130,11 @@ fn cache_writable_by_others_is_not_used() {
 fn commands_work_without_a_writable_cache() {
     let workspace = workspace();
     workspace.write("compiled", "a file where the directory should be");
-    let output = workspace.relation(["describe", "--json"]).run().succeeds();
+    let output = command(&workspace, &["describe", "--json"])
+        .run()
+        .succeeds();
     assert_eq!(output.stderr, "");
-    let reported = workspace
-        .relation(["describe", "--log", "info"])
+    let reported = command(&workspace, &["describe", "--log", "info"])
         .run()
         .succeeds();
     reported.reports(&["INFO", "the cache of compiled components: cannot make"]);

@@ -129,7 +129,10 @@ fn a_person_is_shown_the_link_and_told_what_to_do() {
         let stdout = running.stdout();
         stdout.ends_with('\n').then(|| stdout.trim().to_owned())
     });
-    assert!(running.stderr().contains("Open this link in a browser"));
+    eventually("the person is told what to do", || {
+        let told = running.stderr().contains("Open this link in a browser");
+        told.then_some(())
+    });
     browse(&consent_in_browser(
         &world,
         &link,

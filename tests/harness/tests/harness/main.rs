@@ -19,6 +19,7 @@ use relation_harness::redaction::digest;
 use relation_harness::script::{RequestPattern, Script, ScriptedResponse, Step};
 use relation_harness::transcript::Body;
 use relation_harness::{Call, CallFailure, Harness, HarnessBuilder, Http};
+use relation_host::component::ComponentCache;
 use relation_host::reports::{Grant, RefreshOutcome, State};
 use relation_host::types::{Failure, Pkid};
 use relation_host::{AddRequest, ComponentSource};
@@ -43,7 +44,9 @@ fn harness() -> HarnessBuilder {
         "{} is not there: run `cargo xtask build`",
         component.display()
     );
+    let cache = target.join("test-caches/relation-host/components");
     Harness::builder(ComponentSource::File(component))
+        .component_cache(ComponentCache::new(cache))
         .setting("webex.client-id", "C0ffee")
         .setting("webex.scopes", SCOPES)
         .secret("webex.client-secret", SecretString::from("a-client-secret"))

@@ -10,6 +10,7 @@ use relation_harness::sweep::SweepWorld;
 use relation_harness::{Call, CallFailure, EmulatedWebex, Harness, Http, ObservedCall};
 use relation_host::ComponentSource;
 use relation_host::clock::ManualClock;
+use relation_host::component::ComponentCache;
 use relation_host::imports::Interceptor;
 use relation_host::reports::Grant;
 use relation_host::types::{Failure, Pkid, Reference, Timestamp};
@@ -67,10 +68,12 @@ impl World {
         let organization = webex.create_organization("Contoso");
         let grant = webex.grant(&organization, DEFAULT_SCOPES);
         let test = std::env::current_exe().unwrap();
-        let component = test.ancestors().nth(3).unwrap();
-        let component = component.join("component/spark-customer.wasm");
+        let target = test.ancestors().nth(3).unwrap();
+        let component = target.join("component/spark-customer.wasm");
         assert!(component.is_file(), "run `cargo xtask build`");
+        let cache = target.join("test-caches/relation-host/components");
         let harness = Harness::builder(ComponentSource::File(component))
+            .component_cache(ComponentCache::new(cache))
             .clock(clock)
             .setting("webex.client-id", DEFAULT_CLIENT_ID)
             .setting("refresh.jitter", "0")

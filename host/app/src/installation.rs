@@ -297,6 +297,9 @@ impl Installation {
             .stash(config.stash_directory())
             .stash_reserve(config.stash_reserve)
             .retention(config.retention);
+        if !config.web.callback_origins.is_empty() {
+            builder = builder.callbacks(callback_client(config)?);
+        }
         if let Some(database) = config.store.file() {
             builder = builder.stash_like(database);
         }
@@ -334,6 +337,17 @@ fn egress_client(config: &Config) -> Result<Client, AppError> {
         .and_then(|policy| policy.with_proxies(&config.egress.proxies))
         .map_err(|error| wrong(&error))?;
     Client::new(policy, client_options(config)).map_err(|error| wrong(&error))
+}
+
+/// Builds the HTTP client of callbacks: the policy is a list of its own, and there are neither proxies nor budgets.
+fn callback_client(config: &Config) -> Result<Client, AppError> {
+    let wrong = |error: &dyn std::fmt::Display| AppError::usage(error.to_string());
+    let policy = Policy::parse_callbacks(&config.web.callback_origins);
+    let options = ClientOptions {
+        extra_ca_file: config.egress.extra_ca.clone(),
+        ..ClientOptions::default()
+    };
+    Client::new(policy.map_err(|error| wrong(&error))?, options).map_err(|error| wrong(&error))
 }
 
 /// Returns the limits of the HTTP client.

@@ -12,10 +12,13 @@ use super::origin::{Origin, OriginError, Scheme};
 use super::proxy::ProxyUrl;
 
 /// The setting that a rule comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Setting {
     /// `egress.allow`: the targets.
+    #[default]
     Allow,
+    /// `web.callback-origins`: the receivers of callbacks.
+    Callbacks,
     /// `egress.proxies`: the proxies.
     Proxies,
 }
@@ -24,12 +27,13 @@ impl fmt::Display for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Allow => "egress.allow",
+            Self::Callbacks => "web.callback-origins",
             Self::Proxies => "egress.proxies",
         })
     }
 }
 
-/// An invalid entry of `egress.allow` or `egress.proxies`.
+/// An invalid entry of `egress.allow`, `web.callback-origins` or `egress.proxies`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{setting}`, entry {position} ({entry}): {problem}")]
 pub struct PolicyError {
@@ -115,6 +119,7 @@ impl Denial {
 fn not_listed(setting: Setting, origin: &Origin, nothing_listed: bool) -> String {
     let what = match setting {
         Setting::Allow => "",
+        Setting::Callbacks => "callback to ",
         Setting::Proxies => "proxy ",
     };
     let why = if nothing_listed {
@@ -143,9 +148,13 @@ fn not_global(setting: Setting, origin: &Origin, addresses: &[(IpAddr, AddressCl
                 entries.join(" or ")
             )
         }
-        // A customer's administrator may enter any name as a proxy and read this text. It must not
-        // reveal what names in the operator's network resolve to.
-        Setting::Proxies => {
+        // A customer's administrator may enter any name as a proxy or in a callback, and read this
+        // text. It must not reveal what names in the operator's network resolve to.
+        Setting::Proxies | Setting::Callbacks => {
+            let what = match setting {
+                Setting::Proxies => "proxy",
+                _ => "receiver",
+            };
             let mut classes: Vec<String> = addresses
                 .iter()
                 .map(|(_, class)| class.to_string())
@@ -153,7 +162,7 @@ fn not_global(setting: Setting, origin: &Origin, addresses: &[(IpAddr, AddressCl
             classes.sort();
             classes.dedup();
             format!(
-                "proxy `{origin}` is not at a public address ({}), and such a proxy is used only \
+                "{what} `{origin}` is not at a public address ({}), and such a {what} is used only \
                  if its address is listed; the operator can add it as \"{}://ADDRESS:{}\" to `{setting}`",
                 classes.join(", "),
                 origin.scheme(),
@@ -174,11 +183,13 @@ impl Target {
     }
 }
 
-/// The operator's policy: `egress.allow` and `egress.proxies`.
+/// The operator's policy: `egress.allow` and `egress.proxies`, or `web.callback-origins`.
 ///
 /// The default allows no request.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
+    /// The setting that `allow` comes from.
+    setting: Setting,
     allow: Vec<Rule>,
     proxies: Vec<Rule>,
 }
@@ -233,8 +244,21 @@ impl Policy {
     /// # Errors
     /// The first invalid entry.
     pub fn parse(entries: &[String]) -> Result<Self, PolicyError> {
+        Self::parse_setting(Setting::Allow, entries)
+    }
+
+    /// Parses `web.callback-origins`, whose entries have the form of `egress.allow`.
+    ///
+    /// # Errors
+    /// The first invalid entry.
+    pub fn parse_callbacks(entries: &[String]) -> Result<Self, PolicyError> {
+        Self::parse_setting(Setting::Callbacks, entries)
+    }
+
+    fn parse_setting(setting: Setting, entries: &[String]) -> Result<Self, PolicyError> {
         Ok(Self {
-            allow: rules(Setting::Allow, entries)?,
+            setting,
+            allow: rules(setting, entries)?,
             proxies: Vec::new(),
         })
     }
@@ -258,11 +282,32 @@ impl Policy {
             Some(Rule::Exactly(listed)) => Ok(Target(Arc::clone(listed))),
             Some(Rule::Below { .. }) => Ok(Target(Arc::new(origin))),
             None => Err(Denial::Origin {
-                setting: Setting::Allow,
+                setting: self.setting,
                 origin,
                 nothing_listed: self.allow.is_empty(),
             }),
         }
+    }
+
+    /// Checks a request's URI before its name is resolved: against the allow-list and, if the host is an
+    /// address or a name of this machine, by the address.
+    ///
+    /// # Errors
+    /// [`Denial::Target`], [`Denial::Origin`] or [`Denial::Address`].
+    pub fn check_target_as_written(&self, uri: &Uri) -> Result<Target, Denial> {
+        let target = self.check_target(uri)?;
+        if target.origin().is_localhost() {
+            // The name may resolve to either address, and is permitted if one of them is listed.
+            self.check_address(&target, Ipv4Addr::LOCALHOST.into())
+                .or_else(|v4| {
+                    self.check_address(&target, Ipv6Addr::LOCALHOST.into())
+                        .map_err(|v6| v4.merge(v6))
+                })?;
+        }
+        if let Some(address) = target.origin().literal() {
+            self.check_address(&target, address)?;
+        }
+        Ok(target)
     }
 
     /// Checks an address of a target.
@@ -270,7 +315,7 @@ impl Policy {
     /// # Errors
     /// [`Denial::Address`] if the address is not globally reachable and not listed.
     pub fn check_address(&self, target: &Target, address: IpAddr) -> Result<(), Denial> {
-        check_address(Setting::Allow, &self.allow, target.origin(), address)
+        check_address(self.setting, &self.allow, target.origin(), address)
     }
 
     /// Checks a proxy by its name. Entries with a non-public address only permit that address: they

@@ -14,7 +14,7 @@
 //!
 //! # Stability
 //! Semantic versioning covers this list and nothing else:
-//! - all items at the root of this crate, and those of [`component`], [`schedule`], [`reports`],
+//! - all items at the root of this crate, and those of [`callbacks`], [`component`], [`schedule`], [`reports`],
 //!   [`limits`], [`clock`], [`transactions`] and [`wakeup_kinds`];
 //! - of [`types`], the items at its root;
 //! - of [`store`], all items;
@@ -40,6 +40,7 @@ mod observer;
 pub mod schedule;
 mod secret_setting;
 
+pub use host::callbacks;
 pub use host::{
     AddRequest, BuildError, CallError, CallErrorKind, CallOutput, ComponentSource, Host,
     HostBuilder, QueueError, QueuedCall, Retention, StashSummary, WakeupOutcome,

@@ -15,7 +15,7 @@ mod values;
 pub mod wakeup_kinds;
 
 pub use values::{
-    ALERT_MODEL, Document, Failure, FieldError, Filter, HOST_MODELS, Hierarchy, InvalidHierarchy,
-    InvalidPkid, Key, Page, Pkid, QUEUED_CALL_MODEL, RECORD_MODEL, Reference, Scope, Timestamp,
-    Wakeup,
+    ALERT_MODEL, CALLBACK_MODEL, Document, Failure, FieldError, Filter, HOST_MODELS, Hierarchy,
+    InvalidHierarchy, InvalidPkid, Key, Page, Pkid, QUEUED_CALL_MODEL, RECORD_MODEL, Reference,
+    Scope, Timestamp, Wakeup,
 };

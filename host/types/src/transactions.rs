@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Hierarchy, Pkid, Reference, Scope, Timestamp};
+use crate::{CALLBACK_MODEL, Hierarchy, Pkid, Reference, Scope, Timestamp};
 
 /// The status of a transaction, in the platform's terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -339,6 +339,16 @@ const PART_SEPARATOR: char = '.';
 /// every later call.
 pub fn part_id(parent: &str, number: u32) -> String {
     format!("{parent}{PART_SEPARATOR}{number:04}")
+}
+
+/// Returns the reference to the document of a transaction's callback, which is removed with the transaction. `None`: the
+/// id is not that of a UUID v7, such as the id of a part.
+///
+/// The first 96 bits are the time and the counter of the id, so that they are unique too.
+pub fn to_callback(id: &str) -> Option<Reference> {
+    let digits: String = id.chars().filter(|digit| *digit != '-').collect();
+    let pkid = digits.get(..24).filter(|_| digits.len() == 32)?;
+    Some(Reference::new(CALLBACK_MODEL, pkid.parse().ok()?))
 }
 
 /// Returns the id of the transaction of which `id` is a part.

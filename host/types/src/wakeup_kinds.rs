@@ -13,6 +13,8 @@ pub const WHOLESALE: &str = "wholesale";
 pub const SCHEDULE: &str = "schedule";
 /// Runs a queued call. The host schedules it, not the plugin.
 pub const QUEUED_CALL: &str = "queued-call";
+/// Delivers a callback. The host schedules it, not the plugin.
+pub const CALLBACK: &str = "callback";
 
 /// The actions of transactions that import: the calls that a wakeup of the kind [`SYNC`] may continue.
 pub const IMPORT_ACTIONS: [&str; 4] = [SYNC, "SyncRolesLicenses", "SyncUsers", "ExecuteDataSync"];

@@ -80,10 +80,11 @@ impl Web {
     /// Creates the API and the page of `host`. `model` is the host's description of its plugin.
     pub fn new(host: Host, model: Model, options: WebOptions) -> Self {
         let (store, clock) = (Arc::clone(host.store()), Arc::clone(host.clock()));
+        let sealer = Arc::clone(host.sealer());
         let parts = Parts {
             host,
             model,
-            access: AccessParts::new(store, clock, options),
+            access: AccessParts::new(store, clock, options).with_sealer(sealer),
             live: Live::default(),
         };
         Self {

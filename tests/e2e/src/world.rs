@@ -8,6 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use relation_host::clock::{Clock, ManualClock};
 use relation_host::component::Plugin;
+use relation_host::egress::Client;
 use relation_host::imports::Interceptor;
 use relation_host::reports::AddReport;
 use relation_host::schedule::{DispatchSummary, Dispatcher, DispatcherOptions};
@@ -49,6 +50,7 @@ pub struct WorldBuilder {
     route: Route,
     interceptor: Option<Arc<dyn Interceptor>>,
     observer: Option<Arc<dyn Observer>>,
+    callbacks: Option<Client>,
 }
 
 impl Default for WorldBuilder {
@@ -65,6 +67,7 @@ impl Default for WorldBuilder {
             route: Route::default(),
             interceptor: None,
             observer: None,
+            callbacks: None,
         }
     }
 }
@@ -125,6 +128,12 @@ impl WorldBuilder {
         self
     }
 
+    /// Sets the client of the hosts' callbacks; by default, callbacks are refused.
+    pub fn callbacks(mut self, client: Client) -> Self {
+        self.callbacks = Some(client);
+        self
+    }
+
     /// Runs another component than ours.
     pub fn component(mut self, file: PathBuf) -> Self {
         self.component = Some(file);
@@ -169,6 +178,7 @@ impl WorldBuilder {
             allow,
             interceptor: self.interceptor,
             observer: self.observer,
+            callbacks: self.callbacks,
         };
         let host = world.new_host().await;
         world.hosts.push(host);
@@ -194,6 +204,7 @@ pub struct World {
     allow: Vec<String>,
     interceptor: Option<Arc<dyn Interceptor>>,
     observer: Option<Arc<dyn Observer>>,
+    callbacks: Option<Client>,
 }
 
 /// A customer of a world: its record, and its organization and grant at Webex.
@@ -240,6 +251,9 @@ impl World {
         }
         if let Some(observer) = &self.observer {
             host = host.observer(Arc::clone(observer));
+        }
+        if let Some(client) = &self.callbacks {
+            host = host.callbacks(client.clone());
         }
         host.component(ComponentSource::Loaded(Box::new(load_plugin(
             &self.component,

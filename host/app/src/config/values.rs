@@ -165,6 +165,13 @@ pub fn parse_targets(value: DeValue<'_>) -> Result<Vec<String>, ValueError> {
     Ok(entries)
 }
 
+/// Parses `web.callback-origins`.
+pub fn parse_callback_origins(value: DeValue<'_>) -> Result<Vec<String>, ValueError> {
+    let entries = parse_texts(value)?;
+    Policy::parse_callbacks(&entries).map_err(describe_policy_error)?;
+    Ok(entries)
+}
+
 /// Parses the origins of `egress.proxies`.
 pub fn parse_proxies(value: DeValue<'_>) -> Result<Vec<String>, ValueError> {
     let entries = parse_texts(value)?;

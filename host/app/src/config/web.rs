@@ -11,7 +11,8 @@ use url::Url;
 use crate::{AppError, ErrorKind};
 
 use super::values::{
-    check_base_url, parse_duration, parse_list, parse_path, parse_positive, parse_text,
+    check_base_url, parse_callback_origins, parse_duration, parse_list, parse_path, parse_positive,
+    parse_text,
 };
 
 /// The port of the API and the page if none is configured.
@@ -41,6 +42,8 @@ pub struct WebConfig {
     pub audit_retention: Duration,
     /// How many requests one user or API key may send in a minute.
     pub requests_per_minute: NonZeroU32,
+    /// The origins that callbacks may be posted to.
+    pub callback_origins: Vec<String>,
 }
 
 /// The files of a TLS server.
@@ -64,6 +67,7 @@ impl Default for WebConfig {
             consent_link_lifetime: 3 * DAY,
             audit_retention: 365 * DAY,
             requests_per_minute: NonZeroU32::new(1200).unwrap_or(NonZeroU32::MAX),
+            callback_origins: Vec::new(),
         }
     }
 }
@@ -112,6 +116,8 @@ impl WebConfig {
         if let Some(rate) = rate.and_then(NonZeroU32::new) {
             self.requests_per_minute = rate;
         }
+        let origins = table.get("callback-origins", parse_callback_origins);
+        self.callback_origins = origins.unwrap_or_default();
         table.close();
     }
 
@@ -208,6 +214,7 @@ mod tests {
             consent-link-lifetime = "7d"
             audit-retention = "90d"
             requests-per-minute = 60000
+            callback-origins = ["https://*.example.com", "http://10.0.0.7:9000"]
             "#,
         );
         let expected = WebConfig {
@@ -223,6 +230,9 @@ mod tests {
             consent_link_lifetime: 7 * DAY,
             audit_retention: 90 * DAY,
             requests_per_minute: NonZeroU32::new(60_000).unwrap(),
+            callback_origins: ["https://*.example.com", "http://10.0.0.7:9000"]
+                .map(str::to_owned)
+                .to_vec(),
         };
         assert_eq!(web.unwrap(), expected);
     }
@@ -231,12 +241,14 @@ mod tests {
     fn all_errors_are_reported_together() {
         let errors = parse(
             "web.listen = \"8400\"\nweb.public-url = \"relation\"\nweb.tls-key = \"k\"\n\
-             web.trusted-proxies = [\"proxy\"]\nweb.session-idle = \"soon\"\nweb.tls = true\n",
+             web.trusted-proxies = [\"proxy\"]\nweb.session-idle = \"soon\"\nweb.tls = true\n\
+             web.callback-origins = [\"receiver\"]\n",
         );
         let errors = errors.unwrap_err();
         let mut keys: Vec<&str> = errors.iter().map(|error| error.key.as_str()).collect();
         keys.sort_unstable();
         let expected = [
+            "web.callback-origins",
             "web.listen",
             "web.public-url",
             "web.session-idle",

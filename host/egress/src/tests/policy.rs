@@ -376,3 +376,25 @@ proptest! {
         prop_assert!(!allows(&[&entry], &plain));
     }
 }
+
+#[test]
+fn receivers_of_callbacks_are_checked_as_written() {
+    let entries = [
+        "https://crm.example.com",
+        "http://localhost:8080",
+        "http://10.0.0.7",
+    ];
+    let policy = Policy::parse_callbacks(&entries.map(str::to_owned)).unwrap();
+    let check = |uri: &str| policy.check_target_as_written(&uri.parse().unwrap());
+    assert!(check("https://crm.example.com/hook?key=1").is_ok());
+    assert!(check("http://10.0.0.7/").is_ok());
+    let denied = check("https://evil.example.com/").unwrap_err().to_string();
+    assert!(denied.contains("`web.callback-origins`"), "{denied}");
+    // The name is listed, but it always means this machine, whose address is not.
+    let denied = check("http://localhost:8080/").unwrap_err().to_string();
+    assert!(
+        denied.contains("receiver `http://localhost:8080`"),
+        "{denied}"
+    );
+    assert!(!denied.contains("127.0.0.1"), "{denied}");
+}

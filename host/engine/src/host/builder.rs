@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use super::callbacks::Callbacks;
 use super::housekeeping::{Housekeeping, Retention};
 use super::record_locks::RecordLocks;
 use super::{Host, Parts};
@@ -66,6 +67,7 @@ pub struct HostBuilder {
     secret_settings: BTreeMap<String, Arc<dyn SecretSetting>>,
     limits: Limits,
     egress: Option<Client>,
+    callbacks: Option<Client>,
     stash: Option<PathBuf>,
     stash_reserve: u64,
     stash_like: Option<PathBuf>,
@@ -136,6 +138,16 @@ impl HostBuilder {
     #[must_use]
     pub fn egress(mut self, client: Client) -> Self {
         self.egress = Some(client);
+        self
+    }
+
+    /// Sets the client that posts callbacks, with a policy of [`Policy::parse_callbacks`]. Without a client, callbacks
+    /// are refused.
+    ///
+    /// [`Policy::parse_callbacks`]: crate::egress::Policy::parse_callbacks
+    #[must_use]
+    pub fn callbacks(mut self, client: Client) -> Self {
+        self.callbacks = Some(client);
         self
     }
 
@@ -265,12 +277,14 @@ impl HostBuilder {
                 plugin,
                 services,
                 client,
+                callbacks: Callbacks::new(self.callbacks),
                 record_locks: RecordLocks::default(),
                 calls_begun: AtomicU64::default(),
                 housekeeping: Housekeeping::new(self.retention),
                 stash_at_start: std::sync::OnceLock::new(),
             }),
             originator: None,
+            callback: None,
             queued: None,
         };
         let settled = host.replay_stash().await;

@@ -32,6 +32,8 @@ pub(super) struct CallRequest {
     pub wakeup: Option<DueWakeup>,
     /// The node of a record that does not exist yet.
     hierarchy: Option<Hierarchy>,
+    /// The id of the transaction, if it is known before the call begins.
+    transaction: Option<String>,
     pub(super) originator: Option<Originator>,
     /// The queued call that runs.
     queued: Option<Arc<QueuedRun>>,
@@ -53,6 +55,7 @@ impl CallRequest {
             name: String::new(),
             wakeup: None,
             hierarchy: None,
+            transaction: None,
             originator: None,
             queued: None,
             input_secrets: Vec::new(),
@@ -131,6 +134,7 @@ impl Host {
             });
         }
         let submitted = self.clock().now();
+        request.transaction = self.store_callback(submitted).await?;
         let record_lock = self.parts.record_locks.acquire(&request.subject).await;
         let started = self.claim(&request, submitted).await?;
         let transaction = started.journal.id().to_owned();
@@ -140,6 +144,9 @@ impl Host {
             .and_then(|output| convert(output).map_err(CallErrorKind::Refused));
         self.finish(&started, &result, summary, None).await;
         drop(record_lock);
+        if self.queued.is_some() || self.callback.is_some() {
+            self.wake_callbacks(&transaction).await;
+        }
         match result {
             Ok(value) => Ok(CallOutput { transaction, value }),
             Err(kind) => Err(CallError {
@@ -226,7 +233,10 @@ impl Host {
         let now = services.clock.now();
         let id = match &request.queued {
             Some(run) => run.transaction.clone(),
-            None => self.new_transaction_id(now),
+            None => match &request.transaction {
+                Some(id) => id.clone(),
+                None => self.new_transaction_id(now),
+            },
         };
         let begin = Begin {
             transaction: NewTransaction {

@@ -28,6 +28,7 @@ use crate::types::{Failure, Hierarchy, Pkid, RECORD_MODEL, Reference, Timestamp}
 
 mod builder;
 mod call;
+pub mod callbacks;
 mod clear_text;
 mod housekeeping;
 mod ids;
@@ -44,6 +45,7 @@ mod wake;
 
 pub use builder::{BuildError, ComponentSource, HostBuilder};
 use call::CallRequest;
+use callbacks::{Callback, Callbacks};
 use housekeeping::Housekeeping;
 pub use housekeeping::Retention;
 use outcome::{CallSummary, summarize_expiry, summarize_refresh};
@@ -60,6 +62,8 @@ pub struct Host {
     parts: Arc<Parts>,
     /// The originator of the calls.
     originator: Option<Arc<Originator>>,
+    /// The callback of the calls.
+    callback: Option<Arc<Callback>>,
     /// The queued call that this host runs.
     queued: Option<Arc<QueuedRun>>,
 }
@@ -68,6 +72,7 @@ struct Parts {
     plugin: Plugin,
     services: Arc<Services>,
     client: Client,
+    callbacks: Callbacks,
     record_locks: RecordLocks,
     /// The number of calls begun; used for ids if randomness is seeded.
     calls_begun: AtomicU64,

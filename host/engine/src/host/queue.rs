@@ -250,6 +250,7 @@ impl Host {
             self.add_call(&mut commit, &part_id(&id, number), call, None)
                 .await?;
         }
+        self.add_callback(&mut commit, &id, now)?;
         self.enqueue(commit, now).await?;
         Ok(id)
     }
@@ -338,7 +339,9 @@ impl Host {
     ) -> Result<(), QueueError> {
         let mut commit = Commit::default();
         self.add_call(&mut commit, id, call, pkid).await?;
-        self.enqueue(commit, self.clock().now()).await
+        let now = self.clock().now();
+        self.add_callback(&mut commit, id, now)?;
+        self.enqueue(commit, now).await
     }
 
     /// Adds a call to the commit that stores it. `pkid` is that of a record to add; `None`: a new one.

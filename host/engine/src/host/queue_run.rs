@@ -202,6 +202,7 @@ impl Host {
             interrupted: false,
         };
         self.store().end(end).await?;
+        self.wake_callbacks(&due.wakeup.payload).await;
         Ok(true)
     }
 

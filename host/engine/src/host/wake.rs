@@ -14,7 +14,7 @@ use crate::observer::WakeupEnded;
 use crate::reports::WakeReport;
 use crate::schedule::{Dispatcher, DispatcherOptions, WakeupRunner};
 use crate::store::{BeginOutcome, DueWakeup, StoreError, WakeupSettlement};
-use crate::types::{Failure, QUEUED_CALL_MODEL, Timestamp};
+use crate::types::{CALLBACK_MODEL, Failure, QUEUED_CALL_MODEL, Timestamp};
 
 /// The delay after the first failure; doubled for each further one.
 const FIRST_RETRY_DELAY: Duration = Duration::from_secs(60);
@@ -67,6 +67,9 @@ impl Host {
         if subject.model == QUEUED_CALL_MODEL {
             return self.run_queued(due).await;
         }
+        if subject.model == CALLBACK_MODEL {
+            return self.run_callback(due).await;
+        }
         let mut request = CallRequest::new(due.wakeup.action(), subject.clone());
         request.wakeup = Some(due.clone());
         let record_lock = self.parts.record_locks.acquire(&subject).await;
@@ -115,6 +118,10 @@ impl WakeupRunner for Host {
 
     fn scheduled(&self) -> &tokio::sync::Notify {
         &self.parts.services.scheduled
+    }
+
+    async fn wait_for_background(&self) -> bool {
+        self.parts.callbacks.wait().await
     }
 
     async fn run_housekeeping(&self) -> bool {

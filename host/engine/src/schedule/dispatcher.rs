@@ -5,14 +5,13 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::clock_jump::{ClockReading, Jump};
 use super::options::DispatcherOptions;
 use super::rate_limit::RateLimit;
+use super::runner::WakeupRunner;
 use super::tally::{DispatchSummary, Tally, WakeupEffect};
 use crate::WakeupOutcome;
 use crate::clock::{Clock, ManualClock};
@@ -20,22 +19,8 @@ use crate::store::{DueWakeup, Store, StoreError};
 use crate::text::format_span;
 use crate::types::{Reference, Timestamp, Wakeup};
 
-/// The executor of a dispatcher's wakeups.
-#[async_trait]
-pub trait WakeupRunner: Send + Sync + 'static {
-    /// Runs the call for one wakeup, and settles the wakeup in the store. An error means that the store
-    /// could not be reached before the call began: the wakeup is still due.
-    async fn run(&self, due: DueWakeup) -> Result<WakeupOutcome, StoreError>;
-
-    /// Returns the notification of wakeups that were scheduled in this process.
-    fn scheduled(&self) -> &Notify;
-
-    /// Does one part of the work besides wakeups. Called at the start and then once per poll. Returns
-    /// whether more work is ready, for a dispatcher that ends when it is idle.
-    async fn run_housekeeping(&self) -> bool {
-        false
-    }
-}
+/// How long a dispatcher that stops waits for work in the background.
+const BACKGROUND_GRACE: Duration = Duration::from_secs(3);
 
 /// Runs due wakeups, the earliest deadline first, at most one per subject at a time.
 pub struct Dispatcher {
@@ -229,6 +214,18 @@ impl Dispatcher {
                 (started, held) = (launched.started, launched.held);
             }
             if started == 0 && flight.calls.is_empty() {
+                let has_waited = tokio::select! {
+                    biased;
+                    () = &mut stop, if !*stopped => {
+                        *stopped = true;
+                        false
+                    }
+                    has_waited = self.runner.wait_for_background(), if !*stopped => has_waited,
+                    else => false,
+                };
+                if has_waited && starting {
+                    continue;
+                }
                 return refused.map_or(Ok(held), Err);
             }
             tokio::select! {
@@ -325,6 +322,8 @@ impl Dispatcher {
         while !flight.calls.is_empty() {
             flight.join_next(&mut tally).await;
         }
+        // What does not end is done again later.
+        let _ = tokio::time::timeout(BACKGROUND_GRACE, self.runner.wait_for_background()).await;
         tally.summary()
     }
 

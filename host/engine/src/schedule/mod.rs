@@ -7,9 +7,11 @@ mod clock_jump;
 mod dispatcher;
 mod options;
 mod rate_limit;
+mod runner;
 mod tally;
 
-pub use dispatcher::{Dispatcher, WakeupRunner};
+pub use dispatcher::Dispatcher;
 pub use options::{DispatcherOptions, Throttle};
+pub use runner::WakeupRunner;
 pub use tally::DispatchSummary;
 pub(crate) use tally::{ConnectionHealth, WakeupEffect};

@@ -187,6 +187,7 @@ pub const CASES: &[Case] = cases![
     queue::queued_call_of_a_dead_host_is_queued_again,
     queue::bulk_ends_with_its_last_call,
     queue::kept_request_is_removed_with_its_transaction,
+    retention::callback_is_removed_with_its_transaction,
     restart::data_survives_a_restart,
     restart::epochs_and_revisions_continue_after_a_restart,
     restart::a_second_host_sees_and_respects_the_first,

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::Stores;
 use super::builders::*;
 use crate::{Begin, PruneRequest, Store};
-use relation_types::transactions::{Level, LogLine, Status, TransactionFilter, TransactionUpdate};
+use relation_types::transactions::{
+    Level, LogLine, Status, TransactionFilter, TransactionUpdate, to_callback,
+};
 
 /// Records a transaction that begins at `second`; its id sorts by that time, as a host's ids do.
 async fn record_one(store: &Arc<dyn Store>, second: u64, status: Status, lasts: u64) -> String {
@@ -146,4 +148,25 @@ pub(super) async fn pruning_removes_exactly_the_old_transactions(stores: Arc<dyn
         let expected: Vec<String> = all.iter().map(|(id, ..)| id.clone()).collect();
         assert_eq!(left(&store).await, expected, "{succeeded} {failed}");
     }
+}
+
+pub(super) async fn callback_is_removed_with_its_transaction(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let old = record_one(&store, 1, Status::Success, 1).await;
+    let new = record_one(&store, 2000, Status::Success, 1).await;
+    let callbacks = [&old, &new].map(|id| to_callback(id).unwrap());
+    for callback in &callbacks {
+        let written = vec![
+            put(callback),
+            seal(callback, "url", 1),
+            schedule(callback, "callback", at(5000)),
+        ];
+        store.commit(changes(written)).await.unwrap();
+    }
+    assert_eq!(walk(&store, (1000, 1000), 10).await.0, 1);
+    let [removed, kept] = &callbacks;
+    assert_eq!(version(&store, removed).await, None);
+    assert_eq!(store.sealed(removed, "url").await.unwrap(), None);
+    assert_eq!(store.wakeups(removed).await.unwrap(), []);
+    assert_eq!(version(&store, kept).await, Some(1));
 }

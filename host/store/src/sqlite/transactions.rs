@@ -11,12 +11,12 @@ use super::error::{
 };
 use super::sorted::list_nodes;
 use super::writer::Batch;
-use super::{SqliteStore, calls, queue, search, transaction_listing};
+use super::{SqliteStore, calls, documents, queue, search, transaction_listing};
 use crate::cursor::{Listing, build_page, validate_limit};
 use crate::{PruneReport, PruneRequest, StoreError, TransactionStore};
 use relation_types::transactions::{
     Level, LogLine, NewTransaction, Originator, Progress, SecretAccess, Status, Transaction,
-    TransactionFilter, TransactionOutcome, TransactionUpdate, parent_of, part_id,
+    TransactionFilter, TransactionOutcome, TransactionUpdate, parent_of, part_id, to_callback,
 };
 use relation_types::{Hierarchy, Page, Pkid, QUEUED_CALL_MODEL, Reference};
 
@@ -388,7 +388,7 @@ pub(super) fn find_prunable(
     Ok((removable, next))
 }
 
-/// Removes ended transactions with their logs and requests.
+/// Removes ended transactions with their logs, requests and callbacks.
 pub(super) fn delete(connection: &Connection, ids: &[String]) -> Result<()> {
     for id in ids {
         connection.prepare_cached(DELETE_LOG)?.execute([id])?;
@@ -398,6 +398,11 @@ pub(super) fn delete(connection: &Connection, ids: &[String]) -> Result<()> {
             found.optional()?.unwrap_or_default();
         if let Some(request) = read_pkid(request)? {
             calls::delete_document(connection, &Reference::new(QUEUED_CALL_MODEL, request))?;
+        }
+        if let Some(callback) = to_callback(id)
+            && documents::exists(connection, &callback)?
+        {
+            calls::delete_document(connection, &callback)?;
         }
         if let Some(node) = node {
             let mut statement = connection.prepare_cached(DELETE_NODE)?;

@@ -167,5 +167,9 @@ pub(super) async fn commit(
         now: parts.now(),
         ..Commit::default()
     };
-    parts.store().commit(commit).await
+    match parts.sealer() {
+        // Secrets that are sealed with an older data key are sealed again.
+        Ok(sealer) => sealer.commit(parts.store(), commit).await,
+        Err(_) => parts.store().commit(commit).await,
+    }
 }

@@ -3,7 +3,7 @@
 //! The right to do something is decided by one range test: a role is granted at a node and covers everything at and
 //! below it. What lies outside does not exist for the principal, neither in lists and counts nor in errors.
 //!
-//! [`users`], [`sessions`] and [`api_keys`] manage who can be a principal, and [`audit`] records what they do. All are
+//! [`users`], [`sessions`] and [`api_keys`] manage who can be a principal, [`callback_auth`] the credentials of callbacks, and [`audit`] records what they do. All are
 //! documents of the host's store. [`authenticate`] finds the principal of a request.
 
 mod allowed;
@@ -12,6 +12,7 @@ pub mod audit;
 mod authenticate;
 mod authority;
 mod back_off;
+pub mod callback_auth;
 pub mod consent_links;
 mod cross_site;
 mod documents;

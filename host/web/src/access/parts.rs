@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use relation_app::{AppError, ErrorKind};
 use relation_host::clock::Clock;
 use relation_host::store::Store;
+use relation_host::store::seal::Sealer;
 use relation_host::types::Timestamp;
 
 use super::audit::PkidSequence;
 use super::back_off::BackOff;
 use super::passwords::PasswordHasher;
 use super::request_rate::RequestRate;
-use crate::WebOptions;
+use crate::{WebError, WebOptions};
 
 /// The store, the clock and the options of the access functions. Cheap to clone; clones are the same.
 ///
@@ -19,6 +21,8 @@ use crate::WebOptions;
 #[derive(Clone)]
 pub struct AccessParts {
     shared: Arc<Shared>,
+    /// The sealer of the host. A command without a host has none.
+    sealer: Option<Arc<Sealer>>,
 }
 
 struct Shared {
@@ -45,7 +49,22 @@ impl AccessParts {
         };
         Self {
             shared: Arc::new(shared),
+            sealer: None,
         }
+    }
+
+    /// Returns the parts with the sealer of secrets, which credentials of callbacks need.
+    #[must_use]
+    pub fn with_sealer(self, sealer: Arc<Sealer>) -> Self {
+        Self {
+            sealer: Some(sealer),
+            ..self
+        }
+    }
+
+    pub(super) fn sealer(&self) -> Result<&Sealer, WebError> {
+        let missing = || AppError::new(ErrorKind::Internal, "these parts have no sealer").into();
+        self.sealer.as_deref().ok_or_else(missing)
     }
 
     /// The store.

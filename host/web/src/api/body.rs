@@ -5,6 +5,7 @@ use axum::extract::FromRequest;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use relation_app::{AppError, ErrorKind};
 use relation_host::types::FieldError;
+use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use crate::WebError;
@@ -21,12 +22,18 @@ pub(crate) struct Fields {
 }
 
 /// What the platform sends beside the fields of a request.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct RequestMeta {
     /// The caller's id of the request.
     pub(crate) external_id: Option<String>,
     /// The caller's reference of the request.
     pub(crate) external_reference: Option<String>,
+    /// The address that the end of the transaction is posted to.
+    pub(crate) callback_url: Option<SecretString>,
+    /// The name of the credentials for the callback.
+    pub(crate) callback_auth: Option<String>,
+    /// The members that are wrong. They are reported together with the errors of the callback.
+    pub(crate) errors: Vec<FieldError>,
 }
 
 impl<S: Send + Sync> FromRequest<S> for Fields {
@@ -107,7 +114,7 @@ impl Fields {
     fn split(mut fields: Map<String, Value>) -> Result<Self, WebError> {
         let request_meta = match fields.remove("request_meta") {
             None => RequestMeta::default(),
-            Some(Value::Object(meta)) => RequestMeta::read(&meta)?,
+            Some(Value::Object(meta)) => RequestMeta::read(meta),
             Some(_) => return Err(invalid("request_meta", "must be an object")),
         };
         let fields = match fields.remove("data") {
@@ -129,19 +136,40 @@ impl Fields {
 }
 
 impl RequestMeta {
-    fn read(meta: &Map<String, Value>) -> Result<Self, WebError> {
-        let text = |name: &str| match meta.get(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) if text.chars().count() <= 255 => Ok(Some(text.clone())),
-            Some(_) => Err(invalid(
-                &format!("request_meta.{name}"),
-                "must be a text of at most 255 characters",
-            )),
+    fn read(mut meta: Map<String, Value>) -> Self {
+        let mut errors = Vec::new();
+        let mut text = |name: &str, limit: usize| match meta.remove(name) {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) if text.chars().count() <= limit => Some(text),
+            Some(_) => {
+                let message = format!("must be a text of at most {limit} characters");
+                errors.push(meta_error(name, &message));
+                None
+            }
         };
-        Ok(Self {
-            external_id: text("external_id")?,
-            external_reference: text("external_reference")?,
-        })
+        let external_id = text("external_id", 255);
+        let external_reference = text("external_reference", 255);
+        let callback_url = text("callback_url", 2048).map(SecretString::from);
+        let callback_auth = text("callback_auth", 255);
+        if callback_auth.is_some() && callback_url.is_none() {
+            let message = "is used only together with callback_url";
+            errors.push(meta_error("callback_auth", message));
+        }
+        Self {
+            external_id,
+            external_reference,
+            callback_url,
+            callback_auth,
+            errors,
+        }
+    }
+}
+
+/// Returns the error of a member of `request_meta`.
+pub(crate) fn meta_error(name: &str, message: &str) -> FieldError {
+    FieldError {
+        field: format!("request_meta.{name}"),
+        message: message.to_owned(),
     }
 }
 
@@ -163,12 +191,17 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), WebError> {
 
 /// Returns the error of one field.
 pub(crate) fn invalid(field: &str, message: &str) -> WebError {
+    all_invalid(vec![FieldError {
+        field: field.to_owned(),
+        message: message.to_owned(),
+    }])
+}
+
+/// Returns the error of several fields.
+pub(crate) fn all_invalid(field_errors: Vec<FieldError>) -> WebError {
     let error = AppError::new(ErrorKind::Invalid, "the input is not right");
     AppError {
-        field_errors: vec![FieldError {
-            field: field.to_owned(),
-            message: message.to_owned(),
-        }],
+        field_errors,
         ..error
     }
     .into()

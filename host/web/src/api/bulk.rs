@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 
 use super::RECORDS;
 use super::body::{Bulk, RequestMeta};
+use super::on_behalf_of::on_behalf_of;
 use super::query::Query;
-use super::records::{accepted, on_behalf_of};
+use super::records::accepted;
 use crate::access::{Allowed, Permission, permission};
 use crate::{Web, WebError};
 
@@ -74,6 +75,8 @@ async fn submit<P: Permission>(
     meta: RequestMeta,
     to_call: impl Fn(&StoredRecord) -> QueuedCall,
 ) -> Result<Response, WebError> {
+    let node: &Hierarchy = allowed.nodes().first().ok_or_else(WebError::not_found)?;
+    let host = on_behalf_of(web, allowed.principal(), meta, node).await?;
     let mut calls = Vec::new();
     let mut items = Vec::new();
     for href in hrefs {
@@ -95,8 +98,6 @@ async fn submit<P: Permission>(
         let error = AppError::new(ErrorKind::NotFound, "none of the records can be changed");
         return Err(error.into());
     }
-    let node: &Hierarchy = allowed.nodes().first().ok_or_else(WebError::not_found)?;
-    let host = on_behalf_of(web, allowed.principal(), meta);
     let id = host.submit_all(action, node, calls).await?;
     Ok(accepted(&id, Some(Value::from(items))))
 }

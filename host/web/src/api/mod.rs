@@ -7,6 +7,7 @@
 pub(crate) mod body;
 mod bulk;
 mod models;
+mod on_behalf_of;
 mod openapi;
 pub(crate) mod page;
 pub(crate) mod query;

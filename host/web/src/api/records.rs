@@ -6,17 +6,18 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use relation_app::records::{self, StoredRecord};
 use relation_app::{AppError, ErrorKind};
+use relation_host::callbacks::transaction_href;
 use relation_host::reports::RecordDetails;
 use relation_host::store::SortOrder;
-use relation_host::transactions::Originator;
 use relation_host::types::{Document, Hierarchy};
 use relation_host::{AddRequest, Host, QueuedCall};
 use serde_json::{Map, Value, json};
 
-use super::body::{Fields, RequestMeta, invalid};
+use super::body::{Fields, invalid};
+use super::on_behalf_of::on_behalf_of;
 use super::query::Query;
-use super::{RECORDS, page, schema, transactions};
-use crate::access::{Allowed, Operation, Principal, permission};
+use super::{RECORDS, page, schema};
+use crate::access::{Allowed, Operation, permission};
 use crate::{Web, WebError};
 
 /// The maximum length of an idempotency key, in characters.
@@ -111,13 +112,14 @@ pub(super) async fn add(
         WebError::from(error.hint("add `?hierarchy=`, such as sys.Provider.Customer"))
     })?;
     allowed.check(&hierarchy)?;
+    let key = idempotency_key(&headers)?;
+    let host = on_behalf_of(&web, allowed.principal(), body.request_meta, &hierarchy).await?;
     let request = AddRequest {
         hierarchy,
         fields: body.fields,
         token_response: None,
-        idempotency_key: idempotency_key(&headers)?,
+        idempotency_key: key,
     };
-    let host = on_behalf_of(&web, allowed.principal(), body.request_meta);
     if nowait {
         return queue(&host, QueuedCall::Add(request)).await;
     }
@@ -149,7 +151,8 @@ pub(super) async fn modify(
     query.close()?;
     let record = allowed.record(&web, &pkid).await?;
     check_version(&headers, &record)?;
-    let host = on_behalf_of(&web, allowed.principal(), body.request_meta);
+    let node = &record.hierarchy;
+    let host = on_behalf_of(&web, allowed.principal(), body.request_meta, node).await?;
     write(&host, &record, body.fields, nowait).await
 }
 
@@ -183,7 +186,8 @@ pub(super) async fn replace(
         let is_fixed = field.is_some_and(|field| field.read_only || field.add_only);
         !(is_fixed && (current.get(name) == Some(value) || name == TOKEN_LINK))
     });
-    let host = on_behalf_of(&web, allowed.principal(), body.request_meta);
+    let node = &record.hierarchy;
+    let host = on_behalf_of(&web, allowed.principal(), body.request_meta, node).await?;
     write(&host, &record, fields, nowait).await
 }
 
@@ -216,6 +220,7 @@ pub(super) async fn delete(
     Path(pkid): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
+    body: Fields,
 ) -> Result<Response, WebError> {
     let mut query = Query::parse(query.as_deref());
     let dry_run = query.flag("dry_run", false);
@@ -226,7 +231,11 @@ pub(super) async fn delete(
     query.close()?;
     let record = allowed.record(&web, &pkid).await?;
     check_version(&headers, &record)?;
-    let host = on_behalf_of(&web, allowed.principal(), RequestMeta::default());
+    if !body.fields.is_empty() {
+        return Err(invalid("data", "is not used by a delete"));
+    }
+    let node = &record.hierarchy;
+    let host = on_behalf_of(&web, allowed.principal(), body.request_meta, node).await?;
     if nowait {
         let pkid = record.pkid.clone();
         return queue(&host, QueuedCall::Delete { pkid }).await;
@@ -278,7 +287,8 @@ pub(super) async fn act(
         let redirect = web.options().redirect.as_str();
         arguments.insert(REDIRECT_URI.to_owned(), redirect.into());
     }
-    let host = on_behalf_of(&web, allowed.principal(), body.request_meta);
+    let node = &record.hierarchy;
+    let host = on_behalf_of(&web, allowed.principal(), body.request_meta, node).await?;
     if nowait {
         let call = QueuedCall::Invoke {
             pkid: record.pkid.clone(),
@@ -302,22 +312,13 @@ async fn queue(host: &Host, call: QueuedCall) -> Result<Response, WebError> {
 
 /// Returns the response to a request whose work is queued.
 pub(super) fn accepted(transaction: &str, items: Option<Value>) -> Response {
-    let href = transactions::href(transaction);
+    let href = transaction_href(transaction);
     let mut body = json!({ "href": href, "success": true, "transaction_id": transaction });
     if let (Some(members), Some(items)) = (body.as_object_mut(), items) {
         members.insert("resources".to_owned(), items);
     }
     let location = [(header::LOCATION, href)];
     (StatusCode::ACCEPTED, location, Json(body)).into_response()
-}
-
-/// Returns the host for calls that a principal asks for.
-pub(super) fn on_behalf_of(web: &Web, principal: &Principal, meta: RequestMeta) -> Host {
-    web.host().on_behalf_of(Originator {
-        user: principal.name.clone(),
-        external_id: meta.external_id,
-        external_reference: meta.external_reference,
-    })
 }
 
 /// The action that begins a consent.

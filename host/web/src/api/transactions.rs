@@ -5,15 +5,19 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
+use relation_host::callbacks::{
+    CallbackReport, CallbackState, describe_progress, poll_entry, transaction_href,
+};
 use relation_host::store::StoreError;
 use relation_host::transactions::{Status, Transaction, TransactionFilter, parent_of};
 use relation_host::types::{Pkid, Reference};
 use serde_json::{Map, Value, json};
 
 use super::body::Fields;
+use super::on_behalf_of::on_behalf_of;
 use super::page::next_link;
 use super::query::Query;
-use super::records::{accepted, on_behalf_of, operation_of};
+use super::records::{accepted, operation_of};
 use super::{TRANSACTIONS, cursor_error};
 use crate::access::{Allowed, Operation, permission};
 use crate::{Web, WebError};
@@ -80,10 +84,13 @@ pub(super) async fn get(
         ..TransactionFilter::default()
     };
     let parts = web.store().transactions(&parts, None, MAX_PARTS).await?;
+    let callback = web.host().callback(&transaction.id).await?;
     let parts: Vec<Value> = parts.items.iter().map(|each| summary(&web, each)).collect();
     let mut shown = summary(&web, &transaction);
     if let Some(members) = shown.as_object_mut() {
         members.insert("sub_transactions".to_owned(), parts.into());
+        let callback = callback.as_ref().map(show_callback);
+        members.insert("callback".to_owned(), callback.into());
         members.insert("log".to_owned(), json!(transaction.log));
         members.insert(
             "secret_accesses".to_owned(),
@@ -140,7 +147,9 @@ pub(super) async fn replay(
 ) -> Result<Response, WebError> {
     Query::parse(query.as_deref()).close()?;
     let transaction = find_to_change(&web, &allowed, &id).await?;
-    let host = on_behalf_of(&web, allowed.principal(), body.request_meta);
+    let node = transaction.hierarchy.as_ref();
+    let node = node.ok_or_else(WebError::not_found)?;
+    let host = on_behalf_of(&web, allowed.principal(), body.request_meta, node).await?;
     let new = host.replay(&transaction.id).await?;
     Ok(accepted(&new, None))
 }
@@ -156,7 +165,7 @@ pub(super) async fn cancel(
     let transaction = find_to_change(&web, &allowed, &id).await?;
     web.host().cancel(&transaction.id).await?;
     let result = json!({
-        "href": href(&transaction.id), "success": true, "transaction_id": transaction.id,
+        "href": transaction_href(&transaction.id), "success": true, "transaction_id": transaction.id,
     });
     Ok(Json(result).into_response())
 }
@@ -203,26 +212,16 @@ async fn find(
     }
 }
 
-/// Returns the address of a transaction.
-pub(super) fn href(id: &str) -> String {
-    format!("{TRANSACTIONS}{id}/")
-}
-
-fn poll_entry(transaction: &Transaction) -> Value {
+/// Shows the delivery of a callback.
+fn show_callback(report: &CallbackReport) -> Value {
     json!({
-        "status": transaction.status.as_str(),
-        "href": href(&transaction.id),
-        "description": detail(transaction),
+        "receiver": report.origin,
+        "state": report.state,
+        "delivered": report.state == CallbackState::Delivered,
+        "attempts": report.attempts,
+        "last_attempt_time": report.last_attempt.map(|at| at.to_string()),
+        "last_error": report.last_error,
     })
-}
-
-/// Returns the progress of a running transaction, and the outcome of one that has ended.
-fn detail(transaction: &Transaction) -> String {
-    match (&transaction.progress, transaction.message.as_str()) {
-        (Some(progress), "") => progress.to_string(),
-        (Some(progress), message) => format!("[ {}/{} ] {message}", progress.done, progress.total),
-        (None, message) => message.to_owned(),
-    }
 }
 
 fn summary(web: &Web, transaction: &Transaction) -> Value {
@@ -232,10 +231,10 @@ fn summary(web: &Web, transaction: &Transaction) -> Value {
     let parent = parent_of(&transaction.id);
     json!({
         "id": transaction.id,
-        "href": href(&transaction.id),
+        "href": transaction_href(&transaction.id),
         "action": transaction.action,
         "status": transaction.status.as_str(),
-        "detail": detail(transaction),
+        "detail": describe_progress(transaction),
         "message": transaction.message,
         "hierarchy": transaction.hierarchy,
         "subject": transaction.subject,
@@ -249,6 +248,6 @@ fn summary(web: &Web, transaction: &Transaction) -> Value {
         "started_time": transaction.started.to_string(),
         "completed_time": transaction.completed.map(|at| at.to_string()),
         "duration": duration.as_secs_f64(),
-        "parent": parent.map(|parent| json!({ "id": parent, "href": href(parent) })),
+        "parent": parent.map(|parent| json!({ "id": parent, "href": transaction_href(parent) })),
     })
 }

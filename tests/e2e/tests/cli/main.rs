@@ -19,6 +19,7 @@ mod init;
 mod logs;
 mod mutants;
 mod naming;
+mod onboarding;
 mod outputs;
 mod pastes;
 mod recording;

@@ -257,34 +257,54 @@ async fn every_route_keeps_tenants_apart() {
     }
 }
 
-/// A user and a key at a place.
+/// A user, a key and credentials of callbacks at a place.
 struct Members {
     place: Place,
     user: String,
     key: String,
+    auth: String,
 }
 
 async fn members(root: &Client, place: Place) -> Members {
     let mut pkids = Vec::new();
-    for path in ["/api/data/User/", "/api/data/ApiKey/"] {
+    for path in [
+        "/api/data/User/",
+        "/api/data/ApiKey/",
+        "/api/data/ApiCallbackAuth/",
+    ] {
         if place == Place::Unknown {
             pkids.push("0123456789abcdef01234567".to_owned());
             continue;
         }
         let node = place.node();
-        let input = json!({
-            "name": format!("member-of-{place:?}"), "hierarchy": node,
-            "grants": [{ "role": "operator", "node": node }],
-        });
+        let input = match path {
+            "/api/data/ApiCallbackAuth/" => json!({
+                "name": format!("member-of-{place:?}"), "hierarchy": node, "token": "canary-token",
+            }),
+            _ => json!({
+                "name": format!("member-of-{place:?}"), "hierarchy": node,
+                "grants": [{ "role": "operator", "node": node }],
+            }),
+        };
         let added = root.json(Method::POST, path, &input).await.expect(201);
         pkids.push(added["pkid"].as_str().unwrap().to_owned());
     }
-    let [user, key] = pkids.try_into().unwrap();
-    Members { place, user, key }
+    let [user, key, auth] = pkids.try_into().unwrap();
+    Members {
+        place,
+        user,
+        key,
+        auth,
+    }
 }
 
 fn access_row(route: AccessRoute, members: &Members, role: &Role) -> Option<Row> {
-    let Members { place, user, key } = members;
+    let Members {
+        place,
+        user,
+        key,
+        auth,
+    } = members;
     let node = place.node();
     let user = format!("/api/data/User/{user}/");
     let key = format!("/api/data/ApiKey/{key}/");
@@ -309,6 +329,28 @@ fn access_row(route: AccessRoute, members: &Members, role: &Role) -> Option<Row>
         AccessRoute::RotateApiKey => Row::write("POST", format!("{key}+Rotate/"), json!({}), 200),
         // Another table tests it: a revoked key cannot be rotated by the next role.
         AccessRoute::RevokeApiKey => return None,
+        AccessRoute::ListCallbackAuths => {
+            Row::get(format!("/api/data/ApiCallbackAuth/?hierarchy={node}"))
+        }
+        AccessRoute::AddCallbackAuth => {
+            let path = "/api/data/ApiCallbackAuth/".to_owned();
+            let name = format!("{}-of-{place:?}", role.name);
+            let input = json!({ "name": name, "hierarchy": node, "token": "canary-token" });
+            Row::write("POST", path, input, 201)
+        }
+        AccessRoute::GetCallbackAuth => Row::get(format!("/api/data/ApiCallbackAuth/{auth}/")),
+        AccessRoute::ReplaceCallbackAuth => {
+            let path = format!("/api/data/ApiCallbackAuth/{auth}/");
+            let name = format!("member-of-{place:?}");
+            Row::write(
+                "PUT",
+                path,
+                json!({ "name": name, "token": "canary-token" }),
+                200,
+            )
+        }
+        // Deleted credentials are not there for the next role. Another table tests it.
+        AccessRoute::DeleteCallbackAuth => return None,
         AccessRoute::ListAuditEvents => Row::get(format!("/api/data/AuditEvent/?hierarchy={node}")),
         // They concern the caller alone.
         AccessRoute::GetSession | AccessRoute::LogIn | AccessRoute::LogOut => return None,
@@ -357,6 +399,10 @@ async fn users_keys_and_audit_keep_tenants_apart() {
         let path = format!("/api/data/ApiKey/{}/+Revoke/", members.key);
         let status = client.json(Method::POST, &path, &json!({})).await.status;
         let expected = if members.place.is_visible() { 200 } else { 404 };
+        assert_eq!(status, expected, "{:?}", members.place);
+        let path = format!("/api/data/ApiCallbackAuth/{}/", members.auth);
+        let status = client.json(Method::DELETE, &path, &json!({})).await.status;
+        let expected = if members.place.is_visible() { 204 } else { 404 };
         assert_eq!(status, expected, "{:?}", members.place);
     }
 }

@@ -9,7 +9,7 @@ use relation_host::store::cursor::{Listing, build_page, validate_limit};
 use relation_host::store::{PruneReport, PruneRequest, StoreError, TransactionStore};
 use relation_host::transactions::{
     NewTransaction, Status, Transaction, TransactionFilter, TransactionOutcome, TransactionPart,
-    TransactionUpdate, parent_of, part_id,
+    TransactionUpdate, parent_of, part_id, to_callback,
 };
 use relation_host::types::{Page, QUEUED_CALL_MODEL, Reference, Timestamp};
 
@@ -155,7 +155,7 @@ impl Transactions {
         closed
     }
 
-    /// Removes the transactions of one batch that are old enough. Returns the documents of their requests too.
+    /// Removes the transactions of one batch that are old enough. Returns the documents of their requests and callbacks too.
     pub(super) fn prune(&mut self, prune: &PruneRequest) -> (PruneReport, Vec<Reference>) {
         let after = prune
             .after
@@ -178,6 +178,7 @@ impl Transactions {
                 self.all.remove(&transaction.id);
                 let request = transaction.request.clone();
                 requests.extend(request.map(|pkid| Reference::new(QUEUED_CALL_MODEL, pkid)));
+                requests.extend(to_callback(&transaction.id));
                 removed += 1;
             }
         }

@@ -41,6 +41,10 @@ impl WakeupRunner for RecordingRunner {
         self.host.scheduled()
     }
 
+    async fn wait_for_background(&self) -> bool {
+        self.host.wait_for_background().await
+    }
+
     async fn run_housekeeping(&self) -> bool {
         self.host.run_housekeeping().await
     }

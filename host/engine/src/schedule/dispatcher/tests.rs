@@ -5,6 +5,9 @@ mod long_call;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use async_trait::async_trait;
+use tokio::sync::Notify;
+
 use super::*;
 use crate::CallOutput;
 use crate::clock::SystemClock;

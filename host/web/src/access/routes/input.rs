@@ -38,6 +38,17 @@ impl Input {
         self.fields.remove(field).filter(|value| !value.is_null())
     }
 
+    /// Adds errors that were found in the values of fields without an error so far.
+    pub(super) fn report(&mut self, mut errors: Vec<FieldError>) {
+        errors.retain(|new| self.errors.iter().all(|error| error.field != new.field));
+        self.errors.append(&mut errors);
+    }
+
+    /// Takes an optional secret text.
+    pub(super) fn optional_secret(&mut self, field: &str) -> Option<SecretString> {
+        self.optional_text(field).map(SecretString::from)
+    }
+
     /// Takes an optional text.
     pub(super) fn optional_text(&mut self, field: &str) -> Option<String> {
         match self.take(field)? {

@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod audit;
+mod callback_auth;
 mod input;
 mod listing;
 mod route;

@@ -1,13 +1,13 @@
-//! The routes for users, keys, the audit log and sessions: one table for the router, the OpenAPI document and the tests.
+//! The routes for users, keys, credentials, the audit log and sessions: one table for the router, the OpenAPI document and the tests.
 
 use axum::extract::FromRef;
 use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, on};
 
-use super::{api_keys, audit, session, users};
+use super::{api_keys, audit, callback_auth, session, users};
 use crate::access::{AccessParts, Operation};
 
-/// A route for users, keys, the audit log or sessions.
+/// A route for users, keys, credentials of callbacks, the audit log or sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AccessRoute {
     /// Lists users.
@@ -34,6 +34,16 @@ pub enum AccessRoute {
     RotateApiKey,
     /// Revokes a key.
     RevokeApiKey,
+    /// Lists credentials of callbacks.
+    ListCallbackAuths,
+    /// Adds credentials of callbacks.
+    AddCallbackAuth,
+    /// Shows credentials of callbacks, without their secrets.
+    GetCallbackAuth,
+    /// Replaces credentials of callbacks.
+    ReplaceCallbackAuth,
+    /// Deletes credentials of callbacks.
+    DeleteCallbackAuth,
     /// Lists the audit log.
     ListAuditEvents,
     /// Shows who the request comes from.
@@ -59,6 +69,11 @@ impl AccessRoute {
         Self::GetApiKey,
         Self::RotateApiKey,
         Self::RevokeApiKey,
+        Self::ListCallbackAuths,
+        Self::AddCallbackAuth,
+        Self::GetCallbackAuth,
+        Self::ReplaceCallbackAuth,
+        Self::DeleteCallbackAuth,
         Self::ListAuditEvents,
         Self::GetSession,
         Self::LogIn,
@@ -72,6 +87,8 @@ impl AccessRoute {
             | Self::GetUser
             | Self::ListApiKeys
             | Self::GetApiKey
+            | Self::ListCallbackAuths
+            | Self::GetCallbackAuth
             | Self::ListAuditEvents
             | Self::GetSession => Method::GET,
             Self::AddUser
@@ -81,9 +98,10 @@ impl AccessRoute {
             | Self::AddApiKey
             | Self::RotateApiKey
             | Self::RevokeApiKey
+            | Self::AddCallbackAuth
             | Self::LogIn => Method::POST,
-            Self::SetUserRoles => Method::PUT,
-            Self::LogOut => Method::DELETE,
+            Self::SetUserRoles | Self::ReplaceCallbackAuth => Method::PUT,
+            Self::DeleteCallbackAuth | Self::LogOut => Method::DELETE,
         }
     }
 
@@ -100,6 +118,10 @@ impl AccessRoute {
             Self::GetApiKey => "/api/data/ApiKey/{pkid}/",
             Self::RotateApiKey => "/api/data/ApiKey/{pkid}/+Rotate/",
             Self::RevokeApiKey => "/api/data/ApiKey/{pkid}/+Revoke/",
+            Self::ListCallbackAuths | Self::AddCallbackAuth => "/api/data/ApiCallbackAuth/",
+            Self::GetCallbackAuth | Self::ReplaceCallbackAuth | Self::DeleteCallbackAuth => {
+                "/api/data/ApiCallbackAuth/{pkid}/"
+            }
             Self::ListAuditEvents => "/api/data/AuditEvent/",
             Self::GetSession | Self::LogIn | Self::LogOut => "/api/session/",
         }
@@ -109,6 +131,7 @@ impl AccessRoute {
     pub fn operation(self) -> Option<Operation> {
         match self {
             Self::ListAuditEvents => Some(Operation::Audit),
+            Self::ListCallbackAuths | Self::GetCallbackAuth => Some(Operation::Read),
             Self::GetSession | Self::LogIn | Self::LogOut => None,
             Self::ListUsers
             | Self::AddUser
@@ -121,7 +144,10 @@ impl AccessRoute {
             | Self::AddApiKey
             | Self::GetApiKey
             | Self::RotateApiKey
-            | Self::RevokeApiKey => Some(Operation::Administer),
+            | Self::RevokeApiKey
+            | Self::AddCallbackAuth
+            | Self::ReplaceCallbackAuth
+            | Self::DeleteCallbackAuth => Some(Operation::Administer),
         }
     }
 
@@ -139,6 +165,11 @@ impl AccessRoute {
             Self::GetApiKey => "Shows an API key",
             Self::RotateApiKey => "Gives an API key a new secret",
             Self::RevokeApiKey => "Revokes an API key",
+            Self::ListCallbackAuths => "Lists credentials of callbacks",
+            Self::AddCallbackAuth => "Adds credentials of callbacks",
+            Self::GetCallbackAuth => "Shows credentials of callbacks, without their secrets",
+            Self::ReplaceCallbackAuth => "Replaces credentials of callbacks",
+            Self::DeleteCallbackAuth => "Deletes credentials of callbacks",
             Self::ListAuditEvents => "Lists the audit log, the latest event first",
             Self::GetSession => "Shows who the request comes from",
             Self::LogIn => "Logs in",
@@ -149,8 +180,12 @@ impl AccessRoute {
     /// The status of a successful response.
     pub(crate) fn success(self) -> &'static str {
         match self {
-            Self::AddUser | Self::CreateSetUpLink | Self::AddApiKey | Self::LogIn => "201",
-            Self::LogOut => "204",
+            Self::AddUser
+            | Self::CreateSetUpLink
+            | Self::AddApiKey
+            | Self::AddCallbackAuth
+            | Self::LogIn => "201",
+            Self::DeleteCallbackAuth | Self::LogOut => "204",
             _ => "200",
         }
     }
@@ -174,6 +209,11 @@ impl AccessRoute {
             Self::GetApiKey => on(filter, api_keys::show),
             Self::RotateApiKey => on(filter, api_keys::rotate),
             Self::RevokeApiKey => on(filter, api_keys::revoke),
+            Self::ListCallbackAuths => on(filter, callback_auth::list),
+            Self::AddCallbackAuth => on(filter, callback_auth::add),
+            Self::GetCallbackAuth => on(filter, callback_auth::show),
+            Self::ReplaceCallbackAuth => on(filter, callback_auth::replace),
+            Self::DeleteCallbackAuth => on(filter, callback_auth::delete),
             Self::ListAuditEvents => on(filter, audit::list),
             Self::GetSession => on(filter, session::show),
             Self::LogIn => on(filter, session::log_in),

@@ -291,11 +291,17 @@ fn request_schema(route: Route) -> Option<Value> {
                     "type": "array", "minItems": 1, "maxItems": MAX_BULK, "items": { "type": "string" },
                 },
                 "data": { "type": "object" },
+                "request_meta": schemas::request_meta(),
             },
+        })),
+        Route::DeleteRecord | Route::ReplayTransaction => Some(json!({
+            "type": "object",
+            "properties": { "request_meta": schemas::request_meta() },
         })),
         Route::RunAction => Some(json!({
             "type": "object",
             "description": "The arguments, by the schema of the action.",
+            "properties": { "request_meta": schemas::request_meta() },
         })),
         _ => None,
     }

@@ -23,16 +23,7 @@ pub(super) fn fields(model: &Model, for_add: bool) -> Value {
         }
         properties.insert(field.name.clone(), of_field(field));
     }
-    properties.insert(
-        "request_meta".to_owned(),
-        json!({
-            "type": "object",
-            "properties": {
-                "external_id": { "type": ["string", "null"], "maxLength": 255 },
-                "external_reference": { "type": ["string", "null"], "maxLength": 255 },
-            },
-        }),
-    );
+    properties.insert("request_meta".to_owned(), request_meta());
     let mut schema = json!({ "type": "object", "properties": properties });
     // The name has a default: that of the customer at its node.
     required.retain(|name| name != "name");
@@ -40,6 +31,42 @@ pub(super) fn fields(model: &Model, for_add: bool) -> Value {
         members.insert("required".to_owned(), required.into());
     }
     schema
+}
+
+/// Returns the schema of what a request may have beside its fields.
+pub(super) fn request_meta() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "external_id": { "type": ["string", "null"], "maxLength": 255 },
+            "external_reference": { "type": ["string", "null"], "maxLength": 255 },
+            "callback_url": {
+                "type": ["string", "null"],
+                "maxLength": 2048,
+                "description": "The address that the end of the transaction is posted to.",
+            },
+            "callback_auth": {
+                "type": ["string", "null"],
+                "maxLength": 255,
+                "description": "The name of the credentials for the callback.",
+            },
+        },
+    })
+}
+
+/// Returns the schema of the delivery of a callback.
+fn callback() -> Value {
+    json!({
+        "type": ["object", "null"],
+        "properties": {
+            "receiver": { "type": "string", "description": "The scheme, host and port." },
+            "state": { "enum": ["waiting", "delivered", "failed"] },
+            "delivered": { "type": "boolean" },
+            "attempts": { "type": "integer" },
+            "last_attempt_time": { "type": ["string", "null"] },
+            "last_error": { "type": ["string", "null"] },
+        },
+    })
 }
 
 fn of_field(field: &Field) -> Value {
@@ -95,6 +122,7 @@ pub(super) fn transaction() -> Value {
             "started_time": { "type": "string" },
             "completed_time": { "type": ["string", "null"] },
             "duration": { "type": "number" },
+            "callback": callback(),
             "log": { "type": "array" },
             "sub_transactions": { "type": "array" },
         },

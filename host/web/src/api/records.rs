@@ -9,13 +9,14 @@ use relation_app::{AppError, ErrorKind};
 use relation_host::reports::RecordDetails;
 use relation_host::store::SortOrder;
 use relation_host::transactions::Originator;
-use relation_host::types::{Document, Hierarchy};
+use relation_host::types::Document;
 use relation_host::{AddRequest, Host, QueuedCall};
 use serde_json::{Map, Value, json};
 
 use super::body::{Fields, RequestMeta, invalid};
 use super::query::Query;
 use super::{RECORDS, page, schema, transactions};
+use crate::access::nodes::{self, node_pkid};
 use crate::access::{Allowed, Operation, Principal, permission};
 use crate::{Web, WebError};
 
@@ -46,6 +47,7 @@ pub(super) async fn list(
     let with_schema = parsed.flag("schema", false);
     parsed.close()?;
 
+    let hierarchy = nodes::resolve_optional(web.access(), hierarchy).await?;
     let range = allowed.range(hierarchy.as_ref())?;
     let stored_name = match &name {
         Some(name) => Some(records::find_stored_spelling(web.store(), name, Some(&range)).await?),
@@ -58,6 +60,8 @@ pub(super) async fn list(
     };
     let path = format!("{RECORDS}?{}", query.unwrap_or_default());
     let page = page::read(&web, &path, &filter, &order, &paging).await?;
+    let documents = page.documents.iter();
+    nodes::ensure(web.access(), documents.map(|document| &document.hierarchy)).await?;
     let shown = records::show_all(web.host(), &page.documents).await?;
     let resources: Vec<Value> = shown
         .iter()
@@ -86,6 +90,7 @@ pub(super) async fn get(
     let with_schema = query.flag("schema", false);
     query.close()?;
     let record = allowed.record(&web, &pkid).await?;
+    nodes::ensure(web.access(), [&record.hierarchy]).await?;
     let details = records::show(web.host(), &record).await?;
     let mut shown = resource(&web, &allowed, &details, &record.document);
     if with_schema && let Some(members) = shown.as_object_mut() {
@@ -106,11 +111,13 @@ pub(super) async fn add(
     let hierarchy = query.hierarchy();
     let nowait = query.flag("nowait", false);
     query.close()?;
-    let hierarchy: Hierarchy = hierarchy.ok_or_else(|| {
+    let hierarchy = hierarchy.ok_or_else(|| {
         let error = AppError::new(ErrorKind::Usage, "the node of the new record is missing");
         WebError::from(error.hint("add `?hierarchy=`, such as sys.Provider.Customer"))
     })?;
+    let hierarchy = nodes::resolve(web.access(), hierarchy).await?;
     allowed.check(&hierarchy)?;
+    nodes::ensure(web.access(), [&hierarchy]).await?;
     let request = AddRequest {
         hierarchy,
         fields: body.fields,
@@ -380,6 +387,7 @@ fn resource(
         "meta": {
             "model_type": web.model().name,
             "hierarchy": document.hierarchy,
+            "hierarchy_pkid": node_pkid(&document.hierarchy),
             "version": document.version,
             "uri": href,
             "actions": actions,

@@ -15,7 +15,7 @@ use super::calls::{self, Failed};
 use super::form::{self, FormField, Posted, Purpose};
 use super::parts::{Moment, clean};
 use super::ui::{Ui, render_with};
-use crate::access::{Allowed, permission};
+use crate::access::{Allowed, nodes, permission};
 use crate::{Web, WebError};
 
 /// The name of the input with the node of a new record.
@@ -108,6 +108,7 @@ pub(crate) async fn add(
             );
         }
     };
+    nodes::ensure(web.access(), [&hierarchy]).await?;
     let request = AddRequest {
         hierarchy,
         fields: form::read_new(web.model(), &posted),

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::{Method, Request, header};
 use relation_e2e::world::{World, WorldBuilder};
 use relation_web::Route;
+use relation_web::access::nodes::node_pkid;
 use relation_web::access::{AccessRoute, Operation, ROLES, Role};
 use serde_json::{Value, json};
 
@@ -257,11 +258,12 @@ async fn every_route_keeps_tenants_apart() {
     }
 }
 
-/// A user and a key at a place.
+/// A user and a key at a place, and its node.
 struct Members {
     place: Place,
     user: String,
     key: String,
+    node_pkid: String,
 }
 
 async fn members(root: &Client, place: Place) -> Members {
@@ -280,11 +282,25 @@ async fn members(root: &Client, place: Place) -> Members {
         pkids.push(added["pkid"].as_str().unwrap().to_owned());
     }
     let [user, key] = pkids.try_into().unwrap();
-    Members { place, user, key }
+    let node_pkid = match place {
+        Place::Unknown => key.clone(),
+        place => node_pkid(&place.node().parse().unwrap()).to_string(),
+    };
+    Members {
+        place,
+        user,
+        key,
+        node_pkid,
+    }
 }
 
 fn access_row(route: AccessRoute, members: &Members, role: &Role) -> Option<Row> {
-    let Members { place, user, key } = members;
+    let Members {
+        place,
+        user,
+        key,
+        node_pkid,
+    } = members;
     let node = place.node();
     let user = format!("/api/data/User/{user}/");
     let key = format!("/api/data/ApiKey/{key}/");
@@ -310,6 +326,20 @@ fn access_row(route: AccessRoute, members: &Members, role: &Role) -> Option<Row>
         // Another table tests it: a revoked key cannot be rotated by the next role.
         AccessRoute::RevokeApiKey => return None,
         AccessRoute::ListAuditEvents => Row::get(format!("/api/data/AuditEvent/?hierarchy={node}")),
+        AccessRoute::ListNodes => {
+            Row::get(format!("/api/data/HierarchyNode/?hierarchy={node_pkid}"))
+        }
+        AccessRoute::AddNode => {
+            let name = format!("Added by {}", role.name);
+            let input = json!({ "name": name, "hierarchy": node_pkid });
+            Row::write("POST", "/api/data/HierarchyNode/".to_owned(), input, 201)
+        }
+        AccessRoute::GetNode => Row::get(format!("/api/data/HierarchyNode/{node_pkid}/")),
+        // The user and the key are there.
+        AccessRoute::DeleteNode => {
+            let path = format!("/api/data/HierarchyNode/{node_pkid}/");
+            Row::write("DELETE", path, json!({}), 409)
+        }
         // They concern the caller alone.
         AccessRoute::GetSession | AccessRoute::LogIn | AccessRoute::LogOut => return None,
     })

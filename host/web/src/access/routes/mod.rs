@@ -2,8 +2,10 @@
 
 mod api_keys;
 mod audit;
+mod grants;
 mod input;
 mod listing;
+mod nodes;
 mod route;
 mod session;
 #[cfg(test)]

@@ -4,7 +4,7 @@ use axum::extract::FromRef;
 use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, on};
 
-use super::{api_keys, audit, session, users};
+use super::{api_keys, audit, nodes, session, users};
 use crate::access::{AccessParts, Operation};
 
 /// A route for users, keys, the audit log or sessions.
@@ -36,6 +36,14 @@ pub enum AccessRoute {
     RevokeApiKey,
     /// Lists the audit log.
     ListAuditEvents,
+    /// Lists nodes.
+    ListNodes,
+    /// Adds a node.
+    AddNode,
+    /// Shows a node.
+    GetNode,
+    /// Deletes a node.
+    DeleteNode,
     /// Shows who the request comes from.
     GetSession,
     /// Logs in.
@@ -60,6 +68,10 @@ impl AccessRoute {
         Self::RotateApiKey,
         Self::RevokeApiKey,
         Self::ListAuditEvents,
+        Self::ListNodes,
+        Self::AddNode,
+        Self::GetNode,
+        Self::DeleteNode,
         Self::GetSession,
         Self::LogIn,
         Self::LogOut,
@@ -73,6 +85,8 @@ impl AccessRoute {
             | Self::ListApiKeys
             | Self::GetApiKey
             | Self::ListAuditEvents
+            | Self::ListNodes
+            | Self::GetNode
             | Self::GetSession => Method::GET,
             Self::AddUser
             | Self::DisableUser
@@ -81,9 +95,10 @@ impl AccessRoute {
             | Self::AddApiKey
             | Self::RotateApiKey
             | Self::RevokeApiKey
+            | Self::AddNode
             | Self::LogIn => Method::POST,
             Self::SetUserRoles => Method::PUT,
-            Self::LogOut => Method::DELETE,
+            Self::DeleteNode | Self::LogOut => Method::DELETE,
         }
     }
 
@@ -101,6 +116,8 @@ impl AccessRoute {
             Self::RotateApiKey => "/api/data/ApiKey/{pkid}/+Rotate/",
             Self::RevokeApiKey => "/api/data/ApiKey/{pkid}/+Revoke/",
             Self::ListAuditEvents => "/api/data/AuditEvent/",
+            Self::ListNodes | Self::AddNode => "/api/data/HierarchyNode/",
+            Self::GetNode | Self::DeleteNode => "/api/data/HierarchyNode/{pkid}/",
             Self::GetSession | Self::LogIn | Self::LogOut => "/api/session/",
         }
     }
@@ -109,6 +126,9 @@ impl AccessRoute {
     pub fn operation(self) -> Option<Operation> {
         match self {
             Self::ListAuditEvents => Some(Operation::Audit),
+            Self::ListNodes | Self::GetNode => Some(Operation::Read),
+            Self::AddNode => Some(Operation::Add),
+            Self::DeleteNode => Some(Operation::Delete),
             Self::GetSession | Self::LogIn | Self::LogOut => None,
             Self::ListUsers
             | Self::AddUser
@@ -140,6 +160,10 @@ impl AccessRoute {
             Self::RotateApiKey => "Gives an API key a new secret",
             Self::RevokeApiKey => "Revokes an API key",
             Self::ListAuditEvents => "Lists the audit log, the latest event first",
+            Self::ListNodes => "Lists the nodes of the hierarchy",
+            Self::AddNode => "Adds a node below another one",
+            Self::GetNode => "Shows a node",
+            Self::DeleteNode => "Deletes a node at and below which nothing is",
             Self::GetSession => "Shows who the request comes from",
             Self::LogIn => "Logs in",
             Self::LogOut => "Logs out",
@@ -149,8 +173,12 @@ impl AccessRoute {
     /// The status of a successful response.
     pub(crate) fn success(self) -> &'static str {
         match self {
-            Self::AddUser | Self::CreateSetUpLink | Self::AddApiKey | Self::LogIn => "201",
-            Self::LogOut => "204",
+            Self::AddUser
+            | Self::CreateSetUpLink
+            | Self::AddApiKey
+            | Self::AddNode
+            | Self::LogIn => "201",
+            Self::DeleteNode | Self::LogOut => "204",
             _ => "200",
         }
     }
@@ -175,6 +203,10 @@ impl AccessRoute {
             Self::RotateApiKey => on(filter, api_keys::rotate),
             Self::RevokeApiKey => on(filter, api_keys::revoke),
             Self::ListAuditEvents => on(filter, audit::list),
+            Self::ListNodes => on(filter, nodes::list),
+            Self::AddNode => on(filter, nodes::add),
+            Self::GetNode => on(filter, nodes::show),
+            Self::DeleteNode => on(filter, nodes::delete),
             Self::GetSession => on(filter, session::show),
             Self::LogIn => on(filter, session::log_in),
             Self::LogOut => on(filter, session::log_out),

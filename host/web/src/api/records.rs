@@ -155,8 +155,8 @@ pub(super) async fn modify(
     let nowait = query.flag("nowait", false);
     query.close()?;
     let record = allowed.record(&web, &pkid).await?;
-    check_version(&headers, &record)?;
-    let host = on_behalf_of(&web, allowed.principal(), body.request_meta);
+    let version = check_version(&headers, &record)?;
+    let host = on_behalf_of(&web, allowed.principal(), body.request_meta).for_version(version);
     write(&host, &record, body.fields, nowait).await
 }
 
@@ -174,7 +174,7 @@ pub(super) async fn replace(
     let nowait = query.flag("nowait", false);
     query.close()?;
     let record = allowed.record(&web, &pkid).await?;
-    check_version(&headers, &record)?;
+    let version = check_version(&headers, &record)?;
     let current = records::show(web.host(), &record).await?.fields;
     let mut fields = body.fields;
     for field in &web.model().fields {
@@ -190,7 +190,7 @@ pub(super) async fn replace(
         let is_fixed = field.is_some_and(|field| field.read_only || field.add_only);
         !(is_fixed && (current.get(name) == Some(value) || name == TOKEN_LINK))
     });
-    let host = on_behalf_of(&web, allowed.principal(), body.request_meta);
+    let host = on_behalf_of(&web, allowed.principal(), body.request_meta).for_version(version);
     write(&host, &record, fields, nowait).await
 }
 
@@ -232,8 +232,8 @@ pub(super) async fn delete(
     }
     query.close()?;
     let record = allowed.record(&web, &pkid).await?;
-    check_version(&headers, &record)?;
-    let host = on_behalf_of(&web, allowed.principal(), RequestMeta::default());
+    let version = check_version(&headers, &record)?;
+    let host = on_behalf_of(&web, allowed.principal(), RequestMeta::default()).for_version(version);
     if nowait {
         let pkid = record.pkid.clone();
         return queue(&host, QueuedCall::Delete { pkid }).await;
@@ -256,6 +256,7 @@ pub(super) async fn act(
     allowed: Allowed<permission::Read>,
     Path((pkid, action)): Path<(String, String)>,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
     body: Fields,
 ) -> Result<Response, WebError> {
     let mut query = Query::parse(query.as_deref());
@@ -280,12 +281,13 @@ pub(super) async fn act(
     if !allowed.principal().may(operation, &record.hierarchy) {
         return Err(WebError::forbidden(operation.as_str()));
     }
+    let version = check_version(&headers, &record)?;
     let mut arguments = body.fields;
     if name == CONNECT && !arguments.contains_key(REDIRECT_URI) {
         let redirect = web.options().redirect.as_str();
         arguments.insert(REDIRECT_URI.to_owned(), redirect.into());
     }
-    let host = on_behalf_of(&web, allowed.principal(), body.request_meta);
+    let host = on_behalf_of(&web, allowed.principal(), body.request_meta).for_version(version);
     if nowait {
         let call = QueuedCall::Invoke {
             pkid: record.pkid.clone(),
@@ -402,28 +404,27 @@ fn etag(document: &Document) -> String {
     format!("\"{}\"", document.version)
 }
 
-/// Refuses a change that is based on another version of the record.
-fn check_version(headers: &HeaderMap, record: &StoredRecord) -> Result<(), WebError> {
+/// Refuses a change that is based on another version of the record. Returns the version that the call must still find,
+/// since another call may change the record before this one.
+fn check_version(headers: &HeaderMap, record: &StoredRecord) -> Result<Option<u64>, WebError> {
     let Some(wanted) = headers.get(header::IF_MATCH) else {
-        return Ok(());
+        return Ok(None);
     };
     let wanted = wanted.to_str().unwrap_or_default();
     let current = etag(&record.document);
-    let matches = wanted
-        .split(',')
-        .map(str::trim)
-        .any(|tag| tag == "*" || tag == current);
-    if matches {
-        return Ok(());
+    let mut tags = wanted.split(',').map(str::trim);
+    match tags.find(|tag| *tag == "*" || *tag == current) {
+        Some("*") => Ok(None),
+        Some(_) => Ok(Some(record.document.version)),
+        None => {
+            let error = AppError::new(
+                ErrorKind::Changed,
+                "the record was changed in the meantime: its version is not the one of If-Match",
+            );
+            let hint = "read the record again, and repeat the change with its ETag";
+            Err(error.hint(hint).into())
+        }
     }
-    let error = AppError::new(
-        ErrorKind::Conflict,
-        "the record was changed in the meantime: its version is not the one of If-Match",
-    );
-    Err(WebError::new(
-        StatusCode::PRECONDITION_FAILED,
-        error.hint("read the record again, and repeat the change with its ETag"),
-    ))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, WebError> {

@@ -7,3 +7,4 @@ mod page;
 mod records;
 mod support;
 mod transactions;
+mod versions;

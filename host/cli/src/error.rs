@@ -33,9 +33,11 @@ pub fn exit_code(kind: ErrorKind) -> u8 {
         ErrorKind::Usage | ErrorKind::Invalid => 2,
         ErrorKind::NotFound => 3,
         ErrorKind::Reauthorize => 4,
-        ErrorKind::Conflict | ErrorKind::Busy | ErrorKind::RateLimited | ErrorKind::Unavailable => {
-            5
-        }
+        ErrorKind::Conflict
+        | ErrorKind::Changed
+        | ErrorKind::Busy
+        | ErrorKind::RateLimited
+        | ErrorKind::Unavailable => 5,
         ErrorKind::LimitExceeded | ErrorKind::Problem => 6,
     }
 }

@@ -22,6 +22,7 @@ fn status_of(kind: ErrorKind) -> StatusCode {
         ErrorKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
         ErrorKind::Conflict | ErrorKind::Busy | ErrorKind::Reauthorize => StatusCode::CONFLICT,
+        ErrorKind::Changed => StatusCode::PRECONDITION_FAILED,
         ErrorKind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         ErrorKind::Unavailable | ErrorKind::Problem => StatusCode::SERVICE_UNAVAILABLE,
         ErrorKind::LimitExceeded => StatusCode::PAYLOAD_TOO_LARGE,

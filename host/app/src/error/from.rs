@@ -123,6 +123,8 @@ impl From<CallError> for AppError {
             CallErrorKind::Guest(error) => Self::from(error),
             CallErrorKind::Busy { .. } => Self::new(ErrorKind::Busy, message),
             CallErrorKind::Store(error) => Self::from(error),
+            CallErrorKind::Changed { .. } => Self::new(ErrorKind::Changed, message)
+                .hint("read the record again, and repeat the change with its version"),
             _ => Self::new(ErrorKind::Failed, message),
         };
         Self {

@@ -21,6 +21,8 @@ pub enum ErrorKind {
     Reauthorize,
     /// No person: something changed in the meantime; run the command again.
     Conflict,
+    /// The caller: the object was changed since the caller read it; read it again.
+    Changed,
     /// No person: another call works on the record.
     Busy,
     /// No person: Webex limits the rate of requests.

@@ -1,11 +1,15 @@
 //! `add`: adds a customer with its data syncs, schedules and wakeups.
 
+use std::sync::Arc;
+
 use relation_app::AppError;
 use relation_host::AddRequest;
 use relation_host::reports::AddReport;
 use relation_host::types::Hierarchy;
+use relation_web::access::nodes;
 use serde_json::Value;
 
+use super::access_parts;
 use super::connect::warn_of_same_organization;
 use super::view;
 use crate::fields::FieldArgs;
@@ -51,7 +55,14 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
         token_response,
         idempotency_key: args.idempotency_key,
     };
+    let node = request.hierarchy.clone();
     let call_output = progress::show_while(&label, None, host.add(request)).await?;
+    // Without it, the first response of the API that shows the record stores the node.
+    if let Ok(parts) = access_parts::create(context, Arc::clone(host.store()))
+        && let Err(error) = nodes::ensure(&parts, [&node]).await
+    {
+        tracing::debug!(%error, "the node of the record was not stored");
+    }
     let now = host.clock().now();
     context.print_call(&call_output, |added| render_text(added, now))?;
     let pkid = &call_output.value.connection.pkid;

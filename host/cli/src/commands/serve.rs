@@ -116,7 +116,11 @@ async fn first_link(web: &Web) -> Result<Option<OneTimeLink>, AppError> {
 /// Removes sessions, links and audit events that have ended, again and again.
 async fn keep_house(parts: AccessParts, stop: CancellationToken) {
     loop {
-        if let Err(error) = access::remove_expired(&parts).await {
+        let removed = tokio::select! {
+            removed = access::remove_expired(&parts) => removed,
+            () = stop.cancelled() => return,
+        };
+        if let Err(error) = removed {
             tracing::warn!(%error, "sessions and links that have ended could not be removed");
         }
         let next = parts.clock().now().after(HOUSEKEEPING_INTERVAL);

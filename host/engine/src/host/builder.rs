@@ -286,6 +286,7 @@ impl HostBuilder {
             originator: None,
             callback: None,
             queued: None,
+            expected_version: None,
         };
         let settled = host.replay_stash().await;
         let _ = host.parts.stash_at_start.set(settled);

@@ -138,10 +138,11 @@ impl Host {
         let record_lock = self.parts.record_locks.acquire(&request.subject).await;
         let started = self.claim(&request, submitted).await?;
         let transaction = started.journal.id().to_owned();
-        let result = self
-            .instance(Some(&started), run)
-            .await
-            .and_then(|output| convert(output).map_err(CallErrorKind::Refused));
+        let result = match self.check_version(&request.subject).await {
+            Ok(()) => self.instance(Some(&started), run).await,
+            Err(error) => Err(error),
+        };
+        let result = result.and_then(|output| convert(output).map_err(CallErrorKind::Refused));
         self.finish(&started, &result, summary, None).await;
         drop(record_lock);
         if self.queued.is_some() || self.callback.is_some() {
@@ -153,6 +154,23 @@ impl Host {
                 transaction: Some(transaction),
                 kind,
             }),
+        }
+    }
+
+    /// Checks the version of a record whose lease is held. A record that does not exist is an error of the workflow.
+    async fn check_version(&self, subject: &Reference) -> Result<(), CallErrorKind> {
+        let Some(expected) = self.expected_version else {
+            return Ok(());
+        };
+        let found = self.store().get(std::slice::from_ref(subject)).await;
+        let found = found.map_err(CallErrorKind::Store)?.into_iter().flatten();
+        match found.map(|document| document.version).next() {
+            Some(found) if found != expected => Err(CallErrorKind::Changed {
+                subject: subject.clone(),
+                expected,
+                found,
+            }),
+            _ => Ok(()),
         }
     }
 

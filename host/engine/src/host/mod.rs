@@ -66,6 +66,8 @@ pub struct Host {
     callback: Option<Arc<Callback>>,
     /// The queued call that this host runs.
     queued: Option<Arc<QueuedRun>>,
+    /// The version that the record of a call must have.
+    expected_version: Option<u64>,
 }
 
 struct Parts {
@@ -123,6 +125,16 @@ pub enum CallErrorKind {
     /// The store could not begin or end the call.
     #[error(transparent)]
     Store(StoreError),
+    /// The record has another version than the caller expects: see [`Host::for_version`].
+    #[error("{subject} was changed in the meantime: its version is {found}, not {expected}")]
+    Changed {
+        /// The record's reference.
+        subject: Reference,
+        /// The version that the caller expects.
+        expected: u64,
+        /// The version of the record.
+        found: u64,
+    },
     /// The queued call was canceled, or has ended, before this attempt began.
     #[error("the queued call was canceled or has ended")]
     Canceled,
@@ -153,6 +165,19 @@ impl Host {
     pub fn on_behalf_of(&self, originator: Originator) -> Self {
         Self {
             originator: Some(Arc::new(originator)),
+            ..self.clone()
+        }
+    }
+
+    /// Returns this host for calls on a record that must have this version. The version is compared under the record's
+    /// lease, so that a change by a concurrent call is not overwritten. A queued call compares it when it runs.
+    ///
+    /// A call on a record with another version changes nothing and fails with [`CallErrorKind::Changed`]. So does a
+    /// queued call that is attempted again after its host was killed between its commit and its end.
+    #[must_use]
+    pub fn for_version(&self, version: Option<u64>) -> Self {
+        Self {
+            expected_version: version,
             ..self.clone()
         }
     }

@@ -139,6 +139,9 @@ pub(super) struct StoredCall {
     /// The primary key of the record, also of one that the call adds.
     pub pkid: Pkid,
     pub call: QueuedCall,
+    /// The version that the record must have.
+    #[serde(default)]
+    pub expected_version: Option<u64>,
 }
 
 /// The reason why a queued call cannot be submitted, canceled or replayed.
@@ -310,9 +313,13 @@ impl Host {
             None => None,
         };
         let repeated = || QueuedCall::without_arguments(&transaction);
-        let (call, pkid) = match kept {
-            Some(StoredCall { pkid, call }) => (Some(call), Some(pkid)),
-            None => (repeated(), None),
+        let (call, pkid, version) = match kept {
+            Some(StoredCall {
+                pkid,
+                call,
+                expected_version,
+            }) => (Some(call), Some(pkid), expected_version),
+            None => (repeated(), None, None),
         };
         let Some(call) = call else {
             let reason = match &transaction.request {
@@ -327,7 +334,9 @@ impl Host {
             });
         };
         let new = self.new_transaction_id(self.clock().now());
-        self.submit_as(&new, call, pkid).await?;
+        self.for_version(version)
+            .submit_as(&new, call, pkid)
+            .await?;
         Ok(new)
     }
 
@@ -370,6 +379,7 @@ impl Host {
         let stored = StoredCall {
             pkid: subject.pkid.clone(),
             call,
+            expected_version: self.expected_version,
         };
         let clear = serde_json::to_string(&stored).map(SecretString::from);
         let clear = clear.map_err(|error| Failure::Internal(error.to_string()))?;

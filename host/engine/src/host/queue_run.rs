@@ -86,7 +86,11 @@ fn is_temporary(error: &CallErrorKind) -> bool {
 impl Host {
     /// Runs the queued call of a wakeup under the id of its transaction.
     pub(super) async fn run_queued(&self, due: &DueWakeup) -> Result<WakeupOutcome, StoreError> {
-        let StoredCall { pkid, call } = match self.open_call(&due.wakeup.subject).await {
+        let StoredCall {
+            pkid,
+            call,
+            expected_version,
+        } = match self.open_call(&due.wakeup.subject).await {
             Ok(Some(stored)) => stored,
             Err(SealError::Store(error @ StoreError::Unavailable(_))) => return Err(error),
             Ok(None) => {
@@ -106,6 +110,7 @@ impl Host {
         let host = Self {
             queued: Some(Arc::clone(&run)),
             originator: None,
+            expected_version,
             ..self.clone()
         };
         let result = match host.run_call(call, &transaction).await {

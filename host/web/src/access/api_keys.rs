@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::audit::{self, AuditObject, FieldChange, NewAuditEvent};
 use super::documents::{self, Entry, Stored, key};
+use super::nodes::{self, node_pkid};
 use super::tokens::{TokenDigest, create_token, digest};
 use super::users::{
     check_fields, deduplicate, field_error, find_grant_errors, find_name_error, fold_name, invalid,
@@ -41,6 +42,8 @@ pub struct ApiKey {
     pub name: String,
     /// The node that the key belongs to.
     pub hierarchy: Hierarchy,
+    /// The pkid of the node.
+    pub hierarchy_pkid: Pkid,
     /// The roles, at or below the node.
     pub grants: Vec<RoleGrant>,
     /// When the key was added.
@@ -115,6 +118,7 @@ impl From<Entry<KeyBody>> for ApiKey {
         Self {
             pkid: entry.pkid,
             name: entry.body.name,
+            hierarchy_pkid: node_pkid(&entry.node),
             hierarchy: entry.node,
             grants: entry.body.grants,
             created: entry.body.created,
@@ -179,7 +183,8 @@ pub async fn add(
         entry.body.keys(),
     );
     let checks = vec![entry.to_check(), Check::Unique(same_name, None)];
-    let written = vec![entry.to_put()?, audit::to_change(parts, event)?];
+    let mut written = nodes::to_store(parts, [&entry.node]).await?;
+    written.extend([entry.to_put()?, audit::to_change(parts, event)?]);
     let committed = documents::commit(parts, checks, written).await;
     committed.map_err(|error| match error {
         StoreError::Conflict(_) => invalid(vec![field_error(

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::documents::{self, Entry, Stored};
+use super::nodes::node_pkid;
 use super::tokens::fill_random;
 use super::{AccessParts, Allowed, ClientAddress, Principal, PrincipalKind, permission};
 use crate::WebError;
@@ -198,6 +199,8 @@ pub struct AuditEvent {
     /// The operation.
     #[serde(flatten)]
     pub event: NewAuditEvent,
+    /// The pkid of the operation's node.
+    pub node_pkid: Pkid,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -287,6 +290,7 @@ pub(super) async fn list_range(
     let to_event = |entry: Entry<AuditBody>| AuditEvent {
         pkid: entry.pkid,
         at: entry.body.at,
+        node_pkid: node_pkid(&entry.body.event.node),
         event: entry.body.event,
     };
     Ok(Page {

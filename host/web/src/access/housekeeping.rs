@@ -2,7 +2,7 @@
 
 use relation_host::store::StoreError;
 
-use super::{AccessParts, audit, consent_links, sessions, users};
+use super::{AccessParts, audit, consent_links, nodes, sessions, users};
 
 /// The number of removed documents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Removed {
 }
 
 /// Removes sessions and links that have ended, and audit events that are older than the retention. A server calls it
-/// every hour or so.
+/// every hour or so. The first time, it also stores the nodes of a store of an earlier release.
 ///
 /// # Errors
 /// The store cannot be read or written.
@@ -24,10 +24,12 @@ pub async fn remove_expired(parts: &AccessParts) -> Result<Removed, StoreError> 
     let now = parts.clock().monotonic();
     parts.back_off().lock().prune(now);
     parts.request_rate().lock().prune(now);
-    Ok(Removed {
+    let removed = Removed {
         sessions: sessions::remove_expired(parts).await?,
         links: users::remove_expired_links(parts).await?
             + consent_links::remove_expired(parts).await?,
         audit_events: audit::remove_old(parts).await?,
-    })
+    };
+    nodes::index(parts).await?;
+    Ok(removed)
 }

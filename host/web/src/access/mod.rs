@@ -17,6 +17,7 @@ pub mod consent_links;
 mod cross_site;
 mod documents;
 mod housekeeping;
+pub mod nodes;
 mod operation;
 mod parts;
 mod passwords;

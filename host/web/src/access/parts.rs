@@ -1,5 +1,6 @@
 //! What the access functions work with. It needs a store and a clock, but no plugin.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -7,7 +8,7 @@ use relation_app::{AppError, ErrorKind};
 use relation_host::clock::Clock;
 use relation_host::store::Store;
 use relation_host::store::seal::Sealer;
-use relation_host::types::Timestamp;
+use relation_host::types::{Pkid, Timestamp};
 
 use super::audit::PkidSequence;
 use super::back_off::BackOff;
@@ -33,6 +34,7 @@ struct Shared {
     back_off: Mutex<BackOff>,
     request_rate: Mutex<RequestRate>,
     audit_pkids: Mutex<PkidSequence>,
+    known_nodes: Mutex<HashSet<Pkid>>,
 }
 
 impl AccessParts {
@@ -43,6 +45,7 @@ impl AccessParts {
             back_off: Mutex::default(),
             request_rate: Mutex::new(RequestRate::new(options.requests_per_minute)),
             audit_pkids: Mutex::default(),
+            known_nodes: Mutex::default(),
             store,
             clock,
             options,
@@ -101,5 +104,10 @@ impl AccessParts {
 
     pub(super) fn audit_pkids(&self) -> &Mutex<PkidSequence> {
         &self.shared.audit_pkids
+    }
+
+    /// The nodes that this process knows to be stored.
+    pub(super) fn known_nodes(&self) -> &Mutex<HashSet<Pkid>> {
+        &self.shared.known_nodes
     }
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::page;
 use super::query::Query;
+use crate::access::nodes::{self, node_pkid};
 use crate::access::{Allowed, permission};
 use crate::{Web, WebError};
 
@@ -151,6 +152,7 @@ async fn list(
         parsed.report("filter_field", "and filter_text belong together: give both");
     }
     parsed.close()?;
+    let hierarchy = nodes::resolve_optional(web.access(), hierarchy).await?;
     let mut equals = Vec::new();
     let mut require = |name: &str, value: String| {
         equals.push(Key {
@@ -175,6 +177,8 @@ async fn list(
     };
     let path = format!("{}?{}", model.uri(), query.unwrap_or_default());
     let page = page::read(web, &path, &filter, &order, &paging).await?;
+    let documents = page.documents.iter();
+    nodes::ensure(web.access(), documents.map(|document| &document.hierarchy)).await?;
     let resources = page
         .documents
         .iter()
@@ -200,6 +204,7 @@ async fn get(
     let document = allowed
         .document(web, Reference::new(model.name, pkid))
         .await?;
+    nodes::ensure(web.access(), [&document.hierarchy]).await?;
     let etag = format!("\"{}\"", document.version);
     Ok(([(header::ETAG, etag)], Json(resource(model, &document)?)).into_response())
 }
@@ -216,6 +221,7 @@ fn resource(model: &ReadModel, document: &Document) -> Result<Value, WebError> {
         "meta": {
             "model_type": model.name,
             "hierarchy": document.hierarchy,
+            "hierarchy_pkid": node_pkid(&document.hierarchy),
             "version": document.version,
             "uri": href,
         },

@@ -3,9 +3,10 @@
 use std::str::FromStr;
 
 use relation_app::{AppError, ErrorKind};
-use relation_host::types::{FieldError, Hierarchy};
+use relation_host::types::FieldError;
 
 use crate::WebError;
+use crate::access::nodes::NodeName;
 
 /// The number of items of a page if none is requested.
 pub(crate) const DEFAULT_LIMIT: u32 = 50;
@@ -76,11 +77,11 @@ impl Query {
         found.map(|(_, value)| *value)
     }
 
-    /// Takes a node of the hierarchy.
-    pub(crate) fn hierarchy(&mut self) -> Option<Hierarchy> {
+    /// Takes a node of the hierarchy, by its path or its pkid.
+    pub(crate) fn hierarchy(&mut self) -> Option<NodeName> {
         self.value(
             "hierarchy",
-            "the dotted path of a node, such as sys.Provider.Customer",
+            "the pkid or the dotted path of a node, such as sys.Provider.Customer",
         )
     }
 

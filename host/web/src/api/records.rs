@@ -17,6 +17,7 @@ use super::body::{Fields, invalid};
 use super::on_behalf_of::on_behalf_of;
 use super::query::Query;
 use super::{RECORDS, page, schema};
+use crate::access::nodes::{self, node_pkid};
 use crate::access::{Allowed, Operation, permission};
 use crate::{Web, WebError};
 
@@ -47,6 +48,7 @@ pub(super) async fn list(
     let with_schema = parsed.flag("schema", false);
     parsed.close()?;
 
+    let hierarchy = nodes::resolve_optional(web.access(), hierarchy).await?;
     let range = allowed.range(hierarchy.as_ref())?;
     let stored_name = match &name {
         Some(name) => Some(records::find_stored_spelling(web.store(), name, Some(&range)).await?),
@@ -59,6 +61,8 @@ pub(super) async fn list(
     };
     let path = format!("{RECORDS}?{}", query.unwrap_or_default());
     let page = page::read(&web, &path, &filter, &order, &paging).await?;
+    let documents = page.documents.iter();
+    nodes::ensure(web.access(), documents.map(|document| &document.hierarchy)).await?;
     let shown = records::show_all(web.host(), &page.documents).await?;
     let resources: Vec<Value> = shown
         .iter()
@@ -87,6 +91,7 @@ pub(super) async fn get(
     let with_schema = query.flag("schema", false);
     query.close()?;
     let record = allowed.record(&web, &pkid).await?;
+    nodes::ensure(web.access(), [&record.hierarchy]).await?;
     let details = records::show(web.host(), &record).await?;
     let mut shown = resource(&web, &allowed, &details, &record.document);
     if with_schema && let Some(members) = shown.as_object_mut() {
@@ -107,13 +112,15 @@ pub(super) async fn add(
     let hierarchy = query.hierarchy();
     let nowait = query.flag("nowait", false);
     query.close()?;
-    let hierarchy: Hierarchy = hierarchy.ok_or_else(|| {
+    let hierarchy = hierarchy.ok_or_else(|| {
         let error = AppError::new(ErrorKind::Usage, "the node of the new record is missing");
         WebError::from(error.hint("add `?hierarchy=`, such as sys.Provider.Customer"))
     })?;
+    let hierarchy = nodes::resolve(web.access(), hierarchy).await?;
     allowed.check(&hierarchy)?;
     let key = idempotency_key(&headers)?;
     let host = on_behalf_of(&web, allowed.principal(), body.request_meta, &hierarchy).await?;
+    nodes::ensure(web.access(), [&hierarchy]).await?;
     let request = AddRequest {
         hierarchy,
         fields: body.fields,
@@ -150,9 +157,11 @@ pub(super) async fn modify(
     let nowait = query.flag("nowait", false);
     query.close()?;
     let record = allowed.record(&web, &pkid).await?;
-    check_version(&headers, &record)?;
+    let version = check_version(&headers, &record)?;
     let node = &record.hierarchy;
-    let host = on_behalf_of(&web, allowed.principal(), body.request_meta, node).await?;
+    let host = on_behalf_of(&web, allowed.principal(), body.request_meta, node)
+        .await?
+        .for_version(version);
     write(&host, &record, body.fields, nowait).await
 }
 
@@ -170,7 +179,7 @@ pub(super) async fn replace(
     let nowait = query.flag("nowait", false);
     query.close()?;
     let record = allowed.record(&web, &pkid).await?;
-    check_version(&headers, &record)?;
+    let version = check_version(&headers, &record)?;
     let current = records::show(web.host(), &record).await?.fields;
     let mut fields = body.fields;
     for field in &web.model().fields {
@@ -187,7 +196,9 @@ pub(super) async fn replace(
         !(is_fixed && (current.get(name) == Some(value) || name == TOKEN_LINK))
     });
     let node = &record.hierarchy;
-    let host = on_behalf_of(&web, allowed.principal(), body.request_meta, node).await?;
+    let host = on_behalf_of(&web, allowed.principal(), body.request_meta, node)
+        .await?
+        .for_version(version);
     write(&host, &record, fields, nowait).await
 }
 
@@ -230,12 +241,14 @@ pub(super) async fn delete(
     }
     query.close()?;
     let record = allowed.record(&web, &pkid).await?;
-    check_version(&headers, &record)?;
+    let version = check_version(&headers, &record)?;
     if !body.fields.is_empty() {
         return Err(invalid("data", "is not used by a delete"));
     }
     let node = &record.hierarchy;
-    let host = on_behalf_of(&web, allowed.principal(), body.request_meta, node).await?;
+    let host = on_behalf_of(&web, allowed.principal(), body.request_meta, node)
+        .await?
+        .for_version(version);
     if nowait {
         let pkid = record.pkid.clone();
         return queue(&host, QueuedCall::Delete { pkid }).await;
@@ -258,6 +271,7 @@ pub(super) async fn act(
     allowed: Allowed<permission::Read>,
     Path((pkid, action)): Path<(String, String)>,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
     body: Fields,
 ) -> Result<Response, WebError> {
     let mut query = Query::parse(query.as_deref());
@@ -282,13 +296,16 @@ pub(super) async fn act(
     if !allowed.principal().may(operation, &record.hierarchy) {
         return Err(WebError::forbidden(operation.as_str()));
     }
+    let version = check_version(&headers, &record)?;
     let mut arguments = body.fields;
     if name == CONNECT && !arguments.contains_key(REDIRECT_URI) {
         let redirect = web.options().redirect.as_str();
         arguments.insert(REDIRECT_URI.to_owned(), redirect.into());
     }
     let node = &record.hierarchy;
-    let host = on_behalf_of(&web, allowed.principal(), body.request_meta, node).await?;
+    let host = on_behalf_of(&web, allowed.principal(), body.request_meta, node)
+        .await?
+        .for_version(version);
     if nowait {
         let call = QueuedCall::Invoke {
             pkid: record.pkid.clone(),
@@ -381,6 +398,7 @@ fn resource(
         "meta": {
             "model_type": web.model().name,
             "hierarchy": document.hierarchy,
+            "hierarchy_pkid": node_pkid(&document.hierarchy),
             "version": document.version,
             "uri": href,
             "actions": actions,
@@ -395,28 +413,27 @@ fn etag(document: &Document) -> String {
     format!("\"{}\"", document.version)
 }
 
-/// Refuses a change that is based on another version of the record.
-fn check_version(headers: &HeaderMap, record: &StoredRecord) -> Result<(), WebError> {
+/// Refuses a change that is based on another version of the record. Returns the version that the call must still find,
+/// since another call may change the record before this one.
+fn check_version(headers: &HeaderMap, record: &StoredRecord) -> Result<Option<u64>, WebError> {
     let Some(wanted) = headers.get(header::IF_MATCH) else {
-        return Ok(());
+        return Ok(None);
     };
     let wanted = wanted.to_str().unwrap_or_default();
     let current = etag(&record.document);
-    let matches = wanted
-        .split(',')
-        .map(str::trim)
-        .any(|tag| tag == "*" || tag == current);
-    if matches {
-        return Ok(());
+    let mut tags = wanted.split(',').map(str::trim);
+    match tags.find(|tag| *tag == "*" || *tag == current) {
+        Some("*") => Ok(None),
+        Some(_) => Ok(Some(record.document.version)),
+        None => {
+            let error = AppError::new(
+                ErrorKind::Changed,
+                "the record was changed in the meantime: its version is not the one of If-Match",
+            );
+            let hint = "read the record again, and repeat the change with its ETag";
+            Err(error.hint(hint).into())
+        }
     }
-    let error = AppError::new(
-        ErrorKind::Conflict,
-        "the record was changed in the meantime: its version is not the one of If-Match",
-    );
-    Err(WebError::new(
-        StatusCode::PRECONDITION_FAILED,
-        error.hint("read the record again, and repeat the change with its ETag"),
-    ))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, WebError> {

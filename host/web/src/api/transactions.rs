@@ -19,6 +19,7 @@ use super::page::next_link;
 use super::query::Query;
 use super::records::{accepted, operation_of};
 use super::{TRANSACTIONS, cursor_error};
+use crate::access::nodes::{self, node_pkid};
 use crate::access::{Allowed, Operation, permission};
 use crate::{Web, WebError};
 
@@ -44,6 +45,7 @@ pub(super) async fn list(
         parsed.report("skip", "is not offered here; follow `next`");
     }
     parsed.close()?;
+    let hierarchy = nodes::resolve_optional(web.access(), hierarchy).await?;
     let filter = TransactionFilter {
         hierarchy: Some(allowed.range(hierarchy.as_ref())?),
         subject: record.map(Reference::record),
@@ -237,6 +239,7 @@ fn summary(web: &Web, transaction: &Transaction) -> Value {
         "detail": describe_progress(transaction),
         "message": transaction.message,
         "hierarchy": transaction.hierarchy,
+        "hierarchy_pkid": transaction.hierarchy.as_ref().map(node_pkid),
         "subject": transaction.subject,
         "subject_name": transaction.subject_name,
         "user": originator.user,

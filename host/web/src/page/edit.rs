@@ -5,6 +5,7 @@ use axum::Form;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
+use relation_app::ErrorKind;
 use relation_app::records::{self, StoredRecord};
 use relation_host::AddRequest;
 use relation_host::reports::RecordDetails;
@@ -15,11 +16,13 @@ use super::calls::{self, Failed};
 use super::form::{self, FormField, Posted, Purpose};
 use super::parts::{Moment, clean};
 use super::ui::{Ui, render_with};
-use crate::access::{Allowed, permission};
+use crate::access::{Allowed, nodes, permission};
 use crate::{Web, WebError};
 
 /// The name of the input with the node of a new record.
 const NODE: &str = "hierarchy";
+/// How often a change is tried on a record that other calls change meanwhile.
+const MAX_ATTEMPTS: u32 = 5;
 /// The name of the input by which a form that is sent twice adds one record.
 const IDEMPOTENCY_KEY: &str = "idempotency_key";
 
@@ -108,6 +111,7 @@ pub(crate) async fn add(
             );
         }
     };
+    nodes::ensure(web.access(), [&hierarchy]).await?;
     let request = AddRequest {
         hierarchy,
         fields: form::read_new(web.model(), &posted),
@@ -216,35 +220,41 @@ pub(crate) async fn modify(
     Path(pkid): Path<String>,
     Form(pairs): Form<Vec<(String, String)>>,
 ) -> Result<Response, WebError> {
-    let record = allowed.record(&web, &pkid).await?;
-    let details = records::show(web.host(), &record).await?;
     let mut posted = Posted(pairs);
     let changes = form::read_changes(web.model(), &posted);
-    let address = format!("/organizations/{}", record.pkid);
-    if changes.is_empty() {
-        return Ok(Redirect::to(&address).into_response());
-    }
-    let is_unchanged = posted.get("version") == Some(record.document.version.to_string().as_str());
-    if !is_unchanged {
-        let conflicts = form::find_conflicts(web.model(), &details.fields, &changes, &mut posted);
-        if !conflicts.is_empty() {
-            let outcome = conflict(&ui, conflicts);
-            return edit_page(&web, &ui, &record, &details, Some(&posted), outcome);
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let record = allowed.record(&web, &pkid).await?;
+        let details = records::show(web.host(), &record).await?;
+        let address = format!("/organizations/{}", record.pkid);
+        if changes.is_empty() {
+            return Ok(Redirect::to(&address).into_response());
         }
-    }
-    let (host, pkid) = (ui.host(&web), record.pkid.clone());
-    match calls::run(async move { host.modify(&pkid, changes, None).await }).await {
-        Ok(modified) => {
-            Ok(Redirect::to(&format!("{address}?done={}", modified.transaction)).into_response())
+        let version = record.document.version;
+        if posted.get("version") != Some(version.to_string().as_str()) {
+            let conflicts =
+                form::find_conflicts(web.model(), &details.fields, &changes, &mut posted);
+            if !conflicts.is_empty() {
+                let outcome = conflict(&ui, conflicts);
+                return edit_page(&web, &ui, &record, &details, Some(&posted), outcome);
+            }
         }
-        Err(error) => edit_page(
-            &web,
-            &ui,
-            &record,
-            &details,
-            Some(&posted),
-            Outcome::new(error, &ui),
-        ),
+        let host = ui.host(&web).for_version(Some(version));
+        let (pkid, fields) = (record.pkid.clone(), changes.clone());
+        let modified = calls::run(async move { host.modify(&pkid, fields, None).await }).await;
+        match modified {
+            Ok(modified) => {
+                let done = format!("{address}?done={}", modified.transaction);
+                return Ok(Redirect::to(&done).into_response());
+            }
+            // Another call has changed the record since it was read: perhaps only other fields, as a refresh does.
+            Err(error) if error.error.kind == ErrorKind::Changed && attempts < MAX_ATTEMPTS => {}
+            Err(error) => {
+                let outcome = Outcome::new(error, &ui);
+                return edit_page(&web, &ui, &record, &details, Some(&posted), outcome);
+            }
+        }
     }
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn error_key(error: &WebError) -> &'static str {
         (StatusCode::NOT_FOUND, _) => "not-found",
         (_, ErrorKind::Reauthorize) => "reauthorize",
         (_, ErrorKind::Invalid | ErrorKind::Usage) => "invalid",
-        (_, ErrorKind::Conflict | ErrorKind::Busy) => "busy",
+        (_, ErrorKind::Conflict | ErrorKind::Changed | ErrorKind::Busy) => "busy",
         (_, ErrorKind::RateLimited) => "rate-limited",
         (_, ErrorKind::Unavailable) => "unavailable",
         (_, ErrorKind::LimitExceeded | ErrorKind::Problem) => "operator",

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::{Method, Request, header};
 use relation_e2e::world::{World, WorldBuilder};
 use relation_web::Route;
+use relation_web::access::nodes::node_pkid;
 use relation_web::access::{AccessRoute, Operation, ROLES, Role};
 use serde_json::{Value, json};
 
@@ -257,12 +258,13 @@ async fn every_route_keeps_tenants_apart() {
     }
 }
 
-/// A user, a key and credentials of callbacks at a place.
+/// A user, a key and credentials of callbacks at a place, and its node.
 struct Members {
     place: Place,
     user: String,
     key: String,
     auth: String,
+    node_pkid: String,
 }
 
 async fn members(root: &Client, place: Place) -> Members {
@@ -290,11 +292,16 @@ async fn members(root: &Client, place: Place) -> Members {
         pkids.push(added["pkid"].as_str().unwrap().to_owned());
     }
     let [user, key, auth] = pkids.try_into().unwrap();
+    let node_pkid = match place {
+        Place::Unknown => key.clone(),
+        place => node_pkid(&place.node().parse().unwrap()).to_string(),
+    };
     Members {
         place,
         user,
         key,
         auth,
+        node_pkid,
     }
 }
 
@@ -304,6 +311,7 @@ fn access_row(route: AccessRoute, members: &Members, role: &Role) -> Option<Row>
         user,
         key,
         auth,
+        node_pkid,
     } = members;
     let node = place.node();
     let user = format!("/api/data/User/{user}/");
@@ -352,6 +360,20 @@ fn access_row(route: AccessRoute, members: &Members, role: &Role) -> Option<Row>
         // Deleted credentials are not there for the next role. Another table tests it.
         AccessRoute::DeleteCallbackAuth => return None,
         AccessRoute::ListAuditEvents => Row::get(format!("/api/data/AuditEvent/?hierarchy={node}")),
+        AccessRoute::ListNodes => {
+            Row::get(format!("/api/data/HierarchyNode/?hierarchy={node_pkid}"))
+        }
+        AccessRoute::AddNode => {
+            let name = format!("Added by {}", role.name);
+            let input = json!({ "name": name, "hierarchy": node_pkid });
+            Row::write("POST", "/api/data/HierarchyNode/".to_owned(), input, 201)
+        }
+        AccessRoute::GetNode => Row::get(format!("/api/data/HierarchyNode/{node_pkid}/")),
+        // The user and the key are there.
+        AccessRoute::DeleteNode => {
+            let path = format!("/api/data/HierarchyNode/{node_pkid}/");
+            Row::write("DELETE", path, json!({}), 409)
+        }
         // They concern the caller alone.
         AccessRoute::GetSession | AccessRoute::LogIn | AccessRoute::LogOut => return None,
     })

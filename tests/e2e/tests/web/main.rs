@@ -2,8 +2,10 @@
 
 mod callbacks;
 mod isolation;
+mod nodes;
 mod openapi;
 mod page;
 mod records;
 mod support;
 mod transactions;
+mod versions;

@@ -9,12 +9,13 @@ use axum::response::{IntoResponse, Response};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 
+use super::grants;
 use super::input::Input;
 use super::listing::{ListQuery, ListResponse};
 use super::{no_store, parse_pkid, with_location};
 use crate::WebError;
 use crate::access::api_keys::{self, ApiKey, IssuedApiKey, NewApiKey};
-use crate::access::{AccessParts, Allowed, Authority, ClientAddress, permission};
+use crate::access::{AccessParts, Allowed, Authority, ClientAddress, nodes, permission};
 
 type Administer = Allowed<permission::Administer>;
 
@@ -61,13 +62,15 @@ pub(super) async fn add(
     let (grants, expires) = (input.grants("grants"), input.optional_time("expires"));
     input.finish()?;
     let hierarchy = hierarchy.ok_or_else(WebError::not_found)?;
+    let hierarchy = nodes::resolve(&parts, hierarchy).await?;
+    let authority = Authority::Principal(&allowed, address);
+    let grants = grants::resolve(&parts, &authority, grants).await?;
     let new = NewApiKey {
         name,
         hierarchy,
         grants,
         expires,
     };
-    let authority = Authority::Principal(&allowed, address);
     let issued = api_keys::add(&parts, &authority, new).await?;
     let headers = with_location(no_store(), PATH, &issued.api_key.pkid);
     Ok(respond(StatusCode::CREATED, headers, &issued))

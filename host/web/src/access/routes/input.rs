@@ -1,12 +1,13 @@
 //! The fields of requests. Errors name the fields, all at once, and repeat no values: they may be secrets.
 
 use axum::extract::{FromRequest, Request};
-use relation_host::types::{FieldError, Hierarchy, Timestamp};
+use relation_host::types::{FieldError, Timestamp};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use crate::WebError;
 use crate::access::RoleGrant;
+use crate::access::nodes::NodeName;
 use crate::access::users::{check_fields, field_error};
 use crate::api::body::Fields;
 
@@ -73,8 +74,8 @@ impl Input {
         SecretString::from(self.text(field))
     }
 
-    /// Takes a node of the hierarchy.
-    pub(super) fn node(&mut self, field: &str) -> Option<Hierarchy> {
+    /// Takes a node of the hierarchy, by its path or its pkid.
+    pub(super) fn node(&mut self, field: &str) -> Option<NodeName> {
         let text = self.text(field);
         match text.parse() {
             Ok(node) => Some(node),

@@ -1,11 +1,12 @@
 //! Pages of lists: their parameters and their form in responses.
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use relation_host::types::{Hierarchy, Page};
 use serde::Serialize;
 
 use crate::WebError;
+use crate::access::{AccessParts, nodes};
 use crate::api::page::{MAX_COUNTED, next_link};
 use crate::api::query::{Paging, Query};
 
@@ -20,25 +21,39 @@ pub(super) struct ListQuery {
     address: String,
 }
 
-impl<S: Sync> FromRequestParts<S> for ListQuery {
+impl<S> FromRequestParts<S> for ListQuery
+where
+    S: Send + Sync,
+    AccessParts: FromRef<S>,
+{
     type Rejection = WebError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, WebError> {
-        let mut query = Query::parse(parts.uri.query());
-        let list = Self {
-            hierarchy: query.hierarchy(),
-            ndjson: query
-                .choice("format", &[("json", false), ("ndjson", true)])
-                .unwrap_or_default(),
-            paging: query.paging(),
-            address: parts.uri.to_string(),
-        };
-        query.close()?;
-        Ok(list)
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, WebError> {
+        let access = AccessParts::from_ref(state);
+        let query = Query::parse(parts.uri.query());
+        Self::take(&access, query, parts.uri.to_string()).await
     }
 }
 
 impl ListQuery {
+    /// Takes the parameters of a list from a query, which has no others. `address` is the path and the query.
+    pub(super) async fn take(
+        parts: &AccessParts,
+        mut query: Query,
+        address: String,
+    ) -> Result<Self, WebError> {
+        let hierarchy = query.hierarchy();
+        let ndjson = query.choice("format", &[("json", false), ("ndjson", true)]);
+        let paging = query.paging();
+        query.close()?;
+        Ok(Self {
+            hierarchy: nodes::resolve_optional(parts, hierarchy).await?,
+            ndjson: ndjson.unwrap_or_default(),
+            paging,
+            address,
+        })
+    }
+
     /// Reads the page. `list` takes a cursor and a limit, `count` the largest number to count to.
     pub(super) async fn fetch<T>(
         &self,

@@ -3,8 +3,10 @@
 mod api_keys;
 mod audit;
 mod callback_auth;
+mod grants;
 mod input;
 mod listing;
+mod nodes;
 mod route;
 mod session;
 #[cfg(test)]

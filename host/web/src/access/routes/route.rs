@@ -4,7 +4,7 @@ use axum::extract::FromRef;
 use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, on};
 
-use super::{api_keys, audit, callback_auth, session, users};
+use super::{api_keys, audit, callback_auth, nodes, session, users};
 use crate::access::{AccessParts, Operation};
 
 /// A route for users, keys, credentials of callbacks, the audit log or sessions.
@@ -46,6 +46,14 @@ pub enum AccessRoute {
     DeleteCallbackAuth,
     /// Lists the audit log.
     ListAuditEvents,
+    /// Lists nodes.
+    ListNodes,
+    /// Adds a node.
+    AddNode,
+    /// Shows a node.
+    GetNode,
+    /// Deletes a node.
+    DeleteNode,
     /// Shows who the request comes from.
     GetSession,
     /// Logs in.
@@ -75,6 +83,10 @@ impl AccessRoute {
         Self::ReplaceCallbackAuth,
         Self::DeleteCallbackAuth,
         Self::ListAuditEvents,
+        Self::ListNodes,
+        Self::AddNode,
+        Self::GetNode,
+        Self::DeleteNode,
         Self::GetSession,
         Self::LogIn,
         Self::LogOut,
@@ -90,6 +102,8 @@ impl AccessRoute {
             | Self::ListCallbackAuths
             | Self::GetCallbackAuth
             | Self::ListAuditEvents
+            | Self::ListNodes
+            | Self::GetNode
             | Self::GetSession => Method::GET,
             Self::AddUser
             | Self::DisableUser
@@ -99,9 +113,10 @@ impl AccessRoute {
             | Self::RotateApiKey
             | Self::RevokeApiKey
             | Self::AddCallbackAuth
+            | Self::AddNode
             | Self::LogIn => Method::POST,
             Self::SetUserRoles | Self::ReplaceCallbackAuth => Method::PUT,
-            Self::DeleteCallbackAuth | Self::LogOut => Method::DELETE,
+            Self::DeleteCallbackAuth | Self::DeleteNode | Self::LogOut => Method::DELETE,
         }
     }
 
@@ -123,6 +138,8 @@ impl AccessRoute {
                 "/api/data/ApiCallbackAuth/{pkid}/"
             }
             Self::ListAuditEvents => "/api/data/AuditEvent/",
+            Self::ListNodes | Self::AddNode => "/api/data/HierarchyNode/",
+            Self::GetNode | Self::DeleteNode => "/api/data/HierarchyNode/{pkid}/",
             Self::GetSession | Self::LogIn | Self::LogOut => "/api/session/",
         }
     }
@@ -131,7 +148,12 @@ impl AccessRoute {
     pub fn operation(self) -> Option<Operation> {
         match self {
             Self::ListAuditEvents => Some(Operation::Audit),
-            Self::ListCallbackAuths | Self::GetCallbackAuth => Some(Operation::Read),
+            Self::ListCallbackAuths
+            | Self::GetCallbackAuth
+            | Self::ListNodes
+            | Self::GetNode => Some(Operation::Read),
+            Self::AddNode => Some(Operation::Add),
+            Self::DeleteNode => Some(Operation::Delete),
             Self::GetSession | Self::LogIn | Self::LogOut => None,
             Self::ListUsers
             | Self::AddUser
@@ -171,6 +193,10 @@ impl AccessRoute {
             Self::ReplaceCallbackAuth => "Replaces credentials of callbacks",
             Self::DeleteCallbackAuth => "Deletes credentials of callbacks",
             Self::ListAuditEvents => "Lists the audit log, the latest event first",
+            Self::ListNodes => "Lists the nodes of the hierarchy",
+            Self::AddNode => "Adds a node below another one",
+            Self::GetNode => "Shows a node",
+            Self::DeleteNode => "Deletes a node at and below which nothing is",
             Self::GetSession => "Shows who the request comes from",
             Self::LogIn => "Logs in",
             Self::LogOut => "Logs out",
@@ -184,8 +210,9 @@ impl AccessRoute {
             | Self::CreateSetUpLink
             | Self::AddApiKey
             | Self::AddCallbackAuth
+            | Self::AddNode
             | Self::LogIn => "201",
-            Self::DeleteCallbackAuth | Self::LogOut => "204",
+            Self::DeleteCallbackAuth | Self::DeleteNode | Self::LogOut => "204",
             _ => "200",
         }
     }
@@ -215,6 +242,10 @@ impl AccessRoute {
             Self::ReplaceCallbackAuth => on(filter, callback_auth::replace),
             Self::DeleteCallbackAuth => on(filter, callback_auth::delete),
             Self::ListAuditEvents => on(filter, audit::list),
+            Self::ListNodes => on(filter, nodes::list),
+            Self::AddNode => on(filter, nodes::add),
+            Self::GetNode => on(filter, nodes::show),
+            Self::DeleteNode => on(filter, nodes::delete),
             Self::GetSession => on(filter, session::show),
             Self::LogIn => on(filter, session::log_in),
             Self::LogOut => on(filter, session::log_out),

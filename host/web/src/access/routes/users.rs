@@ -7,12 +7,13 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use url::Url;
 
+use super::grants;
 use super::input::Input;
 use super::listing::{ListQuery, ListResponse};
 use super::{no_store, parse_pkid, with_location};
 use crate::WebError;
 use crate::access::users::{self, NewUser, User};
-use crate::access::{AccessParts, Allowed, Authority, ClientAddress, permission};
+use crate::access::{AccessParts, Allowed, Authority, ClientAddress, nodes, permission};
 use relation_host::types::Timestamp;
 
 type Administer = Allowed<permission::Administer>;
@@ -44,13 +45,15 @@ pub(super) async fn add(
     let (grants, language) = (input.grants("grants"), input.optional_text("language"));
     input.finish()?;
     let hierarchy = hierarchy.ok_or_else(WebError::not_found)?;
+    let hierarchy = nodes::resolve(&parts, hierarchy).await?;
+    let authority = Authority::Principal(&allowed, address);
+    let grants = grants::resolve(&parts, &authority, grants).await?;
     let user = NewUser {
         name,
         hierarchy,
         grants,
         language,
     };
-    let authority = Authority::Principal(&allowed, address);
     let user = users::add(&parts, &authority, user).await?;
     let headers = with_location(no_store(), PATH, &user.pkid);
     Ok((StatusCode::CREATED, headers, Json(user)).into_response())
@@ -80,6 +83,7 @@ pub(super) async fn set_grants(
     // A user outside of the nodes is the first error, so that no other tells that there is one.
     users::get(&parts, &authority, &pkid).await?;
     input.finish()?;
+    let grants = grants::resolve(&parts, &authority, grants).await?;
     let user = users::set_grants(&parts, &authority, &pkid, grants).await?;
     Ok(Json(user))
 }

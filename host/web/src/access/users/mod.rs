@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 
 use super::audit::{self, AuditObject, FieldChange, NewAuditEvent};
 use super::documents::{self, Entry, Stored, key};
+use super::nodes::{self, node_pkid};
 use super::passwords::PasswordHash;
 use super::{AccessParts, Authority, RoleGrant, sessions};
 use crate::WebError;
@@ -38,6 +39,8 @@ pub struct User {
     pub name: String,
     /// The node that the user belongs to.
     pub hierarchy: Hierarchy,
+    /// The pkid of the node.
+    pub hierarchy_pkid: Pkid,
     /// The roles, at or below the node.
     pub grants: Vec<RoleGrant>,
     /// Whether the user may not log in.
@@ -89,6 +92,7 @@ impl From<Entry<UserBody>> for User {
         Self {
             pkid: entry.pkid,
             name: entry.body.name,
+            hierarchy_pkid: node_pkid(&entry.node),
             hierarchy: entry.node,
             grants: entry.body.grants,
             disabled: entry.body.disabled,
@@ -147,7 +151,8 @@ pub async fn add(
     ];
     let event = to_event(authority, "add-user", &entry).with_changes(changes);
     let checks = vec![entry.to_check(), unique_name(&entry)];
-    let written = vec![entry.to_put()?, audit::to_change(parts, event)?];
+    let mut written = nodes::to_store(parts, [&entry.node]).await?;
+    written.extend([entry.to_put()?, audit::to_change(parts, event)?]);
     let committed = documents::commit(parts, checks, written).await;
     committed.map_err(|error| match error {
         // The text of the store names the other user, which may be outside of the administrator's nodes.

@@ -409,6 +409,7 @@ fn parameters(route: Route, model: &Model) -> Value {
             let actions = model.actions.iter();
             let actions: Vec<String> = actions.map(|action| format!("+{}", action.name)).collect();
             list.push(path("action", json!({ "enum": actions })));
+            list.push(if_match());
         }
         Route::ListTransactions => {
             list.extend(

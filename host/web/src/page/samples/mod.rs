@@ -220,6 +220,7 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
         pkid: pkid(3),
         name: HOSTILE.to_owned(),
         hierarchy: "sys.Provider".parse().unwrap(),
+        hierarchy_pkid: pkid(4),
         grants: vec![RoleGrant {
             role: "operator".to_owned(),
             node: "sys.Provider.Reseller".parse().unwrap(),

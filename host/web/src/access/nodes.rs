@@ -1,0 +1,502 @@
+//! Nodes of the hierarchy as documents, so that a node can be found by its pkid, listed, and added before it is used.
+//!
+//! The pkid of a node follows from its path: every response can name it without a read. A node is stored when a record,
+//! a user, a key or a role is added there, when a response shows a document there, or by [`index`] for a store of an
+//! earlier release. No request reads more nodes than its page shows.
+
+use std::collections::HashMap;
+use std::str::FromStr;
+
+use relation_app::{AppError, ErrorKind};
+use relation_host::store::{Change, Check, StoreError};
+use relation_host::types::{
+    Filter, Hierarchy, InvalidHierarchy, Key, Page, Pkid, RECORD_MODEL, Reference, Scope,
+};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::audit::{self, Actor, AuditObject, NewAuditEvent};
+use super::documents::{self, Entry, Range, Stored, key};
+use super::users::{check_fields, field_error};
+use super::{AccessParts, Allowed, ClientAddress, Operation, permission};
+use crate::WebError;
+
+/// The address of the nodes.
+pub(super) const PATH: &str = "/api/data/HierarchyNode/";
+/// The most nodes that a process remembers as stored.
+const MAX_KNOWN: usize = 100_000;
+
+/// The name of a node in a request: its dotted path or its pkid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NodeName {
+    Path(Hierarchy),
+    Pkid(Pkid),
+}
+
+impl FromStr for NodeName {
+    type Err = InvalidHierarchy;
+
+    fn from_str(text: &str) -> Result<Self, InvalidHierarchy> {
+        match text.trim().parse() {
+            Ok(pkid) => Ok(Self::Pkid(pkid)),
+            Err(_) => text.parse().map(Self::Path),
+        }
+    }
+}
+
+/// A node of the hierarchy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HierarchyNode {
+    /// The pkid, which follows from the path.
+    pub pkid: Pkid,
+    /// The address.
+    pub href: String,
+    /// The last part of the path.
+    pub name: String,
+    /// The dotted path.
+    pub hierarchy: Hierarchy,
+    /// The path of the node above, if the caller may see it.
+    pub parent: Option<Hierarchy>,
+    /// The pkid of the node above.
+    pub parent_pkid: Option<Pkid>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct NodeBody {
+    name: String,
+    parent: Option<Hierarchy>,
+}
+
+impl Stored for NodeBody {
+    const MODEL: &'static str = "host/HierarchyNode";
+
+    fn keys(&self) -> Vec<Key> {
+        let parent = self.parent.as_ref();
+        let parent = parent.map(|parent| key("parent", parent.as_str()));
+        std::iter::once(key("name", self.name.as_str()))
+            .chain(parent)
+            .collect()
+    }
+}
+
+impl Entry<NodeBody> {
+    fn at(node: &Hierarchy) -> Self {
+        let body = NodeBody {
+            name: name(node).to_owned(),
+            parent: parent(node),
+        };
+        Self::new(node_pkid(node), node.clone(), body)
+    }
+
+    fn show<P: super::Permission>(self, allowed: &Allowed<P>) -> HierarchyNode {
+        let may_see = |node: &Hierarchy| allowed.principal().may(Operation::Read, node);
+        let parent = self.body.parent.filter(may_see);
+        HierarchyNode {
+            href: format!("{PATH}{}/", self.pkid),
+            pkid: self.pkid,
+            name: self.body.name,
+            hierarchy: self.node,
+            parent_pkid: parent.as_ref().map(node_pkid),
+            parent,
+        }
+    }
+}
+
+/// Returns the pkid of a node.
+pub fn node_pkid(node: &Hierarchy) -> Pkid {
+    let digest = Sha256::new()
+        .chain_update("host/HierarchyNode/")
+        .chain_update(node.as_str())
+        .finalize();
+    let mut bytes = [0; 12];
+    bytes
+        .iter_mut()
+        .zip(digest)
+        .for_each(|(byte, digit)| *byte = digit);
+    Pkid::from_bytes(bytes)
+}
+
+fn name(node: &Hierarchy) -> &str {
+    let path = node.as_str();
+    path.rsplit_once('.').map_or(path, |(_, name)| name)
+}
+
+fn parent(node: &Hierarchy) -> Option<Hierarchy> {
+    let (parent, _) = node.as_str().rsplit_once('.')?;
+    Hierarchy::try_from(parent.to_owned()).ok()
+}
+
+/// Returns the path of a node that a request names.
+///
+/// # Errors
+/// 404 for the pkid of an unknown node, as for one outside of the caller's nodes; the caller checks the path.
+pub(crate) async fn resolve(parts: &AccessParts, name: NodeName) -> Result<Hierarchy, WebError> {
+    match name {
+        NodeName::Path(path) => Ok(path),
+        NodeName::Pkid(pkid) => {
+            let found = documents::get::<NodeBody>(parts.store(), &pkid).await?;
+            found
+                .map(|entry| entry.node)
+                .ok_or_else(WebError::not_found)
+        }
+    }
+}
+
+/// As [`resolve`], for a parameter that may be absent.
+pub(crate) async fn resolve_optional(
+    parts: &AccessParts,
+    name: Option<NodeName>,
+) -> Result<Option<Hierarchy>, WebError> {
+    match name {
+        Some(name) => resolve(parts, name).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Returns the changes that store nodes, with all nodes above them, unless they are stored. Two requests that store the
+/// same node at the same moment write the same.
+pub(super) async fn to_store(
+    parts: &AccessParts,
+    nodes: impl IntoIterator<Item = &Hierarchy>,
+) -> Result<Vec<Change>, StoreError> {
+    Ok(find_missing(parts, nodes).await?.1)
+}
+
+/// Returns the pkids of nodes that were not known as stored, and the changes that store those that are missing.
+async fn find_missing(
+    parts: &AccessParts,
+    nodes: impl IntoIterator<Item = &Hierarchy>,
+) -> Result<(Vec<Pkid>, Vec<Change>), StoreError> {
+    let mut wanted: HashMap<Pkid, Entry<NodeBody>> = HashMap::new();
+    for node in nodes {
+        let mut next = Some(node.clone());
+        while let Some(node) = next {
+            let entry = Entry::at(&node);
+            // A node is stored together with all nodes above it.
+            if wanted.contains_key(&entry.pkid) || parts.known_nodes().lock().contains(&entry.pkid)
+            {
+                break;
+            }
+            next = entry.body.parent.clone();
+            wanted.insert(entry.pkid.clone(), entry);
+        }
+    }
+    if wanted.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let pkids: Vec<Pkid> = wanted.keys().cloned().collect();
+    let references: Vec<Reference> = wanted.values().map(Entry::reference).collect();
+    for found in parts.store().get(&references).await?.into_iter().flatten() {
+        wanted.remove(&found.reference.pkid);
+    }
+    let changes = wanted.values().map(Entry::to_put);
+    Ok((pkids, changes.collect::<Result<_, _>>()?))
+}
+
+/// Stores nodes that a response shows or a request uses, unless they are stored.
+///
+/// # Errors
+/// The store cannot be read or written.
+pub async fn ensure(
+    parts: &AccessParts,
+    nodes: impl IntoIterator<Item = &Hierarchy>,
+) -> Result<(), StoreError> {
+    let (pkids, changes) = find_missing(parts, nodes).await?;
+    if !changes.is_empty() {
+        documents::commit(parts, Vec::new(), changes).await?;
+    }
+    let mut known = parts.known_nodes().lock();
+    if known.len() > MAX_KNOWN {
+        known.clear();
+    }
+    known.extend(pkids);
+    Ok(())
+}
+
+/// The nodes of a list, besides their place in the hierarchy.
+#[derive(Clone, Debug, Default)]
+pub(super) struct NodeFilter {
+    /// The name, which is the last part of the path.
+    pub(super) name: Option<String>,
+    /// Whether to list only the nodes directly below the requested one.
+    pub(super) children: bool,
+}
+
+fn to_filter(range: (Hierarchy, Scope), wanted: &NodeFilter) -> Filter {
+    let name = wanted.name.as_deref().map(|name| key("name", name));
+    let parent = wanted.children.then(|| key("parent", range.0.as_str()));
+    let equals = name.into_iter().chain(parent).collect();
+    documents::filter::<NodeBody>(&Some(range), equals)
+}
+
+/// Lists nodes at or below a node, ordered by pkid.
+///
+/// # Errors
+/// As for [`Allowed::range`]; the cursor belongs to another list, or the store cannot be read.
+pub(super) async fn list(
+    parts: &AccessParts,
+    allowed: &Allowed<permission::Read>,
+    requested: Option<&Hierarchy>,
+    wanted: &NodeFilter,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Result<Page<HierarchyNode>, WebError> {
+    let filter = to_filter(allowed.range(requested)?, wanted);
+    let page = documents::list::<NodeBody>(parts.store(), &filter, false, cursor, limit).await?;
+    Ok(Page {
+        items: page
+            .items
+            .into_iter()
+            .map(|entry| entry.show(allowed))
+            .collect(),
+        next: page.next,
+    })
+}
+
+/// Counts the nodes that [`list`] lists, up to `at_most`.
+pub(super) async fn count(
+    parts: &AccessParts,
+    allowed: &Allowed<permission::Read>,
+    requested: Option<&Hierarchy>,
+    wanted: &NodeFilter,
+    at_most: u64,
+) -> Result<u64, WebError> {
+    let filter = to_filter(allowed.range(requested)?, wanted);
+    Ok(parts.store().count(&filter, at_most).await?)
+}
+
+/// Reads a node at which the operation is permitted.
+async fn find<P: super::Permission>(
+    parts: &AccessParts,
+    allowed: &Allowed<P>,
+    pkid: &Pkid,
+) -> Result<Entry<NodeBody>, WebError> {
+    let found = documents::get::<NodeBody>(parts.store(), pkid).await?;
+    let entry = found.ok_or_else(WebError::not_found)?;
+    allowed.check(&entry.node)?;
+    Ok(entry)
+}
+
+/// Reads a node.
+///
+/// # Errors
+/// 404 if the node does not exist or is outside of the principal's nodes.
+pub(super) async fn get(
+    parts: &AccessParts,
+    allowed: &Allowed<permission::Read>,
+    pkid: &Pkid,
+) -> Result<HierarchyNode, WebError> {
+    Ok(find(parts, allowed, pkid).await?.show(allowed))
+}
+
+/// Adds a node below another one.
+///
+/// # Errors
+/// 404 for a node outside of the principal's; the name is not one part of a path; 409 if the node exists.
+pub(super) async fn add(
+    parts: &AccessParts,
+    allowed: &Allowed<permission::Add>,
+    address: ClientAddress,
+    above: &Hierarchy,
+    name: &str,
+) -> Result<HierarchyNode, WebError> {
+    allowed.check(above)?;
+    let name = name.trim();
+    let path = Hierarchy::try_from(format!("{above}.{name}"));
+    let path = path.ok().filter(|_| !name.contains('.'));
+    let Some(node) = path else {
+        let message = "must be one part of a path: without full stops and control characters, not empty, with a path of \
+                       at most 1024 bytes";
+        return Err(to_invalid("name", message));
+    };
+    let entry = Entry::at(&node);
+    let actor = Actor::from_principal(allowed.principal());
+    let event = NewAuditEvent::new(actor, address, "add-node", &node)
+        .on(AuditObject::new(entry.reference(), node.as_str()));
+    let mut changes = to_store(parts, [above]).await?;
+    changes.extend([entry.to_put()?, audit::to_change(parts, event)?]);
+    let committed = documents::commit(parts, vec![entry.to_check()], changes).await;
+    match committed {
+        Ok(()) => Ok(entry.show(allowed)),
+        Err(StoreError::Conflict(_)) => {
+            let error = AppError::new(ErrorKind::Conflict, format!("the node {node} exists"));
+            Err(error.hint("use it, or choose another name").into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn to_invalid(field: &str, message: &str) -> WebError {
+    match check_fields(vec![field_error(field, message)]) {
+        Err(error) => error,
+        Ok(()) => WebError::not_found(),
+    }
+}
+
+/// The models whose documents need their node: it is not deleted before them. All others belong to a record.
+const MODELS_AT_NODES: [&str; 7] = [
+    RECORD_MODEL,
+    "host/User",
+    "host/ApiKey",
+    "host/Role",
+    "data/Site",
+    "data/NetworkDeviceList",
+    "data/WebexLocationNodeMapping",
+];
+
+/// Deletes a node with no node below it and with nothing at it.
+///
+/// # Errors
+/// 404 as for [`get`]; 403 if the principal sees the node, but may not delete there; 409 if something is at or below the
+/// node.
+pub(super) async fn delete(
+    parts: &AccessParts,
+    allowed: &Allowed<permission::Delete>,
+    address: ClientAddress,
+    pkid: &Pkid,
+) -> Result<(), WebError> {
+    let entry = find(parts, allowed, pkid).await?;
+    let range: Range = Some((entry.node.clone(), Scope::Subtree));
+    let mut checks = vec![
+        entry.to_check(),
+        Check::Unique(
+            documents::filter::<NodeBody>(&range, Vec::new()),
+            Some(entry.reference()),
+        ),
+    ];
+    checks.extend(MODELS_AT_NODES.map(|model| {
+        let filter = Filter {
+            model: model.to_owned(),
+            hierarchy: range.clone(),
+            equals: Vec::new(),
+        };
+        Check::Unique(filter, None)
+    }));
+    let actor = Actor::from_principal(allowed.principal());
+    let event = NewAuditEvent::new(actor, address, "delete-node", &entry.node)
+        .on(AuditObject::new(entry.reference(), entry.node.as_str()));
+    let changes = vec![entry.to_delete(), audit::to_change(parts, event)?];
+    let committed = documents::commit(parts, checks, changes).await;
+    committed.map_err(|error| match error {
+        StoreError::Conflict(_) => {
+            let message = format!("the node {} is in use", entry.node);
+            let hint = "delete the records, users, keys, roles and nodes at and below it first";
+            WebError::from(AppError::new(ErrorKind::Conflict, message).hint(hint))
+        }
+        error => error.into(),
+    })?;
+    parts.known_nodes().lock().remove(pkid);
+    Ok(())
+}
+
+/// Whether all documents from before nodes were stored have a node.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct IndexBody {}
+
+impl Stored for IndexBody {
+    const MODEL: &'static str = "host/HierarchyIndex";
+
+    fn keys(&self) -> Vec<Key> {
+        Vec::new()
+    }
+}
+
+/// Stores the nodes of the documents from before nodes were stored, once in the life of a store. Returns their number.
+pub(super) async fn index(parts: &AccessParts) -> Result<u64, StoreError> {
+    // Small pages, so that no write of a request waits for long.
+    const PAGE_SIZE: u32 = 200;
+    let node = "sys".parse();
+    let node = node.map_err(|error: InvalidHierarchy| StoreError::Invalid(error.to_string()))?;
+    let marker = Entry::new(Pkid::from_bytes([0; 12]), node, IndexBody {});
+    let stored = documents::get::<IndexBody>(parts.store(), &marker.pkid).await?;
+    if stored.is_some() {
+        return Ok(0);
+    }
+    let mut indexed = 0;
+    for model in MODELS_AT_NODES {
+        let filter = Filter {
+            model: model.to_owned(),
+            hierarchy: None,
+            equals: Vec::new(),
+        };
+        let mut cursor: Option<String> = None;
+        loop {
+            let page = parts
+                .store()
+                .find(&filter, cursor.as_deref(), PAGE_SIZE)
+                .await?;
+            let nodes = page.items.iter().map(|document| &document.hierarchy);
+            let changes = to_store(parts, nodes).await?;
+            indexed += changes.len() as u64;
+            if !changes.is_empty() {
+                documents::commit(parts, Vec::new(), changes).await?;
+            }
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+    }
+    documents::commit(parts, Vec::new(), vec![marker.to_put()?]).await?;
+    Ok(indexed)
+}
+
+#[cfg(test)]
+mod tests {
+    use relation_host::types::Document;
+
+    use super::*;
+    use crate::access::remove_expired;
+    use crate::access::testing::{World, node};
+
+    async fn put_record(world: &World, at: &str) {
+        let document = Document {
+            reference: Reference::record(Pkid::random()),
+            hierarchy: node(at),
+            version: 0,
+            body: "{}".to_owned(),
+            keys: Vec::new(),
+        };
+        let changes = vec![Change::Put(document)];
+        documents::commit(&world.parts, Vec::new(), changes)
+            .await
+            .unwrap();
+    }
+
+    async fn stored(world: &World) -> Vec<String> {
+        let everywhere = documents::filter::<NodeBody>(&None, Vec::new());
+        let nodes = documents::list_all::<NodeBody>(world.parts.store(), &everywhere).await;
+        let nodes = nodes.unwrap().into_iter();
+        let mut nodes: Vec<String> = nodes.map(|entry| entry.node.to_string()).collect();
+        nodes.sort_unstable();
+        nodes
+    }
+
+    #[tokio::test]
+    async fn nodes_of_an_earlier_release_are_stored_once() {
+        let world = World::new();
+        for number in 0..450 {
+            put_record(&world, &format!("sys.P.C{number}")).await;
+        }
+        remove_expired(&world.parts).await.unwrap();
+        assert_eq!(stored(&world).await.len(), 452);
+        put_record(&world, "sys.Q").await;
+        assert_eq!(index(&world.parts).await.unwrap(), 0);
+        // A response that shows the record stores its node.
+        let shown = [node("sys.Q"), node("sys.P.C1")];
+        ensure(&world.parts, &shown).await.unwrap();
+        assert_eq!(stored(&world).await.len(), 453);
+        let pkid = NodeName::Pkid(node_pkid(&node("sys.Q")));
+        assert_eq!(resolve(&world.parts, pkid).await.unwrap(), node("sys.Q"));
+    }
+
+    #[test]
+    fn pkid_of_a_node_does_not_change() {
+        // Callers keep it.
+        let pkid = node_pkid(&node("sys.Provider.Customer"));
+        assert_eq!(pkid.as_str(), "88126dd492a2b9bc8f9f2389");
+        assert_eq!(pkid.to_string().parse(), Ok(NodeName::Pkid(pkid)));
+        let path = "sys.Provider".parse();
+        assert_eq!(path, Ok(NodeName::Path(node("sys.Provider"))));
+    }
+}

@@ -1,0 +1,33 @@
+//! Nodes of roles in requests, which may be pkids.
+
+use crate::WebError;
+use crate::access::nodes::{self, NodeName};
+use crate::access::users::{check_fields, field_error};
+use crate::access::{AccessParts, Authority, RoleGrant};
+
+/// Replaces the pkids of nodes by their paths.
+///
+/// # Errors
+/// All roles with an unknown pkid, or with that of a node outside of the administrator's: one error for both.
+pub(super) async fn resolve(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    mut grants: Vec<RoleGrant>,
+) -> Result<Vec<RoleGrant>, WebError> {
+    let mut errors = Vec::new();
+    for (index, grant) in grants.iter_mut().enumerate() {
+        let Ok(NodeName::Pkid(pkid)) = grant.node.as_str().parse() else {
+            continue;
+        };
+        match nodes::resolve(parts, NodeName::Pkid(pkid)).await {
+            Ok(node) if authority.covers(&node) => grant.node = node,
+            Err(error) if error.status.is_server_error() => return Err(error),
+            _ => {
+                let message = "there is no node with this pkid";
+                errors.push(field_error(&format!("grants[{index}]"), message));
+            }
+        }
+    }
+    check_fields(errors)?;
+    Ok(grants)
+}

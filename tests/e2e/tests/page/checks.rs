@@ -201,8 +201,9 @@ fn find_errors(browser: &Browser) -> Vec<String> {
             continue;
         }
         // A page that is itself an error has a status that the console reports.
-        let is_status = source == "network" && message.contains("responded with a status of 4");
-        if !(is_status && !message.contains("/assets/")) {
+        let is_status = message.contains("responded with a status of 4");
+        let is_expected = source == "network" && is_status && !message.contains("/assets/");
+        if !is_expected {
             found.push(format!("console ({source}) at {url}: {message}"));
         }
     }

@@ -161,6 +161,7 @@ class Follower {
     this.ended = true;
     this.stop();
     this.find("bar")?.remove();
+    this.find("cancel")?.remove();
     const outcome = this.find("outcome");
     if (outcome) outcome.className = `note ${update.icon}`;
     const duration = this.find("duration");

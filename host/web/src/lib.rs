@@ -16,6 +16,8 @@ mod state;
 
 pub use api::Route;
 pub use error::WebError;
+#[cfg(any(test, feature = "samples"))]
+pub use page::samples;
 pub use serve::Server;
 pub use state::{Web, WebOptions};
 

@@ -43,6 +43,46 @@ const ARGUMENTS: [&str; 10] = [
     "--disable-sync",
 ];
 
+/// A key that is no character.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// To the next control.
+    Tab,
+    /// To the control before.
+    ShiftTab,
+    /// Follows a link, presses a button, or sends a form.
+    Enter,
+    /// Presses a button, or changes a checkbox.
+    Space,
+    /// The next choice.
+    ArrowDown,
+    /// The choice before.
+    ArrowUp,
+}
+
+impl Key {
+    /// Returns the keys of the keyboard that are pressed together (W3C WebDriver, section 17.4.2).
+    fn codes(self) -> &'static [&'static str] {
+        match self {
+            Self::Tab => &["\u{E004}"],
+            Self::ShiftTab => &["\u{E008}", "\u{E004}"],
+            Self::Enter => &["\u{E007}"],
+            Self::Space => &[" "],
+            Self::ArrowDown => &["\u{E015}"],
+            Self::ArrowUp => &["\u{E013}"],
+        }
+    }
+}
+
+/// An element as assistive technology describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ElementDescription {
+    /// Such as `link` or `textbox`.
+    pub role: String,
+    /// The accessible name.
+    pub label: String,
+}
+
 /// A browser with one window, closed when dropped.
 pub struct Browser {
     runtime: Runtime,
@@ -107,7 +147,11 @@ impl Browser {
         let profile = this._directory.path().join("profile");
         arguments.push(format!("--user-data-dir={}", profile.display()));
         let options = json!({ "binary": browser, "args": arguments });
-        let wanted = json!({ "browserName": "chrome", "goog:chromeOptions": options });
+        let wanted = json!({
+            "browserName": "chrome",
+            "goog:chromeOptions": options,
+            "goog:loggingPrefs": { "browser": "ALL" },
+        });
         let capabilities = json!({ "capabilities": { "alwaysMatch": wanted } });
         let session = this.send(Method::POST, &root, &capabilities);
         let id = session["sessionId"].as_str().expect("a session has an id");
@@ -142,10 +186,120 @@ impl Browser {
         self.command(Method::POST, &format!("element/{element}/value"), &keys);
     }
 
+    /// Clicks the first link, button or summary with this text, which a text for screen readers may follow.
+    pub fn click_text(&self, text: &str) {
+        let xpath = format!(
+            "//*[self::a or self::button or self::summary]\
+             [normalize-space(.)=\"{text}\" or starts-with(normalize-space(.), \"{text} \")]"
+        );
+        // A page that reloads itself leaves the element that was found.
+        eventually(&format!("{text:?} is clicked"), || {
+            let path = format!("element/{}/click", self.find("xpath", &xpath));
+            let url = format!("{}/{path}", self.session);
+            match self.try_send(Method::POST, &url, &json!({})) {
+                Ok(_) => Some(()),
+                Err(error) if error.contains("stale element") => None,
+                Err(error) => panic!("{error}"),
+            }
+        });
+    }
+
+    /// Presses keys one after the other.
+    pub fn press(&self, keys: &[Key]) {
+        let actions = keys.iter().flat_map(|key| {
+            let codes = key.codes();
+            let down = codes.iter().map(|code| ("keyDown", *code));
+            let up = codes.iter().rev().map(|code| ("keyUp", *code));
+            down.chain(up)
+        });
+        self.use_keyboard(actions.map(|(kind, code)| (kind, code.to_owned())));
+    }
+
+    /// Types a text on the keyboard, into whatever has the focus.
+    pub fn type_keys(&self, text: &str) {
+        let actions = text.chars().flat_map(|char| {
+            let code = char.to_string();
+            [("keyDown", code.clone()), ("keyUp", code)]
+        });
+        self.use_keyboard(actions);
+    }
+
+    fn use_keyboard(&self, actions: impl Iterator<Item = (&'static str, String)>) {
+        let actions: Vec<Value> = actions
+            .map(|(kind, code)| json!({ "type": kind, "value": code }))
+            .collect();
+        let keyboard = json!({ "type": "key", "id": "keyboard", "actions": actions });
+        let body = json!({ "actions": [keyboard] });
+        self.command(Method::POST, "actions", &body);
+    }
+
+    /// Describes the element that has the focus.
+    pub fn active_element(&self) -> ElementDescription {
+        let found = self.command(Method::GET, "element/active", &Value::Null);
+        let element = found[ELEMENT].as_str().expect("an element");
+        ElementDescription {
+            role: self.read(&format!("element/{element}/computedrole")),
+            label: self.read(&format!("element/{element}/computedlabel")),
+        }
+    }
+
     /// Runs a script in the page, and returns what it returns.
     pub fn execute(&self, script: &str) -> Value {
+        self.try_execute(script)
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Runs a script in the page, and returns what it returns.
+    ///
+    /// # Errors
+    /// The script failed, or its page was left meanwhile.
+    pub fn try_execute(&self, script: &str) -> Result<Value, String> {
         let body = json!({ "script": script, "args": [] });
-        self.command(Method::POST, "execute/sync", &body)
+        let url = format!("{}/execute/sync", self.session);
+        self.try_send(Method::POST, &url, &body)
+    }
+
+    /// Runs a script in the page that calls its last argument with the result, and returns the result.
+    pub fn execute_async(&self, script: &str) -> Value {
+        let body = json!({ "script": script, "args": [] });
+        self.command(Method::POST, "execute/async", &body)
+    }
+
+    /// Runs a script in every page that is opened from now on, before the page's own.
+    pub fn run_in_new_pages(&self, script: &str) {
+        self.use_devtools(
+            "Page.addScriptToEvaluateOnNewDocument",
+            json!({ "source": script }),
+        );
+    }
+
+    /// Sets the size of the window in CSS pixels, and the number of pixels of the screen for each.
+    pub fn set_size(&self, width: u32, height: u32, scale: u32) {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": scale, "mobile": false });
+        self.use_devtools("Emulation.setDeviceMetricsOverride", size);
+    }
+
+    /// Chooses between the dark and the light scheme of colors.
+    pub fn set_dark(&self, dark: bool) {
+        let scheme = if dark { "dark" } else { "light" };
+        let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
+        let media = json!({ "features": [feature] });
+        self.use_devtools("Emulation.setEmulatedMedia", media);
+    }
+
+    fn use_devtools(&self, command: &str, parameters: Value) -> Value {
+        let body = json!({ "cmd": command, "params": parameters });
+        self.command(Method::POST, "goog/cdp/execute", &body)
+    }
+
+    /// Returns the lines of the console since the last call, each with its source, such as `network`.
+    pub fn take_console(&self) -> Vec<(String, String)> {
+        let lines = self.command(Method::POST, "se/log", &json!({ "type": "browser" }));
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let lines = lines.as_array().expect("a list").iter();
+        lines
+            .map(|line| (text(&line["source"]), text(&line["message"])))
+            .collect()
     }
 
     /// Stores a picture of the window as a PNG file, for a person.
@@ -193,14 +347,17 @@ impl Browser {
                           event => done(event.originalPolicy)); \
                       fetch('http://127.0.0.1:1/').then(() => done(null), \
                           () => setTimeout(() => done(null), 1000));";
-        let body = json!({ "script": script, "args": [] });
-        let policy = self.command(Method::POST, "execute/async", &body);
+        let policy = self.execute_async(script);
         let policy = policy.as_str().expect("a policy forbids the request");
         policy.to_owned()
     }
 
     fn element(&self, selector: &str) -> String {
-        let wanted = json!({ "using": "css selector", "value": selector });
+        self.find("css selector", selector)
+    }
+
+    fn find(&self, using: &str, value: &str) -> String {
+        let wanted = json!({ "using": using, "value": value });
         let found = self.command(Method::POST, "element", &wanted);
         found[ELEMENT].as_str().expect("an element").to_owned()
     }
@@ -216,6 +373,12 @@ impl Browser {
 
     /// Sends one command and returns its `value`; fails the test with the driver's message.
     fn send(&self, method: Method, url: &str, body: &Value) -> Value {
+        self.try_send(method, url, body)
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Sends one command and returns its `value`, or the driver's message.
+    fn try_send(&self, method: Method, url: &str, body: &Value) -> Result<Value, String> {
         let body = match body {
             Value::Null => Bytes::new(),
             body => body.to_string().into(),
@@ -242,12 +405,14 @@ impl Browser {
             response.unwrap_or_else(|_| panic!("chromedriver is silent about {url}"))
         });
         let mut response: Value = serde_json::from_slice(&body).expect("chromedriver returns JSON");
-        assert!(
-            status.is_success(),
-            "the browser refused {url}: {}",
-            response["value"]["message"]
-        );
-        response["value"].take()
+        let value = response["value"].take();
+        match status.is_success() {
+            true => Ok(value),
+            false => Err(format!(
+                "the browser refused {url}: {}: {}",
+                value["error"], value["message"]
+            )),
+        }
     }
 }
 

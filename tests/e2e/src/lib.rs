@@ -4,6 +4,7 @@
 //! This crate is test code: it panics with a message where a test could not continue.
 
 pub mod artifacts;
+pub mod axe;
 pub mod browser;
 pub mod cli_world;
 pub mod database;

@@ -464,4 +464,4 @@ pub(crate) fn summarize(
 
 #[cfg(test)]
 #[path = "form_tests.rs"]
-pub(crate) mod tests;
+mod tests;

@@ -116,7 +116,7 @@ fn webex_origin(web: &Web) -> Option<String> {
     Some(Url::parse(url).ok()?.origin().ascii_serialization())
 }
 
-fn policy(webex: Option<&str>, leads_to_consent: bool) -> String {
+pub(crate) fn policy(webex: Option<&str>, leads_to_consent: bool) -> String {
     let forms = match (leads_to_consent, webex) {
         (true, Some(webex)) => format!("'self' https: {webex}"),
         (true, None) => "'self' https:".to_owned(),

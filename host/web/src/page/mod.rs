@@ -24,8 +24,8 @@ mod needs;
 mod organization;
 mod organizations;
 mod parts;
-#[cfg(test)]
-mod samples;
+#[cfg(any(test, feature = "samples"))]
+pub mod samples;
 mod session;
 mod shared;
 mod texts;

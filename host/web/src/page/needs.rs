@@ -130,7 +130,7 @@ pub(crate) fn format_bounded(count: u64) -> String {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "samples"))]
 impl Count {
     pub(crate) fn sample(badge: Badge, count: u64) -> Self {
         Self {

@@ -196,6 +196,8 @@ impl WholesaleView {
                 customer
                     .text("name")
                     .or_else(|| customer.text("displayName"))
+                    // A change that was requested has the id as its name.
+                    .filter(|text| *text != name)
                     .unwrap_or_default(),
             ),
             status: clean(customer.text("status").unwrap_or_default()),

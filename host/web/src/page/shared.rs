@@ -1,13 +1,14 @@
 //! What the pages of users, of keys and of links share.
 
 use askama::Template;
-use relation_host::types::{FieldError, Hierarchy, InvalidHierarchy};
+use relation_host::types::{FieldError, Hierarchy};
 use serde::Deserialize;
 
 use super::form::{self, FormField, Posted};
 use super::grants::{grant_fields, map_errors};
 use super::parts::Moment;
 use super::ui::Ui;
+use crate::access::users::find_name_error;
 
 /// The query of a list.
 #[derive(Debug, Default, Deserialize)]
@@ -84,17 +85,29 @@ impl<'a> ManageForm<'a> {
     }
 }
 
-/// Reads a node, or adds its error.
-pub(crate) fn read_node(text: &str, errors: &mut Vec<FieldError>) -> Option<Hierarchy> {
-    let parsed: Result<Hierarchy, InvalidHierarchy> = text.parse();
-    match parsed {
-        Ok(node) => Some(node),
-        Err(error) => {
-            errors.push(FieldError {
-                field: "hierarchy".to_owned(),
-                message: error.to_string(),
-            });
-            None
-        }
+/// Reads the node of a new user or key, which `covers` must accept, or adds its error.
+pub(crate) fn read_node(
+    ui: &Ui,
+    posted: &Posted,
+    covers: impl Fn(&Hierarchy) -> bool,
+    errors: &mut Vec<FieldError>,
+) -> Option<Hierarchy> {
+    let text = |name: &str| posted.get(name).unwrap_or_default().trim();
+    let message = match text("hierarchy").parse::<Hierarchy>() {
+        Ok(node) if covers(&node) => return Some(node),
+        Ok(_) => ui.t("access.node-not-permitted"),
+        Err(error) => error.to_string(),
+    };
+    let mut refuse = |field: &str, message: String| {
+        errors.push(FieldError {
+            field: field.to_owned(),
+            message,
+        });
+    };
+    refuse("hierarchy", message);
+    // Without a node, only the name can be checked as well.
+    if let Some(error) = find_name_error(text("name")) {
+        refuse("name", error.to_owned());
     }
+    None
 }

@@ -180,7 +180,8 @@ pub(crate) fn render_with(
     Ok((status, Html(html)).into_response())
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "samples"))]
+#[allow(clippy::unwrap_used, reason = "a sample is not reached by input")]
 impl Ui {
     /// Creates the surroundings of a page for tests.
     pub(crate) fn sample(language: Language, path: &str, roles: &[&str]) -> Self {

@@ -222,7 +222,8 @@ pub(crate) async fn add(
         .unwrap_or_default()
         .trim()
         .to_owned();
-    let hierarchy = super::shared::read_node(&node, &mut errors);
+    let covers = |node: &Hierarchy| allowed.covers(node);
+    let hierarchy = super::shared::read_node(&ui, &posted, covers, &mut errors);
     let grants = read_grants(&posted, &node, &mut errors);
     let name = posted.get("name").unwrap_or_default().trim().to_owned();
     let added = match (super::session::check(errors), hierarchy) {

@@ -1,36 +1,13 @@
 //! The page by plain HTTP, as a browser without JavaScript: its forms, its headers, and what each principal may see.
 
 use axum::body::Body;
-use axum::http::{Request, StatusCode, header};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use axum::http::{Request, StatusCode};
 use relation_e2e::world::WorldBuilder;
 
-use crate::support::{Client, Response, principal};
+use crate::support::{Client, location, post, principal};
 
 /// A name with everything that a page must escape.
 const HOSTILE: &str = "Contoso <script>alert(1)</script> \"&'";
-
-async fn post(client: &Client, path: &str, fields: &[(&str, &str)]) -> Response {
-    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    let pairs = fields.iter();
-    let pairs: Vec<String> = pairs
-        .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
-        .collect();
-    let request =
-        Request::post(path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-    client
-        .send(request.body(Body::from(pairs.join("&"))).unwrap())
-        .await
-}
-
-#[track_caller]
-fn location(response: &Response) -> String {
-    assert_eq!(response.status, StatusCode::SEE_OTHER, "{response:?}");
-    response.headers[header::LOCATION]
-        .to_str()
-        .unwrap()
-        .to_owned()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn page_without_a_session_leads_to_the_log_in() {

@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use axum::{Extension, Router};
 use http_body_util::BodyExt as _;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use relation_app::config::RedirectAddress;
 use relation_e2e::world::World;
 use relation_host::types::{Hierarchy, Pkid};
@@ -130,4 +131,28 @@ impl Client {
         let text = |name: &str| added[name].as_str().unwrap().to_owned();
         (text("pkid"), text("transaction_id"))
     }
+}
+
+/// Sends a form.
+pub async fn post(client: &Client, path: &str, fields: &[(&str, &str)]) -> Response {
+    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let pairs = fields.iter();
+    let pairs: Vec<String> = pairs
+        .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
+        .collect();
+    let request =
+        Request::post(path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    client
+        .send(request.body(Body::from(pairs.join("&"))).unwrap())
+        .await
+}
+
+/// Returns the address of a redirect.
+#[track_caller]
+pub fn location(response: &Response) -> String {
+    assert_eq!(response.status, StatusCode::SEE_OTHER, "{response:?}");
+    response.headers[header::LOCATION]
+        .to_str()
+        .unwrap()
+        .to_owned()
 }

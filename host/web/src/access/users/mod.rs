@@ -14,7 +14,8 @@ pub use links::{
     LINK_PATH, LinkPurpose, NewAdministrator, OneTimeLink, change_password,
     create_first_administrator, first_administrator_link, read_link, set_password, set_up_link,
 };
-pub(super) use names::{find_name_error, fold_name};
+pub(crate) use names::find_name_error;
+pub(super) use names::fold_name;
 pub(super) use rules::{deduplicate, find_grant_errors};
 
 use relation_app::{AppError, ErrorKind};

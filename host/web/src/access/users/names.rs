@@ -9,7 +9,7 @@ pub(in crate::access) fn fold_name(name: &str) -> String {
 }
 
 /// Returns the reason why a name is refused.
-pub(in crate::access) fn find_name_error(name: &str) -> Option<&'static str> {
+pub(crate) fn find_name_error(name: &str) -> Option<&'static str> {
     let is_allowed = |c: char| c.is_alphanumeric() || "._-@+".contains(c);
     let length = name.chars().count();
     match (1..=MAX_NAME_CHARS).contains(&length) && name.chars().all(is_allowed) {

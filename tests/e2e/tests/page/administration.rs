@@ -1,0 +1,92 @@
+//! The lists, users and keys.
+
+use relation_e2e::cli_world::NODE;
+
+use crate::keyboard::Connected;
+use crate::world::PageWorld;
+
+pub fn look_at_every_list(world: &PageWorld, contoso: &Connected) {
+    world.open("/organizations");
+    world.fill(&[("q", "Nobody")]);
+    world.follow("Show");
+    world.see_and_check(
+        "organizations-nothing",
+        "Webex Organizations",
+        &["Nothing found"],
+    );
+    world.follow("Show all organizations");
+    world.see("Webex Organizations", &["Contoso", "Fabrikam"]);
+    world.follow("Audit");
+    world.see_and_check("audit", "Audit log", &["Success"]);
+    world.open(&format!("{}/actions/SaveDataSync", contoso.path));
+    world.see_and_check("data-sync", "Save Data Sync", &[]);
+    world.open("/nothing");
+    world.see_and_check(
+        "not-found",
+        "Not found",
+        &["There is nothing at this address."],
+    );
+    world.follow("To the start page");
+    world.see("What needs you", &[]);
+    world.follow("Deutsch");
+    world.see_and_check("start-german", "Was zu tun ist", &[]);
+    world.follow("English");
+    world.see("What needs you", &[]);
+}
+
+pub fn invite_and_disable_a_user(world: &PageWorld) {
+    world.follow("Users");
+    world.see_and_check("users", "Users", &["anna"]);
+    world.follow("Add user");
+    world.see("Add user", &[]);
+    world.fill(&[("hierarchy", "not a node")]);
+    world.follow("Save");
+    world.see_and_check("user-errors", "Add user", &["Please correct this"]);
+    world.fill(&[("name", "bob"), ("hierarchy", NODE)]);
+    world
+        .browser
+        .click("[name='grants[0].role'] option[value=operator]");
+    world.follow("Save");
+    world.see_and_check(
+        "user-link",
+        "Link to set a password",
+        &["It is shown only now."],
+    );
+    world.follow("Done");
+    world.see_and_check("user", "bob", &["No password yet"]);
+    world.follow("Disable");
+    world.see_and_check("user-disabled", "bob", &["Disabled"]);
+    world.follow("Enable");
+    world.see("bob", &["No password yet"]);
+}
+
+pub fn add_and_revoke_a_key(world: &PageWorld) {
+    world.follow("API keys");
+    world.see_and_check("keys-empty", "API keys", &["No API keys"]);
+    world.follow("Add API key");
+    world.see_and_check(
+        "key-add",
+        "Add API key",
+        &["The program that uses the key."],
+    );
+    world.fill(&[("name", "provisioning"), ("hierarchy", NODE)]);
+    world
+        .browser
+        .click("[name='grants[0].role'] option[value=machine]");
+    world.follow("Save");
+    world.see("The API key", &["It is shown only now."]);
+    world.follow("Done");
+    world.see_and_check("keys", "API keys", &["provisioning", "Valid"]);
+    world.follow("Revoke provisioning");
+    world.see("API keys", &["Revoked"]);
+}
+
+pub fn delete_an_organization(world: &PageWorld, contoso: &Connected) {
+    world.open(&contoso.path);
+    world.follow("Delete");
+    world.see_and_check("delete", "Delete Contoso?", &["What is removed"]);
+    world.follow("Delete for good");
+    world.see("Webex Organizations", &["Fabrikam"]);
+    world.open(&contoso.path);
+    world.see("Not found", &[]);
+}

@@ -1,0 +1,63 @@
+//! Transactions that move while a person looks, fail, are canceled, and are replayed.
+
+use webex_emulator::Fault;
+
+use crate::keyboard::Connected;
+use crate::world::PageWorld;
+
+const SYNC: &str = "ExecuteDataSync";
+const REFRESH: &str = "RefreshAccessToken";
+
+pub fn follow_a_sync(world: &PageWorld, contoso: &Connected) {
+    let emulator = &world.cli.emulator;
+    let locations = emulator.gate("/v1/locations");
+    let people = emulator.gate("/v1/people");
+    world.open(&contoso.path);
+    world.follow("Run now SyncSparkContoso");
+    world.see(SYNC, &["Processing", "reading workspace locations"]);
+    world.checks.check(&world.browser, "transaction-running");
+    // The page that is shown now moves on, and is not loaded again.
+    world.browser.execute("window.isFirst = true");
+    locations.release();
+    world.see(SYNC, &["Processing", "reading users"]);
+    assert_eq!(world.browser.execute("return window.isFirst"), true);
+    people.release();
+    world.see_and_check("transaction-sync", SYNC, &["Success"]);
+    world.follow("Contoso");
+    world.see("Contoso", &["Imported data", "User"]);
+    world.follow("User");
+    world.see_and_check("data", "User", &[]);
+}
+
+pub fn cancel_and_replay(world: &PageWorld, contoso: &Connected) {
+    let emulator = &world.cli.emulator;
+    emulator.inject(Fault::status("/v1/access_token", 503).always());
+    world.open(&contoso.path);
+    world.follow("Refresh now");
+    let reason = "503";
+    world.see_and_check("transaction-failed", REFRESH, &["Failed", reason]);
+
+    // A program queues a call, which waits for another attempt until a person cancels it.
+    let pkid = contoso.path.rsplit('/').next().unwrap();
+    let submit = format!(
+        "const done = arguments[arguments.length - 1];
+        fetch('/api/relation/SparkCustomer/{pkid}/+{REFRESH}/?nowait=true', {{
+            method: 'POST', headers: {{ 'content-type': 'application/json' }}, body: '{{}}',
+        }}).then(response => response.json()).then(body => done(body.transaction_id), error => done(`${{error}}`));"
+    );
+    let queued = world.browser.execute_async(&submit);
+    world.open(&format!("/transactions/{}", queued.as_str().unwrap()));
+    world.see_and_check("transaction-queued", REFRESH, &["Queued", reason]);
+    world.follow("Cancel");
+    world.see_and_check("transaction-canceled", REFRESH, &["Failed", "canceled"]);
+
+    emulator.clear_faults();
+    world.follow("Replay");
+    world.see(REFRESH, &["Success"]);
+    assert_ne!(
+        world.path(),
+        format!("/transactions/{}", queued.as_str().unwrap())
+    );
+    world.follow("Contoso");
+    world.see("Contoso", &["Connected"]);
+}

@@ -1,5 +1,7 @@
 //! The REST API, in one process with a host: its conventions, its errors, and what each principal may see.
 
+mod documented;
+mod export;
 mod isolation;
 mod openapi;
 mod page;

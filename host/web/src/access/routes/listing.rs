@@ -13,8 +13,8 @@ use crate::api::query::{Paging, Query};
 #[derive(Clone, Debug)]
 pub(super) struct ListQuery {
     pub(super) hierarchy: Option<Hierarchy>,
-    /// The export as lines of JSON, where the list has one.
-    pub(super) ndjson: bool,
+    /// Whether the response is the whole list as lines of JSON.
+    pub(super) is_export: bool,
     paging: Paging,
     /// The path and the query of the request.
     address: String,
@@ -27,9 +27,7 @@ impl<S: Sync> FromRequestParts<S> for ListQuery {
         let mut query = Query::parse(parts.uri.query());
         let list = Self {
             hierarchy: query.hierarchy(),
-            ndjson: query
-                .choice("format", &[("json", false), ("ndjson", true)])
-                .unwrap_or_default(),
+            is_export: query.is_export(),
             paging: query.paging(),
             address: parts.uri.to_string(),
         };

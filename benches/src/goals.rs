@@ -7,7 +7,9 @@ use crate::measure::Percentiles;
 use crate::report::{Bound, Report, Unit, verdict};
 
 /// The benchmarks that the goals are about. The largest store comes last: filling it takes minutes.
-pub const BENCHES: [&str; 6] = ["refresh", "peers", "drain", "fresh", "program", "stored"];
+pub const BENCHES: [&str; 7] = [
+    "refresh", "peers", "drain", "fresh", "program", "stored", "web",
+];
 
 /// One goal with the values that were measured.
 #[derive(Debug, Serialize)]

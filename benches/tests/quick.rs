@@ -38,7 +38,7 @@ fn every_benchmark_reports_ratios() {
     assert_eq!(
         names,
         [
-            "fresh", "refresh", "drain", "commits", "program", "stored", "profile"
+            "fresh", "refresh", "drain", "commits", "program", "stored", "web", "profile"
         ]
     );
     for report in reports {
@@ -87,6 +87,7 @@ fn table_has_every_goal_that_needs_no_peer() {
         "a command that needs the plugin",
         "find due wakeups: 32 of them; 400 stored, against 100 stored",
         "resident memory of an idle host with 400 customers",
+        "GET a list of 50; 400 stored",
     ] {
         assert!(table.contains(measure), "{measure} is missing:\n{table}");
     }

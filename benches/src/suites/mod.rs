@@ -20,15 +20,17 @@ pub mod profile;
 pub mod program;
 pub mod refresh;
 pub mod stored;
+pub mod web;
 
 /// Names in running order, with what they measure.
-pub const BENCHES: [(&str, &str); 8] = [
+pub const BENCHES: [(&str, &str); 9] = [
     ("fresh", fresh::TITLE),
     ("refresh", refresh::TITLE),
     ("drain", drain::TITLE),
     ("commits", commits::TITLE),
     ("program", program::TITLE),
     ("stored", stored::TITLE),
+    ("web", web::TITLE),
     ("instructions", instructions::TITLE),
     ("profile", profile::TITLE),
 ];
@@ -105,6 +107,7 @@ pub async fn run(name: &str, plan: &Plan) -> Result<Option<Report>> {
         "program" => program::run(plan).await?,
         "commits" => commits::run(plan).await?,
         "stored" => stored::run(plan).await?,
+        "web" => web::run(plan).await?,
         "instructions" => instructions::run(plan).await?,
         "profile" => profile::run(plan).await?,
         _ => return Ok(None),

@@ -109,9 +109,9 @@ pub fn idle_memory(plan: &Plan, name: &str, customers: u64) -> Result<Vec<Row>> 
     run_to_exit(command(plan, &config)?.args(["--json", "describe"]))?;
     let [mut resident, mut peak] = <[Vec<f64>; 2]>::default();
     for _ in 0..plan.rounds {
-        let mut host = IdleHost::start(plan, &config)?;
+        let mut host = RunningHost::start(plan, &config, &["run"])?;
         std::thread::sleep(plan.slot * 2);
-        let status = host.status()?;
+        let status = host.read("status")?;
         resident.push(megabytes(&status, "VmRSS")?);
         peak.push(megabytes(&status, "VmHWM")?);
     }
@@ -124,17 +124,17 @@ pub fn idle_memory(plan: &Plan, name: &str, customers: u64) -> Result<Vec<Row>> 
     ])
 }
 
-/// A running `relation-host run`; killed when dropped.
-struct IdleHost {
+/// A running `relation-host`; killed when dropped.
+pub(super) struct RunningHost {
     child: Child,
     errors: PathBuf,
 }
 
-impl IdleHost {
-    fn start(plan: &Plan, config: &Path) -> Result<Self> {
+impl RunningHost {
+    pub(super) fn start(plan: &Plan, config: &Path, arguments: &[&str]) -> Result<Self> {
         let errors = plan.directory.join("run.log");
         let child = command(plan, config)?
-            .arg("run")
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(&errors)?)
@@ -143,18 +143,18 @@ impl IdleHost {
         Ok(Self { child, errors })
     }
 
-    /// Returns what Linux says about the process.
-    fn status(&mut self) -> Result<String> {
+    /// Returns what Linux says about the process in a file, such as `status`.
+    pub(super) fn read(&mut self, file: &str) -> Result<String> {
         if let Some(status) = self.child.try_wait()? {
             let errors = fs::read_to_string(&self.errors).unwrap_or_default();
             bail!("relation-host ended with {status}: {errors}");
         }
-        let file = format!("/proc/{}/status", self.child.id());
+        let file = format!("/proc/{}/{file}", self.child.id());
         fs::read_to_string(&file).with_context(|| format!("reading {file}"))
     }
 }
 
-impl Drop for IdleHost {
+impl Drop for RunningHost {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -162,7 +162,7 @@ impl Drop for IdleHost {
 }
 
 /// Returns a field of a process's status.
-fn megabytes(status: &str, field: &str) -> Result<f64> {
+pub(super) fn megabytes(status: &str, field: &str) -> Result<f64> {
     let kibibytes: Option<f64> = status.lines().find_map(|line| {
         let value = line.strip_prefix(field)?.strip_prefix(':')?;
         value.trim().strip_suffix(" kB")?.parse().ok()
@@ -172,7 +172,7 @@ fn megabytes(status: &str, field: &str) -> Result<f64> {
 }
 
 /// Writes a configuration for the store `name` in the benchmarks' directory.
-fn configure(plan: &Plan, name: &str) -> Result<PathBuf> {
+pub(super) fn configure(plan: &Plan, name: &str) -> Result<PathBuf> {
     let file = plan.directory.join(format!("{name}.toml"));
     fs::write(plan.directory.join("client-secret"), "bench-client-secret")?;
     let (webex, cache) = (plan.webex(), plan.cache.display());
@@ -181,14 +181,15 @@ fn configure(plan: &Plan, name: &str) -> Result<PathBuf> {
          [component]\ncache = \"{cache}\"\n\
          [webex]\nbase-url = \"http://{webex}/v1\"\nclient-id = \"C0ffee\"\n\
          client-secret-file = \"client-secret\"\n\
-         [egress]\nallow = [\"http://{webex}\"]\n"
+         [egress]\nallow = [\"http://{webex}\"]\n\
+         [web]\nrequests-per-minute = 4000000000\n"
     );
     fs::write(&file, config).with_context(|| format!("writing {}", file.display()))?;
     Ok(file)
 }
 
 /// Returns the program with the configuration and the plan's plugin.
-fn command(plan: &Plan, config: &Path) -> Result<Command> {
+pub(super) fn command(plan: &Plan, config: &Path) -> Result<Command> {
     let mut command = Command::new(program()?);
     command
         .arg("--config")

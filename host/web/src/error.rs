@@ -64,6 +64,28 @@ impl WebError {
     }
 }
 
+/// A layer that gives errors of the framework the form of all errors.
+pub(crate) async fn describe_error(response: Response) -> Response {
+    let status = response.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    if !is_error || response.extensions().get::<WebError>().is_some() {
+        return response;
+    }
+    let error = match status {
+        // A path whose parameters cannot be decoded.
+        StatusCode::BAD_REQUEST => WebError::not_found(),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            let error = AppError::new(ErrorKind::Usage, "the method is not offered here");
+            WebError::new(status, error.hint("the header Allow has the methods"))
+        }
+        _ => {
+            let reason = status.canonical_reason().unwrap_or("the request failed");
+            WebError::new(status, AppError::new(ErrorKind::Usage, reason))
+        }
+    };
+    error.into_response()
+}
+
 impl<E: Into<AppError>> From<E> for WebError {
     fn from(error: E) -> Self {
         let error = error.into();

@@ -7,7 +7,7 @@ use url::Url;
 use webex_emulator::{Builder, Emulator, Grant, Organization, RecordedRequest};
 
 use crate::database::Database;
-use crate::process::{CLIENT_ID, Program, Workspace, free_address};
+use crate::process::{CLIENT_ID, Program, RunningProgram, Workspace, eventually, free_address};
 use crate::time::Time;
 use crate::world::{CLIENT_SECRET, SCOPES};
 
@@ -109,6 +109,30 @@ impl CliWorld {
             organization,
             grant,
         }
+    }
+
+    /// Starts the server on a free port; returns its address too.
+    pub fn serve(&self, arguments: &[&str]) -> (RunningProgram, String) {
+        let address = free_address("127.0.0.1").to_string();
+        (self.serve_at(&address, arguments), address)
+    }
+
+    /// Starts the server at an address.
+    pub fn serve_at(&self, address: &str, arguments: &[&str]) -> RunningProgram {
+        let serve = self.workspace.relation(["serve", "--listen", address]);
+        let running = serve.args(arguments).start();
+        eventually("the server listens", || {
+            running.stdout().contains("serving ").then_some(())
+        });
+        running
+    }
+
+    /// Adds an API key with a role at a node; returns its text.
+    #[track_caller]
+    pub fn add_key(&self, name: &str, role: &str, node: &str) -> String {
+        let add = ["key", "add", name, "--role", role, "--hierarchy", node];
+        let added = self.workspace.json(add);
+        added["key"].as_str().expect("a key has a text").to_owned()
     }
 
     /// Returns the state of a customer, as `show` prints it.

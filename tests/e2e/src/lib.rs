@@ -3,6 +3,7 @@
 //!
 //! This crate is test code: it panics with a message where a test could not continue.
 
+pub mod api_client;
 pub mod artifacts;
 pub mod axe;
 pub mod browser;
@@ -12,6 +13,7 @@ pub mod faulty_proxy;
 pub mod faulty_store;
 pub mod network;
 pub mod optional_programs;
+pub mod packages;
 pub mod process;
 pub mod time;
 pub mod tls;

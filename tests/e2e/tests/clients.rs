@@ -9,13 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use relation_e2e::artifacts;
 use relation_e2e::optional_programs::{report_left_out, report_skipped};
+use relation_e2e::packages::{Package, REQUIRED, Registry};
 use serde_json::{Value, json};
 use webex_emulator::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, Emulator};
-
-/// Environment variable that makes a client that cannot be installed an error.
-const REQUIRED: &str = "RELATION_REQUIRE_CLIENTS";
 
 /// No server is there: the programs read the code from the redirect.
 const REDIRECT: &str = "http://127.0.0.1:9/callback";
@@ -24,62 +21,64 @@ const SCOPES: &str = "spark-admin:organizations_read spark-admin:licenses_read s
                       spark-admin:people_read spark-admin:locations_read spark-admin:workspaces_read \
                       identity:groups_read identity:tokens_read identity:tokens_write";
 
-/// Dependencies of npm packages are those of this day; those of PyPI are in `constraints.txt`.
-const NPM_BEFORE: &str = "2026-11-29";
-
 /// A real client.
 struct Client {
-    registry: Registry,
-    /// The package and its version.
-    package: (&'static str, &'static str),
-    /// Other packages that it needs and does not declare, as arguments of the installer.
-    others: &'static [&'static str],
+    package: Package,
     program: &'static str,
     /// Whether it runs without `RELATION_CLIENTS=all`.
     always: bool,
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Registry {
-    PyPi,
-    Npm,
-}
-
 const WXC_SDK: Client = Client {
-    registry: Registry::PyPi,
-    package: ("wxc_sdk", "1.41.0"),
-    others: &[],
+    package: Package {
+        registry: Registry::PyPi,
+        name: "wxc_sdk",
+        version: "1.41.0",
+        others: &[],
+    },
     program: "use_wxc_sdk.py",
     always: true,
 };
 const WEBEXPYTHONSDK: Client = Client {
-    registry: Registry::PyPi,
-    package: ("webexpythonsdk", "2.0.6"),
-    others: &[],
+    package: Package {
+        registry: Registry::PyPi,
+        name: "webexpythonsdk",
+        version: "2.0.6",
+        others: &[],
+    },
     program: "use_webexpythonsdk.py",
     always: false,
 };
 const AUTHLIB: Client = Client {
-    registry: Registry::PyPi,
-    package: ("authlib", "1.9.10"),
-    others: &["requests"],
+    package: Package {
+        registry: Registry::PyPi,
+        name: "authlib",
+        version: "1.9.10",
+        others: &["requests"],
+    },
     program: "use_authlib.py",
     always: false,
 };
 const OPENID_CLIENT: Client = Client {
-    registry: Registry::Npm,
-    package: ("openid-client", "6.9.0"),
-    others: &[],
+    package: Package {
+        registry: Registry::Npm,
+        name: "openid-client",
+        version: "6.9.0",
+        others: &[],
+    },
     program: "use_openid_client.mjs",
     always: true,
 };
 const WEBEX_CORE: Client = Client {
-    registry: Registry::Npm,
-    package: ("@webex/webex-core", "3.12.0"),
-    others: &[
-        "@webex/plugin-authorization-node@3.12.0",
-        "@babel/runtime-corejs2@7",
-    ],
+    package: Package {
+        registry: Registry::Npm,
+        name: "@webex/webex-core",
+        version: "3.12.0",
+        others: &[
+            "@webex/plugin-authorization-node@3.12.0",
+            "@babel/runtime-corejs2@7",
+        ],
+    },
     program: "use_webex_core.mjs",
     always: false,
 };
@@ -144,52 +143,16 @@ impl Client {
     fn check(&self) {
         let are_all = std::env::var("RELATION_CLIENTS").is_ok_and(|which| which == "all");
         if !self.always && !are_all {
-            let (name, version) = self.package;
+            let Package { name, version, .. } = self.package;
             return report_left_out(&format!(
                 "{name} {version} runs only with RELATION_CLIENTS=all"
             ));
         }
-        let directory = match self.install() {
+        let directory = match self.package.install() {
             Ok(directory) => directory,
             Err(reason) => return report_skipped(&reason, REQUIRED),
         };
         compare(self, &self.row(&self.run(&directory)));
-    }
-
-    /// Installs the client, unless it is cached in the target directory. Returns its folder, or why it
-    /// cannot be installed.
-    fn install(&self) -> Result<PathBuf, String> {
-        let (name, version) = self.package;
-        let clients = artifacts::clients();
-        let folder = clients.join(format!(
-            "{}-{version}",
-            name.replace('@', "").replace('/', "-")
-        ));
-        self.registry
-            .find_programs()
-            .map_err(|reason| format!("{name} {version} cannot run: {reason}"))?;
-        if folder.is_dir() {
-            return Ok(folder);
-        }
-        std::fs::create_dir_all(&clients).expect("the target directory can be written");
-        let staging = tempfile::tempdir_in(&clients).expect("the target directory can be written");
-        let mut installer = self.registry.installer(staging.path());
-        installer.arg(match self.registry {
-            Registry::PyPi => format!("{name}=={version}"),
-            Registry::Npm => format!("{name}@{version}"),
-        });
-        let output = installer.args(self.others).output();
-        let output = output.map_err(|error| format!("{name}: {installer:?}: {error}"))?;
-        if !output.status.success() {
-            let stderr = String::from_utf8_lossy(&output.stderr);
-            let mut lines = stderr.lines();
-            let reason = lines.find(|line| line.to_lowercase().contains("error"));
-            let reason = reason.or(stderr.lines().last()).unwrap_or_default();
-            return Err(format!("{name} {version} cannot be installed: {reason}"));
-        }
-        // Another process may have been faster.
-        let _ = std::fs::rename(staging.path(), &folder);
-        Ok(folder)
     }
 
     /// Runs its program against an emulator, and returns the program's report.
@@ -214,7 +177,7 @@ impl Client {
             "scopes": SCOPES,
             "report": report,
         });
-        let mut command = self.registry.command(folder, self.program);
+        let mut command = self.command(folder);
         for proxy in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"] {
             command.env_remove(proxy);
         }
@@ -227,8 +190,31 @@ impl Client {
         report
     }
 
+    /// Returns the command that runs its program with the packages of this folder.
+    fn command(&self, folder: &Path) -> Command {
+        match self.package.registry {
+            Registry::PyPi => {
+                let mut python = Command::new("python3");
+                python
+                    .arg(programs().join(self.program))
+                    .env("PYTHONPATH", folder)
+                    .env("PYTHONDONTWRITEBYTECODE", "1");
+                python
+            }
+            Registry::Npm => {
+                // Modules find packages beside themselves only.
+                for name in [self.program, "emulated.mjs"] {
+                    std::fs::copy(programs().join(name), folder.join(name)).unwrap();
+                }
+                let mut node = Command::new("node");
+                node.arg(folder.join(self.program));
+                node
+            }
+        }
+    }
+
     fn heading(&self) -> String {
-        let (name, version) = self.package;
+        let Package { name, version, .. } = self.package;
         format!("| {name} {version} |")
     }
 
@@ -272,91 +258,6 @@ fn summarise(outcomes: &Value, all: &str) -> String {
     text
 }
 
-impl Registry {
-    /// Fails if a program for its packages is missing or too old.
-    fn find_programs(self) -> Result<(), String> {
-        let (runs, installs, oldest): (_, &[&str], _) = match self {
-            Self::PyPi => ("python3", &["python3", "-m", "pip"], (3, 11)),
-            Self::Npm => ("node", &["npm"], (20, 0)),
-        };
-        for command in [&[runs], installs] {
-            let [program, arguments @ ..] = command else {
-                continue;
-            };
-            let output = Command::new(program)
-                .args(arguments)
-                .arg("--version")
-                .output();
-            let output = output
-                .ok()
-                .filter(|output| output.status.success())
-                .ok_or_else(|| format!("{} is not installed", command.join(" ")))?;
-            if command == [runs] {
-                let text = String::from_utf8_lossy(&output.stdout).into_owned();
-                let version = text
-                    .trim()
-                    .trim_start_matches(|c: char| !c.is_ascii_digit());
-                let mut parts = version.split('.').map_while(|part| part.parse().ok());
-                let found = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
-                if found < oldest {
-                    let (major, minor) = oldest;
-                    return Err(format!("{runs} {version} is older than {major}.{minor}"));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Returns the command that installs the packages of its further arguments into this folder.
-    fn installer(self, folder: &Path) -> Command {
-        match self {
-            Self::PyPi => {
-                let mut pip = Command::new("python3");
-                pip.args(["-m", "pip", "install", "--quiet", "--no-input"])
-                    .args(["--disable-pip-version-check", "--retries", "1"])
-                    .args(["--timeout", "30"])
-                    .arg("--target")
-                    .arg(folder)
-                    .arg("--constraint")
-                    .arg(programs().join("constraints.txt"));
-                pip
-            }
-            Self::Npm => {
-                let mut npm = Command::new("npm");
-                npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts"])
-                    .args(["--fetch-retries", "1", "--fetch-timeout", "30000"])
-                    .args(["--before", NPM_BEFORE])
-                    .arg("--prefix")
-                    .arg(folder);
-                npm
-            }
-        }
-    }
-
-    /// Returns the command that runs a program with the packages of this folder.
-    fn command(self, folder: &Path, program: &str) -> Command {
-        match self {
-            Self::PyPi => {
-                let mut python = Command::new("python3");
-                python
-                    .arg(programs().join(program))
-                    .env("PYTHONPATH", folder)
-                    .env("PYTHONDONTWRITEBYTECODE", "1");
-                python
-            }
-            Self::Npm => {
-                // Modules find packages beside themselves only.
-                for name in [program, "emulated.mjs"] {
-                    std::fs::copy(programs().join(name), folder.join(name)).unwrap();
-                }
-                let mut node = Command::new("node");
-                node.arg(folder.join(program));
-                node
-            }
-        }
-    }
-}
-
 /// Returns the folder of the clients' programs.
 fn programs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
@@ -388,7 +289,9 @@ fn compare(client: &Client, row: &str) {
         .take_while(|line| line.starts_with('|'))
         .count();
     let mut table = lines[head..head + rows].to_vec();
-    let place = table.iter().position(|line| name(line) == client.package.0);
+    let place = table
+        .iter()
+        .position(|line| name(line) == client.package.name);
     let found = place.map(|place| table[place]);
     if found == Some(row) {
         return;
@@ -408,9 +311,13 @@ fn compare(client: &Client, row: &str) {
     table.sort_by_key(|line| {
         CLIENTS
             .iter()
-            .position(|client| client.package.0 == name(line))
+            .position(|client| client.package.name == name(line))
     });
-    table.retain(|line| CLIENTS.iter().any(|client| client.package.0 == name(line)));
+    table.retain(|line| {
+        CLIENTS
+            .iter()
+            .any(|client| client.package.name == name(line))
+    });
     let mut text = [&lines[..head], &table, &lines[head + rows..]]
         .concat()
         .join("\n");

@@ -6,6 +6,7 @@
 
 pub(crate) mod body;
 mod bulk;
+pub(crate) mod export;
 mod models;
 mod on_behalf_of;
 mod openapi;

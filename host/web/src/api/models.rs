@@ -1,15 +1,18 @@
 //! The models that belong to records: alerts, data syncs, sites, and what is imported from Webex. They are read here;
 //! the actions of a record write them.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use relation_app::{AppError, ErrorKind};
 use relation_host::store::SortOrder;
-use relation_host::types::{Document, Filter, Key, Pkid, Reference};
+use relation_host::types::{Document, Filter, Key, Page, Pkid, Reference};
 use serde_json::{Value, json};
 
+use super::export::{self, PAGE_SIZE};
 use super::page;
 use super::query::Query;
 use crate::access::nodes::{self, node_pkid};
@@ -138,10 +141,11 @@ pub(super) async fn get_imported(
 async fn list(
     web: &Web,
     allowed: &Allowed<permission::Read>,
-    model: &ReadModel,
+    model: &'static ReadModel,
     query: Option<&str>,
 ) -> Result<Response, WebError> {
     let mut parsed = Query::parse(query);
+    let is_export = parsed.is_export();
     let paging = parsed.paging();
     let hierarchy = parsed.hierarchy();
     let owner: Option<Pkid> = parsed.value("owner", "the pkid of a record");
@@ -175,6 +179,23 @@ async fn list(
         key: model.sort_key.map(str::to_owned),
         descending: false,
     };
+    if is_export {
+        let (web, list) = (web.clone(), Arc::new((filter, order)));
+        let read = move |cursor: Option<String>| {
+            let (web, list) = (web.clone(), Arc::clone(&list));
+            async move {
+                let (filter, order) = &*list;
+                let cursor = cursor.as_deref();
+                let page = web.store().list(filter, order, cursor, PAGE_SIZE).await?;
+                let items = page.items.iter().map(|each| resource(model, each));
+                Ok(Page {
+                    items: items.collect::<Result<_, _>>()?,
+                    next: page.next,
+                })
+            }
+        };
+        return export::respond::<Value, _, _>(read).await;
+    }
     let path = format!("{}?{}", model.uri(), query.unwrap_or_default());
     let page = page::read(web, &path, &filter, &order, &paging).await?;
     let documents = page.documents.iter();

@@ -108,6 +108,23 @@ impl Query {
         paging
     }
 
+    /// Takes the format of a list. Returns whether it is the whole list as lines of JSON, which has no pages.
+    pub(crate) fn is_export(&mut self) -> bool {
+        let formats = [("json", false), ("ndjson", true)];
+        let is_export = self.choice("format", &formats).unwrap_or(false);
+        if is_export {
+            for name in ["skip", "limit", "cursor", "count"] {
+                if self.parameters.iter().any(|(each, _)| each == name) {
+                    self.report(
+                        name,
+                        "cannot be combined with format=ndjson, which has no pages",
+                    );
+                }
+            }
+        }
+        is_export
+    }
+
     /// Reports an error of a parameter.
     pub(crate) fn report(&mut self, name: &str, message: &str) {
         self.errors.push(FieldError {
@@ -175,6 +192,16 @@ mod tests {
         assert_eq!(query.hierarchy(), None);
         assert_eq!(query.text("name").as_deref(), Some("a"));
         assert_eq!(fields(query.close().unwrap_err()), ["name"]);
+    }
+
+    #[test]
+    fn export_has_no_pages() {
+        let mut query = Query::parse(Some("format=ndjson&limit=5"));
+        assert!(query.is_export());
+        query.paging();
+        assert_eq!(fields(query.close().unwrap_err()), ["limit"]);
+        let mut query = Query::parse(Some("format=json&limit=5"));
+        assert!(!query.is_export());
     }
 
     #[test]

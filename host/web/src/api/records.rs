@@ -1,5 +1,7 @@
 //! `relation/SparkCustomer`: list, get, add, modify, delete, and the actions.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -9,11 +11,12 @@ use relation_app::{AppError, ErrorKind};
 use relation_host::callbacks::transaction_href;
 use relation_host::reports::RecordDetails;
 use relation_host::store::SortOrder;
-use relation_host::types::{Document, Hierarchy};
+use relation_host::types::{Document, Filter, Page};
 use relation_host::{AddRequest, Host, QueuedCall};
 use serde_json::{Map, Value, json};
 
 use super::body::{Fields, invalid};
+use super::export::{self, PAGE_SIZE};
 use super::on_behalf_of::on_behalf_of;
 use super::query::Query;
 use super::{RECORDS, page, schema};
@@ -31,6 +34,7 @@ pub(super) async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<Response, WebError> {
     let mut parsed = Query::parse(query.as_deref());
+    let is_export = parsed.is_export();
     let paging = parsed.paging();
     let hierarchy = parsed.hierarchy();
     let key = parsed.choice(
@@ -46,6 +50,9 @@ pub(super) async fn list(
     let states = relation_host::reports::State::ALL.map(|state| (state.as_str(), state));
     let state = parsed.choice("state", &states);
     let with_schema = parsed.flag("schema", false);
+    if is_export && with_schema {
+        parsed.report("schema", "cannot be combined with format=ndjson");
+    }
     parsed.close()?;
 
     let hierarchy = nodes::resolve_optional(web.access(), hierarchy).await?;
@@ -59,6 +66,14 @@ pub(super) async fn list(
         key: key.unwrap_or(Some("urgency")).map(str::to_owned),
         descending: descending.unwrap_or(false),
     };
+    if is_export {
+        let query = Arc::new((allowed, filter, order));
+        let read = move |cursor: Option<String>| {
+            let (web, query) = (web.clone(), Arc::clone(&query));
+            async move { read_page(&web, &query.0, &query.1, &query.2, cursor.as_deref()).await }
+        };
+        return export::respond(read).await;
+    }
     let path = format!("{RECORDS}?{}", query.unwrap_or_default());
     let page = page::read(&web, &path, &filter, &order, &paging).await?;
     let documents = page.documents.iter();
@@ -78,6 +93,24 @@ pub(super) async fn list(
         members.insert("schema".to_owned(), schema::of_model(web.model()));
     }
     Ok(Json(list).into_response())
+}
+
+/// Reads a page of an export.
+async fn read_page(
+    web: &Web,
+    allowed: &Allowed<permission::Read>,
+    filter: &Filter,
+    order: &SortOrder,
+    cursor: Option<&str>,
+) -> Result<Page<Value>, WebError> {
+    let page = web.store().list(filter, order, cursor, PAGE_SIZE).await?;
+    let shown = records::show_all(web.host(), &page.items).await?;
+    let items = shown.iter().zip(&page.items);
+    let items = items.map(|(details, document)| resource(web, allowed, details, document));
+    Ok(Page {
+        items: items.collect(),
+        next: page.next,
+    })
 }
 
 /// Shows a record.
@@ -441,7 +474,12 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, WebError> {
         return Ok(None);
     };
     match key.to_str() {
-        Ok(key) if (1..=MAX_KEY_CHARS).contains(&key.chars().count()) => Ok(Some(key.to_owned())),
+        Ok(key)
+            if (1..=MAX_KEY_CHARS).contains(&key.len())
+                && key.bytes().all(|byte| byte.is_ascii_graphic()) =>
+        {
+            Ok(Some(key.to_owned()))
+        }
         _ => Err(invalid(
             "Idempotency-Key",
             &format!("must be 1 to {MAX_KEY_CHARS} visible ASCII characters"),

@@ -1,5 +1,6 @@
 //! `tool/Transaction`: what the host did and does.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -10,10 +11,11 @@ use relation_host::callbacks::{
 };
 use relation_host::store::StoreError;
 use relation_host::transactions::{Status, Transaction, TransactionFilter, parent_of};
-use relation_host::types::{Pkid, Reference};
+use relation_host::types::{Page, Pkid, Reference};
 use serde_json::{Map, Value, json};
 
 use super::body::Fields;
+use super::export::{self, PAGE_SIZE};
 use super::on_behalf_of::on_behalf_of;
 use super::page::next_link;
 use super::query::Query;
@@ -35,6 +37,7 @@ pub(super) async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<Response, WebError> {
     let mut parsed = Query::parse(query.as_deref());
+    let is_export = parsed.is_export();
     let paging = parsed.paging();
     let hierarchy = parsed.hierarchy();
     let statuses = Status::ALL.map(|status| (status.as_str(), status));
@@ -53,6 +56,21 @@ pub(super) async fn list(
         action,
         ..TransactionFilter::default()
     };
+    if is_export {
+        let filter = Arc::new(filter);
+        let read = move |cursor: Option<String>| {
+            let (web, filter) = (web.clone(), Arc::clone(&filter));
+            async move {
+                let cursor = cursor.as_deref();
+                let page = web.store().transactions(&filter, cursor, PAGE_SIZE).await?;
+                Ok(Page {
+                    items: page.items.iter().map(|each| summary(&web, each)).collect(),
+                    next: page.next,
+                })
+            }
+        };
+        return export::respond::<Value, _, _>(read).await;
+    }
     let page = web
         .store()
         .transactions(&filter, paging.cursor.as_deref(), paging.limit)

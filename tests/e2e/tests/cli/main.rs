@@ -16,6 +16,7 @@ mod handover;
 mod hints;
 mod imports;
 mod init;
+mod killed_server;
 mod logs;
 mod mutants;
 mod naming;

@@ -5,23 +5,9 @@ use std::net::TcpStream;
 use std::sync::Arc;
 
 use relation_e2e::cli_world::{CliWorld, browse};
-use relation_e2e::process::{RunningProgram, eventually, free_address};
+use relation_e2e::process::eventually;
 use relation_e2e::tls::Authority;
 use rustls::pki_types::ServerName;
-
-/// Starts the server on a free port; returns its address too.
-fn serve(world: &CliWorld, arguments: &[&str]) -> (RunningProgram, String) {
-    let address = free_address("127.0.0.1").to_string();
-    let running = world
-        .workspace
-        .relation(["serve", "--listen", &address])
-        .args(arguments)
-        .start();
-    eventually("the server listens", || {
-        running.stdout().contains("serving ").then_some(())
-    });
-    (running, address)
-}
 
 #[test]
 fn server_responds_runs_wakeups_and_stops() {
@@ -30,7 +16,7 @@ fn server_responds_runs_wakeups_and_stops() {
     world
         .time
         .advance(std::time::Duration::from_secs(8 * 86_400));
-    let (running, address) = serve(&world, &[]);
+    let (running, address) = world.serve(&[]);
     let (status, document) = browse(&format!("http://{address}/api/openapi.json"));
     assert_eq!(status, 200);
     assert!(document.contains("\"3.1.0\""), "{document}");
@@ -54,7 +40,7 @@ fn pure_front_leaves_wakeups_alone() {
     world
         .time
         .advance(std::time::Duration::from_secs(8 * 86_400));
-    let (running, address) = serve(&world, &["--no-dispatch"]);
+    let (running, address) = world.serve(&["--no-dispatch"]);
     assert_eq!(browse(&format!("http://{address}/api/openapi.json")).0, 200);
     running.terminate();
     running.wait().succeeds();
@@ -70,7 +56,7 @@ fn address_of_the_network_needs_encryption() {
     let world = world.with_config_line("web.trusted-proxies = [\"10.0.0.5\"]");
     let refused = world.workspace.relation(serve).run().exits(6);
     refused.reports(&["no address for a browser", "web.public-url"]);
-    let (_running, address) = self::serve(&world, &[]);
+    let (_running, address) = world.serve(&[]);
     let taken = world
         .workspace
         .relation(["serve", "--listen", &address])
@@ -88,7 +74,7 @@ fn certificate_files_make_it_https() {
     let world = world
         .with_config_line("web.tls-certificate = \"cert.pem\"")
         .with_config_line("web.tls-key = \"key.pem\"");
-    let (running, address) = serve(&world, &[]);
+    let (running, address) = world.serve(&[]);
     assert!(running.stdout().contains(&format!("https://{address}/")));
 
     let mut roots = rustls::RootCertStore::empty();

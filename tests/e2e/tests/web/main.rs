@@ -1,6 +1,8 @@
 //! The REST API, in one process with a host: its conventions, its errors, and what each principal may see.
 
 mod callbacks;
+mod documented;
+mod export;
 mod forms;
 mod isolation;
 mod nodes;

@@ -269,3 +269,30 @@ async fn password_never_comes_back() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_of_the_framework_have_the_form_of_all_errors() {
+    let (_world, root) = world().await;
+    let refused = root.json(Method::PUT, RECORDS, &json!({})).await;
+    assert_eq!(refused.expect(405)["title"], "Method Not Allowed");
+    for response in [&refused, &root.get(format!("{RECORDS}%ff/")).await] {
+        let media_type = &response.headers[header::CONTENT_TYPE];
+        assert_eq!(media_type, "application/problem+json", "{response:?}");
+    }
+    let allowed = refused.headers[header::ALLOW].to_str().unwrap();
+    assert_eq!(allowed, "GET,HEAD,POST,PATCH,DELETE");
+    root.get(format!("{RECORDS}%ff/")).await.expect(404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idempotency_key_is_visible_ascii() {
+    let (_world, root) = world().await;
+    for key in ["", "a b", "ä", &"k".repeat(256)] {
+        let request = Request::post(format!("{RECORDS}?hierarchy={NODE}"))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header("idempotency-key", key.as_bytes());
+        let refused = root.send(request.body(Body::from("{}")).unwrap()).await;
+        refused.expect(422);
+        assert_eq!(refused.error_fields(), ["Idempotency-Key"], "{key:?}");
+    }
+}

@@ -15,12 +15,16 @@ use relation_web::{Web, WebOptions};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+use crate::documented;
+
 /// The address under which the page is reached.
 pub const PUBLIC_URL: &str = "http://127.0.0.1:8400/";
 
 /// A client that sends requests to the router of a world's host.
 pub struct Client {
     router: Router,
+    /// The OpenAPI document, which responses of the API are compared with.
+    document: Arc<Value>,
 }
 
 /// A response.
@@ -83,26 +87,40 @@ impl Client {
         let redirect = RedirectAddress::parse("http://127.0.0.1:8400/callback").unwrap();
         let options = WebOptions::new(PUBLIC_URL.parse().unwrap(), redirect);
         let router = relation_web::router(Web::new(host, model, options));
-        Self { router }
+        let client = Self {
+            router,
+            document: Arc::default(),
+        };
+        let document = client.get("/api/openapi.json").await.expect(200);
+        Self {
+            document: Arc::new(document),
+            ..client
+        }
     }
 
     /// Returns a client of the same router with a principal.
     pub fn with(&self, principal: Principal) -> Self {
         Self {
             router: self.router.clone().layer(Extension(Arc::new(principal))),
+            document: Arc::clone(&self.document),
         }
     }
 
     /// Sends a request.
     pub async fn send(&self, request: Request<Body>) -> Response {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        Response {
+        let response = Response {
             status: parts.status,
             headers: parts.headers,
             text: String::from_utf8(body.to_vec()).unwrap(),
+        };
+        if path.starts_with("/api/") && self.document.is_object() {
+            documented::check(&self.document, &method, &path, &response);
         }
+        response
     }
 
     /// Sends a request without a body.

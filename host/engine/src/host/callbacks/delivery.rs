@@ -110,7 +110,8 @@ impl Host {
                     "a callback is lost"
                 );
                 let kind = wakeup_kinds::CALLBACK.to_owned();
-                self.apply_change(Change::Cancel(subject, kind), now).await?;
+                self.apply_change(Change::Cancel(subject, kind), now)
+                    .await?;
                 return Ok(WakeupOutcome::Gone);
             }
             Err(error) => return Err(error),

@@ -1,5 +1,6 @@
 //! `/api/data/ApiKey/`: keys of programs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -11,11 +12,12 @@ use serde::Serialize;
 
 use super::grants;
 use super::input::Input;
-use super::listing::{ListQuery, ListResponse};
+use super::listing::ListQuery;
 use super::{no_store, parse_pkid, with_location};
 use crate::WebError;
 use crate::access::api_keys::{self, ApiKey, IssuedApiKey, NewApiKey};
 use crate::access::{AccessParts, Allowed, Authority, ClientAddress, nodes, permission};
+use crate::api::export::{self, PAGE_SIZE};
 
 type Administer = Allowed<permission::Administer>;
 
@@ -42,14 +44,26 @@ pub(super) async fn list(
     allowed: Administer,
     address: ClientAddress,
     query: ListQuery,
-) -> Result<Json<ListResponse<ApiKey>>, WebError> {
+) -> Result<Response, WebError> {
+    if query.is_export {
+        let (allowed, node) = (Arc::new(allowed), query.hierarchy);
+        let read = move |cursor: Option<String>| {
+            let (parts, allowed, node) = (parts.clone(), Arc::clone(&allowed), node.clone());
+            async move {
+                let authority = Authority::Principal(&allowed, address);
+                let cursor = cursor.as_deref();
+                api_keys::list(&parts, &authority, node.as_ref(), cursor, PAGE_SIZE).await
+            }
+        };
+        return export::respond(read).await;
+    }
     let authority = Authority::Principal(&allowed, address);
     let (parts, node) = (&parts, query.hierarchy.as_ref());
     let page = query.fetch(
         async |at_most| api_keys::count(parts, &authority, node, at_most).await,
         async |cursor, limit| api_keys::list(parts, &authority, node, cursor, limit).await,
     );
-    Ok(Json(page.await?))
+    Ok(Json(page.await?).into_response())
 }
 
 pub(super) async fn add(

@@ -14,8 +14,8 @@ use crate::api::query::{Paging, Query};
 #[derive(Clone, Debug)]
 pub(super) struct ListQuery {
     pub(super) hierarchy: Option<Hierarchy>,
-    /// The export as lines of JSON, where the list has one.
-    pub(super) ndjson: bool,
+    /// Whether the response is the whole list as lines of JSON.
+    pub(super) is_export: bool,
     paging: Paging,
     /// The path and the query of the request.
     address: String,
@@ -43,12 +43,12 @@ impl ListQuery {
         address: String,
     ) -> Result<Self, WebError> {
         let hierarchy = query.hierarchy();
-        let ndjson = query.choice("format", &[("json", false), ("ndjson", true)]);
+        let is_export = query.is_export();
         let paging = query.paging();
         query.close()?;
         Ok(Self {
             hierarchy: nodes::resolve_optional(parts, hierarchy).await?,
-            ndjson: ndjson.unwrap_or_default(),
+            is_export,
             paging,
             address,
         })

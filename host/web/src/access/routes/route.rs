@@ -148,10 +148,9 @@ impl AccessRoute {
     pub fn operation(self) -> Option<Operation> {
         match self {
             Self::ListAuditEvents => Some(Operation::Audit),
-            Self::ListCallbackAuths
-            | Self::GetCallbackAuth
-            | Self::ListNodes
-            | Self::GetNode => Some(Operation::Read),
+            Self::ListCallbackAuths | Self::GetCallbackAuth | Self::ListNodes | Self::GetNode => {
+                Some(Operation::Read)
+            }
             Self::AddNode => Some(Operation::Add),
             Self::DeleteNode => Some(Operation::Delete),
             Self::GetSession | Self::LogIn | Self::LogOut => None,

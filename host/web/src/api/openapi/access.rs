@@ -3,42 +3,34 @@
 use axum::http::Method;
 use serde_json::{Map, Value, json};
 
-use crate::access::AccessRoute;
+use super::parameters::{node, paging, pkid};
+use super::schemas;
+use crate::access::{AccessRoute, ROLES};
 
 /// Describes a route for users, keys, the audit log or sessions.
 pub(super) fn operation(route: AccessRoute) -> Value {
-    let object = json!({ "application/json": { "schema": { "type": "object" } } });
     let mut responses = Map::new();
-    let success = match route.success() {
-        "204" => json!({ "description": "Done." }),
-        _ => json!({ "description": "Done.", "content": object }),
+    let success = match response_schema(route) {
+        None => json!({ "description": "Done." }),
+        Some(schema) => {
+            let mut success = schemas::success("Done.", schema);
+            if is_list(route) {
+                schemas::add_lines(&mut success);
+            }
+            success
+        }
     };
     responses.insert(route.success().to_owned(), success);
-    for (status, description) in [
-        ("400", "The query or the body cannot be read."),
-        (
-            "401",
-            "The request has no valid session or API key, or the log-in is refused.",
-        ),
-        ("403", "The roles of the caller do not permit this."),
-        ("404", "Nothing is there, or the caller may not see it."),
-        ("409", "The present state does not permit this."),
-        ("413", "The request exceeds a limit."),
-        ("415", "The body is not declared as JSON."),
-        ("422", "Fields are wrong: `errors` has all of them."),
-        ("429", "There were too many requests."),
-        ("503", "The store is not available."),
-    ] {
-        responses.insert(status.to_owned(), json!({
-            "description": description,
-            "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
-        }));
+    for (status, description) in errors(route) {
+        responses.insert(status.to_owned(), schemas::error(status, description));
     }
     let mut parameters = Vec::new();
     if route.path().contains("{pkid}") {
-        let schema = json!({ "type": "string", "pattern": "^[0-9a-f]{24}$" });
         parameters
-            .push(json!({ "name": "pkid", "in": "path", "required": true, "schema": schema }));
+            .push(json!({ "name": "pkid", "in": "path", "required": true, "schema": pkid() }));
+    }
+    if is_list(route) {
+        parameters.extend(paging());
     }
     let mut operation = json!({
         "operationId": format!("{route:?}"),
@@ -46,8 +38,302 @@ pub(super) fn operation(route: AccessRoute) -> Value {
         "parameters": parameters,
         "responses": responses,
     });
-    if let (Some(members), true) = (operation.as_object_mut(), route.method() != Method::GET) {
-        members.insert("requestBody".to_owned(), json!({ "content": object }));
+    let Some(members) = operation.as_object_mut() else {
+        return operation;
+    };
+    if let Some(schema) = request_schema(route) {
+        let is_required = schema.get("required").is_some();
+        let body = json!({ "application/json": { "schema": schema } });
+        members.insert(
+            "requestBody".to_owned(),
+            json!({ "required": is_required, "content": body }),
+        );
+    }
+    if matches!(route, AccessRoute::LogIn | AccessRoute::LogOut) {
+        members.insert("security".to_owned(), json!([]));
     }
     operation
+}
+
+fn is_list(route: AccessRoute) -> bool {
+    matches!(
+        route,
+        AccessRoute::ListUsers
+            | AccessRoute::ListApiKeys
+            | AccessRoute::ListCallbackAuths
+            | AccessRoute::ListAuditEvents
+            | AccessRoute::ListNodes
+    )
+}
+
+fn errors(route: AccessRoute) -> Vec<(&'static str, &'static str)> {
+    let mut errors = vec![
+        (
+            "401",
+            "The request has no valid session or API key, or the log-in is refused.",
+        ),
+        ("429", "The caller sends too many requests."),
+        ("500", "The host failed."),
+        ("503", "The store is not available."),
+    ];
+    if route.operation().is_some() {
+        errors.push(("403", "The roles of the caller do not permit this."));
+        errors.push(("404", "Nothing is there, or the caller may not see it."));
+    } else if route.method() != Method::GET {
+        errors.push(("403", "The request comes from another site."));
+    }
+    if is_list(route) {
+        errors.push(("400", "The query is not right."));
+    }
+    if route.operation().is_some() && route.method() != Method::GET {
+        errors.push(("409", "The present state does not permit this."));
+    }
+    if request_schema(route).is_some() {
+        errors.extend([
+            ("400", "The body cannot be read."),
+            ("413", "The body is too large."),
+            ("415", "The body is not declared as JSON."),
+            ("422", "Fields are wrong: `errors` has all of them."),
+        ]);
+    }
+    errors
+}
+
+fn response_schema(route: AccessRoute) -> Option<Value> {
+    let reference = |name: &str| json!({ "$ref": format!("#/components/schemas/{name}") });
+    let list = |name: &str| {
+        json!({
+            "type": "object",
+            "required": ["pagination", "resources"],
+            "properties": {
+                "pagination": reference("Pagination"),
+                "resources": { "type": "array", "items": reference(name) },
+            },
+        })
+    };
+    Some(match route {
+        AccessRoute::ListUsers => list("User"),
+        AccessRoute::ListApiKeys => list("ApiKey"),
+        AccessRoute::ListAuditEvents => list("AuditEvent"),
+        AccessRoute::ListCallbackAuths => list("CallbackAuth"),
+        AccessRoute::ListNodes => list("HierarchyNode"),
+        AccessRoute::AddCallbackAuth
+        | AccessRoute::GetCallbackAuth
+        | AccessRoute::ReplaceCallbackAuth => reference("CallbackAuth"),
+        AccessRoute::AddNode | AccessRoute::GetNode => reference("HierarchyNode"),
+        AccessRoute::DeleteCallbackAuth | AccessRoute::DeleteNode => return None,
+        AccessRoute::AddUser
+        | AccessRoute::GetUser
+        | AccessRoute::SetUserRoles
+        | AccessRoute::DisableUser
+        | AccessRoute::EnableUser => reference("User"),
+        AccessRoute::GetApiKey | AccessRoute::RevokeApiKey => reference("ApiKey"),
+        AccessRoute::AddApiKey | AccessRoute::RotateApiKey => {
+            let key = json!({ "type": "string", "description": "The text that a program sends." });
+            let secret = json!({
+                "type": "object", "required": ["key"], "properties": { "key": key },
+            });
+            json!({ "allOf": [reference("ApiKey"), secret] })
+        }
+        AccessRoute::CreateSetUpLink => json!({
+            "type": "object",
+            "required": ["url", "expires"],
+            "properties": { "url": { "type": "string" }, "expires": time() },
+        }),
+        AccessRoute::GetSession | AccessRoute::LogIn => reference("Caller"),
+        AccessRoute::LogOut => return None,
+    })
+}
+
+fn request_schema(route: AccessRoute) -> Option<Value> {
+    let object = |required: &[&str], properties: Value| {
+        let mut schema = json!({
+            "type": "object", "properties": properties, "additionalProperties": false,
+        });
+        if let (Some(members), false) = (schema.as_object_mut(), required.is_empty()) {
+            members.insert("required".to_owned(), json!(required));
+        }
+        schema
+    };
+    let name = || json!({ "type": "string", "minLength": 1, "maxLength": 100 });
+    Some(match route {
+        AccessRoute::AddUser => object(
+            &["name", "hierarchy", "grants"],
+            json!({
+                "name": name(), "hierarchy": node(), "grants": grants(),
+                "language": { "type": ["string", "null"], "pattern": "^[A-Za-z0-9]{2,8}(-[A-Za-z0-9]{1,8}){0,2}$" },
+            }),
+        ),
+        AccessRoute::SetUserRoles => object(&["grants"], json!({ "grants": grants() })),
+        AccessRoute::AddApiKey => object(
+            &["name", "hierarchy", "grants"],
+            json!({
+                "name": name(), "hierarchy": node(), "grants": grants(), "expires": optional_time(),
+            }),
+        ),
+        AccessRoute::RotateApiKey => object(
+            &[],
+            json!({ "overlap_seconds": { "type": ["integer", "null"], "minimum": 0 } }),
+        ),
+        AccessRoute::AddCallbackAuth => object(&["name", "hierarchy"], callback_auth_input(true)),
+        AccessRoute::ReplaceCallbackAuth => object(&["name"], callback_auth_input(false)),
+        AccessRoute::AddNode => object(
+            &["name", "hierarchy"],
+            json!({ "name": { "type": "string" }, "hierarchy": node() }),
+        ),
+        AccessRoute::LogIn => object(
+            &["name", "password"],
+            json!({
+                "name": { "type": "string" }, "password": { "type": "string", "writeOnly": true },
+            }),
+        ),
+        _ => return None,
+    })
+}
+
+/// Returns the properties of credentials in a request.
+fn callback_auth_input(with_node: bool) -> Value {
+    let secret = json!({ "type": ["string", "null"], "writeOnly": true });
+    let mut properties = json!({
+        "name": { "type": "string" },
+        "user_name": { "type": ["string", "null"] },
+        "password": secret,
+        "token": secret,
+        "signing_secret": secret,
+    });
+    if let (Some(members), true) = (properties.as_object_mut(), with_node) {
+        members.insert("hierarchy".to_owned(), node());
+    }
+    properties
+}
+
+/// Returns the schema of credentials of callbacks.
+pub(super) fn callback_auth() -> Value {
+    json!({
+        "type": "object",
+        "required": ["pkid", "name", "hierarchy", "kind", "signed", "created", "changed"],
+        "properties": {
+            "pkid": pkid(),
+            "name": { "type": "string" },
+            "hierarchy": { "type": "string" },
+            "kind": { "type": "string" },
+            "user_name": { "type": ["string", "null"] },
+            "signed": { "type": "boolean" },
+            "created": time(),
+            "changed": time(),
+        },
+    })
+}
+
+/// Returns the schema of a node of the hierarchy.
+pub(super) fn hierarchy_node() -> Value {
+    json!({
+        "type": "object",
+        "required": ["pkid", "href", "name", "hierarchy", "parent", "parent_pkid"],
+        "properties": {
+            "pkid": pkid(),
+            "href": { "type": "string" },
+            "name": { "type": "string" },
+            "hierarchy": { "type": "string" },
+            "parent": { "type": ["string", "null"] },
+            "parent_pkid": { "type": ["string", "null"] },
+        },
+    })
+}
+
+/// Returns the schema of a time.
+fn time() -> Value {
+    json!({ "type": "integer", "minimum": 0, "description": "Milliseconds since 1970." })
+}
+
+fn optional_time() -> Value {
+    json!({
+        "type": ["integer", "null"], "minimum": 0, "description": "Milliseconds since 1970.",
+    })
+}
+
+fn grants() -> Value {
+    let roles: Vec<&str> = ROLES.iter().map(|role| role.name).collect();
+    json!({
+        "type": "array",
+        "maxItems": 100,
+        "items": {
+            "type": "object",
+            "required": ["role", "node"],
+            "properties": { "role": { "enum": roles }, "node": node() },
+        },
+    })
+}
+
+/// Returns the schema of a user.
+pub(super) fn user() -> Value {
+    json!({
+        "type": "object",
+        "required": ["pkid", "name", "hierarchy", "grants", "disabled", "created", "has_password"],
+        "properties": {
+            "pkid": pkid(),
+            "name": { "type": "string" },
+            "hierarchy": { "type": "string" },
+            "grants": grants(),
+            "disabled": { "type": "boolean" },
+            "language": { "type": ["string", "null"] },
+            "created": time(),
+            "has_password": { "type": "boolean" },
+        },
+    })
+}
+
+/// Returns the schema of an API key.
+pub(super) fn api_key() -> Value {
+    json!({
+        "type": "object",
+        "required": ["pkid", "name", "hierarchy", "grants", "created"],
+        "properties": {
+            "pkid": pkid(),
+            "name": { "type": "string" },
+            "hierarchy": { "type": "string" },
+            "grants": grants(),
+            "created": time(),
+            "expires": optional_time(),
+            "revoked": optional_time(),
+            "former_secret_until": optional_time(),
+            "last_used": optional_time(),
+        },
+    })
+}
+
+/// Returns the schema of an event of the audit log.
+pub(super) fn audit_event() -> Value {
+    json!({
+        "type": "object",
+        "required": ["pkid", "at", "actor", "operation", "node", "result", "changes"],
+        "properties": {
+            "pkid": pkid(),
+            "at": time(),
+            "actor": { "type": "object" },
+            "address": { "type": ["string", "null"] },
+            "operation": { "type": "string" },
+            "object": { "type": ["object", "null"] },
+            "node": { "type": "string" },
+            "result": { "enum": ["success", "refused", "failed"] },
+            "transaction": { "type": ["string", "null"] },
+            "changes": { "type": "array", "items": { "type": "object", "required": ["field"] } },
+        },
+    })
+}
+
+/// Returns the schema of the sender of a request.
+pub(super) fn caller() -> Value {
+    json!({
+        "type": "object",
+        "required": ["kind", "pkid", "name", "roles", "operations", "session"],
+        "properties": {
+            "kind": { "enum": ["user", "api-key"] },
+            "pkid": pkid(),
+            "name": { "type": "string" },
+            "roles": { "type": "array", "items": { "type": "object", "required": ["role", "title", "node"] } },
+            "operations": { "type": "object", "additionalProperties": { "type": "array", "items": { "type": "string" } } },
+            "session": { "type": ["object", "null"] },
+        },
+    })
 }

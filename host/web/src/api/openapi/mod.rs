@@ -6,11 +6,12 @@ use relation_host::reports::Model;
 use serde_json::{Map, Value, json};
 
 mod access;
+mod parameters;
 mod schemas;
 
+use self::parameters::{optional_pkid, paging, pkid, query};
 use super::body::MAX_BULK;
 use super::models::MODELS;
-use super::query::{DEFAULT_LIMIT, MAX_LIMIT, MAX_SKIP};
 use super::route::Route;
 use crate::Web;
 use crate::access::AccessRoute;
@@ -64,6 +65,12 @@ pub(crate) fn document(model: &Model) -> Value {
                 "RecordChange": schemas::fields(model, false),
                 "Record": schemas::record(),
                 "Transaction": schemas::transaction(),
+                "User": access::user(),
+                "ApiKey": access::api_key(),
+                "AuditEvent": access::audit_event(),
+                "CallbackAuth": access::callback_auth(),
+                "HierarchyNode": access::hierarchy_node(),
+                "Caller": access::caller(),
             },
         },
     })
@@ -72,36 +79,28 @@ pub(crate) fn document(model: &Model) -> Value {
 fn operation(route: Route, model: &Model) -> Value {
     let mut responses = Map::new();
     let (status, description, schema) = response(route);
-    responses.insert(
-        status.to_owned(),
-        json!({
-            "description": description,
-            "content": { "application/json": { "schema": schema } },
-        }),
-    );
+    let mut success = schemas::success(description, schema);
+    if is_list(route) {
+        schemas::add_lines(&mut success);
+    }
+    responses.insert(status.to_owned(), success);
     if takes_nowait(route) {
         responses.insert(
             "202".to_owned(),
-            json!({
-                "description": "The call is queued.",
-                "content": { "application/json": { "schema": done() } },
-            }),
+            schemas::success("The call is queued.", done()),
         );
     }
     if matches!(route, Route::AddRecord) {
         responses.insert(
             "200".to_owned(),
-            json!({
-                "description": "An earlier request with this idempotency key added the record.",
-                "content": { "application/json": { "schema": { "type": "object" } } },
-            }),
+            schemas::success(
+                "An earlier request with this idempotency key added the record.",
+                done(),
+            ),
         );
     }
     for (status, description) in errors(route) {
-        responses.insert((*status).to_owned(), json!({
-            "description": description,
-            "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
-        }));
+        responses.insert((*status).to_owned(), schemas::error(status, description));
     }
     let mut operation = json!({
         "operationId": format!("{route:?}"),
@@ -109,16 +108,26 @@ fn operation(route: Route, model: &Model) -> Value {
         "parameters": parameters(route, model),
         "responses": responses,
     });
+    if let (Some(members), Route::OpenApi) = (operation.as_object_mut(), route) {
+        members.insert("security".to_owned(), json!([]));
+    }
     if let (Some(members), Some(schema)) = (operation.as_object_mut(), request_schema(route)) {
         members.insert(
             "requestBody".to_owned(),
             json!({
-                "required": matches!(route, Route::AddRecord | Route::ModifyRecords | Route::DeleteRecords),
+                "required": matches!(route, Route::ModifyRecords | Route::DeleteRecords),
                 "content": { "application/json": { "schema": schema } },
             }),
         );
     }
     operation
+}
+
+fn is_list(route: Route) -> bool {
+    matches!(
+        route,
+        Route::ListRecords | Route::ListTransactions | Route::ListData | Route::ListImported
+    )
 }
 
 /// Returns whether the call of a route can be queued.
@@ -237,8 +246,13 @@ fn errors(route: Route) -> &'static [(&'static str, &'static str)] {
         "503",
         "The store or Webex is not available, or the installation has a problem.",
     );
+    const RATE: (&str, &str) = (
+        "429",
+        "The caller, or the host at Webex, sends too many requests.",
+    );
+    const FAILED: (&str, &str) = ("500", "The plugin or the host failed.");
     match route {
-        Route::OpenApi => &[],
+        Route::OpenApi => &[RATE],
         Route::ListRecords
         | Route::ListTransactions
         | Route::ListData
@@ -248,7 +262,15 @@ fn errors(route: Route) -> &'static [(&'static str, &'static str)] {
         | Route::GetData
         | Route::GetImported
         | Route::PollTransaction
-        | Route::PollTransactions => &[QUERY, UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, DOWN],
+        | Route::PollTransactions => &[
+            QUERY,
+            UNAUTHENTICATED,
+            FORBIDDEN,
+            NOT_FOUND,
+            RATE,
+            FAILED,
+            DOWN,
+        ],
         Route::AddRecord
         | Route::ReplaceRecord
         | Route::ModifyRecord
@@ -270,8 +292,8 @@ fn errors(route: Route) -> &'static [(&'static str, &'static str)] {
             ("413", "The request exceeds a limit."),
             ("415", "The body is not declared as JSON."),
             ("422", "Fields are wrong: `errors` has all of them."),
-            ("429", "Webex limits the rate of requests."),
-            ("500", "The plugin failed."),
+            RATE,
+            FAILED,
             DOWN,
         ],
     }
@@ -283,20 +305,25 @@ fn request_schema(route: Route) -> Option<Value> {
         Route::ReplaceRecord | Route::ModifyRecord => {
             Some(json!({ "$ref": "#/components/schemas/RecordChange" }))
         }
-        Route::ModifyRecords | Route::DeleteRecords => Some(json!({
-            "type": "object",
-            "required": ["hrefs"],
-            "properties": {
-                "hrefs": {
-                    "type": "array", "minItems": 1, "maxItems": MAX_BULK, "items": { "type": "string" },
-                },
-                "data": { "type": "object" },
-                "request_meta": schemas::request_meta(),
-            },
-        })),
+        Route::ModifyRecords | Route::DeleteRecords => {
+            let hrefs = json!({
+                "type": "array", "minItems": 1, "maxItems": MAX_BULK, "items": { "type": "string" },
+            });
+            let mut properties = json!({
+                "hrefs": hrefs, "request_meta": schemas::request_meta(),
+            });
+            if let (Some(members), Route::ModifyRecords) = (properties.as_object_mut(), route) {
+                members.insert("data".to_owned(), json!({ "type": "object" }));
+            }
+            Some(json!({
+                "type": "object", "required": ["hrefs"], "properties": properties,
+                "additionalProperties": false,
+            }))
+        }
         Route::DeleteRecord | Route::ReplayTransaction => Some(json!({
             "type": "object",
             "properties": { "request_meta": schemas::request_meta() },
+            "additionalProperties": false,
         })),
         Route::RunAction => Some(json!({
             "type": "object",
@@ -308,46 +335,10 @@ fn request_schema(route: Route) -> Option<Value> {
 }
 
 fn parameters(route: Route, model: &Model) -> Value {
-    let query = |name: &str, description: &str, schema: Value| json!({ "name": name, "in": "query", "description": description, "schema": schema });
     let path = |name: &str, schema: Value| json!({ "name": name, "in": "path", "required": true, "schema": schema });
     let header = |name: &str, description: &str, schema: Value| json!({ "name": name, "in": "header", "description": description, "schema": schema });
-    let pkid = || json!({ "type": "string", "pattern": "^[0-9a-f]{24}$" });
     let text = || json!({ "type": "string" });
     let flag = || json!({ "type": "boolean" });
-    let node = |description: &str| {
-        query(
-            "hierarchy",
-            description,
-            json!({ "type": "string", "maxLength": 1024 }),
-        )
-    };
-    let paging = || {
-        vec![
-            node(
-                "The node: the list covers it and everything below it. By default, the caller's node.",
-            ),
-            query(
-                "limit",
-                "The maximum number of items.",
-                json!({
-                    "type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT,
-                }),
-            ),
-            query(
-                "cursor",
-                "The place of the page, from `next` of an earlier one.",
-                text(),
-            ),
-            query("count", "Whether to count all items.", flag()),
-            query(
-                "skip",
-                "The number of items before the page.",
-                json!({
-                    "type": "integer", "minimum": 0, "maximum": MAX_SKIP,
-                }),
-            ),
-        ]
-    };
     let mut list = Vec::new();
     let pkid_of_record = || path("pkid", pkid());
     let if_match = || header("If-Match", "The ETag of the version to change.", text());
@@ -378,13 +369,18 @@ fn parameters(route: Route, model: &Model) -> Value {
             ));
         }
         Route::AddRecord => {
-            let mut node = node("The node of the new record.");
+            let mut node = query(
+                "hierarchy",
+                "The node of the new record.",
+                parameters::node(),
+            );
             if let Some(members) = node.as_object_mut() {
                 members.insert("required".to_owned(), true.into());
             }
             list.push(node);
             let description = "A second request with the same key at the same node adds nothing.";
-            list.push(header("Idempotency-Key", description, text()));
+            let schema = json!({ "type": "string", "pattern": "^[!-~]{1,255}$" });
+            list.push(header("Idempotency-Key", description, schema));
         }
         Route::GetRecord => {
             list.push(pkid_of_record());
@@ -423,14 +419,18 @@ fn parameters(route: Route, model: &Model) -> Value {
                 json!({ "enum": schemas::statuses() }),
             ));
             list.push(query("action", "The action.", text()));
-            list.push(query("record", "The record.", pkid()));
+            list.push(query("record", "The record.", optional_pkid()));
         }
         Route::GetTransaction
         | Route::PollTransaction
         | Route::ReplayTransaction
-        | Route::CancelTransaction => list.push(path("id", text())),
+        | Route::CancelTransaction => {
+            let schema = json!({ "type": "string", "pattern": "^[0-9a-f-]{36}(\\.[0-9]{4,})*$" });
+            list.push(path("id", schema));
+        }
         Route::PollTransactions => {
-            let mut ids = query("ids", "The ids, separated by commas.", text());
+            let schema = json!({ "type": "string", "pattern": "[^,]" });
+            let mut ids = query("ids", "1 to 100 ids, separated by commas.", schema);
             if let Some(members) = ids.as_object_mut() {
                 members.insert("required".to_owned(), true.into());
             }
@@ -442,7 +442,7 @@ fn parameters(route: Route, model: &Model) -> Value {
             list.push(query(
                 "owner",
                 "The record that the instances belong to.",
-                pkid(),
+                optional_pkid(),
             ));
             list.push(query("filter_field", "The key to search by.", text()));
             list.push(query("filter_text", "The value of the key.", text()));

@@ -4,6 +4,38 @@ use relation_host::reports::{Field, FieldKind, Model};
 use relation_host::transactions::Status;
 use serde_json::{Map, Value, json};
 
+use crate::api::export::LINES;
+
+/// Returns a successful response.
+pub(super) fn success(description: &str, schema: Value) -> Value {
+    json!({
+        "description": description,
+        "content": { "application/json": { "schema": schema } },
+    })
+}
+
+/// Adds the whole list as lines of JSON to the response with a page.
+pub(super) fn add_lines(response: &mut Value) {
+    let content = response.get_mut("content").and_then(Value::as_object_mut);
+    if let Some(content) = content {
+        let schema = json!({ "type": "string", "description": "One item in each line." });
+        content.insert(LINES.to_owned(), json!({ "schema": schema }));
+    }
+}
+
+/// Returns the response with an error.
+pub(super) fn error(status: &str, description: &str) -> Value {
+    let mut response = json!({
+        "description": description,
+        "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
+    });
+    if let (Some(members), "429") = (response.as_object_mut(), status) {
+        let seconds = json!({ "description": "Seconds until the next request.", "schema": { "type": "integer" } });
+        members.insert("headers".to_owned(), json!({ "Retry-After": seconds }));
+    }
+    response
+}
+
 /// Returns the statuses of transactions.
 pub(super) fn statuses() -> Vec<&'static str> {
     Status::ALL.iter().map(|status| status.as_str()).collect()
@@ -24,7 +56,9 @@ pub(super) fn fields(model: &Model, for_add: bool) -> Value {
         properties.insert(field.name.clone(), of_field(field));
     }
     properties.insert("request_meta".to_owned(), request_meta());
-    let mut schema = json!({ "type": "object", "properties": properties });
+    let mut schema = json!({
+        "type": "object", "properties": properties, "additionalProperties": false,
+    });
     // The name has a default: that of the customer at its node.
     required.retain(|name| name != "name");
     if let (Some(members), false) = (schema.as_object_mut(), required.is_empty()) {
@@ -84,6 +118,12 @@ fn of_field(field: &Field) -> Value {
     members.insert("description".to_owned(), field.help.clone().into());
     if let Some(length) = field.max_length {
         members.insert("maxLength".to_owned(), length.into());
+    }
+    if !field.choices.is_empty() {
+        let choices = field.choices.iter();
+        let mut values: Vec<Value> = choices.map(|choice| choice.value.clone().into()).collect();
+        values.push(Value::Null);
+        members.insert("enum".to_owned(), values.into());
     }
     if field.password {
         members.insert("writeOnly".to_owned(), true.into());

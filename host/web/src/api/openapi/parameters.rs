@@ -1,0 +1,62 @@
+//! The parameters that several routes of the OpenAPI document share.
+
+use serde_json::{Value, json};
+
+use crate::api::query::{DEFAULT_LIMIT, MAX_LIMIT, MAX_SKIP};
+
+/// The maximum length of a node's path.
+const MAX_NODE_LENGTH: u32 = 1024;
+
+/// Returns a parameter of the query.
+pub(super) fn query(name: &str, description: &str, schema: Value) -> Value {
+    json!({ "name": name, "in": "query", "description": description, "schema": schema })
+}
+
+/// Returns the schema of a pkid.
+pub(super) fn pkid() -> Value {
+    json!({ "type": "string", "pattern": "^[0-9a-f]{24}$" })
+}
+
+/// Returns the schema of a pkid in a query, where an empty text counts as none.
+pub(super) fn optional_pkid() -> Value {
+    json!({ "type": "string", "pattern": "^([0-9a-f]{24})?$" })
+}
+
+/// Returns the schema of a node: parts without white space around them, separated by dots.
+pub(super) fn node() -> Value {
+    const CONTROL: &str = "\\x00-\\x1F\\x7F-\\x9F";
+    let end = format!("[^.\\s\\uFEFF{CONTROL}]");
+    let part = format!("{end}([^.{CONTROL}]*{end})?");
+    json!({
+        "type": "string",
+        "maxLength": MAX_NODE_LENGTH,
+        "pattern": format!("^{part}(\\.{part})*$"),
+    })
+}
+
+/// Returns the parameter with the node of a list.
+pub(super) fn node_of_list() -> Value {
+    let description =
+        "The node: the list covers it and everything below it. By default, the caller's node.";
+    query("hierarchy", description, node())
+}
+
+/// Returns the parameters of each list.
+pub(super) fn paging() -> Vec<Value> {
+    let limit = json!({
+        "type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT,
+    });
+    let skip = json!({ "type": "integer", "minimum": 0, "maximum": MAX_SKIP });
+    let text = json!({ "type": "string" });
+    let flag = json!({ "type": "boolean" });
+    let place = "The place of the page, from `next` of an earlier one.";
+    let format = "With `ndjson`, the response is the whole list as lines of JSON, without pages.";
+    vec![
+        node_of_list(),
+        query("limit", "The maximum number of items.", limit),
+        query("cursor", place, text),
+        query("count", "Whether to count all items.", flag),
+        query("skip", "The number of items before the page.", skip),
+        query("format", format, json!({ "enum": ["json", "ndjson"] })),
+    ]
+}

@@ -1,0 +1,195 @@
+"""Runs schemathesis over the document that a server serves, as one role.
+
+This file is the list of what the run leaves out or accepts, with the reasons: `LEFT_OUT` and `ACCEPTED`. All checks
+of schemathesis run on every operation.
+"""
+
+import json
+import os
+import sys
+import tempfile
+import urllib.request
+from pathlib import Path
+
+# Parameters that requests do not have.
+LEFT_OUT = {
+    "cursor": "it comes from an earlier page; a schema cannot say which texts are cursors",
+    "filter_field": "it needs filter_text, and a schema cannot say so",
+    "filter_text": "it needs filter_field, and a schema cannot say so",
+    "format": "format=ndjson excludes the parameters of pages, and a schema cannot say so",
+    "nowait": "a queued request is checked when it runs, so the response to a wrong one is a success",
+}
+
+# Statuses that a check accepts beside its own. `positive_data_acceptance` is about requests that the schema permits,
+# `negative_data_rejection` about others.
+ACCEPTED = [
+    (
+        ["ReplaceRecord", "ModifyRecord", "DeleteRecord"],
+        ["positive_data_acceptance", "negative_data_rejection"],
+        "412",
+        "If-Match is any text, the record has one version, and the version is compared before the fields",
+    ),
+    (
+        ["AddRecord", "ReplaceRecord", "ModifyRecord", "RunAction"],
+        ["positive_data_acceptance"],
+        "422",
+        "the plugin has rules that a schema cannot say: fields that belong together, addresses of proxies, tokens",
+    ),
+    (
+        ["AddUser", "SetUserRoles", "AddApiKey", "RotateApiKey"],
+        ["positive_data_acceptance"],
+        "422",
+        "the roles have to be at or below the node, an expiry in the future, an overlap at most 30 days",
+    ),
+    (
+        ["AddRecord"],
+        ["negative_data_rejection"],
+        "200",
+        "the response to a repeated Idempotency-Key is the first record; the fields are not read again",
+    ),
+    (
+        ["RunAction"],
+        ["negative_data_rejection"],
+        "200",
+        "schemathesis learns from a response which arguments one action needs, and expects that others need them",
+    ),
+    (
+        ["ModifyRecords", "DeleteRecords"],
+        ["negative_data_rejection"],
+        "202",
+        "an address that is no record's does not stop the others; the response has a 404 for it",
+    ),
+]
+
+# The statuses that these checks accept by themselves.
+USUAL = {
+    "positive_data_acceptance": ["2xx", "3xx", "401", "403", "404", "409", "429", "5xx"],
+    "negative_data_rejection": [*map(str, [400, 401, 403, 404, 405, 406, 409, 415, 422, 428, 429]), "5xx"],
+}
+
+NODE = os.environ["RELATION_NODE"]
+URL = os.environ["RELATION_URL"]
+UNKNOWN = "0123456789abcdef01234567"
+
+
+def call(method, path, body=None):
+    """Sends a request of the root administrator; returns the response's JSON."""
+    headers = {
+        "Authorization": f"Bearer {os.environ['RELATION_ROOT_KEY']}",
+        "Content-Type": "application/json",
+    }
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(URL + path, data, headers, method=method)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request) as response:
+        return json.load(response)
+
+
+def add_objects():
+    """Adds what the requests are about; returns pkids by path. A delete has objects of its own."""
+    records = "/api/relation/SparkCustomer/"
+    names = ["Contoso", "Fabrikam", "Northwind", "Tailspin"]
+    pkids = [call("POST", f"{records}?hierarchy={NODE}", {"name": name})["pkid"] for name in names]
+    grants = [{"role": "operator", "node": NODE}]
+    user = call("POST", "/api/data/User/", {"name": "grace", "hierarchy": NODE, "grants": grants})
+    key = call("POST", "/api/data/ApiKey/", {"name": "siem", "hierarchy": NODE, "grants": grants})
+    syncs = call("GET", f"/api/data/DataSync/?hierarchy={NODE}")
+    transactions = call("GET", f"/api/tool/Transaction/?hierarchy={NODE}")
+    return {
+        "kept": pkids[:2],
+        "deleted": pkids[2:],
+        "/api/data/User/": [user["pkid"]],
+        "/api/data/ApiKey/": [key["pkid"]],
+        "/api/data/{model}/": [each["pkid"] for each in syncs["resources"][:3]],
+        "/api/device/spark/{model}/": [],
+        "/api/tool/Transaction/": [each["id"] for each in transactions["resources"][:3]],
+    }
+
+
+def prepare(document, objects):
+    """Leaves out parameters, and names objects that exist where a path or a body has an id."""
+    nodes = [NODE, f"{NODE}.Below"]
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            known = objects["deleted" if method == "delete" else "kept"]
+            for prefix, ids in objects.items():
+                if path.startswith(prefix):
+                    known = ids
+            kept = []
+            for parameter in operation.get("parameters", []):
+                name, place = parameter["name"], parameter["in"]
+                if name in LEFT_OUT and place == "query":
+                    continue
+                if place == "path" and name in ("pkid", "id"):
+                    parameter["schema"] = {"enum": [*known, UNKNOWN]}
+                if name == "hierarchy":
+                    parameter["schema"] = {"enum": nodes}
+                kept.append(parameter)
+            operation["parameters"] = kept
+            body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+            if body:
+                name_objects(body["schema"], known, nodes)
+
+
+def name_objects(schema, known, nodes):
+    properties = schema.get("properties", {})
+    if "hrefs" in properties:
+        hrefs = [f"/api/relation/SparkCustomer/{pkid}/" for pkid in [*known, UNKNOWN]]
+        properties["hrefs"]["items"] = {"enum": hrefs}
+    if "hierarchy" in properties:
+        properties["hierarchy"] = {"enum": nodes}
+    if "grants" in properties:
+        properties["grants"]["items"]["properties"]["node"] = {"enum": nodes}
+
+
+def configuration(key):
+    """Returns the configuration: the role's key, and the accepted statuses of each operation."""
+    lines = ["[auth.openapi.apiKey]", f"bearer = {json.dumps(key)}"] if key else []
+    accepted = {}
+    for operations, checks, status, _ in ACCEPTED:
+        for operation in operations:
+            for check in checks:
+                accepted.setdefault(operation, {}).setdefault(check, [*USUAL[check]]).append(status)
+    for operation, checks in accepted.items():
+        lines += ["[[operations]]", f'include-operation-id = "{operation}"']
+        for check, statuses in checks.items():
+            lines.append(f"checks.{check}.expected-statuses = {json.dumps(statuses)}")
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    directory = Path(tempfile.mkdtemp(dir=os.environ.get("RELATION_REPORTS")))
+    document = call("GET", "/api/openapi.json")
+    prepare(document, add_objects())
+    (directory / "openapi.json").write_text(json.dumps(document))
+    (directory / "schemathesis.toml").write_text(configuration(os.environ.get("RELATION_KEY")))
+    arguments = [
+        "--config-file",
+        str(directory / "schemathesis.toml"),
+        "run",
+        str(directory / "openapi.json"),
+        "--url",
+        URL,
+        "--checks=all",
+        "--phases=examples,coverage,fuzzing,stateful",
+        f"--seed={os.environ.get('RELATION_SCHEMATHESIS_SEED', '15')}",
+        "--generation-database=none",
+        "--suppress-health-check=all",
+        "--request-timeout=60",
+        "--no-color",
+        "--warnings=off",
+    ]
+    seconds = os.environ.get("RELATION_SCHEMATHESIS_SECONDS")
+    if seconds:
+        arguments += [f"--max-time={seconds}"]
+    else:
+        arguments += ["--max-examples=3"]
+    from schemathesis.cli import schemathesis
+
+    os.chdir(directory)
+    sys.argv = ["st", *arguments]
+    schemathesis()
+
+
+if __name__ == "__main__":
+    main()

@@ -57,8 +57,8 @@ async fn export_goes_beyond_a_page() {
     let world = WorldBuilder::default().start().await;
     let root = Client::anonymous(&world).await;
     let root = root.with(principal("provider-administrator", "sys"));
-    // Each record has several data syncs, so these are more than are read at once.
-    for number in 0..130 {
+    // Each record has three data syncs, so these are more than are read at once.
+    for number in 0..170 {
         root.add("sys.Provider", &format!("Customer {number}"))
             .await;
     }

@@ -141,6 +141,38 @@ fn interrupted_import_ends_like_an_uninterrupted_one() {
 }
 
 #[test]
+fn import_interrupted_in_its_first_call_has_a_wakeup() {
+    for page in [2, 100] {
+        let world = World::with_licenses(100, page);
+        world
+            .platform
+            .inject_commit_fault(2, CommitFault::Fail(store_error()));
+        assert_eq!(world.sync().unwrap_err(), store_error());
+        let wakeup = world.wakeup().unwrap();
+        assert!(wakeup.due > world.platform.now().0);
+        let mut next = Some(wakeup);
+        while let Some(wakeup) = next {
+            wake(&world.platform, &wakeup).unwrap();
+            next = world.wakeup();
+        }
+        assert_eq!(world.stored(LICENSE).len(), 100);
+    }
+}
+
+#[test]
+fn import_by_wakeup_leaves_the_wakeup_to_the_host() {
+    let world = World::new();
+    let wakeup = sync_wakeup(DATA_SYNCS[1]);
+    let schedule = Change::Schedule(wakeup.clone());
+    world.platform.commit(Vec::new(), vec![schedule]).unwrap();
+    world
+        .platform
+        .inject_commit_fault(2, CommitFault::Fail(store_error()));
+    assert_eq!(wake(&world.platform, &wakeup).unwrap_err(), store_error());
+    assert_eq!(world.wakeup(), Some(wakeup));
+}
+
+#[test]
 fn interrupted_import_resumes_where_it_stopped() {
     let world = World::with_licenses(100, 2);
     world.sync().unwrap();

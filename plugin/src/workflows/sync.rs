@@ -11,6 +11,7 @@ mod document_id;
 pub(in crate::workflows) mod entries;
 mod plan;
 mod removal;
+mod seen;
 mod sites;
 mod state;
 mod steps;
@@ -35,6 +36,7 @@ use crate::platform::{
 use crate::record::{Record, key};
 use crate::reports::SyncReport;
 use crate::settings::Settings;
+use seen::{SeenIds, UnstoredPages};
 use steps::Step;
 
 /// How long a call begins further steps. A step may take two requests and a refresh,
@@ -81,6 +83,7 @@ pub fn sync<P: Platform + ?Sized>(
         version,
         is_scheduled: false,
         seen: None,
+        unstored: UnstoredPages::default(),
         sites: None,
         linked: LinkedIds::new(),
         deferred: Vec::new(),
@@ -115,7 +118,9 @@ struct ImportRun<'a, P: ?Sized> {
     // Whether a wakeup is known to continue the import if this call is interrupted.
     is_scheduled: bool,
     // Entries seen so far in the present list; none: not loaded yet.
-    seen: Option<steps::SeenIds>,
+    seen: Option<SeenIds>,
+    // Pages whose progress the next commit stores.
+    unstored: UnstoredPages,
     // The sites of the customer; none until a location needs one.
     sites: Option<CustomerSites>,
     // The documents that entries of this call link to.
@@ -234,14 +239,20 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             changes.extend(self.resumption(now)?);
         }
         self.import.progressed = now;
+        let before = self.import.clone();
+        changes.extend(self.store_unstored());
         let (check, put) = self
             .import
             .to_commit(&self.record.hierarchy, self.version)?;
         changes.push(put);
         checks.extend([self.record.version_check(), check]);
-        self.platform.commit(checks, changes)?;
+        if let Err(failure) = self.platform.commit(checks, changes) {
+            self.import = before;
+            return Err(failure);
+        }
         self.version = self.version.saturating_add(1);
         self.is_scheduled = true;
+        self.unstored = UnstoredPages::default();
         Ok(())
     }
 

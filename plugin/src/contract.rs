@@ -73,7 +73,8 @@ pub(crate) mod bindings {
 
 pub use bindings::automate::platform::scheduling::Wakeup;
 pub use bindings::automate::platform::storage::{
-    Check, Document, Filter, Key, OnUnavailable, Page, Scope, UniqueCheck, VersionCheck,
+    Check, Comparison, Document, Filter, Key, OnUnavailable, Page, PkidPage, Scope, UniqueCheck,
+    VersionCheck,
 };
 pub use bindings::automate::platform::transactions::Level;
 pub use bindings::automate::platform::types::{FieldError, Reference};

@@ -6,8 +6,8 @@
 use std::fmt;
 
 pub use crate::contract::{
-    Check, Document, FieldError, Filter, Key, Level, OnUnavailable, Page, Reference, Scope,
-    UniqueCheck, VersionCheck, Wakeup,
+    Check, Comparison, Document, FieldError, Filter, Key, Level, OnUnavailable, Page, PkidPage,
+    Reference, Scope, UniqueCheck, VersionCheck, Wakeup,
 };
 pub use crate::time::{Millis, UnixMillis};
 
@@ -116,6 +116,18 @@ fn join_field_errors(errors: &[FieldError]) -> String {
     each.join("; ")
 }
 
+impl Document {
+    /// Whether both documents have the same node, body and keys.
+    pub fn has_content_of(&self, other: &Self) -> bool {
+        self.hierarchy == other.hierarchy && self.body == other.body && self.has_keys_of(other)
+    }
+
+    /// Whether both documents have the same keys, in any order. No document has a key twice.
+    pub fn has_keys_of(&self, other: &Self) -> bool {
+        self.keys.len() == other.keys.len() && self.keys.iter().all(|key| other.keys.contains(key))
+    }
+}
+
 impl Key {
     /// Creates the key `name` = `value`.
     pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
@@ -216,6 +228,35 @@ pub trait Storage {
     fn get_many(&self, references: &[Reference]) -> Result<Vec<Option<Document>>, Failure>;
     /// Returns one page of matching documents.
     fn find(&self, filter: &Filter, cursor: Option<&str>, limit: u32) -> Result<Page, Failure>;
+    /// Returns one page of the primary keys of matching documents.
+    fn find_pkids(
+        &self,
+        filter: &Filter,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<PkidPage, Failure> {
+        let page = self.find(filter, cursor, limit)?;
+        let pkids = page.documents.into_iter();
+        Ok(PkidPage {
+            pkids: pkids.map(|document| document.reference.pkid).collect(),
+            next: page.next,
+        })
+    }
+    /// Compares documents with the stored ones.
+    fn compare(&self, documents: &[Document]) -> Result<Vec<Comparison>, Failure> {
+        let references: Vec<Reference> = documents
+            .iter()
+            .map(|document| document.reference.clone())
+            .collect();
+        let stored = self.get_many(&references)?;
+        let pairs = documents.iter().zip(stored);
+        let comparisons = pairs.map(|(document, stored)| match stored {
+            None => Comparison::Absent,
+            Some(stored) if document.has_content_of(&stored) => Comparison::Same,
+            Some(_) => Comparison::Different,
+        });
+        Ok(comparisons.collect())
+    }
     /// Applies all changes if all checks hold, otherwise none.
     fn commit_with(
         &self,
@@ -245,6 +286,11 @@ pub trait Http {
     fn use_proxies(&self, http: Option<&Secret>, https: Option<&Secret>) -> Result<(), Failure>;
     /// Sends a request and reads the complete response.
     fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError>;
+    /// Sends a safe request whose response the next call of [`send`](Self::send) with the same request returns. A
+    /// platform may wait for that call instead.
+    fn send_ahead(&self, request: HttpRequest) {
+        drop(request);
+    }
 }
 
 /// The call's transaction: `automate:platform/transactions`.

@@ -7,7 +7,9 @@ use crate::seal::Sealed;
 use crate::{Lease, StoreError};
 use relation_types::json::check_object;
 use relation_types::transactions::{NewTransaction, TransactionUpdate};
-use relation_types::{Document, Filter, Key, Page, RECORD_MODEL, Reference, Timestamp, Wakeup};
+use relation_types::{
+    Document, Filter, Key, Page, Pkid, RECORD_MODEL, Reference, Timestamp, Wakeup,
+};
 
 /// A condition that must hold at the moment of a commit.
 ///
@@ -185,6 +187,22 @@ pub trait DocumentStore: Send + Sync + 'static {
     ) -> Result<Page<Document>, StoreError> {
         let order = SortOrder::default();
         self.list(filter, &order, cursor, limit).await
+    }
+
+    /// Returns a page of the pkids of matching documents, in ascending order. The cursors are those of
+    /// [`DocumentStore::find`].
+    async fn find_pkids(
+        &self,
+        filter: &Filter,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Pkid>, StoreError> {
+        let page = self.find(filter, cursor, limit).await?;
+        let pkids = page.items.into_iter();
+        Ok(Page {
+            items: pkids.map(|document| document.reference.pkid).collect(),
+            next: page.next,
+        })
     }
 
     /// Counts the matching documents up to `at_most`. The cost follows that bound, not the number of

@@ -12,12 +12,12 @@ use super::{
     SortOrder, Store, StoreError, StoredSecret, TransactionStore, WakeupStore,
 };
 use relation_types::transactions::{Transaction, TransactionFilter, TransactionUpdate};
-use relation_types::{Document, Filter, Hierarchy, Page, Reference, Timestamp};
+use relation_types::{Document, Filter, Hierarchy, Page, Pkid, Reference, Timestamp};
 
 /// A kind of store operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// `get`, `find` and `wakeups`: the reads of a workflow.
+    /// `get`, `find`, `find_pkids` and `wakeups`: the reads of a workflow.
     Read,
     /// `sealed`: a workflow reads a secret.
     Sealed,
@@ -63,6 +63,17 @@ pub trait StoreLayer: Send + Sync + 'static {
         limit: u32,
     ) -> impl Future<Output = Result<Page<Document>, StoreError>> + Send {
         async move { inner.find(filter, cursor, limit).await }
+    }
+
+    /// Replaces [`DocumentStore::find_pkids`].
+    fn find_pkids(
+        &self,
+        inner: &dyn Store,
+        filter: &Filter,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Page<Pkid>, StoreError>> + Send {
+        async move { inner.find_pkids(filter, cursor, limit).await }
     }
 
     /// Replaces [`DocumentStore::commit`].
@@ -156,6 +167,18 @@ impl<L: StoreLayer> DocumentStore for Layered<L> {
         limit: u32,
     ) -> Result<Page<Document>, StoreError> {
         let work = self.layer.find(self.inner.as_ref(), filter, cursor, limit);
+        self.layer.wrap(Operation::Read, work).await
+    }
+
+    async fn find_pkids(
+        &self,
+        filter: &Filter,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Pkid>, StoreError> {
+        let work = self
+            .layer
+            .find_pkids(self.inner.as_ref(), filter, cursor, limit);
         self.layer.wrap(Operation::Read, work).await
     }
 

@@ -1,12 +1,14 @@
-//! Sends one request over `wasi:http` and reads the complete response.
+//! Sends requests over `wasi:http` and reads the complete responses.
+
+use std::cell::RefCell;
 
 use http::{HeaderName, HeaderValue, Method, Uri};
 
 use crate::contract::bindings::automate::platform::egress;
 use crate::contract::bindings::wasi::http::outgoing_handler;
 use crate::contract::bindings::wasi::http::types::{
-    self as contract, ErrorCode, Fields, IncomingBody, IncomingResponse, OutgoingBody,
-    OutgoingRequest, Scheme,
+    self as contract, ErrorCode, Fields, FutureIncomingResponse, IncomingBody, IncomingResponse,
+    OutgoingBody, OutgoingRequest, Scheme,
 };
 use crate::contract::bindings::wasi::io::streams::{OutputStream, StreamError};
 use crate::platform::{HttpError, HttpRequest, HttpResponse};
@@ -18,16 +20,83 @@ const READ_BYTES: u64 = 64 * 1024;
 /// The maximum size of a response in bytes; the host's own limit is usually lower.
 const MAX_RESPONSE_BYTES: usize = 32 * 1024 * 1024;
 
-/// Sends `request` and reads the complete response.
+thread_local! {
+    /// The request that was sent ahead.
+    static AHEAD: RefCell<Option<Exchange>> = const { RefCell::new(None) };
+}
+
+/// A request that was sent.
+struct Exchange {
+    request: HttpRequest,
+    // Whether the body was sent.
+    written: Result<(), ErrorCode>,
+    response: Result<FutureIncomingResponse, HttpError>,
+}
+
+/// Sends `request` and reads the complete response. Takes the response of [`send_ahead`] if the request is the same.
 pub(super) fn send(request: HttpRequest) -> Result<HttpResponse, HttpError> {
-    let (head, body) = request.into_parts();
-    let outgoing = OutgoingRequest::new(fields(&head.headers, body.len())?);
+    match AHEAD.take() {
+        Some(exchange) if is_same(&exchange.request, &request) => exchange,
+        _ => Exchange::begin(request),
+    }
+    .finish()
+}
+
+/// Sends `request` without waiting for the response, which a later [`send`] of the same request takes.
+pub(super) fn send_ahead(request: HttpRequest) {
+    AHEAD.replace(Some(Exchange::begin(request)));
+}
+
+fn is_same(one: &HttpRequest, other: &HttpRequest) -> bool {
+    one.method() == other.method()
+        && one.uri() == other.uri()
+        && one.headers() == other.headers()
+        && one.body() == other.body()
+}
+
+impl Exchange {
+    fn begin(request: HttpRequest) -> Self {
+        let (response, written) = match begin(&request) {
+            Ok((response, written)) => (Ok(response), written),
+            Err(error) => (Err(error), Ok(())),
+        };
+        Self {
+            request,
+            written,
+            response,
+        }
+    }
+
+    fn finish(self) -> Result<HttpResponse, HttpError> {
+        let uri = self.request.uri();
+        let to_error = |code: ErrorCode| into_http_error(code, uri);
+        let future = self.response?;
+        let response = loop {
+            if let Some(response) = future.get() {
+                break response;
+            }
+            future.subscribe().block();
+        };
+        let response = response
+            .map_err(|()| network_error("the response was already taken from the host"))?
+            .map_err(to_error)?;
+        self.written.map_err(to_error)?;
+        read(response, uri)
+    }
+}
+
+type Begun = (FutureIncomingResponse, Result<(), ErrorCode>);
+
+/// Sends the request and its body.
+fn begin(request: &HttpRequest) -> Result<Begun, HttpError> {
+    let (head, body) = (request, request.body());
+    let outgoing = OutgoingRequest::new(fields(head.headers(), body.len())?);
     let described = outgoing
-        .set_method(&method(&head.method))
-        .and_then(|()| outgoing.set_scheme(scheme(&head.uri).as_ref()))
-        .and_then(|()| outgoing.set_authority(head.uri.authority().map(|part| part.as_str())))
+        .set_method(&method(head.method()))
+        .and_then(|()| outgoing.set_scheme(scheme(head.uri()).as_ref()))
+        .and_then(|()| outgoing.set_authority(head.uri().authority().map(|part| part.as_str())))
         .and_then(|()| {
-            outgoing.set_path_with_query(head.uri.path_and_query().map(|part| part.as_str()))
+            outgoing.set_path_with_query(head.uri().path_and_query().map(|part| part.as_str()))
         });
     described.map_err(|()| network_error("the host refuses the request's method or address"))?;
     // Requesting the body resource, even for an empty body, would announce a body.
@@ -37,21 +106,11 @@ pub(super) fn send(request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let sink = outgoing.body();
         Some(sink.map_err(|()| network_error("the host does not accept a request body"))?)
     };
-    let to_error = |code: ErrorCode| into_http_error(code, &head.uri);
+    let to_error = |code: ErrorCode| into_http_error(code, head.uri());
     let future = outgoing_handler::handle(outgoing, None).map_err(to_error)?;
     // The host reads the body while it sends. If it stops, the response says why.
-    let written = sink.map_or(Ok(()), |sink| write(sink, &body));
-    let response = loop {
-        if let Some(response) = future.get() {
-            break response;
-        }
-        future.subscribe().block();
-    };
-    let response = response
-        .map_err(|()| network_error("the response was already taken from the host"))?
-        .map_err(to_error)?;
-    written.map_err(to_error)?;
-    read(response, &head.uri)
+    let written = sink.map_or(Ok(()), |sink| write(sink, body));
+    Ok((future, written))
 }
 
 fn fields(headers: &http::HeaderMap, length: usize) -> Result<Fields, HttpError> {

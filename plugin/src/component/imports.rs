@@ -4,9 +4,9 @@ use super::http;
 use crate::contract::bindings::automate::platform as contract;
 use crate::contract::bindings::wasi;
 use crate::platform::{
-    Change, Check, Document, Environment, Failure, Filter, Http, HttpError, HttpRequest,
-    HttpResponse, Level, OnUnavailable, Page, Reference, Secret, Secrets, Storage, TransactionLog,
-    UnixMillis, Wakeup,
+    Change, Check, Comparison, Document, Environment, Failure, Filter, Http, HttpError,
+    HttpRequest, HttpResponse, Level, OnUnavailable, Page, PkidPage, Reference, Secret, Secrets,
+    Storage, TransactionLog, UnixMillis, Wakeup,
 };
 
 /// The imports of this instance, which exists for one call.
@@ -23,6 +23,19 @@ impl Storage for Imports {
 
     fn find(&self, filter: &Filter, cursor: Option<&str>, limit: u32) -> Result<Page, Failure> {
         Ok(contract::storage::find(filter, cursor, limit)?)
+    }
+
+    fn find_pkids(
+        &self,
+        filter: &Filter,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<PkidPage, Failure> {
+        Ok(contract::storage::find_pkids(filter, cursor, limit)?)
+    }
+
+    fn compare(&self, documents: &[Document]) -> Result<Vec<Comparison>, Failure> {
+        Ok(contract::storage::compare(documents)?)
     }
 
     fn commit_with(
@@ -68,6 +81,10 @@ impl Http for Imports {
 
     fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         http::send(request)
+    }
+
+    fn send_ahead(&self, request: HttpRequest) {
+        http::send_ahead(request);
     }
 }
 

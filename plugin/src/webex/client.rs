@@ -153,32 +153,9 @@ impl<'a, P: Platform + ?Sized> Webex<'a, P> {
     ) -> Result<(String, HttpResponse), WebexError> {
         let request = label(&method, address);
         let redactor = self.redactor_with(&[token]);
-        let Some(authorization) = bearer(token) else {
-            let what = "the access token has characters that no token can have";
-            return Err(WebexError::new(
-                ErrorKind::Unauthorized,
-                request,
-                Some(what.to_owned()),
-            ));
-        };
-        let mut built = http::Request::builder()
-            .method(method)
-            .uri(address)
-            .header(ACCEPT, "application/json")
-            .header(AUTHORIZATION, authorization);
-        if body.is_some() {
-            built = built.header(CONTENT_TYPE, "application/json");
-        }
-        let body = body.map(|body| body.to_string().into_bytes());
-        let built = built.body(body.unwrap_or_default());
-        let Ok(built) = built else {
-            let what = "the address is not valid";
-            return Err(WebexError::new(
-                ErrorKind::Rejected,
-                request,
-                Some(what.to_owned()),
-            ));
-        };
+        let built = build_request(method, address, body, token).map_err(|(kind, what)| {
+            WebexError::new(kind, request.clone(), Some(what.to_owned()))
+        })?;
         let response = self
             .send(built)
             .map_err(|error| WebexError::from_http_error(&request, &error, &redactor))?;
@@ -192,14 +169,17 @@ impl<'a, P: Platform + ?Sized> Webex<'a, P> {
         }
     }
 
+    /// Sends the request of a later [`exchange`](Self::exchange) with `GET` without waiting for the response, if the
+    /// platform can do so.
+    pub(super) fn send_ahead(&self, address: &str, token: &Secret) {
+        if let Ok(request) = build_request(Method::GET, address, None, token) {
+            self.platform.send_ahead(complete_headers(request));
+        }
+    }
+
     /// Sends a request with this product's `User-Agent`.
-    pub(super) fn send(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        request
-            .headers_mut()
-            .insert(USER_AGENT, HeaderValue::from_static(USER_AGENT_VALUE));
-        // The host sets the length of what it sends; a second value could only contradict it.
-        request.headers_mut().remove(CONTENT_LENGTH);
-        self.platform.send(request)
+    pub(super) fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        self.platform.send(complete_headers(request))
     }
 
     /// Returns the complete URL of `path`.
@@ -219,6 +199,40 @@ impl<'a, P: Platform + ?Sized> Webex<'a, P> {
     pub(super) fn now(&self) -> UnixMillis {
         self.platform.now()
     }
+}
+
+/// Builds a request with `token` and, if there is a body, its content type. An error says why the request cannot be sent.
+fn build_request(
+    method: Method,
+    address: &str,
+    body: Option<&Value>,
+    token: &Secret,
+) -> Result<HttpRequest, (ErrorKind, &'static str)> {
+    let Some(authorization) = bearer(token) else {
+        let what = "the access token has characters that no token can have";
+        return Err((ErrorKind::Unauthorized, what));
+    };
+    let mut built = http::Request::builder()
+        .method(method)
+        .uri(address)
+        .header(ACCEPT, "application/json")
+        .header(AUTHORIZATION, authorization);
+    if body.is_some() {
+        built = built.header(CONTENT_TYPE, "application/json");
+    }
+    let body = body.map(|body| body.to_string().into_bytes());
+    built
+        .body(body.unwrap_or_default())
+        .map_err(|_| (ErrorKind::Rejected, "the address is not valid"))
+}
+
+/// Adds this product's `User-Agent`.
+fn complete_headers(mut request: HttpRequest) -> HttpRequest {
+    let headers = request.headers_mut();
+    headers.insert(USER_AGENT, HeaderValue::from_static(USER_AGENT_VALUE));
+    // The host sets the length of what it sends; a second value could only contradict it.
+    headers.remove(CONTENT_LENGTH);
+    request
 }
 
 /// Checks that a successful response has a body that can be parsed.

@@ -150,6 +150,12 @@ impl<P: Platform + ?Sized> Webex<'_, P> {
         })
     }
 
+    /// Requests the page at `address` without waiting for it. The next [`fetch_page`](Self::fetch_page) of this address
+    /// takes the response.
+    pub fn request_page(&self, address: &str, token: &Secret) {
+        self.send_ahead(address, token);
+    }
+
     /// Returns the URL of the page after `address`, and the error in its link.
     fn find_next(
         &self,

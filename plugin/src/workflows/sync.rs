@@ -11,6 +11,7 @@ mod document_id;
 pub(in crate::workflows) mod entries;
 mod plan;
 mod removal;
+mod seen;
 mod sites;
 mod state;
 mod steps;
@@ -30,11 +31,12 @@ use sites::CustomerSites;
 use state::ListProgress;
 
 use crate::platform::{
-    Change, Check, Failure, Filter, Key, Level, Millis, Platform, Scope, UnixMillis,
+    Change, Check, Failure, Filter, Key, Level, Millis, Platform, Scope, UnixMillis, Wakeup,
 };
 use crate::record::{Record, key};
 use crate::reports::SyncReport;
 use crate::settings::Settings;
+use seen::{SeenIds, UnstoredPages};
 use steps::Step;
 
 /// How long a call begins further steps. A step may take two requests and a refresh,
@@ -44,6 +46,8 @@ const CALL_BUDGET: Millis = Millis::from_seconds(10);
 const MAX_PAGES_PER_CALL: u32 = 24;
 /// How long an import without progress lets others wait: longer than the longest pause before another attempt.
 const MAX_WAIT: Millis = Millis::from_hours(2);
+/// How long after its first commit an import continues whose call was interrupted: longer than a call takes.
+const RESUME_DELAY: Millis = Millis::from_seconds(60);
 /// The pause of an import that waits for another one with a list in common.
 const WAIT_FOR_ANOTHER: Millis = Millis::from_seconds(30);
 
@@ -77,7 +81,9 @@ pub fn sync<P: Platform + ?Sized>(
         access: None,
         import,
         version,
+        is_scheduled: false,
         seen: None,
+        unstored: UnstoredPages::default(),
         sites: None,
         linked: LinkedIds::new(),
         deferred: Vec::new(),
@@ -109,8 +115,12 @@ struct ImportRun<'a, P: ?Sized> {
     import: Import,
     // The version of its stored document; 0: not stored.
     version: u64,
+    // Whether a wakeup is known to continue the import if this call is interrupted.
+    is_scheduled: bool,
     // Entries seen so far in the present list; none: not loaded yet.
-    seen: Option<steps::SeenIds>,
+    seen: Option<SeenIds>,
+    // Pages whose progress the next commit stores.
+    unstored: UnstoredPages,
     // The sites of the customer; none until a location needs one.
     sites: Option<CustomerSites>,
     // The documents that entries of this call link to.
@@ -224,20 +234,42 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         mut checks: Vec<Check>,
         mut changes: Vec<Change>,
     ) -> Result<(), Failure> {
-        self.import.progressed = self.platform.now();
+        let now = self.platform.now();
+        if !self.is_scheduled {
+            changes.extend(self.resumption(now)?);
+        }
+        self.import.progressed = now;
+        let before = self.import.clone();
+        changes.extend(self.store_unstored());
         let (check, put) = self
             .import
             .to_commit(&self.record.hierarchy, self.version)?;
         changes.push(put);
         checks.extend([self.record.version_check(), check]);
-        self.platform.commit(checks, changes)?;
+        if let Err(failure) = self.platform.commit(checks, changes) {
+            self.import = before;
+            return Err(failure);
+        }
         self.version = self.version.saturating_add(1);
+        self.is_scheduled = true;
+        self.unstored = UnstoredPages::default();
         Ok(())
+    }
+
+    /// Returns the change that schedules the continuation of an interrupted call, unless a wakeup does so already.
+    fn resumption(&self, now: UnixMillis) -> Result<Option<Change>, Failure> {
+        let waiting = self.platform.wakeups(&self.record.reference())?;
+        let is_own = |wakeup: &Wakeup| from_wakeup(wakeup) == Some(self.sync.pkid.as_str());
+        Ok(match waiting.iter().any(is_own) {
+            true => None,
+            false => Some(self.sync.schedule(&self.record, now + RESUME_DELAY)),
+        })
     }
 
     fn pause(mut self) -> Result<SyncReport, Failure> {
         let due = self.platform.now();
         let wakeup = self.sync.schedule(&self.record, due);
+        self.is_scheduled = true;
         self.commit(vec![wakeup])?;
         let message = format!(
             "so far {}; it continues automatically",
@@ -251,6 +283,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         let wakeup = wakeup_id(&self.record, &self.sync.pkid);
         let mut changes = vec![Change::Cancel(self.record.reference(), wakeup)];
         changes.extend(self.alert_changes()?);
+        self.is_scheduled = true;
         self.commit(changes)?;
         self.record_parts();
         let mut message = String::new();

@@ -76,6 +76,8 @@ pub const CHECKS: &[CheckEntry] = &[
     immediate("storage.find.pages", "each document is on exactly one page, and the last page has no successor", find::pages),
     immediate("storage.find.cap", "a limit above 1000 is capped", find::cap),
     immediate("storage.find.deleted", "a deleted document is not found", find::deleted),
+    immediate("storage.find-pkids", "the primary keys of a search are those of the documents that it returns, on the same pages", find::only_pkids),
+    immediate("storage.compare", "a comparison tells documents that are absent, the same, and different in node, body or keys", documents::compared),
     immediate("storage.commit.whole", "a successful commit makes all of its changes", commit::whole),
     immediate("storage.commit.nothing", "a commit whose check fails makes none of its changes", commit::nothing),
     immediate("storage.commit.malformed", "a commit with a malformed document makes none of its changes", commit::malformed),

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
 use super::bindings::automate::platform::types;
 use super::{Import, InterceptorHandle, Services, convert};
 use crate::limits::{Limit, LimitExceeded, LimitValue};
@@ -19,6 +21,8 @@ pub(crate) struct Gate {
     max_imports: u64,
     /// The interceptor of the call's imports.
     pub(super) interceptor: InterceptorHandle,
+    /// Held by a request until its response has a head, if there is an interceptor.
+    sending: Arc<Mutex<()>>,
 }
 
 impl Gate {
@@ -27,7 +31,16 @@ impl Gate {
             imports: Arc::default(),
             max_imports: services.limits.host_calls,
             interceptor: InterceptorHandle::new(services.interceptor.clone(), transaction, subject),
+            sending: Arc::default(),
         }
+    }
+
+    /// Lets the imports after this request wait for its response, if there is an interceptor: the order of imports then
+    /// does not depend on the network. `None` without an interceptor, and during another request.
+    pub(super) fn begin_sending(&self) -> Option<OwnedMutexGuard<()>> {
+        let sending = Arc::clone(&self.sending);
+        let is_observed = self.interceptor.is_attached();
+        is_observed.then(|| sending.try_lock_owned().ok()).flatten()
     }
 
     /// Begins an import. If this returns a failure, the import does not run and returns the failure.
@@ -36,6 +49,9 @@ impl Gate {
     /// Traps beyond the limit of imports.
     pub(super) async fn enter(&self, import: Import) -> wasmtime::Result<Option<types::Failure>> {
         self.count()?;
+        if self.interceptor.is_attached() {
+            drop(self.sending.lock().await);
+        }
         self.interceptor.before(import).await
     }
 

@@ -150,6 +150,7 @@ impl WasiHttpHooks for OutgoingHttp {
         // Created within the call, because sending is a task of its own.
         let span = tracing::debug_span!("http");
         let interceptor = self.gate.interceptor.clone();
+        let sending = self.gate.begin_sending();
         Box::new(async move {
             interceptor.before_sending().await?;
             let response = client
@@ -157,6 +158,7 @@ impl WasiHttpHooks for OutgoingHttp {
                 .instrument(span)
                 .await;
             let body_error = interceptor.after_sending().await?;
+            drop(sending);
             match response {
                 Ok(response) => {
                     response_received.store(true, Ordering::Release);

@@ -31,6 +31,10 @@ pub enum Import {
     StorageGetMany,
     /// `storage.find`
     StorageFind,
+    /// `storage.find-pkids`
+    StorageFindPkids,
+    /// `storage.compare`
+    StorageCompare,
     /// `storage.commit`
     StorageCommit,
     /// `scheduling.wakeups`
@@ -57,10 +61,12 @@ pub enum Import {
 
 impl Import {
     /// All imports.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::StorageGet,
         Self::StorageGetMany,
         Self::StorageFind,
+        Self::StorageFindPkids,
+        Self::StorageCompare,
         Self::StorageCommit,
         Self::SchedulingWakeups,
         Self::SecretsReveal,
@@ -80,6 +86,8 @@ impl Import {
             Self::StorageGet => "storage.get",
             Self::StorageGetMany => "storage.get-many",
             Self::StorageFind => "storage.find",
+            Self::StorageFindPkids => "storage.find-pkids",
+            Self::StorageCompare => "storage.compare",
             Self::StorageCommit => "storage.commit",
             Self::SchedulingWakeups => "scheduling.wakeups",
             Self::SecretsReveal => "secrets.reveal",
@@ -165,6 +173,10 @@ impl InterceptorHandle {
             transaction: transaction.to_owned(),
             subject: subject.cloned(),
         }))
+    }
+
+    pub(crate) fn is_attached(&self) -> bool {
+        self.0.is_some()
     }
 
     /// Runs the hook before an import. A returned failure is the import's result.

@@ -9,7 +9,7 @@ use super::gate::ImportResult;
 use super::{Call, Import, Services, convert};
 use crate::limits::Limit;
 use crate::store::{Change, Check, Commit};
-use crate::types::{Document, Failure, RECORD_MODEL, Reference};
+use crate::types::{Document, Failure, Key, RECORD_MODEL, Reference};
 
 /// The maximum number of documents per page.
 const MAX_PAGE: u32 = 1000;
@@ -44,6 +44,26 @@ impl storage::Host for Call {
             .await
     }
 
+    async fn find_pkids(
+        &mut self,
+        filter: storage::Filter,
+        cursor: Option<String>,
+        limit: u32,
+    ) -> ImportResult<storage::PkidPage> {
+        let gate = self.gate.clone();
+        let found = self.find_pkid_page(filter, cursor, limit);
+        gate.intercept(Import::StorageFindPkids, found).await
+    }
+
+    async fn compare(
+        &mut self,
+        documents: Vec<storage::Document>,
+    ) -> ImportResult<Vec<storage::Comparison>> {
+        let gate = self.gate.clone();
+        gate.intercept(Import::StorageCompare, self.compare_all(documents))
+            .await
+    }
+
     async fn commit(
         &mut self,
         checks: Vec<storage::Check>,
@@ -72,12 +92,7 @@ impl Call {
         &mut self,
         references: Vec<types::Reference>,
     ) -> Result<Vec<Option<storage::Document>>, Failure> {
-        if references.len() > MAX_PAGE as usize {
-            return Err(convert::malformed(
-                "references",
-                format!("at most {MAX_PAGE} in one call"),
-            ));
-        }
+        check_count("references", references.len())?;
         let references = references
             .into_iter()
             .map(convert::reference)
@@ -113,6 +128,45 @@ impl Call {
             documents: page.items.into_iter().map(convert::document_out).collect(),
             next: page.next,
         })
+    }
+
+    async fn find_pkid_page(
+        &mut self,
+        filter: storage::Filter,
+        cursor: Option<String>,
+        limit: u32,
+    ) -> Result<storage::PkidPage, Failure> {
+        let filter = convert::filter(filter)?;
+        let store = &self.services.store;
+        let limit = limit.clamp(1, MAX_PAGE);
+        let page = self
+            .retry_while_unavailable(|| store.find_pkids(&filter, cursor.as_deref(), limit))
+            .await
+            .map_err(|error| convert::store_failure(&error))?;
+        Ok(storage::PkidPage {
+            pkids: page.items.into_iter().map(Into::into).collect(),
+            next: page.next,
+        })
+    }
+
+    async fn compare_all(
+        &mut self,
+        documents: Vec<storage::Document>,
+    ) -> Result<Vec<storage::Comparison>, Failure> {
+        check_count("documents", documents.len())?;
+        let references = documents
+            .iter()
+            .map(|document| convert::reference(document.reference.clone()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let store = &self.services.store;
+        let stored = self
+            .retry_while_unavailable(|| store.get(&references))
+            .await
+            .map_err(|error| convert::store_failure(&error))?;
+        let pairs = documents.iter().zip(&stored);
+        Ok(pairs
+            .map(|(document, stored)| compare(document, stored.as_ref()))
+            .collect())
     }
 
     /// Commits. A refused commit with `keep` loses a response, and the next call on the record must
@@ -292,6 +346,45 @@ impl Call {
         }
         Ok(())
     }
+}
+
+/// Checks the length of a list of references or documents.
+fn check_count(field: &str, count: usize) -> Result<(), Failure> {
+    if count > MAX_PAGE as usize {
+        let message = format!("at most {MAX_PAGE} in one call");
+        return Err(convert::malformed(field, message));
+    }
+    Ok(())
+}
+
+fn compare(document: &storage::Document, stored: Option<&Document>) -> storage::Comparison {
+    let Some(stored) = stored else {
+        return storage::Comparison::Absent;
+    };
+    let is_same = stored.body == document.body
+        && stored.hierarchy.as_str() == document.hierarchy
+        && has_same_keys(&document.keys, &stored.keys);
+    match is_same {
+        true => storage::Comparison::Same,
+        false => storage::Comparison::Different,
+    }
+}
+
+/// Whether both lists have the same keys, in any order.
+fn has_same_keys(keys: &[storage::Key], stored: &[Key]) -> bool {
+    let given = keys.iter().map(|key| (&key.name, &key.value));
+    let stored = stored.iter().map(|key| (&key.name, &key.value));
+    if given.clone().eq(stored.clone()) {
+        return true;
+    }
+    let sorted = |keys: &mut dyn Iterator<Item = (&String, &String)>| {
+        let mut keys: Vec<(String, String)> = keys
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        keys.sort_unstable();
+        keys
+    };
+    given.len() == stored.len() && sorted(&mut given.clone()) == sorted(&mut stored.clone())
 }
 
 fn check(from: storage::Check) -> Result<Check, Failure> {

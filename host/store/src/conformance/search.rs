@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Stores;
 use super::builders::*;
 use crate::{Change, SORT_KEYS, SortOrder, Store};
-use relation_types::{Document, Filter, Key, RECORD_MODEL, Reference, Scope};
+use relation_types::{Document, Filter, Key, Pkid, RECORD_MODEL, Reference, Scope};
 
 fn everything() -> Filter {
     Filter {
@@ -30,7 +30,10 @@ fn having(keys: Vec<Key>) -> Filter {
 }
 
 async fn list(store: &Arc<dyn Store>, filter: &Filter, limit: u32) -> Vec<Reference> {
-    list_in(store, filter, &SortOrder::default(), limit).await
+    let found = list_in(store, filter, &SortOrder::default(), limit).await;
+    let pkids: Vec<Pkid> = found.iter().map(|found| found.pkid.clone()).collect();
+    assert_eq!(list_pkids(store, filter, limit).await, pkids);
+    found
 }
 
 async fn list_in(
@@ -47,6 +50,21 @@ async fn list_in(
         assert!(page.items.len() <= limit as usize);
         assert!(page.next.is_none() || page.items.len() == limit as usize);
         found.extend(page.items.into_iter().map(|document| document.reference));
+        cursor = page.next;
+        if cursor.is_none() {
+            return found;
+        }
+    }
+}
+
+async fn list_pkids(store: &Arc<dyn Store>, filter: &Filter, limit: u32) -> Vec<Pkid> {
+    let mut found = Vec::new();
+    let mut cursor: Option<String> = None;
+    loop {
+        let page = store.find_pkids(filter, cursor.as_deref(), limit).await;
+        let page = page.unwrap();
+        assert!(page.next.is_none() || page.items.len() == limit as usize);
+        found.extend(page.items);
         cursor = page.next;
         if cursor.is_none() {
             return found;

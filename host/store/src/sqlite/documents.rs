@@ -11,7 +11,7 @@ use super::{SqliteStore, commit, sorted};
 use crate::cursor::{Listing, build_page, validate_limit};
 use crate::seal::{HINT, Sealed};
 use crate::{Commit, DocumentStore, SortOrder, StoreError};
-use relation_types::{Document, Filter, Key, Page, Reference};
+use relation_types::{Document, Filter, Key, Page, Pkid, Reference};
 
 const GET: &str =
     "SELECT hierarchy, version, body, keys FROM documents WHERE model = ?1 AND pkid = ?2";
@@ -120,6 +120,37 @@ impl DocumentStore for SqliteStore {
             .await?;
         Ok(build_page(found, |last: &Document| {
             listing.document_cursor(order, last)
+        }))
+    }
+
+    async fn find_pkids(
+        &self,
+        filter: &Filter,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Pkid>, StoreError> {
+        let limit = validate_limit(limit)?;
+        let order = SortOrder::default();
+        let listing = Listing::for_documents(&self.id, filter, &order);
+        let direction = Direction::Ascending;
+        let from = match cursor {
+            Some(cursor) => direction.after(&listing.document_position(&order, cursor)?.1),
+            None => direction.start(),
+        };
+        let filter = filter.clone();
+        let found = self
+            .readers
+            .read_blocking(move |connection| {
+                let effort = SearchLimits::default();
+                let want = limit + 1;
+                search::find_pkids(connection, &filter, direction, &from, want, effort)
+            })
+            .await?;
+        let more = found.len() > limit;
+        let pkids = found.into_iter().take(limit).map(search::parse_pkid);
+        let pkids = pkids.collect::<Result<Vec<_>>>()?;
+        Ok(build_page((pkids, more), |last: &Pkid| {
+            listing.cursor(&[last.as_str()])
         }))
     }
 

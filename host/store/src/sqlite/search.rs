@@ -280,8 +280,7 @@ pub(super) fn list_subtree(
             return Ok(None);
         };
         for pkid in pkids {
-            let pkid = Pkid::try_from(pkid).map_err(|error| corrupt(error.to_string()))?;
-            found.push(Reference::new(next.clone(), pkid));
+            found.push(Reference::new(next.clone(), parse_pkid(pkid)?));
         }
         model = next;
     }
@@ -387,10 +386,15 @@ pub(super) fn fetch(
 ) -> Result<Vec<Document>> {
     let mut found = Vec::new();
     for pkid in pkids {
-        let pkid = Pkid::try_from(pkid).map_err(|error| corrupt(error.to_string()))?;
-        found.extend(documents::get(connection, &Reference::new(model, pkid))?);
+        let reference = Reference::new(model, parse_pkid(pkid)?);
+        found.extend(documents::get(connection, &reference)?);
     }
     Ok(found)
+}
+
+/// Parses a stored pkid.
+pub(super) fn parse_pkid(pkid: String) -> Result<Pkid> {
+    Pkid::try_from(pkid).map_err(|error| corrupt(error.to_string()))
 }
 
 fn next_model(connection: &Connection, after: &str) -> Result<Option<String>> {

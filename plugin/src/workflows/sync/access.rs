@@ -144,6 +144,20 @@ impl<'a, P: Platform + ?Sized> WebexAccess<'a, P> {
             .map(|page| (address, page))
             .map_err(FetchError::Webex)
     }
+
+    /// Requests the page of `directory` at `address` without waiting for it: a server that takes its time prepares the
+    /// page while the one before is stored.
+    pub(super) fn request_page(&self, directory: &Directory, address: &str) {
+        let webex = match directory.api {
+            Api::Webex => Some(&self.webex),
+            Api::ContactCenter => self.contact_center.as_ref(),
+        };
+        let mut tokens = self.tokens.iter();
+        let access = tokens.find(|each| each.grant == directory.grant);
+        if let (Some(webex), Some(access)) = (webex, access) {
+            webex.request_page(address, &access.token);
+        }
+    }
 }
 
 /// The placeholder of the organization in a list's path.

@@ -1,6 +1,7 @@
 //! The primary keys of imported documents.
 
 use std::fmt;
+use std::hash::Hasher;
 
 use sha2::{Digest, Sha256};
 
@@ -10,6 +11,23 @@ use crate::platform::{Reference, is_pkid};
 /// the first 96 bits of their SHA-256.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DocumentId([u8; 12]);
+
+/// Hashes a [`DocumentId`] by its own bits, which are random already.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DocumentIdHasher(u64);
+
+impl Hasher for DocumentIdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    // Also called with the length, which is always the same.
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk() {
+            self.0 ^= u64::from_le_bytes(*first);
+        }
+    }
+}
 
 impl DocumentId {
     /// Derives the key of the entry `id` of `model` for `record`.

@@ -3,18 +3,21 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::document_id::DocumentId;
-use crate::platform::{Document, Failure, Filter, Key, MAX_KEYS, Reference, Scope, Storage};
+use super::seen::SeenIds;
+use crate::platform::{
+    Comparison, Document, Failure, Filter, Key, MAX_KEYS, Reference, Scope, Storage,
+};
 use crate::record::{Record, key};
 use crate::webex::directory::{Directory, Entry, EntryError};
 
 /// The key with Webex's id of a document.
 pub const WEBEX_ID: &str = "id";
 
-/// The number of documents that are read together.
-const BATCH_SIZE: usize = 100;
+/// The number of documents that are compared together.
+const BATCH_SIZE: usize = 250;
 
 /// A document to write, and the reason.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,9 +35,10 @@ pub struct ListedEntry {
     pub id: DocumentId,
     /// The entry.
     pub entry: Entry,
+    // The stored document, unless it is the same.
     stored: Option<Document>,
-    // Whether the stored body has the same text, so that only the needed members of the entry are known.
-    has_same_text: bool,
+    // Whether the stored document is the same, so that only the needed members of the entry are known.
+    is_same: bool,
 }
 
 /// The entries of a page that were not on earlier pages.
@@ -50,8 +54,8 @@ pub struct ListedPage {
 pub type LinkedIds = HashMap<(&'static str, String), DocumentId>;
 
 impl ListedEntry {
-    /// Reads the documents of all `items` of a page that can be read and are not among `seen`, and parses those items that
-    /// differ from their documents. Of two items with the same id, the second one is left out.
+    /// Compares all `items` of a page that can be read and are not among `seen` with their documents, and parses those
+    /// items that differ. Of two items with the same id, the second one is left out.
     ///
     /// # Errors
     /// Those of the storage.
@@ -60,35 +64,55 @@ impl ListedEntry {
         record: &Record,
         directory: &Directory,
         items: &[Vec<u8>],
-        seen: &HashSet<DocumentId>,
+        seen: &SeenIds,
+        linked: &mut LinkedIds,
     ) -> Result<ListedPage, Failure> {
         let mut entries = Vec::new();
         let mut unreadable = Vec::new();
         let mut here = HashSet::new();
         for (items, first) in items.chunks(BATCH_SIZE).zip((0..).step_by(BATCH_SIZE)) {
             let mut skimmed = Vec::new();
+            let mut documents = Vec::new();
             for (item, index) in items.iter().zip(first..) {
                 match Entry::skim(item, directory) {
-                    Ok(entry) => {
+                    Ok(mut entry) => {
                         let id = DocumentId::derive(&record.pkid, directory.model, &entry.id);
                         if !seen.contains(&id) {
+                            let body = std::mem::take(&mut entry.json);
+                            let keys = list_keys(record, directory, &entry, linked);
+                            documents.push(build_document(id, record, directory, &keys, body));
                             skimmed.push((index, item, id, entry));
                         }
                     }
                     Err(why) => unreadable.push((index, Entry::parse(item).err().unwrap_or(why))),
                 }
             }
-            let references = skimmed
-                .iter()
-                .map(|(_, _, id, _)| id.reference(directory.model));
-            let references: Vec<Reference> = references.collect();
-            let stored = storage.get_many(&references)?;
-            for ((index, item, id, entry), stored) in skimmed.into_iter().zip(stored) {
-                let has_same_text = stored
-                    .as_ref()
-                    .is_some_and(|stored| is_same_text(&stored.body, &entry.json));
-                let entry = match has_same_text {
-                    true => Ok(entry),
+            let comparisons = storage.compare(&documents)?;
+            let is_different = |comparison: &Comparison| *comparison == Comparison::Different;
+            let pairs = documents.iter().zip(&comparisons);
+            let different: Vec<Reference> = pairs
+                .filter(|(_, comparison)| is_different(comparison))
+                .map(|(document, _)| document.reference.clone())
+                .collect();
+            let mut stored = match different.is_empty() {
+                true => Vec::new(),
+                false => storage.get_many(&different)?,
+            }
+            .into_iter();
+            let compared = documents.into_iter().zip(comparisons);
+            for ((index, item, id, mut entry), (document, comparison)) in
+                skimmed.into_iter().zip(compared)
+            {
+                let is_same = comparison == Comparison::Same;
+                let stored = match is_different(&comparison) {
+                    true => stored.next().flatten(),
+                    false => None,
+                };
+                let entry = match is_same {
+                    true => {
+                        entry.json = document.body;
+                        Ok(entry)
+                    }
                     false => Entry::parse(item),
                 };
                 match entry {
@@ -96,7 +120,7 @@ impl ListedEntry {
                         id,
                         entry,
                         stored,
-                        has_same_text,
+                        is_same,
                     }),
                     Ok(_) => {}
                     Err(why) => unreadable.push((index, why)),
@@ -123,18 +147,16 @@ impl ListedEntry {
         let id = DocumentId::derive(&record.pkid, directory.model, &entry.id);
         let stored = storage.get(&id.reference(directory.model))?;
         Ok(Self {
-            has_same_text: stored
-                .as_ref()
-                .is_some_and(|stored| is_same_text(&stored.body, &entry.json)),
             id,
             entry,
             stored,
+            is_same: false,
         })
     }
 
     /// Returns the entry with all of its members.
     pub fn parse_whole(&self) -> Cow<'_, Entry> {
-        let whole = match self.has_same_text {
+        let whole = match self.is_same {
             true => Entry::parse(self.entry.json.as_bytes()).ok(),
             false => None,
         };
@@ -143,50 +165,53 @@ impl ListedEntry {
 
     /// Returns the document to write. None if the stored one is the same.
     pub fn find_difference(
-        self,
+        mut self,
         record: &Record,
         directory: &Directory,
         linked: &mut LinkedIds,
     ) -> Option<Difference> {
-        let keys = list_keys(record, directory, &self.entry, linked);
-        let is_new = self.stored.is_none();
-        if self
-            .stored
-            .as_ref()
-            .is_some_and(|stored| self.is_same(stored, record, &keys))
-        {
+        if self.is_same {
             return None;
         }
-        let keys = keys
-            .iter()
-            .map(|(name, value)| Key::new(*name, value.as_ref()));
-        let wanted = Document {
-            reference: self.id.reference(directory.model),
-            hierarchy: record.hierarchy.clone(),
-            version: 0,
-            keys: keys.collect(),
-            body: self.entry.json,
-        };
-        Some(match is_new {
-            true => Difference::New(wanted),
-            false => Difference::Changed(wanted),
-        })
+        let body = std::mem::take(&mut self.entry.json);
+        let keys = list_keys(record, directory, &self.entry, linked);
+        let wanted = build_document(self.id, record, directory, &keys, body);
+        match self.stored {
+            None => Some(Difference::New(wanted)),
+            Some(stored) if is_same(&wanted, &stored, &self.entry.fields) => None,
+            Some(_) => Some(Difference::Changed(wanted)),
+        }
     }
+}
 
-    // Texts may differ in white space and the order of members, which is irrelevant.
-    fn is_same(&self, stored: &Document, record: &Record, keys: &[(&str, Cow<'_, str>)]) -> bool {
-        let is_equal = |stored: &Key, (name, value): &(&str, Cow<'_, str>)| {
-            stored.name == *name && stored.value == *value
-        };
-        let has_key = |key| stored.keys.iter().any(|stored| is_equal(stored, key));
-        let has_same_body = || {
-            serde_json::from_str::<Value>(&stored.body)
-                .is_ok_and(|body| body.as_object() == Some(&self.entry.fields))
-        };
-        stored.hierarchy == record.hierarchy
-            && stored.keys.len() == keys.len()
-            && keys.iter().all(has_key)
-            && (self.has_same_text || has_same_body())
+/// Whether a document with the members `fields` is the stored one. Texts may differ in white space and the order of
+/// members, which is irrelevant.
+fn is_same(wanted: &Document, stored: &Document, fields: &Map<String, Value>) -> bool {
+    let has_same_body = || {
+        serde_json::from_str::<Value>(&stored.body)
+            .is_ok_and(|body| body.as_object() == Some(fields))
+    };
+    stored.hierarchy == wanted.hierarchy
+        && stored.has_keys_of(wanted)
+        && (stored.body == wanted.body || has_same_body())
+}
+
+fn build_document(
+    id: DocumentId,
+    record: &Record,
+    directory: &Directory,
+    keys: &[(&str, Cow<'_, str>)],
+    body: String,
+) -> Document {
+    let keys = keys.iter();
+    Document {
+        reference: id.reference(directory.model),
+        hierarchy: record.hierarchy.clone(),
+        version: 0,
+        body,
+        keys: keys
+            .map(|(name, value)| Key::new(*name, value.as_ref()))
+            .collect(),
     }
 }
 
@@ -198,18 +223,6 @@ pub fn owned_filter(record: &Record, model: &str) -> Filter {
         scope: Scope::Node,
         equals: vec![Key::new(key::OWNER, &record.pkid)],
     }
-}
-
-/// Compares eight bytes at a time: `memcmp` of a component compares single bytes.
-fn is_same_text(one: &str, other: &str) -> bool {
-    let (chunks, rest) = one.as_bytes().as_chunks::<8>();
-    let (other_chunks, other_rest) = other.as_bytes().as_chunks::<8>();
-    one.len() == other.len()
-        && chunks
-            .iter()
-            .zip(other_chunks)
-            .all(|(one, other)| one == other)
-        && rest == other_rest
 }
 
 /// Lists the search keys of the document of `entry`, each once, as far as a document can have them.

@@ -21,8 +21,10 @@ use crate::workflows::wholesale::list_ended_customers;
 
 /// The number of documents of a model that an import removes without a plausibility check.
 const SMALL_REMOVAL: u32 = 10;
-/// The number of stored documents that are read or deleted together.
-const BATCH_SIZE: u32 = 200;
+/// The number of documents that are deleted together.
+const BATCH_SIZE: usize = 200;
+/// The number of primary keys that are read together.
+const PAGE_SIZE: u32 = 1_000;
 
 /// The size of a removal of vanished documents from a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,8 +97,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             self.list(index).held = Some(removal);
             return Ok(true);
         }
-        let batch_size = usize::try_from(BATCH_SIZE).unwrap_or(usize::MAX);
-        let mut chunks = vanished.chunks(batch_size).peekable();
+        let mut chunks = vanished.chunks(BATCH_SIZE).peekable();
         while let Some(references) = chunks.next() {
             if directory.has_sites && !self.sync.purges {
                 self.report_sites_left(index, references)?;
@@ -119,18 +120,19 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
     /// Returns the number of stored documents, and the references of those that were not seen.
     fn find_vanished(&self, directory: &Directory) -> Result<(u32, Vec<Reference>), Failure> {
         let filter = owned_filter(&self.record, directory.model);
-        let was_seen = |reference: &Reference| {
-            let id = DocumentId::parse(&reference.pkid);
+        let was_seen = |pkid: &String| {
+            let id = DocumentId::parse(pkid);
             id.is_some_and(|id| self.seen.as_ref().is_some_and(|seen| seen.contains(&id)))
         };
         let mut stored = 0_u32;
         let mut vanished = Vec::new();
         let mut cursor = None;
         loop {
-            let page = self.platform.find(&filter, cursor.as_deref(), BATCH_SIZE)?;
-            stored = stored.saturating_add(saturating_count(page.documents.len()));
-            let references = page.documents.into_iter().map(|found| found.reference);
-            vanished.extend(references.filter(|reference| !was_seen(reference)));
+            let cursor_text = cursor.as_deref();
+            let page = self.platform.find_pkids(&filter, cursor_text, PAGE_SIZE)?;
+            stored = stored.saturating_add(saturating_count(page.pkids.len()));
+            let unseen = page.pkids.into_iter().filter(|pkid| !was_seen(pkid));
+            vanished.extend(unseen.map(|pkid| Reference::new(directory.model, pkid)));
             match page.next {
                 None => return Ok((stored, vanished)),
                 Some(next) => cursor = Some(next),

@@ -24,7 +24,7 @@ pub const SEEN_MODEL: &str = "data/SparkImportPage";
 /// the list is too old, and so is Webex's address of the next page.
 pub const MAX_IDLE: Millis = Millis::from_hours(24);
 /// The maximum number of ids in one document of [`SEEN_MODEL`].
-const IDS_PER_DOCUMENT: usize = 5_000;
+pub const MAX_IDS_PER_DOCUMENT: usize = 5_000;
 /// The maximum number of documents of [`SEEN_MODEL`] of one list; a larger number in a stored import is an error.
 const MAX_SEEN_DOCUMENTS: u32 = 100_000;
 
@@ -382,7 +382,7 @@ pub fn seen_documents(
     first: u32,
     ids: &[DocumentId],
 ) -> Vec<Document> {
-    ids.chunks(IDS_PER_DOCUMENT)
+    ids.chunks(MAX_IDS_PER_DOCUMENT)
         .zip(first..)
         .map(|(ids, number)| {
             let ids: Vec<String> = ids.iter().map(DocumentId::to_string).collect();

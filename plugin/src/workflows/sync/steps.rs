@@ -7,9 +7,10 @@ use super::access::{FetchError, WebexAccess, explain_list_error, map_refusal};
 use super::batches::{CountKind, CountedChange};
 use super::document_id::DocumentId;
 use super::entries::{Difference, ListedEntry};
-use super::state::{ListProgress, parse_seen, seen_documents, seen_reference};
+use super::seen::SeenIds;
+use super::state::{ListProgress, seen_documents};
 use crate::grant::Grant;
-use crate::platform::{Change, Failure, Level, Platform, Reference};
+use crate::platform::{Change, Failure, Level, Platform};
 use crate::webex::directory::{Api, Directory, Entry};
 use crate::webex::errors::ErrorKind;
 use crate::webex::pages::Page;
@@ -18,8 +19,6 @@ use crate::webex::pages::Page;
 const MAX_LIST_PAGES: u32 = 10_000;
 /// The number of calls with a temporary error of one list after which the import goes on without the list.
 const MAX_LIST_ATTEMPTS: u32 = 5;
-/// The maximum number of documents with seen entries that are deleted together.
-const MAX_DELETED: u32 = 100;
 /// The maximum number of unreadable entries that a warning names.
 const MAX_NAMED_ENTRIES: usize = 3;
 
@@ -31,9 +30,6 @@ pub(super) struct DeferredList {
     why: String,
     failure: Failure,
 }
-
-/// The entries seen in a list.
-pub(super) type SeenIds = HashSet<DocumentId>;
 
 /// The outcome of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +100,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         let error = match response {
             Ok((address, page)) => {
                 self.pages = self.pages.saturating_add(1);
+                self.request_next(directory, &address, &page);
                 return self.store_page(index, directory, &address, page);
             }
             Err(FetchError::Import(failure)) => return Err(failure),
@@ -186,6 +183,14 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         }
     }
 
+    /// Requests the page after `page`, if this call will read it.
+    fn request_next(&self, directory: &Directory, address: &str, page: &Page) {
+        let next = page.next.as_deref().filter(|next| *next != address);
+        if let (Some(access), Some(next), false) = (&self.access, next, self.is_spent()) {
+            access.request_page(directory, next);
+        }
+    }
+
     /// Leaves a list with an error until the others have been read.
     fn defer_list(&mut self, index: usize, is_permanent: bool, why: String, failure: Failure) {
         self.seen = None;
@@ -201,6 +206,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
 
     /// Ends a list that cannot be read; the others go on.
     fn fail_list(&mut self, index: usize, why: String) -> Result<Step, Failure> {
+        self.unstored.forget(index);
         self.list(index).fail(why);
         self.seen = None;
         self.commit(Vec::new())?;
@@ -219,7 +225,10 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             let list = self.list(deferred.index);
             let is_given_up = deferred.is_permanent || list.attempts >= MAX_LIST_ATTEMPTS;
             match is_any_answered && is_given_up {
-                true => list.fail(deferred.why),
+                true => {
+                    list.fail(deferred.why);
+                    self.unstored.forget(deferred.index);
+                }
                 false => {
                     first.get_or_insert(deferred.failure);
                 }
@@ -236,7 +245,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
 
     /// Removes every stored document of a list.
     fn purge_list(&mut self, index: usize, directory: &Directory) -> Result<Step, Failure> {
-        self.seen = Some(SeenIds::new());
+        self.seen = Some(SeenIds::default());
         self.end_list(index, directory, 0)
     }
 
@@ -313,6 +322,25 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             self.seen.get_or_insert_default().extend(ids);
             return self.end_list(index, directory, pages);
         };
+        let seen = self.seen.get_or_insert_default();
+        seen.extend(&ids);
+        let found = u32::try_from(seen.len()).unwrap_or(u32::MAX);
+        if changes.is_empty() && self.is_scheduled && self.unstored.can_take(index, &ids) {
+            self.unstored.take(index, ids);
+            let list = self.list(index);
+            list.pages = pages;
+            list.found = found;
+            list.next = Some(next);
+            list.overlaps = page.overlaps;
+            if self.unstored.is_full() {
+                self.commit(Vec::new())?;
+            }
+            return Ok(Step::Done);
+        }
+        // The ids of earlier pages have the numbers before those of this page.
+        if !self.unstored.is_empty() {
+            self.commit(Vec::new())?;
+        }
         let first = self.list(index).seen;
         let documents = seen_documents(&self.record, &self.sync.pkid, directory.model, first, &ids);
         let document_count = u32::try_from(documents.len()).unwrap_or(u32::MAX);
@@ -321,9 +349,6 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
                 .into_iter()
                 .map(|document| CountedChange::new(CountKind::Uncounted, Change::Put(document))),
         );
-        let seen = self.seen.get_or_insert_default();
-        seen.extend(ids);
-        let found = u32::try_from(seen.len()).unwrap_or(u32::MAX);
         self.commit_in_batches(index, changes, |list| {
             list.pages = pages;
             list.found = found;
@@ -352,7 +377,8 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         items: &[Vec<u8>],
     ) -> Result<Vec<ListedEntry>, Failure> {
         let seen = self.seen.get_or_insert_default();
-        let page = ListedEntry::read_page(self.platform, &self.record, directory, items, seen)?;
+        let (record, linked) = (&self.record, &mut self.linked);
+        let page = ListedEntry::read_page(self.platform, record, directory, items, seen, linked)?;
         let unreadable = page.unreadable.iter().map(|(index, why)| {
             let label = items
                 .get(*index)
@@ -398,6 +424,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             return Ok(Step::Spent);
         }
         self.seen = None;
+        self.unstored.forget(index);
         let list = self.list(index);
         list.pages = pages;
         list.found = u32::try_from(found).unwrap_or(u32::MAX);
@@ -406,65 +433,15 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         Ok(Step::Done)
     }
 
-    /// Loads the entries seen on the pages before the position. Returns whether all of them are stored.
-    fn load_seen(&mut self, index: usize) -> Result<bool, Failure> {
-        let (record, sync) = (self.record.pkid.clone(), self.sync.pkid.clone());
-        let list = self.list(index);
-        let references: Vec<Reference> = (0..list.seen)
-            .map(|number| seen_reference(&record, &sync, &list.model, number))
-            .collect();
-        let mut seen = SeenIds::new();
-        for references in references.chunks(10) {
-            for document in self.platform.get_many(references)? {
-                match document.as_ref().and_then(parse_seen) {
-                    Some(ids) => seen.extend(ids),
-                    None => return Ok(false),
-                }
-            }
-        }
-        self.seen = Some(seen);
-        Ok(true)
-    }
-
     /// Restarts a list at its first page and keeps the counts of changes.
     fn restart_list(&mut self, index: usize) -> Result<Step, Failure> {
         self.list(index).restart();
+        self.unstored.forget(index);
         self.seen = None;
         if self.list(index).seen == 0 {
             self.commit(Vec::new())?;
         }
         Ok(Step::Done)
-    }
-
-    /// Deletes documents with seen entries of a list that is read again, or was read to its end.
-    fn clear_seen(&mut self, index: usize) -> Result<(), Failure> {
-        let list = self.list(index);
-        let (model, count) = (list.model.clone(), list.seen);
-        let (left, changes) = self.delete_seen(&model, count);
-        self.list(index).seen = left;
-        self.commit(changes)
-    }
-
-    /// Deletes documents with seen entries of a list that the import does not read any more.
-    fn clear_obsolete(&mut self) -> Result<(), Failure> {
-        let Some(mut list) = self.import.obsolete.pop() else {
-            return Ok(());
-        };
-        let (left, changes) = self.delete_seen(&list.model, list.count);
-        list.count = left;
-        if left > 0 {
-            self.import.obsolete.push(list);
-        }
-        self.commit(changes)
-    }
-
-    /// Returns the changes that delete the last ones of `count` documents with seen entries, so that an interruption
-    /// leaves a correct count, and the number of the others.
-    fn delete_seen(&self, model: &str, count: u32) -> (u32, Vec<Change>) {
-        let left = count.saturating_sub(MAX_DELETED);
-        let gone = (left..count)
-            .map(|number| seen_reference(&self.record.pkid, &self.sync.pkid, model, number));
-        (left, gone.map(Change::Delete).collect())
     }
 
     #[allow(

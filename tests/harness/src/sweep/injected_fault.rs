@@ -41,6 +41,8 @@ impl InjectedFault {
             Import::StorageGet
             | Import::StorageGetMany
             | Import::StorageFind
+            | Import::StorageFindPkids
+            | Import::StorageCompare
             | Import::SchedulingWakeups
             | Import::SecretsReveal
             | Import::SecretsRevealSetting => vec![

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::bindings::automate::platform::storage::{self, Change, Document, Key};
+use crate::bindings::automate::platform::storage::{self, Change, Comparison, Document, Key};
 use crate::outcome::{Outcome, ensure, ensure_eq, fail};
 use crate::samples::{self, CheckContext, commit, key, read};
 
@@ -97,4 +97,35 @@ pub fn many(context: &CheckContext) -> Outcome {
         found,
         vec![Some(b), None, Some(a), Some(b)],
     )
+}
+
+pub fn compared(context: &CheckContext) -> Outcome {
+    let mut stored = context.document_with_key("colour", "red");
+    stored.keys.push(key("size", "large"));
+    stored.body = "{\"a\": 1}".into();
+    commit(vec![Change::Put(stored.clone())])?;
+    let changed = |change: &dyn Fn(&mut Document)| {
+        let mut document = stored.clone();
+        change(&mut document);
+        document
+    };
+    let documents = [
+        changed(&|document| {
+            document.version = 77;
+            document.keys.reverse();
+        }),
+        context.document(),
+        changed(&|document| document.body = "{\"a\": 2}".into()),
+        changed(&|document| document.body = "{\"a\":1}".into()),
+        changed(&|document| document.hierarchy.push_str(".A")),
+        changed(&|document| document.keys.truncate(1)),
+        changed(&|document| document.keys.push(key("size", "small"))),
+        changed(&|document| {
+            document.keys.pop();
+            document.keys.push(key("size", "small"));
+        }),
+    ];
+    let mut expected = vec![Comparison::Different; documents.len()];
+    expected[..2].copy_from_slice(&[Comparison::Same, Comparison::Absent]);
+    ensure_eq("the comparison", storage::compare(&documents)?, expected)
 }

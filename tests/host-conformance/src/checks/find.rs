@@ -186,3 +186,24 @@ pub fn deleted(context: &CheckContext) -> Outcome {
     let by_key = samples::find_pkids(&context.filter(vec![key("name", "x")]))?;
     ensure_eq("by the key", by_key, pkids(&[&left]))
 }
+
+pub fn only_pkids(context: &CheckContext) -> Outcome {
+    let red: Vec<Document> = (0..7)
+        .map(|_| context.document_with_key("colour", "red"))
+        .collect();
+    let blue = context.document_with_key("colour", "blue");
+    commit(put(&red.iter().chain([&blue]).collect::<Vec<_>>()))?;
+    let filter = context.filter(vec![key("colour", "red")]);
+    let (mut cursor, mut seen) = (None, Vec::new());
+    for expected in [3, 3, 1] {
+        let page = storage::find_pkids(&filter, cursor.as_deref(), 3)?;
+        ensure_eq("primary keys on a page", page.pkids.len(), expected)?;
+        seen.extend(page.pkids);
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    ensure_eq("the cursor of the last page", cursor, None)?;
+    ensure_eq("the primary keys", seen, find_pkids(&filter)?)
+}

@@ -83,6 +83,11 @@ pub fn reads(context: &CheckContext) -> Outcome {
     ensure_refused("get-many of 1001", all, "invalid")?;
     many.pop();
     ensure_eq("how many of 1000", storage::get_many(&many)?.len(), 1000)?;
+    let mut malformed = context.document();
+    malformed.reference = bad;
+    ensure_refused("compare", storage::compare(&[malformed]), "invalid")?;
+    let all = storage::compare(&vec![context.document(); 1001]);
+    ensure_refused("compare of 1001", all, "invalid")?;
 
     commit((0..2).map(|_| Change::Put(context.document())).collect())?;
     let all = context.filter(Vec::new());
@@ -93,6 +98,8 @@ pub fn reads(context: &CheckContext) -> Outcome {
         };
         let found = storage::find(&nowhere, None, 1);
         ensure_refused(&format!("find at {node:?}"), found, "invalid")?;
+        let found = storage::find_pkids(&nowhere, None, 1);
+        ensure_refused(&format!("find-pkids at {node:?}"), found, "invalid")?;
     }
     let page = storage::find(&all, None, 0)?;
     ensure_eq("how many by a limit of 0", page.documents.len(), 1)?;

@@ -42,27 +42,60 @@ impl<'a> Search<'a> {
         if let [source] = sources.as_slice() {
             return self.scan(*source, from, want);
         }
-        let mut found = Vec::new();
+        let mut found: Vec<String> = Vec::new();
         let mut from = from.to_owned();
+        // The length of the next run: 0 after a pkid that one of the sources lacks.
+        let mut run = 0_usize;
         while found.len() < want {
-            let Some(next) = self.next_common(&sources, &from)? else {
-                break;
+            let length = run.min(want - found.len());
+            let common = self.common_run(&sources, &from, length)?;
+            run = match common.len() {
+                0 => 0,
+                all if all == length => run.saturating_mul(2),
+                _ => 1,
             };
-            from = self.direction.after(&next);
-            found.push(next);
+            found.extend(common);
+            if run == 0 {
+                let Some((next, is_first)) = self.next_common(&sources, &from)? else {
+                    break;
+                };
+                run = usize::from(is_first);
+                found.push(next);
+            }
+            if let Some(last) = found.last() {
+                from = self.direction.after(last);
+            }
         }
         Ok(found)
     }
 
-    /// Finds the first pkid from the bound `from` on that all sources contain.
-    fn next_common(&self, sources: &[Source<'_>], from: &str) -> Result<Option<String>> {
+    /// Finds the pkids from the bound `from` on that come first in all sources, at most `length`. Reads them with one
+    /// statement for each source, while [`next_common`](Self::next_common) needs one for each pkid.
+    fn common_run(&self, sources: &[Source<'_>], from: &str, length: usize) -> Result<Vec<String>> {
+        let Some((first, others)) = sources.split_first().filter(|_| length > 0) else {
+            return Ok(Vec::new());
+        };
+        let mut common = self.scan(*first, from, length)?;
+        for source in others {
+            let other = self.scan(*source, from, common.len())?;
+            let pairs = common.iter().zip(&other);
+            common.truncate(pairs.take_while(|(one, other)| one == other).count());
+        }
+        Ok(common)
+    }
+
+    /// Finds the first pkid from the bound `from` on that all sources contain. Also returns whether it is the first one
+    /// of every source.
+    fn next_common(&self, sources: &[Source<'_>], from: &str) -> Result<Option<(String, bool)>> {
         let mut from = from.to_owned();
         let mut candidate: Option<String> = None;
         let mut agreed = 0;
+        let mut scans = 0_usize;
         for source in sources.iter().cycle() {
             if agreed == sources.len() {
                 break;
             }
+            scans += 1;
             let Some(next) = self.scan(*source, &from, 1)?.pop() else {
                 return Ok(None);
             };
@@ -74,7 +107,7 @@ impl<'a> Search<'a> {
                 agreed = 1;
             }
         }
-        Ok(candidate)
+        Ok(candidate.map(|next| (next, scans == sources.len())))
     }
 
     pub(super) fn scan(&self, source: Source<'_>, from: &str, want: usize) -> Result<Vec<String>> {

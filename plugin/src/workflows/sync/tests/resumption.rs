@@ -141,6 +141,87 @@ fn interrupted_import_ends_like_an_uninterrupted_one() {
 }
 
 #[test]
+fn import_interrupted_in_its_first_call_has_a_wakeup() {
+    for page in [2, 100] {
+        let world = World::with_licenses(100, page);
+        world
+            .platform
+            .inject_commit_fault(2, CommitFault::Fail(store_error()));
+        assert_eq!(world.sync().unwrap_err(), store_error());
+        let wakeup = world.wakeup().unwrap();
+        assert!(wakeup.due > world.platform.now().0);
+        let mut next = Some(wakeup);
+        while let Some(wakeup) = next {
+            wake(&world.platform, &wakeup).unwrap();
+            next = world.wakeup();
+        }
+        assert_eq!(world.stored(LICENSE).len(), 100);
+    }
+}
+
+#[test]
+fn import_by_wakeup_leaves_the_wakeup_to_the_host() {
+    let world = World::new();
+    let wakeup = sync_wakeup(DATA_SYNCS[1]);
+    let schedule = Change::Schedule(wakeup.clone());
+    world.platform.commit(Vec::new(), vec![schedule]).unwrap();
+    world
+        .platform
+        .inject_commit_fault(2, CommitFault::Fail(store_error()));
+    assert_eq!(wake(&world.platform, &wakeup).unwrap_err(), store_error());
+    assert_eq!(world.wakeup(), Some(wakeup));
+}
+
+/// Creates a world with 40 imported licenses on 20 pages. Since then, the 30th license has changed and the last one has
+/// vanished.
+fn with_unchanged_pages() -> World {
+    let world = World::with_licenses(40, 2);
+    world.sync_to_end();
+    {
+        let mut webex = world.webex.borrow_mut();
+        webex.licenses[29]["name"] = json!("renamed");
+        webex.licenses.truncate(39);
+    }
+    world
+}
+
+#[test]
+fn unchanged_pages_share_a_commit() {
+    let world = with_unchanged_pages();
+    let commits = world.platform.commits();
+    let report = world.sync().unwrap();
+    assert_eq!(report.models[1], import_count(LICENSE, 39, 0, 1, 1));
+    // 21 pages, a removal and the end of the import.
+    assert_eq!(world.platform.commits() - commits, 7);
+    assert!(world.platform.documents_of(SEEN_MODEL).is_empty());
+}
+
+#[test]
+fn interrupted_import_reads_unstored_pages_again() {
+    let whole = with_unchanged_pages();
+    let commits = whole.platform.commits();
+    let report = whole.sync().unwrap();
+    for nth in 1..=whole.platform.commits() - commits {
+        for reply_lost in [false, true] {
+            let world = with_unchanged_pages();
+            let interruption = match reply_lost {
+                true => CommitFault::LoseResult(store_error()),
+                false => CommitFault::Fail(store_error()),
+            };
+            let nth = usize::try_from(nth).unwrap();
+            world.platform.inject_commit_fault(nth, interruption);
+            assert_eq!(world.sync().unwrap_err(), store_error());
+            let (_, again) = world.sync_to_end();
+            assert_eq!(outcome(&world), outcome(&whole), "commit {nth}");
+            assert!(world.platform.documents_of(SEEN_MODEL).is_empty());
+            if again.models[1].found == 39 && again.models[1].removed == 1 {
+                assert_eq!(again.models, report.models, "commit {nth}");
+            }
+        }
+    }
+}
+
+#[test]
 fn interrupted_import_resumes_where_it_stopped() {
     let world = World::with_licenses(100, 2);
     world.sync().unwrap();

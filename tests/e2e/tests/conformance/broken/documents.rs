@@ -19,6 +19,8 @@ enum DocumentDefect {
     KeepsKeys,
     /// Returns several documents in reverse order.
     ReversesOrder,
+    /// Returns bodies without white space.
+    RewritesBodies,
 }
 
 impl StoreLayer for DocumentDefect {
@@ -41,6 +43,11 @@ impl StoreLayer for DocumentDefect {
                 }
             }
             Self::ReversesOrder => found.reverse(),
+            Self::RewritesBodies => {
+                for document in found.iter_mut().flatten() {
+                    document.body.retain(|letter| letter != ' ');
+                }
+            }
             Self::KeepsKeys => {}
         }
         Ok(found)
@@ -94,5 +101,6 @@ broken_hosts! {
     text_is_mangled: store(DocumentDefect::ManglesText) => ["storage.put.content"];
     versions_count_from_zero: store(DocumentDefect::CountsFromZero) => ["storage.put.version"];
     put_keeps_old_keys: store(DocumentDefect::KeepsKeys) => ["storage.put.keys"];
+    bodies_are_rewritten: store(DocumentDefect::RewritesBodies) => ["storage.compare"];
     get_many_reverses_the_order: store(DocumentDefect::ReversesOrder) => ["storage.get-many.order"];
 }

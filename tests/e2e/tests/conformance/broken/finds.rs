@@ -2,7 +2,7 @@
 
 use relation_host::store::layer::StoreLayer;
 use relation_host::store::{Change, Commit, Store, StoreError};
-use relation_host::types::{Document, Filter, Key, Page, Scope};
+use relation_host::types::{Document, Filter, Key, Page, Pkid, Scope};
 
 use super::store;
 
@@ -28,6 +28,8 @@ enum FindDefect {
     FirstPageOnly,
     /// Returns half a page at most.
     HalfAPage,
+    /// Ignores the keys of a search for pkids.
+    PkidsOfAnyKey,
 }
 
 impl StoreLayer for FindDefect {
@@ -68,6 +70,20 @@ impl StoreLayer for FindDefect {
         Ok(page)
     }
 
+    async fn find_pkids(
+        &self,
+        inner: &dyn Store,
+        filter: &Filter,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Pkid>, StoreError> {
+        let mut filter = filter.clone();
+        if *self == Self::PkidsOfAnyKey {
+            filter.equals.clear();
+        }
+        inner.find_pkids(&filter, cursor, limit).await
+    }
+
     async fn commit(&self, inner: &dyn Store, mut commit: Commit) -> Result<(), StoreError> {
         if *self == Self::IgnoresCase {
             for change in &mut commit.changes {
@@ -93,4 +109,5 @@ broken_hosts! {
     find_is_unordered: store(FindDefect::Backwards) => ["storage.find.order"];
     find_ignores_the_cursor: store(FindDefect::FirstPageOnly) => ["storage.find.pages"];
     find_pages_are_too_short: store(FindDefect::HalfAPage) => ["storage.find.cap"];
+    find_pkids_ignores_keys: store(FindDefect::PkidsOfAnyKey) => ["storage.find-pkids"];
 }

@@ -9,10 +9,12 @@ use crate::scenario::model::{
 };
 
 /// The imports that can be disturbed.
-const IMPORTS: [&str; 11] = [
+const IMPORTS: [&str; 13] = [
     "storage.get",
     "storage.get-many",
     "storage.find",
+    "storage.find-pkids",
+    "storage.compare",
     "storage.commit",
     "scheduling.wakeups",
     "secrets.reveal",

@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::{AppError, ErrorKind};
 
+use super::oidc::OidcConfig;
 use super::values::{
     check_base_url, parse_duration, parse_list, parse_path, parse_positive, parse_text,
 };
@@ -41,6 +42,8 @@ pub struct WebConfig {
     pub audit_retention: Duration,
     /// How many requests one user or API key may send in a minute.
     pub requests_per_minute: NonZeroU32,
+    /// The OpenID provider at which people log in.
+    pub oidc: Option<OidcConfig>,
 }
 
 /// The files of a TLS server.
@@ -64,6 +67,7 @@ impl Default for WebConfig {
             consent_link_lifetime: 3 * DAY,
             audit_retention: 365 * DAY,
             requests_per_minute: NonZeroU32::new(1200).unwrap_or(NonZeroU32::MAX),
+            oidc: None,
         }
     }
 }
@@ -111,6 +115,9 @@ impl WebConfig {
         let rate = table.get("requests-per-minute", parse_positive);
         if let Some(rate) = rate.and_then(NonZeroU32::new) {
             self.requests_per_minute = rate;
+        }
+        if let Some(section) = table.undeclared_table("oidc") {
+            self.oidc = OidcConfig::read(section, directory);
         }
         table.close();
     }
@@ -223,6 +230,7 @@ mod tests {
             consent_link_lifetime: 7 * DAY,
             audit_retention: 90 * DAY,
             requests_per_minute: NonZeroU32::new(60_000).unwrap(),
+            oidc: None,
         };
         assert_eq!(web.unwrap(), expected);
     }

@@ -16,6 +16,7 @@ pub mod consent_links;
 mod cross_site;
 mod documents;
 mod housekeeping;
+pub mod oidc;
 mod operation;
 mod parts;
 mod passwords;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use relation_app::config::RedirectAddress;
+use relation_app::oidc::Provider;
 use relation_app::{AppError, ErrorKind, check, upgrade_check};
 use relation_web::access::users::OneTimeLink;
 use relation_web::access::{self, AccessParts};
@@ -57,7 +58,11 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
         Some(redirect) => redirect.clone(),
         None => callback_address(&public_url)?,
     };
+    let oidc = config.oidc.clone();
+    let extra_ca = installation.config.egress.extra_ca.clone();
+    let oidc = oidc.map(|oidc| Provider::new(oidc, extra_ca)).transpose()?;
     let options = WebOptions {
+        oidc,
         session_idle: config.session_idle,
         session_lifetime: config.session_lifetime,
         consent_link_lifetime: config.consent_link_lifetime,

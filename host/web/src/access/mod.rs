@@ -18,6 +18,7 @@ mod cross_site;
 mod documents;
 mod housekeeping;
 pub mod nodes;
+pub mod oidc;
 mod operation;
 mod parts;
 mod passwords;

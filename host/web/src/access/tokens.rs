@@ -23,6 +23,11 @@ impl TokenDigest {
         Self(hex::encode(Sha256::digest(token.as_bytes())))
     }
 
+    /// Returns the digits, for a value that is a secret itself.
+    pub(super) fn into_secret(self) -> SecretString {
+        SecretString::from(self.0)
+    }
+
     /// Returns whether the digests are the same, in a time that does not depend on their difference.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         bool::from(self.0.as_bytes().ct_eq(other.0.as_bytes()))

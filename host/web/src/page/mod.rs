@@ -21,6 +21,7 @@ mod layer;
 mod links;
 mod live;
 mod needs;
+mod oidc;
 mod organization;
 mod organizations;
 mod parts;
@@ -88,6 +89,8 @@ pub(crate) fn routes(web: &Web) -> Router<Web> {
         .route("/events", get(live::events))
         .route("/alerts", get(alerts::list))
         .route("/login", get(session::show_log_in).post(session::log_in))
+        .route("/login/oidc", post(oidc::begin))
+        .route("/login/oidc/callback", get(oidc::complete))
         .route("/logout", post(session::log_out))
         .route("/session", get(session::keep_alive))
         .route(

@@ -6,6 +6,7 @@ mod export;
 mod forms;
 mod isolation;
 mod nodes;
+mod oidc;
 mod openapi;
 mod page;
 mod records;

@@ -8,6 +8,7 @@ use axum::{Extension, Router};
 use http_body_util::BodyExt as _;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use relation_app::config::RedirectAddress;
+use relation_app::oidc::Provider;
 use relation_e2e::world::World;
 use relation_host::types::{Hierarchy, Pkid};
 use relation_web::access::{Principal, PrincipalKind, RoleGrant};
@@ -82,10 +83,18 @@ pub fn principal(role: &str, node: &str) -> Principal {
 impl Client {
     /// Creates a client without a principal.
     pub async fn anonymous(world: &World) -> Self {
+        Self::with_provider(world, None).await
+    }
+
+    /// Creates a client without a principal, of a page with a log-in at an OpenID provider.
+    pub async fn with_provider(world: &World, oidc: Option<Provider>) -> Self {
         let host = world.host().clone();
         let model = host.describe().await.unwrap();
         let redirect = RedirectAddress::parse("http://127.0.0.1:8400/callback").unwrap();
-        let options = WebOptions::new(PUBLIC_URL.parse().unwrap(), redirect);
+        let options = WebOptions {
+            oidc,
+            ..WebOptions::new(PUBLIC_URL.parse().unwrap(), redirect)
+        };
         let router = relation_web::router(Web::new(host, model, options));
         let client = Self {
             router,

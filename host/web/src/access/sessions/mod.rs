@@ -8,8 +8,9 @@ mod log_in;
 #[cfg(test)]
 mod tests;
 
+pub(super) use cookies::Cookie;
 pub use cookies::{clear_cookie, read_cookie};
-pub(super) use log_in::check_own_password;
+pub(super) use log_in::{Browser, begin_attempt, check_own_password, open};
 pub use log_in::{LogIn, LogInError, NewSession, log_in};
 
 use std::net::IpAddr;

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::access::{AccessParts, PasswordCost};
+use crate::demo::Demo;
 use crate::page::Live;
 
 /// The options of the API and the page.
@@ -41,6 +42,8 @@ pub struct WebOptions {
     pub requests_per_minute: NonZeroU32,
     /// The cost of hashing passwords. Only tests lower it.
     pub password_cost: PasswordCost,
+    /// The parts that only a demo has.
+    pub demo: Option<Demo>,
 }
 
 impl WebOptions {
@@ -59,6 +62,7 @@ impl WebOptions {
             audit_retention: Duration::from_secs(365 * DAY),
             requests_per_minute: NonZeroU32::new(1200).unwrap_or(NonZeroU32::MAX),
             password_cost: PasswordCost::default(),
+            demo: None,
         }
     }
 }

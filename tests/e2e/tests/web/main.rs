@@ -1,5 +1,6 @@
 //! The REST API, in one process with a host: its conventions, its errors, and what each principal may see.
 
+mod demo;
 mod isolation;
 mod openapi;
 mod page;

@@ -10,7 +10,7 @@ use crate::support::{Client, Response, principal};
 /// A name with everything that a page must escape.
 const HOSTILE: &str = "Contoso <script>alert(1)</script> \"&'";
 
-async fn post(client: &Client, path: &str, fields: &[(&str, &str)]) -> Response {
+pub async fn post(client: &Client, path: &str, fields: &[(&str, &str)]) -> Response {
     let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let pairs = fields.iter();
     let pairs: Vec<String> = pairs
@@ -24,7 +24,7 @@ async fn post(client: &Client, path: &str, fields: &[(&str, &str)]) -> Response 
 }
 
 #[track_caller]
-fn location(response: &Response) -> String {
+pub fn location(response: &Response) -> String {
     assert_eq!(response.status, StatusCode::SEE_OTHER, "{response:?}");
     response.headers[header::LOCATION]
         .to_str()

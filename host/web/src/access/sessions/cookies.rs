@@ -5,10 +5,12 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::access::AccessParts;
 
-/// Returns the name of the cookie. The prefix of browsers binds a cookie to this host name and to HTTPS.
+/// Returns the name of the cookie. The prefix of browsers binds a cookie to this host name and to HTTPS. All ports of a
+/// host name share their cookies, so that a demo has a name of its own.
 pub(super) fn cookie_name(parts: &AccessParts) -> &'static str {
     match parts.options().public_url.scheme() {
         "https" => "__Host-relation",
+        _ if parts.options().demo.is_some() => "relation-demo",
         _ => "relation",
     }
 }

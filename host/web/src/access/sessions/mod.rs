@@ -10,7 +10,7 @@ mod tests;
 
 pub use cookies::{clear_cookie, read_cookie};
 pub(super) use log_in::check_own_password;
-pub use log_in::{LogIn, LogInError, NewSession, log_in};
+pub use log_in::{LogIn, LogInError, NewSession, log_in, log_in_to_demo};
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::access::{AccessParts, PasswordCost};
+use crate::demo::Demo;
 use crate::page::Live;
 
 /// The options of the API and the page.
@@ -44,6 +45,8 @@ pub struct WebOptions {
     pub oidc: Option<Provider>,
     /// The cost of hashing passwords. Only tests lower it.
     pub password_cost: PasswordCost,
+    /// The parts that only a demo has.
+    pub demo: Option<Demo>,
 }
 
 impl WebOptions {
@@ -63,6 +66,7 @@ impl WebOptions {
             requests_per_minute: NonZeroU32::new(1200).unwrap_or(NonZeroU32::MAX),
             oidc: None,
             password_cost: PasswordCost::default(),
+            demo: None,
         }
     }
 }

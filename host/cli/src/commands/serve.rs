@@ -119,7 +119,7 @@ async fn first_link(web: &Web) -> Result<Option<OneTimeLink>, AppError> {
 }
 
 /// Removes sessions, links and audit events that have ended, again and again.
-async fn keep_house(parts: AccessParts, stop: CancellationToken) {
+pub(crate) async fn keep_house(parts: AccessParts, stop: CancellationToken) {
     loop {
         let removed = tokio::select! {
             removed = access::remove_expired(&parts) => removed,
@@ -137,7 +137,7 @@ async fn keep_house(parts: AccessParts, stop: CancellationToken) {
 }
 
 /// Returns the callback below the public address.
-pub(super) fn callback_address(public_url: &Url) -> Result<RedirectAddress, AppError> {
+pub(crate) fn callback_address(public_url: &Url) -> Result<RedirectAddress, AppError> {
     let callback = public_url.join("callback");
     let callback = callback.map_err(|error| error.to_string());
     callback

@@ -41,4 +41,5 @@ pub use parts::AccessParts;
 pub use passwords::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, PasswordCost};
 pub use principal::{Principal, PrincipalKind, RoleGrant};
 pub use routes::{AccessRoute, routes};
+pub(crate) use tokens::create_token;
 pub use users::first_administrator_link;

@@ -44,7 +44,7 @@ impl TokenDigest {
 ///
 /// # Errors
 /// The system has no random numbers.
-pub(super) fn create_token() -> Result<SecretString, WebError> {
+pub(crate) fn create_token() -> Result<SecretString, WebError> {
     let mut bytes = [0; TOKEN_BYTES];
     fill_random(&mut bytes)?;
     Ok(SecretString::from(hex::encode(bytes)))

@@ -13,6 +13,7 @@ mod calls;
 mod connect;
 mod consent;
 mod data;
+mod demo;
 mod edit;
 mod form;
 mod grants;
@@ -52,6 +53,10 @@ use crate::{Web, WebError};
 
 /// Returns the routes of the page.
 pub(crate) fn routes(web: &Web) -> Router<Web> {
+    let demo_routes = match web.options().demo {
+        Some(_) => demo::routes(),
+        None => Router::new(),
+    };
     Router::new()
         .route("/", get(needs::show))
         .route("/organizations", get(organizations::list))
@@ -110,6 +115,7 @@ pub(crate) fn routes(web: &Web) -> Router<Web> {
         .route("/keys/{pkid}/revoke", post(keys::revoke))
         .route("/audit", get(audit::list))
         .route("/language/{code}", get(choose_language))
+        .merge(demo_routes)
         .fallback(fallback)
         .layer(from_fn_with_state(web.clone(), refuse_cross_site))
         .layer(from_fn_with_state(web.clone(), layer::finish))

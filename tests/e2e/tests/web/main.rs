@@ -1,6 +1,7 @@
 //! The REST API, in one process with a host: its conventions, its errors, and what each principal may see.
 
 mod callbacks;
+mod demo;
 mod documented;
 mod export;
 mod forms;

@@ -83,18 +83,21 @@ pub fn principal(role: &str, node: &str) -> Principal {
 impl Client {
     /// Creates a client without a principal.
     pub async fn anonymous(world: &World) -> Self {
-        Self::with_provider(world, None).await
+        Self::with_options(world, |_| {}).await
     }
 
     /// Creates a client without a principal, of a page with a log-in at an OpenID provider.
     pub async fn with_provider(world: &World, oidc: Option<Provider>) -> Self {
+        Self::with_options(world, |options| options.oidc = oidc).await
+    }
+
+    /// Creates a client without a principal, of a page with other options.
+    pub async fn with_options(world: &World, change: impl FnOnce(&mut WebOptions)) -> Self {
         let host = world.host().clone();
         let model = host.describe().await.unwrap();
         let redirect = RedirectAddress::parse("http://127.0.0.1:8400/callback").unwrap();
-        let options = WebOptions {
-            oidc,
-            ..WebOptions::new(PUBLIC_URL.parse().unwrap(), redirect)
-        };
+        let mut options = WebOptions::new(PUBLIC_URL.parse().unwrap(), redirect);
+        change(&mut options);
         let router = relation_web::router(Web::new(host, model, options));
         let client = Self {
             router,

@@ -21,6 +21,8 @@ impl Cookie {
     fn name(self, parts: &AccessParts) -> &'static str {
         match (self, parts.options().public_url.scheme()) {
             (Self::Session, "https") => "__Host-relation",
+            // All ports of a host name share their cookies, so that a demo has a name of its own.
+            (Self::Session, _) if parts.options().demo.is_some() => "relation-demo",
             (Self::Session, _) => "relation",
             (Self::LogIn, "https") => "__Host-relation-login",
             (Self::LogIn, _) => "relation-login",

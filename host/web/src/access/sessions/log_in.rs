@@ -129,6 +129,23 @@ pub async fn log_in(parts: &AccessParts, request: LogIn) -> Result<NewSession, L
     Ok(session)
 }
 
+/// Logs a visitor of a demo in by the token of its address. The name and the password of the request do not count.
+///
+/// # Errors
+/// 404 outside of a demo and for another token.
+pub async fn log_in_to_demo(
+    parts: &AccessParts,
+    token: &SecretString,
+    request: LogIn,
+) -> Result<NewSession, WebError> {
+    let demo = parts.options().demo.as_ref();
+    let demo = demo.filter(|demo| digest(&demo.token).is_same(&digest(token)));
+    let demo = demo.ok_or_else(WebError::not_found)?;
+    let user = find_by_name(parts, &demo.user).await?;
+    let user = user.ok_or_else(WebError::not_found)?;
+    begin(parts, &request, user, false).await
+}
+
 /// Counts an attempt, unless it must wait.
 pub(in crate::access) fn begin_attempt(
     parts: &AccessParts,

@@ -11,7 +11,7 @@ mod tests;
 pub(super) use cookies::Cookie;
 pub use cookies::{clear_cookie, read_cookie};
 pub(super) use log_in::{Browser, begin_attempt, check_own_password, open};
-pub use log_in::{LogIn, LogInError, NewSession, log_in};
+pub use log_in::{LogIn, LogInError, NewSession, log_in, log_in_to_demo};
 
 use std::net::IpAddr;
 use std::time::Duration;

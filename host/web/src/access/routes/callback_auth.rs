@@ -9,10 +9,10 @@ use axum::response::{IntoResponse, Response};
 
 use super::input::Input;
 use super::listing::ListQuery;
-use super::{parse_pkid, with_location};
+use super::{parse_pkid, resolve_node, with_location};
 use crate::WebError;
 use crate::access::callback_auth::{self, CallbackAuth, CallbackAuthInput};
-use crate::access::{AccessParts, Allowed, Authority, ClientAddress, nodes, permission};
+use crate::access::{AccessParts, Allowed, Authority, ClientAddress, permission};
 use crate::api::export::{self, PAGE_SIZE};
 
 type Administer = Allowed<permission::Administer>;
@@ -67,9 +67,8 @@ pub(super) async fn add(
     let hierarchy = input.node("hierarchy");
     let values = read(&mut input);
     input.finish()?;
-    let hierarchy = hierarchy.ok_or_else(WebError::not_found)?;
-    let hierarchy = nodes::resolve(&parts, hierarchy).await?;
     let authority = Authority::Principal(&allowed, address);
+    let hierarchy = resolve_node(&parts, &authority, hierarchy).await?;
     let added = callback_auth::add(&parts, &authority, hierarchy, values).await?;
     let headers = with_location(HeaderMap::new(), PATH, &added.pkid);
     Ok((StatusCode::CREATED, headers, Json(added)).into_response())

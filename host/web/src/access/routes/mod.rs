@@ -16,11 +16,12 @@ mod users;
 use axum::Router;
 use axum::extract::FromRef;
 use axum::http::{HeaderMap, HeaderValue, header};
-use relation_host::types::Pkid;
+use relation_host::types::{Hierarchy, Pkid};
 
 pub use self::route::AccessRoute;
 
-use super::AccessParts;
+use super::nodes::NodeName;
+use super::{AccessParts, Authority};
 use crate::WebError;
 
 /// Returns the routes, also without their last slash. They need the layer [`authenticate`](super::authenticate).
@@ -43,6 +44,23 @@ where
 /// Parses a pkid of a path. What is no pkid does not exist.
 fn parse_pkid(text: &str) -> Result<Pkid, WebError> {
     text.parse().map_err(|_| WebError::not_found())
+}
+
+/// Returns the node of a new object.
+///
+/// # Errors
+/// 404 for a node outside of the administrator's, before the other fields are looked at, as for an unknown pkid.
+async fn resolve_node(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    node: Option<NodeName>,
+) -> Result<Hierarchy, WebError> {
+    let node = node.ok_or_else(WebError::not_found)?;
+    let node = super::nodes::resolve(parts, node).await?;
+    match authority.covers(&node) {
+        true => Ok(node),
+        false => Err(WebError::not_found()),
+    }
 }
 
 /// Returns the headers of a response with a secret, which no cache may store.

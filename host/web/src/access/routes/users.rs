@@ -12,10 +12,10 @@ use url::Url;
 use super::grants;
 use super::input::Input;
 use super::listing::ListQuery;
-use super::{no_store, parse_pkid, with_location};
+use super::{no_store, parse_pkid, resolve_node, with_location};
 use crate::WebError;
 use crate::access::users::{self, NewUser, User};
-use crate::access::{AccessParts, Allowed, Authority, ClientAddress, nodes, permission};
+use crate::access::{AccessParts, Allowed, Authority, ClientAddress, permission};
 use crate::api::export::{self, PAGE_SIZE};
 use relation_host::types::Timestamp;
 
@@ -59,9 +59,8 @@ pub(super) async fn add(
     let (name, hierarchy) = (input.text("name"), input.node("hierarchy"));
     let (grants, language) = (input.grants("grants"), input.optional_text("language"));
     input.finish()?;
-    let hierarchy = hierarchy.ok_or_else(WebError::not_found)?;
-    let hierarchy = nodes::resolve(&parts, hierarchy).await?;
     let authority = Authority::Principal(&allowed, address);
+    let hierarchy = resolve_node(&parts, &authority, hierarchy).await?;
     let grants = grants::resolve(&parts, &authority, grants).await?;
     let user = NewUser {
         name,

@@ -273,6 +273,7 @@ impl HostBuilder {
             originator: None,
             queued: None,
             expected_version: None,
+            transaction: None,
         };
         let settled = host.replay_stash().await;
         let _ = host.parts.stash_at_start.set(settled);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use secrecy::SecretString;
 use wasmtime::Store as Instance;
 
@@ -35,6 +36,8 @@ pub(super) struct CallRequest {
     pub(super) originator: Option<Originator>,
     /// The queued call that runs.
     queued: Option<Arc<QueuedRun>>,
+    /// The id of the transaction, if the caller knows it already.
+    transaction: Option<Arc<Mutex<Option<String>>>>,
     /// The secrets in the plugin's input.
     pub input_secrets: Vec<SecretString>,
     /// The size of the caller's input in bytes.
@@ -55,6 +58,7 @@ impl CallRequest {
             hierarchy: None,
             originator: None,
             queued: None,
+            transaction: None,
             input_secrets: Vec::new(),
             input_bytes: 0,
         }
@@ -118,6 +122,7 @@ impl Host {
         summary: impl FnOnce(&T) -> CallSummary,
     ) -> Result<CallOutput<T>, CallError> {
         request.originator = self.originator.as_deref().cloned();
+        request.transaction = self.transaction.clone();
         if let Some(run) = &self.queued {
             request.wakeup = Some(run.due.clone());
             request.queued = Some(Arc::clone(run));
@@ -242,9 +247,14 @@ impl Host {
         let services = &self.parts.services;
         let claimed = services.clock.monotonic();
         let now = services.clock.now();
-        let id = match &request.queued {
-            Some(run) => run.transaction.clone(),
-            None => self.new_transaction_id(now),
+        let known = request.transaction.as_ref();
+        let id = match (
+            &request.queued,
+            known.and_then(|known| known.lock().clone()),
+        ) {
+            (Some(run), _) => run.transaction.clone(),
+            (None, Some(id)) => id,
+            (None, None) => self.new_transaction_id(now),
         };
         let begin = Begin {
             transaction: NewTransaction {
@@ -265,6 +275,10 @@ impl Host {
         };
         Ok(match services.store.begin(begin).await? {
             BeginOutcome::Started(lease) => {
+                // No second transaction has this id.
+                if let Some(known) = known {
+                    known.lock().take();
+                }
                 tracing::debug!(transaction = id, action = request.action, subject = %request.subject, "call started");
                 BeginOutcome::Started(Box::new(Started {
                     journal: Journal::new(&id, services.limits.log),

@@ -6,6 +6,7 @@
 
 pub(crate) mod body;
 mod bulk;
+mod headers;
 mod models;
 mod openapi;
 pub(crate) mod page;

@@ -13,15 +13,17 @@ use relation_host::types::Document;
 use relation_host::{AddRequest, Host, QueuedCall};
 use serde_json::{Map, Value, json};
 
-use super::body::{Fields, RequestMeta, invalid};
+use super::body::{Fields, RequestMeta};
+use super::headers::{check_version, etag, idempotency_key};
 use super::query::Query;
 use super::{RECORDS, page, schema, transactions};
+use crate::access::audit::NewAuditEvent;
 use crate::access::nodes::{self, node_pkid};
-use crate::access::{Allowed, Operation, Principal, permission};
+use crate::access::{Allowed, ClientAddress, Operation, Principal, permission};
+use crate::calls::{
+    Call, Requester, Waited, added_object, find_arguments, find_changes, record_queued,
+};
 use crate::{Web, WebError};
-
-/// The maximum length of an idempotency key, in characters.
-const MAX_KEY_CHARS: usize = 255;
 
 /// Lists the records at and below a node.
 pub(super) async fn list(
@@ -103,6 +105,7 @@ pub(super) async fn get(
 pub(super) async fn add(
     State(web): State<Web>,
     allowed: Allowed<permission::Add>,
+    address: ClientAddress,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Fields,
@@ -125,10 +128,18 @@ pub(super) async fn add(
         idempotency_key: idempotency_key(&headers)?,
     };
     let host = on_behalf_of(&web, allowed.principal(), body.request_meta);
+    let requester = Requester::new(allowed.principal(), address);
+    let changes = find_changes(web.model(), None, &request.fields);
+    let event = requester.add(&request.hierarchy).with_changes(changes);
     if nowait {
-        return queue(&host, QueuedCall::Add(request)).await;
+        return queue(&web, &host, event, QueuedCall::Add(request)).await;
     }
-    let added = host.add(request).await?;
+    let call = Call::new(Some(event)).with_object(added_object);
+    let call = call.run_for_a_while(&web, &host, |host| async move { host.add(request).await });
+    let added = match call.await? {
+        Waited::Ended(added) => added,
+        Waited::Running(transaction) => return Ok(accepted(&transaction, None)),
+    };
     let pkid = &added.value.connection.pkid;
     let status = match added.value.replayed {
         true => StatusCode::OK,
@@ -146,6 +157,7 @@ pub(super) async fn add(
 pub(super) async fn modify(
     State(web): State<Web>,
     allowed: Allowed<permission::Modify>,
+    address: ClientAddress,
     Path(pkid): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -156,8 +168,12 @@ pub(super) async fn modify(
     query.close()?;
     let record = allowed.record(&web, &pkid).await?;
     let version = check_version(&headers, &record)?;
+    let current = records::show(web.host(), &record).await?.fields;
     let host = on_behalf_of(&web, allowed.principal(), body.request_meta).for_version(version);
-    write(&host, &record, body.fields, nowait).await
+    let requester = Requester::new(allowed.principal(), address);
+    let changes = find_changes(web.model(), Some(&current), &body.fields);
+    let event = requester.on("modify-record", &record).with_changes(changes);
+    write(&web, &host, event, &record, body.fields, nowait).await
 }
 
 /// Replaces the fields of a record: a field that can be changed and is not given is emptied, but for passwords, which
@@ -165,6 +181,7 @@ pub(super) async fn modify(
 pub(super) async fn replace(
     State(web): State<Web>,
     allowed: Allowed<permission::Modify>,
+    address: ClientAddress,
     Path(pkid): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -191,11 +208,16 @@ pub(super) async fn replace(
         !(is_fixed && (current.get(name) == Some(value) || name == TOKEN_LINK))
     });
     let host = on_behalf_of(&web, allowed.principal(), body.request_meta).for_version(version);
-    write(&host, &record, fields, nowait).await
+    let requester = Requester::new(allowed.principal(), address);
+    let changes = find_changes(web.model(), Some(&current), &fields);
+    let event = requester.on("modify-record", &record).with_changes(changes);
+    write(&web, &host, event, &record, fields, nowait).await
 }
 
 async fn write(
+    web: &Web,
     host: &Host,
+    event: NewAuditEvent,
     record: &StoredRecord,
     fields: Map<String, Value>,
     nowait: bool,
@@ -206,9 +228,16 @@ async fn write(
             fields,
             token_response: None,
         };
-        return queue(host, call).await;
+        return queue(web, host, event, call).await;
     }
-    let modified = host.modify(&record.pkid, fields, None).await?;
+    let pkid = record.pkid.clone();
+    let call = Call::new(Some(event)).run_for_a_while(web, host, |host| async move {
+        host.modify(&pkid, fields, None).await
+    });
+    let modified = match call.await? {
+        Waited::Ended(modified) => modified,
+        Waited::Running(transaction) => return Ok(accepted(&transaction, None)),
+    };
     let result = json!({
         "pkid": record.pkid, "href": href(record.pkid.as_str()), "success": true,
         "transaction_id": modified.transaction,
@@ -220,6 +249,7 @@ async fn write(
 pub(super) async fn delete(
     State(web): State<Web>,
     allowed: Allowed<permission::Delete>,
+    address: ClientAddress,
     Path(pkid): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -234,11 +264,19 @@ pub(super) async fn delete(
     let record = allowed.record(&web, &pkid).await?;
     let version = check_version(&headers, &record)?;
     let host = on_behalf_of(&web, allowed.principal(), RequestMeta::default()).for_version(version);
+    let event = Requester::new(allowed.principal(), address).on("delete-record", &record);
+    let pkid = record.pkid.clone();
     if nowait {
-        let pkid = record.pkid.clone();
-        return queue(&host, QueuedCall::Delete { pkid }).await;
+        return queue(&web, &host, event, QueuedCall::Delete { pkid }).await;
     }
-    let deleted = host.delete(&record.pkid, dry_run).await?;
+    let call =
+        Call::new((!dry_run).then_some(event)).run_for_a_while(&web, &host, |host| async move {
+            host.delete(&pkid, dry_run).await
+        });
+    let deleted = match call.await? {
+        Waited::Ended(deleted) => deleted,
+        Waited::Running(transaction) => return Ok(accepted(&transaction, None)),
+    };
     let mut result = json!({
         "success": true, "dry_run": dry_run, "transaction_id": deleted.transaction,
     });
@@ -254,6 +292,7 @@ pub(super) async fn delete(
 pub(super) async fn act(
     State(web): State<Web>,
     allowed: Allowed<permission::Read>,
+    address: ClientAddress,
     Path((pkid, action)): Path<(String, String)>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -288,15 +327,24 @@ pub(super) async fn act(
         arguments.insert(REDIRECT_URI.to_owned(), redirect.into());
     }
     let host = on_behalf_of(&web, allowed.principal(), body.request_meta).for_version(version);
+    let event = Requester::new(allowed.principal(), address).on(name, &record);
+    let event = event.with_changes(find_arguments(&arguments));
+    let (action, pkid) = (name.to_owned(), record.pkid.clone());
     if nowait {
         let call = QueuedCall::Invoke {
-            pkid: record.pkid.clone(),
-            action: name.to_owned(),
+            pkid,
+            action,
             arguments,
         };
-        return queue(&host, call).await;
+        return queue(&web, &host, event, call).await;
     }
-    let done = host.invoke(name, &record.pkid, arguments).await?;
+    let call = Call::new(Some(event)).run_for_a_while(&web, &host, |host| async move {
+        host.invoke(&action, &pkid, arguments).await
+    });
+    let done = match call.await? {
+        Waited::Ended(done) => done,
+        Waited::Running(transaction) => return Ok(accepted(&transaction, None)),
+    };
     let result = json!({
         "success": true, "transaction_id": done.transaction, "result": done.value,
     });
@@ -304,8 +352,14 @@ pub(super) async fn act(
 }
 
 /// Queues a call, and returns the address of its transaction.
-async fn queue(host: &Host, call: QueuedCall) -> Result<Response, WebError> {
+async fn queue(
+    web: &Web,
+    host: &Host,
+    event: NewAuditEvent,
+    call: QueuedCall,
+) -> Result<Response, WebError> {
     let id = host.submit(call).await?;
+    record_queued(web, vec![event], &id).await?;
     Ok(accepted(&id, None))
 }
 
@@ -398,46 +452,6 @@ fn resource(
         "data": data,
         "connection": connection,
     })
-}
-
-fn etag(document: &Document) -> String {
-    format!("\"{}\"", document.version)
-}
-
-/// Refuses a change that is based on another version of the record. Returns the version that the call must still find,
-/// since another call may change the record before this one.
-fn check_version(headers: &HeaderMap, record: &StoredRecord) -> Result<Option<u64>, WebError> {
-    let Some(wanted) = headers.get(header::IF_MATCH) else {
-        return Ok(None);
-    };
-    let wanted = wanted.to_str().unwrap_or_default();
-    let current = etag(&record.document);
-    let mut tags = wanted.split(',').map(str::trim);
-    match tags.find(|tag| *tag == "*" || *tag == current) {
-        Some("*") => Ok(None),
-        Some(_) => Ok(Some(record.document.version)),
-        None => {
-            let error = AppError::new(
-                ErrorKind::Changed,
-                "the record was changed in the meantime: its version is not the one of If-Match",
-            );
-            let hint = "read the record again, and repeat the change with its ETag";
-            Err(error.hint(hint).into())
-        }
-    }
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, WebError> {
-    let Some(key) = headers.get("idempotency-key") else {
-        return Ok(None);
-    };
-    match key.to_str() {
-        Ok(key) if (1..=MAX_KEY_CHARS).contains(&key.chars().count()) => Ok(Some(key.to_owned())),
-        _ => Err(invalid(
-            "Idempotency-Key",
-            &format!("must be 1 to {MAX_KEY_CHARS} visible ASCII characters"),
-        )),
-    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,8 @@ use super::query::Query;
 use super::records::{accepted, on_behalf_of, operation_of};
 use super::{TRANSACTIONS, cursor_error};
 use crate::access::nodes::{self, node_pkid};
-use crate::access::{Allowed, Operation, permission};
+use crate::access::{Allowed, ClientAddress, Operation, permission};
+use crate::calls::{Requester, record_queued};
 use crate::{Web, WebError};
 
 /// The maximum number of transactions that one poll reads.
@@ -136,6 +137,7 @@ pub(super) async fn poll_several(
 pub(super) async fn replay(
     State(web): State<Web>,
     allowed: Allowed<permission::Read>,
+    address: ClientAddress,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
     body: Fields,
@@ -144,6 +146,9 @@ pub(super) async fn replay(
     let transaction = find_to_change(&web, &allowed, &id).await?;
     let host = on_behalf_of(&web, allowed.principal(), body.request_meta);
     let new = host.replay(&transaction.id).await?;
+    let requester = Requester::new(allowed.principal(), address);
+    let event = requester.on_transaction("replay-transaction", &transaction);
+    record_queued(&web, event.into_iter().collect(), &new).await?;
     Ok(accepted(&new, None))
 }
 
@@ -151,12 +156,16 @@ pub(super) async fn replay(
 pub(super) async fn cancel(
     State(web): State<Web>,
     allowed: Allowed<permission::Read>,
+    address: ClientAddress,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, WebError> {
     Query::parse(query.as_deref()).close()?;
     let transaction = find_to_change(&web, &allowed, &id).await?;
     web.host().cancel(&transaction.id).await?;
+    let requester = Requester::new(allowed.principal(), address);
+    let event = requester.on_transaction("cancel-transaction", &transaction);
+    record_queued(&web, event.into_iter().collect(), &transaction.id).await?;
     let result = json!({
         "href": href(&transaction.id), "success": true, "transaction_id": transaction.id,
     });

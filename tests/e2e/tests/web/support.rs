@@ -1,7 +1,9 @@
 //! A client of the API, with a principal of the test's choice.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use async_trait::async_trait;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use axum::{Extension, Router};
@@ -9,16 +11,40 @@ use http_body_util::BodyExt as _;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use relation_app::config::RedirectAddress;
 use relation_e2e::world::World;
+use relation_host::imports::{Import, ImportCall, Interceptor, Intervention};
 use relation_host::types::{Hierarchy, Pkid};
 use relation_web::access::{Principal, PrincipalKind, RoleGrant};
 use relation_web::{Web, WebOptions};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tower::ServiceExt as _;
 
 use crate::documented;
 
 /// The address under which the page is reached.
 pub const PUBLIC_URL: &str = "http://127.0.0.1:8400/";
+
+/// Holds the next commit of a call, and so the lease of its record.
+#[derive(Default)]
+pub struct Gate {
+    /// Whether the next commit waits.
+    pub is_closed: AtomicBool,
+    /// A commit waits.
+    pub reached: Notify,
+    /// The commit may go on.
+    pub opened: Notify,
+}
+
+#[async_trait]
+impl Interceptor for Gate {
+    async fn before(&self, call: &ImportCall) -> Intervention {
+        if call.import == Import::StorageCommit && self.is_closed.swap(false, Ordering::SeqCst) {
+            self.reached.notify_one();
+            self.opened.notified().await;
+        }
+        Intervention::Proceed
+    }
+}
 
 /// A client that sends requests to the router of a world's host.
 pub struct Client {
@@ -82,10 +108,16 @@ pub fn principal(role: &str, node: &str) -> Principal {
 impl Client {
     /// Creates a client without a principal.
     pub async fn anonymous(world: &World) -> Self {
+        Self::with_options(world, |_| ()).await
+    }
+
+    /// Creates a client without a principal of a router with other options.
+    pub async fn with_options(world: &World, change: impl FnOnce(&mut WebOptions)) -> Self {
         let host = world.host().clone();
         let model = host.describe().await.unwrap();
         let redirect = RedirectAddress::parse("http://127.0.0.1:8400/callback").unwrap();
-        let options = WebOptions::new(PUBLIC_URL.parse().unwrap(), redirect);
+        let mut options = WebOptions::new(PUBLIC_URL.parse().unwrap(), redirect);
+        change(&mut options);
         let router = relation_web::router(Web::new(host, model, options));
         let client = Self {
             router,

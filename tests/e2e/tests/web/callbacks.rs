@@ -173,6 +173,7 @@ async fn success_and_failure_are_posted_and_signed() {
     let meta = json!({ "callback_url": receiver.url(), "callback_auth": "crm" });
     let success = submit(&client, "Contoso", &meta).await;
     assert_eq!(callback(&client, &success).await["state"], "waiting");
+    world.run_for(Duration::from_secs(1)).await;
     // The name is taken, so this add fails.
     let failure = submit(&client, "Contoso", &meta).await;
     world.run_for(Duration::from_secs(1)).await;

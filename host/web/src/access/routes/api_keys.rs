@@ -78,6 +78,8 @@ pub(super) async fn add(
     let hierarchy = hierarchy.ok_or_else(WebError::not_found)?;
     let hierarchy = nodes::resolve(&parts, hierarchy).await?;
     let authority = Authority::Principal(&allowed, address);
+    // A node outside of the administrator's is the first error.
+    authority.check_node(&hierarchy)?;
     let grants = grants::resolve(&parts, &authority, grants).await?;
     let new = NewApiKey {
         name,

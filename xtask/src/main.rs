@@ -63,6 +63,7 @@ over simulated months, warns, lets it expire and deletes it, with the real compo
 usage: cargo xtask demo [ARGS]
 
 ARGS go to `relation-host demo`; `--json` prints one object per step and nothing else on stdout.
+With `--serve`, it serves the administrators' page with organizations in every state, until Ctrl-C.
 The exit code is the demo's.";
 
 const TEST_HELP: &str = "\

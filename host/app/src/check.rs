@@ -1,5 +1,7 @@
 //! Checks an installation: configuration, plugin, store, key, stash, egress and, on request, Webex.
 
+mod oidc;
+
 use std::path::Path;
 
 use relation_host::egress::Policy;
@@ -124,6 +126,7 @@ pub async fn check(installation: &Installation, ask_webex: bool) -> Vec<CheckFin
     ];
     findings.extend(check_prerequisites(installation));
     findings.extend(check_contact_center(installation));
+    findings.extend(oidc::check(installation, ask_webex).await);
     // Webex cannot be asked without the store, its key and the allow-list, and their errors are found already.
     let has_errors = findings.iter().any(|finding| finding.kind.is_some());
     match (ask_webex, has_errors) {
@@ -168,7 +171,8 @@ pub fn warn_at_start(installation: &Installation) {
     let findings = findings
         .into_iter()
         .chain(check_prerequisites(installation))
-        .chain(check_contact_center(installation));
+        .chain(check_contact_center(installation))
+        .chain(oidc::check_secret(installation));
     findings.for_each(|finding| finding.log());
 }
 

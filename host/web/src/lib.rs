@@ -10,12 +10,14 @@ pub mod access;
 mod api;
 mod calls;
 mod client_address;
+mod demo;
 mod error;
 mod page;
 mod serve;
 mod state;
 
 pub use api::Route;
+pub use demo::{Demo, SimulatedTime};
 pub use error::WebError;
 #[cfg(any(test, feature = "samples"))]
 pub use page::samples;

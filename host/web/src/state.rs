@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::extract::FromRef;
 use relation_app::config::RedirectAddress;
+use relation_app::oidc::Provider;
 use relation_host::Host;
 use relation_host::clock::Clock;
 use relation_host::reports::Model;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::access::{AccessParts, PasswordCost};
+use crate::demo::Demo;
 use crate::page::Live;
 
 /// The options of the API and the page.
@@ -41,8 +43,12 @@ pub struct WebOptions {
     pub audit_retention: Duration,
     /// How many requests one principal may send in a minute.
     pub requests_per_minute: NonZeroU32,
+    /// The OpenID provider at which people log in, besides passwords.
+    pub oidc: Option<Provider>,
     /// The cost of hashing passwords. Only tests lower it.
     pub password_cost: PasswordCost,
+    /// The parts that only a demo has.
+    pub demo: Option<Demo>,
 }
 
 impl WebOptions {
@@ -61,7 +67,9 @@ impl WebOptions {
             shutdown: CancellationToken::new(),
             audit_retention: Duration::from_secs(365 * DAY),
             requests_per_minute: NonZeroU32::new(1200).unwrap_or(NonZeroU32::MAX),
+            oidc: None,
             password_cost: PasswordCost::default(),
+            demo: None,
         }
     }
 }

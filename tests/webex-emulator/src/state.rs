@@ -119,6 +119,8 @@ pub(crate) struct State {
     settings: Settings,
     pub(crate) generator: Generator,
     pub(crate) mode: Mode,
+    /// Other modes, by the organization's UUID.
+    pub(crate) modes: HashMap<String, Mode>,
     pub(crate) reuse_detection: bool,
     organizations: HashMap<String, Organization>,
     /// Their UUIDs in the order of creation.
@@ -165,6 +167,7 @@ impl State {
             settings,
             generator,
             mode,
+            modes: HashMap::new(),
             reuse_detection,
             organizations: HashMap::new(),
             organizations_in_order: Vec::new(),

@@ -107,6 +107,19 @@ impl Webex {
         self.shared.state().mode = mode;
     }
 
+    /// Changes the effect of a refresh of one organization's tokens from now on; `None` restores that of the others.
+    pub fn set_organization_mode(
+        &self,
+        organization: &Organization,
+        mode: impl Into<Option<Mode>>,
+    ) {
+        let mut state = self.shared.state();
+        match mode.into() {
+            Some(mode) => state.modes.insert(organization.uuid.clone(), mode),
+            None => state.modes.remove(&organization.uuid),
+        };
+    }
+
     /// Enables or disables the revocation of a family on reuse of a rotated-out token.
     pub fn set_reuse_detection(&self, on: bool) {
         self.shared.state().reuse_detection = on;

@@ -63,6 +63,14 @@ allow = [{allow}]
 # Alerts before a connection expires.
 # [expiry]
 # thresholds = [\"30d\", \"14d\", \"7d\", \"2d\"]
+
+# Log-in to the page at an OpenID provider, besides passwords. Register the redirect address there:
+# web.public-url, followed by login/oidc/callback.
+# [web.oidc]
+# issuer = \"https://id.example.com\"
+# client-id = \"relation\"
+# client-secret-file = \"oidc-secret\"
+# grants = [{{ group = \"noc\", role = \"operator\", node = \"sys\" }}]
 "
         )
     }

@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::{AppError, ErrorKind};
 
+use super::oidc::OidcConfig;
 use super::values::{
     check_base_url, parse_callback_origins, parse_duration, parse_list, parse_path, parse_positive,
     parse_text,
@@ -44,6 +45,8 @@ pub struct WebConfig {
     pub requests_per_minute: NonZeroU32,
     /// The origins that callbacks may be posted to.
     pub callback_origins: Vec<String>,
+    /// The OpenID provider at which people log in.
+    pub oidc: Option<OidcConfig>,
 }
 
 /// The files of a TLS server.
@@ -68,6 +71,7 @@ impl Default for WebConfig {
             audit_retention: 365 * DAY,
             requests_per_minute: NonZeroU32::new(1200).unwrap_or(NonZeroU32::MAX),
             callback_origins: Vec::new(),
+            oidc: None,
         }
     }
 }
@@ -118,6 +122,9 @@ impl WebConfig {
         }
         let origins = table.get("callback-origins", parse_callback_origins);
         self.callback_origins = origins.unwrap_or_default();
+        if let Some(section) = table.undeclared_table("oidc") {
+            self.oidc = OidcConfig::read(section, directory);
+        }
         table.close();
     }
 
@@ -233,6 +240,7 @@ mod tests {
             callback_origins: ["https://*.example.com", "http://10.0.0.7:9000"]
                 .map(str::to_owned)
                 .to_vec(),
+            oidc: None,
         };
         assert_eq!(web.unwrap(), expected);
     }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use relation_app::config::RedirectAddress;
+use relation_app::oidc::Provider;
 use relation_app::{AppError, ErrorKind, check, upgrade_check};
 use relation_web::access::users::OneTimeLink;
 use relation_web::access::{self, AccessParts};
@@ -57,7 +58,11 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
         Some(redirect) => redirect.clone(),
         None => callback_address(&public_url)?,
     };
+    let oidc = config.oidc.clone();
+    let extra_ca = installation.config.egress.extra_ca.clone();
+    let oidc = oidc.map(|oidc| Provider::new(oidc, extra_ca)).transpose()?;
     let options = WebOptions {
+        oidc,
         session_idle: config.session_idle,
         session_lifetime: config.session_lifetime,
         consent_link_lifetime: config.consent_link_lifetime,
@@ -114,7 +119,7 @@ async fn first_link(web: &Web) -> Result<Option<OneTimeLink>, AppError> {
 }
 
 /// Removes sessions, links and audit events that have ended, again and again.
-async fn keep_house(parts: AccessParts, stop: CancellationToken) {
+pub(crate) async fn keep_house(parts: AccessParts, stop: CancellationToken) {
     loop {
         let removed = tokio::select! {
             removed = access::remove_expired(&parts) => removed,
@@ -132,7 +137,7 @@ async fn keep_house(parts: AccessParts, stop: CancellationToken) {
 }
 
 /// Returns the callback below the public address.
-pub(super) fn callback_address(public_url: &Url) -> Result<RedirectAddress, AppError> {
+pub(crate) fn callback_address(public_url: &Url) -> Result<RedirectAddress, AppError> {
     let callback = public_url.join("callback");
     let callback = callback.map_err(|error| error.to_string());
     callback

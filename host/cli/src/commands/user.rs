@@ -206,10 +206,11 @@ fn render_list(users: &[User]) -> String {
         Column::new("pkid").droppable(1),
     ]);
     for user in users {
-        let state = match (user.disabled, user.has_password) {
-            (true, _) => "disabled",
-            (false, true) => "enabled",
-            (false, false) => "no password yet",
+        let state = match (user.disabled, user.has_password, &user.issuer) {
+            (true, _, _) => "disabled",
+            (false, _, Some(_)) => "enabled (OpenID)",
+            (false, true, None) => "enabled",
+            (false, false, None) => "no password yet",
         };
         table.add([
             user.name.clone(),

@@ -29,6 +29,26 @@ pub const fn days(count: u64) -> Duration {
     Duration::from_secs(count * 86_400)
 }
 
+/// The parameters of an environment.
+pub struct Setup {
+    /// The simulated time at the start.
+    pub at: Timestamp,
+    /// The redirect address that is registered at Webex.
+    pub redirect: String,
+    /// The thresholds of expiry alerts, in days before the expiry.
+    pub thresholds: &'static [u64],
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            at: SystemClock::new().now(),
+            redirect: REDIRECT.to_owned(),
+            thresholds: &THRESHOLDS,
+        }
+    }
+}
+
 /// The environment of the demo.
 pub struct Environment {
     /// The real time at which the demo started.
@@ -39,16 +59,17 @@ pub struct Environment {
     pub clock: Arc<ManualClock>,
     /// The host with the component.
     pub host: Host,
-    dispatcher: Dispatcher,
+    /// The dispatcher of the host's wakeups.
+    pub dispatcher: Dispatcher,
     directory: TempDir,
 }
 
 impl Environment {
     /// Sets up the environment with the component of `--plugin` or the embedded one.
-    pub async fn start(global: &GlobalArgs) -> Result<Self, AppError> {
+    pub async fn start(global: &GlobalArgs, setup: &Setup) -> Result<Self, AppError> {
         let started = Instant::now();
         let (_, component) = context::plugin_file(global.plugin.as_deref()).read()?;
-        let clock = Arc::new(ManualClock::new(SystemClock::new().now()));
+        let clock = Arc::new(ManualClock::new(setup.at));
         let directory = tempfile::Builder::new()
             .prefix("relation-demo-")
             .tempdir()
@@ -57,7 +78,7 @@ impl Environment {
         let emulated = Arc::clone(&clock);
         let webex = Emulator::builder()
             .clock(Arc::new(move || emulated.now().0))
-            .redirect_uri(REDIRECT)
+            .redirect_uri(&setup.redirect)
             .start()
             .await
             .map_err(|error| setup_error("cannot start the emulated Webex", error))?;
@@ -70,7 +91,7 @@ impl Environment {
             .store(store)
             .sealer(Arc::new(sealer))
             .clock(Arc::clone(&clock) as Arc<dyn Clock>)
-            .settings(settings(&webex))
+            .settings(settings(&webex, setup))
             .secret_setting(CLIENT_SECRET, SecretString::from(DEFAULT_CLIENT_SECRET))
             .egress(egress(&webex)?)
             .stash(directory.path().join("relation.db-stash"));
@@ -132,12 +153,27 @@ fn key_file(directory: &TempDir) -> PathBuf {
     directory.path().join("relation.key")
 }
 
-fn settings(webex: &Emulator) -> BTreeMap<String, String> {
-    let thresholds = THRESHOLDS.map(|days| format!("{days}d")).join(",");
+/// The regions of Contact Center, and their names at the emulator.
+const REGIONS: [(&str, &str); 7] = [
+    ("US", "us1"),
+    ("ANZ", "anz1"),
+    ("UK", "eu1"),
+    ("EU", "eu2"),
+    ("Japan", "jp1"),
+    ("Canada", "ca1"),
+    ("Singapore", "sg1"),
+];
+
+fn settings(webex: &Emulator, setup: &Setup) -> BTreeMap<String, String> {
+    let thresholds = setup.thresholds.iter();
+    let thresholds: Vec<_> = thresholds.map(|days| format!("{days}d")).collect();
+    let root = format!("http://{}/contact-center", webex.address());
+    let regions = REGIONS.map(|(region, name)| format!("{region}={root}/{name}"));
     [
         ("webex.base-url", webex.base_url()),
         ("webex.client-id", webex.client_id().to_owned()),
-        ("expiry.thresholds", thresholds),
+        ("webex.contact-center-urls", regions.join(" ")),
+        ("expiry.thresholds", thresholds.join(",")),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()

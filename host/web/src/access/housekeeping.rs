@@ -2,14 +2,14 @@
 
 use relation_host::store::StoreError;
 
-use super::{AccessParts, audit, consent_links, nodes, sessions, users};
+use super::{AccessParts, audit, consent_links, nodes, oidc, sessions, users};
 
 /// The number of removed documents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Removed {
     /// Sessions that had ended.
     pub sessions: u64,
-    /// One-time links that had ended.
+    /// One-time links, and log-ins at a provider, that had ended.
     pub links: u64,
     /// Audit events that were older than the retention.
     pub audit_events: u64,
@@ -27,7 +27,8 @@ pub async fn remove_expired(parts: &AccessParts) -> Result<Removed, StoreError> 
     let removed = Removed {
         sessions: sessions::remove_expired(parts).await?,
         links: users::remove_expired_links(parts).await?
-            + consent_links::remove_expired(parts).await?,
+            + consent_links::remove_expired(parts).await?
+            + oidc::remove_expired(parts).await?,
         audit_events: audit::remove_old(parts).await?,
     };
     nodes::index(parts).await?;

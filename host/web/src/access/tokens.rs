@@ -23,6 +23,11 @@ impl TokenDigest {
         Self(hex::encode(Sha256::digest(token.as_bytes())))
     }
 
+    /// Returns the digits, for a value that is a secret itself.
+    pub(super) fn into_secret(self) -> SecretString {
+        SecretString::from(self.0)
+    }
+
     /// Returns whether the digests are the same, in a time that does not depend on their difference.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         bool::from(self.0.as_bytes().ct_eq(other.0.as_bytes()))
@@ -39,7 +44,7 @@ impl TokenDigest {
 ///
 /// # Errors
 /// The system has no random numbers.
-pub(super) fn create_token() -> Result<SecretString, WebError> {
+pub(crate) fn create_token() -> Result<SecretString, WebError> {
     let mut bytes = [0; TOKEN_BYTES];
     fill_random(&mut bytes)?;
     Ok(SecretString::from(hex::encode(bytes)))

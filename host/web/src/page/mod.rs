@@ -13,6 +13,7 @@ mod calls;
 mod connect;
 mod consent;
 mod data;
+mod demo;
 mod edit;
 mod form;
 mod grants;
@@ -21,6 +22,7 @@ mod layer;
 mod links;
 mod live;
 mod needs;
+mod oidc;
 mod organization;
 mod organizations;
 mod parts;
@@ -51,6 +53,10 @@ use crate::{Web, WebError};
 
 /// Returns the routes of the page.
 pub(crate) fn routes(web: &Web) -> Router<Web> {
+    let demo_routes = match web.options().demo {
+        Some(_) => demo::routes(),
+        None => Router::new(),
+    };
     Router::new()
         .route("/", get(needs::show))
         .route("/organizations", get(organizations::list))
@@ -88,6 +94,8 @@ pub(crate) fn routes(web: &Web) -> Router<Web> {
         .route("/events", get(live::events))
         .route("/alerts", get(alerts::list))
         .route("/login", get(session::show_log_in).post(session::log_in))
+        .route("/login/oidc", post(oidc::begin))
+        .route("/login/oidc/callback", get(oidc::complete))
         .route("/logout", post(session::log_out))
         .route("/session", get(session::keep_alive))
         .route(
@@ -107,6 +115,7 @@ pub(crate) fn routes(web: &Web) -> Router<Web> {
         .route("/keys/{pkid}/revoke", post(keys::revoke))
         .route("/audit", get(audit::list))
         .route("/language/{code}", get(choose_language))
+        .merge(demo_routes)
         .fallback(fallback)
         .layer(from_fn_with_state(web.clone(), refuse_cross_site))
         .layer(from_fn_with_state(web.clone(), layer::finish))

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::calls::Failed;
 use super::form::{self, Control, FormField, Posted};
 use super::links;
+use super::oidc;
 use super::parts::clean;
 use super::ui::{Ui, render_with};
 use crate::access::sessions::{self, LogIn, LogInError, Session};
@@ -37,33 +38,37 @@ pub(crate) struct SessionPage<'a> {
     pub(crate) button: String,
     pub(crate) summary: Vec<(Option<String>, String, String)>,
     pub(crate) failure: Option<Failed>,
+    /// The text of the button that leads to an OpenID provider.
+    pub(crate) provider: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct NextQuery {
-    next: String,
+    pub(crate) next: String,
 }
 
 /// Shows the log-in.
 pub(crate) async fn show_log_in(
+    State(web): State<Web>,
     ui: Ui,
     Query(query): Query<NextQuery>,
 ) -> Result<Response, WebError> {
     if ui.principal.is_some() {
         return Ok(Redirect::to(links::local(&query.next)).into_response());
     }
-    log_in_page(&ui, &query.next, "", None, StatusCode::OK)
+    log_in_page(&web, &ui, &query.next, "", None, StatusCode::OK)
 }
 
 fn log_in_page(
+    web: &Web,
     ui: &Ui,
     next: &str,
     name: &str,
     failure: Option<Failed>,
     status: StatusCode,
 ) -> Result<Response, WebError> {
-    let page = log_in_form(ui, next, name, failure);
+    let page = log_in_form(ui, next, name, failure, oidc::button(web, ui));
     render_with(status, &page)
 }
 
@@ -73,6 +78,7 @@ pub(crate) fn log_in_form<'a>(
     next: &str,
     name: &str,
     failure: Option<Failed>,
+    provider: Option<String>,
 ) -> SessionPage<'a> {
     let mut user = FormField::new("name", ui.t("session.name"), String::new());
     user.required = true;
@@ -89,6 +95,7 @@ pub(crate) fn log_in_form<'a>(
         button: ui.t("session.log-in"),
         summary: Vec::new(),
         failure,
+        provider,
         ui,
     }
 }
@@ -146,6 +153,7 @@ pub(crate) async fn log_in(
                 None => StatusCode::UNPROCESSABLE_ENTITY,
             };
             let mut response = log_in_page(
+                &web,
                 &ui,
                 &next,
                 posted.get("name").unwrap_or_default(),
@@ -226,6 +234,7 @@ fn ended_page(ui: &Ui) -> Result<Response, WebError> {
         button: String::new(),
         summary: Vec::new(),
         failure: None,
+        provider: None,
         ui,
     };
     render_with(StatusCode::NOT_FOUND, &page)
@@ -274,6 +283,7 @@ pub(crate) fn set_up_page<'a>(
         summary: form::summarize(&fields, errors),
         fields,
         failure: None,
+        provider: None,
         ui,
     }
 }

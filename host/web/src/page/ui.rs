@@ -12,6 +12,7 @@ use relation_host::Host;
 use relation_host::transactions::Originator;
 use relation_host::types::{Hierarchy, Timestamp};
 
+use super::parts::Moment;
 use super::texts::Language;
 use crate::access::sessions::Session;
 use crate::access::{ClientAddress, Operation, Principal};
@@ -33,6 +34,8 @@ pub(crate) struct Ui {
     pub(crate) session_ends: Option<Timestamp>,
     /// The address that the request comes from.
     pub(crate) address: ClientAddress,
+    /// In a demo: the address to which a move of the time leads back.
+    pub(crate) demo: Option<String>,
 }
 
 impl FromRequestParts<Web> for Ui {
@@ -40,11 +43,13 @@ impl FromRequestParts<Web> for Ui {
 
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Infallible> {
         let Ok(address) = ClientAddress::from_request_parts(parts, web).await;
+        let path = local_path(&parts.uri);
         Ok(Self {
             address,
             language: find_language(&parts.headers),
             principal: parts.extensions.get::<Arc<Principal>>().cloned(),
-            path: local_path(&parts.uri),
+            demo: super::demo::find_return_path(web, parts, &path),
+            path,
             now: web.now(),
             session_ends: parts
                 .extensions
@@ -162,6 +167,17 @@ impl Ui {
         }
     }
 
+    /// The time of a demo, as date and time.
+    pub(crate) fn simulated_time(&self) -> Moment {
+        Moment::absolute(self.now, self)
+    }
+
+    /// The moves of the time that a demo offers: the value of each button, and its text.
+    pub(crate) fn moves(&self) -> Vec<(&'static str, String)> {
+        let moves = super::demo::MOVES.iter();
+        moves.map(|(by, key, _)| (*by, self.t(key))).collect()
+    }
+
     /// The other languages, each with the address that chooses it.
     pub(crate) fn languages(&self) -> Vec<(Language, String)> {
         let others = Language::ALL
@@ -216,6 +232,7 @@ impl Ui {
             now: Timestamp(1_795_975_200_000),
             session_ends: Some(Timestamp(1_795_977_000_000)),
             address: ClientAddress::default(),
+            demo: None,
         }
     }
 }

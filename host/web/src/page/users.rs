@@ -31,11 +31,16 @@ pub(crate) struct UserRow {
     pub(crate) badge: Badge,
     pub(crate) grants: Vec<(String, String)>,
     pub(crate) created: Moment,
+    /// Where the user logs in.
+    pub(crate) source: String,
+    /// Whether a provider decides about the password and the roles.
+    pub(crate) is_external: bool,
 }
 
 impl UserRow {
     pub(crate) fn new(user: &User, ui: &Ui) -> Self {
-        let (icon, key) = match (user.disabled, user.has_password) {
+        let has_password = user.has_password || user.issuer.is_some();
+        let (icon, key) = match (user.disabled, has_password) {
             (true, _) => ("bad", "disabled"),
             (false, false) => ("idle", "invited"),
             (false, true) => ("good", "active"),
@@ -47,6 +52,11 @@ impl UserRow {
             badge: Badge::new(icon, ui.language.text(&format!("users.{key}"))),
             grants: describe(&user.grants),
             created: Moment::relative(user.created, ui),
+            source: match &user.issuer {
+                Some(issuer) => clean(issuer),
+                None => ui.t("users.local"),
+            },
+            is_external: user.issuer.is_some(),
         }
     }
 }

@@ -2,11 +2,13 @@
 
 mod audit;
 mod callbacks;
+mod demo;
 mod documented;
 mod export;
 mod forms;
 mod isolation;
 mod nodes;
+mod oidc;
 mod openapi;
 mod page;
 mod records;

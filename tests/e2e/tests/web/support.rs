@@ -10,6 +10,7 @@ use axum::{Extension, Router};
 use http_body_util::BodyExt as _;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use relation_app::config::RedirectAddress;
+use relation_app::oidc::Provider;
 use relation_e2e::world::World;
 use relation_host::imports::{Import, ImportCall, Interceptor, Intervention};
 use relation_host::types::{Hierarchy, Pkid};
@@ -108,10 +109,15 @@ pub fn principal(role: &str, node: &str) -> Principal {
 impl Client {
     /// Creates a client without a principal.
     pub async fn anonymous(world: &World) -> Self {
-        Self::with_options(world, |_| ()).await
+        Self::with_options(world, |_| {}).await
     }
 
-    /// Creates a client without a principal of a router with other options.
+    /// Creates a client without a principal, of a page with a log-in at an OpenID provider.
+    pub async fn with_provider(world: &World, oidc: Option<Provider>) -> Self {
+        Self::with_options(world, |options| options.oidc = oidc).await
+    }
+
+    /// Creates a client without a principal, of a page with other options.
     pub async fn with_options(world: &World, change: impl FnOnce(&mut WebOptions)) -> Self {
         let host = world.host().clone();
         let model = host.describe().await.unwrap();

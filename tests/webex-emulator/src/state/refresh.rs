@@ -52,11 +52,13 @@ impl State {
         };
 
         let latest = family.latest.clone();
+        let mode = self.modes.get(&family.organization_uuid);
+        let mode = mode.copied().unwrap_or(self.mode);
         let full_lifetime = self.settings.refresh_ttl.as_secs();
         let remaining = seconds_between(now, expires_at);
         let same = || SecretString::from(token);
         let mut rotated_out = None;
-        let (repeated, refresh) = match self.mode {
+        let (repeated, refresh) = match mode {
             Mode::ExtendSame => {
                 self.extend(&digest);
                 (None, Some((same(), full_lifetime)))

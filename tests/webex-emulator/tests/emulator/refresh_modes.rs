@@ -56,6 +56,23 @@ async fn extended_refresh_token_never_expires() {
 }
 
 #[tokio::test]
+async fn one_organization_can_have_its_own_mode() {
+    let world = World::with(|builder| builder.mode(Mode::ExtendSame)).await;
+    let lifetime = async || {
+        let body = world.refresh(world.grant.refresh_token()).await.json();
+        body["refresh_token_expires_in"].as_u64().unwrap()
+    };
+    let organization = world.organization.clone();
+    world
+        .webex
+        .set_organization_mode(&organization, Mode::FrozenClock);
+    world.clock.advance(7 * DAY);
+    assert_eq!(lifetime().await, REFRESH_LIFE - WEEK);
+    world.webex.set_organization_mode(&organization, None);
+    assert_eq!(lifetime().await, REFRESH_LIFE);
+}
+
+#[tokio::test]
 async fn frozen_clock_expires_the_refresh_token() {
     let world = World::with(|builder| builder.mode(Mode::FrozenClock)).await;
     for week in 1..=12 {

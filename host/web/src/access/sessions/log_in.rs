@@ -12,7 +12,7 @@ use crate::WebError;
 use crate::access::audit::{self, Actor, AuditResult, NewAuditEvent};
 use crate::access::back_off::{Subject, to_seconds};
 use crate::access::documents::{self, Entry};
-use crate::access::passwords::Comparison;
+use crate::access::passwords::{Comparison, PasswordHash};
 use crate::access::tokens::{create_token, digest};
 use crate::access::users::{User, UserBody, check_fields, field_error, find_by_name, fold_name};
 use crate::access::{AccessParts, ClientAddress};
@@ -129,8 +129,28 @@ pub async fn log_in(parts: &AccessParts, request: LogIn) -> Result<NewSession, L
     Ok(session)
 }
 
+/// Logs a visitor of a demo in by the token of its address. The name and the password of the request do not count.
+///
+/// # Errors
+/// 404 outside of a demo and for another token.
+pub async fn log_in_to_demo(
+    parts: &AccessParts,
+    token: &SecretString,
+    request: LogIn,
+) -> Result<NewSession, WebError> {
+    let demo = parts.options().demo.as_ref();
+    let demo = demo.filter(|demo| digest(&demo.token).is_same(&digest(token)));
+    let demo = demo.ok_or_else(WebError::not_found)?;
+    let user = find_by_name(parts, &demo.user).await?;
+    let user = user.ok_or_else(WebError::not_found)?;
+    begin(parts, &request, user, false).await
+}
+
 /// Counts an attempt, unless it must wait.
-fn begin_attempt(parts: &AccessParts, subjects: &[Subject]) -> Result<(), LogInError> {
+pub(in crate::access) fn begin_attempt(
+    parts: &AccessParts,
+    subjects: &[Subject],
+) -> Result<(), LogInError> {
     let now = parts.clock().monotonic();
     let begun = parts.back_off().lock().begin(subjects, now);
     begun.map_err(|retry_after| LogInError::TooMany { retry_after })
@@ -180,17 +200,45 @@ async fn refuse(
 async fn begin(
     parts: &AccessParts,
     request: &LogIn,
-    mut user: Entry<UserBody>,
+    user: Entry<UserBody>,
     is_outdated: bool,
+) -> Result<NewSession, WebError> {
+    let password = match is_outdated {
+        true => Some(parts.passwords().hash(&request.password).await?),
+        false => None,
+    };
+    let browser = Browser {
+        address: request.address,
+        previous: request.previous.as_ref(),
+        user_agent: request.user_agent.as_deref(),
+    };
+    open(parts, browser, user, password).await
+}
+
+/// The browser in which a session begins.
+#[derive(Clone, Copy)]
+pub(in crate::access) struct Browser<'a> {
+    pub(in crate::access) address: ClientAddress,
+    /// The id of the session that the browser has, which ends.
+    pub(in crate::access) previous: Option<&'a SecretString>,
+    pub(in crate::access) user_agent: Option<&'a str>,
+}
+
+/// Begins the session of a user who has proved to be the one, and stores a renewed hash of the password.
+pub(in crate::access) async fn open(
+    parts: &AccessParts,
+    browser: Browser<'_>,
+    mut user: Entry<UserBody>,
+    password: Option<PasswordHash>,
 ) -> Result<NewSession, WebError> {
     // The user is disabled or gets other roles either before this commit, or ends this session too.
     let checks = vec![user.to_check()];
     let mut changes = Vec::new();
-    if is_outdated {
-        user.body.password = Some(parts.passwords().hash(&request.password).await?);
+    if password.is_some() {
+        user.body.password = password;
         changes.push(user.to_put()?);
     }
-    if let Some(previous) = &request.previous
+    if let Some(previous) = browser.previous
         && let Some((previous, _)) = super::find(parts, previous).await?
     {
         changes.push(previous.to_delete());
@@ -198,18 +246,19 @@ async fn begin(
     let token = create_token()?;
     let digest = digest(&token);
     let now = parts.now();
-    let user_agent = request.user_agent.as_ref();
     let body = SessionBody {
         user: user.pkid.clone(),
         epoch: user.body.epoch,
         created: now,
         last_used: now,
-        address: request.address.0,
-        user_agent: user_agent.map(|text| text.chars().take(MAX_USER_AGENT_CHARS).collect()),
+        address: browser.address.0,
+        user_agent: browser
+            .user_agent
+            .map(|text| text.chars().take(MAX_USER_AGENT_CHARS).collect()),
         digest: digest.clone(),
     };
     let session = Entry::new(digest.pkid(), user.node.clone(), body);
-    let event = user_event(&user, request.address, "log-in");
+    let event = user_event(&user, browser.address, "log-in");
     changes.extend([session.to_put()?, audit::to_change(parts, event)?]);
     documents::commit(parts, checks, changes).await?;
     Ok(NewSession {

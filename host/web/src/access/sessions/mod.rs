@@ -8,9 +8,10 @@ mod log_in;
 #[cfg(test)]
 mod tests;
 
+pub(super) use cookies::Cookie;
 pub use cookies::{clear_cookie, read_cookie};
-pub(super) use log_in::check_own_password;
-pub use log_in::{LogIn, LogInError, NewSession, log_in};
+pub(super) use log_in::{Browser, begin_attempt, check_own_password, open};
+pub use log_in::{LogIn, LogInError, NewSession, log_in, log_in_to_demo};
 
 use std::net::IpAddr;
 use std::time::Duration;

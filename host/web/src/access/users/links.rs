@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::rules::PROVIDER_ADMINISTRATOR;
-use super::{User, UserBody, check_fields, field_error, find_managed, names, to_event, to_json};
+use super::{
+    User, UserBody, check_fields, field_error, find_managed, names, provider, to_event, to_json,
+};
 use crate::WebError;
 use crate::access::audit::{self, Actor, ActorKind, FieldChange, NewAuditEvent};
 use crate::access::documents::{self, Entry, Stored, key};
@@ -88,13 +90,14 @@ impl Stored for LinkBody {
 /// Creates a link with which a user sets a password, in place of earlier links. It is valid for 24 hours.
 ///
 /// # Errors
-/// 404 and 403 as for [`disable`](super::disable); 409 for a disabled user.
+/// 404 and 403 as for [`disable`](super::disable); 409 for a disabled user, and for one who logs in at a provider.
 pub async fn set_up_link(
     parts: &AccessParts,
     authority: &Authority<'_>,
     pkid: &Pkid,
 ) -> Result<OneTimeLink, WebError> {
     let user = find_managed(parts, authority, pkid).await?;
+    provider::require_local(&user)?;
     if user.body.disabled {
         let message = format!("{} is disabled", user.body.name);
         let error = AppError::new(ErrorKind::Conflict, message);
@@ -201,7 +204,8 @@ async fn replace_password(
 /// Changes the password of the user of a session, and ends all sessions of the user.
 ///
 /// # Errors
-/// The current password is wrong, or the new one is refused; 429 after too many wrong ones.
+/// The current password is wrong, or the new one is refused; 409 for a user who logs in at a provider; 429 after too
+/// many wrong ones.
 pub async fn change_password(
     parts: &AccessParts,
     principal: &Principal,
@@ -211,6 +215,7 @@ pub async fn change_password(
 ) -> Result<User, WebError> {
     let found = documents::get::<UserBody>(parts.store(), &principal.pkid).await?;
     let before = found.ok_or_else(WebError::unauthenticated)?;
+    provider::require_local(&before)?;
     if let Some(error) = find_password_error(password, &before.body.name) {
         check_fields(vec![field_error("password", error)])?;
     }
@@ -260,6 +265,7 @@ pub async fn create_first_administrator(
         created: parts.now(),
         password: Some(password),
         epoch: 0,
+        account: None,
     };
     let user = Entry::new(Pkid::random(), administrator.hierarchy, body);
     let event = NewAuditEvent::new(

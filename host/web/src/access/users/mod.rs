@@ -5,6 +5,7 @@
 
 mod links;
 mod names;
+mod provider;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ pub use links::{
 };
 pub(crate) use names::find_name_error;
 pub(super) use names::fold_name;
+pub(super) use provider::{ProviderAccount, ProviderLogIn, ProviderUser, log_in_at_provider};
 pub(super) use rules::{deduplicate, find_grant_errors};
 
 use relation_app::{AppError, ErrorKind};
@@ -52,6 +54,8 @@ pub struct User {
     pub created: Timestamp,
     /// Whether the user has set a password.
     pub has_password: bool,
+    /// The OpenID provider at which the user logs in; `None` for a user with a password.
+    pub issuer: Option<String>,
 }
 
 /// A user to add.
@@ -78,13 +82,18 @@ pub(super) struct UserBody {
     pub(super) password: Option<PasswordHash>,
     /// Rises with every change that ends the user's sessions and links. They have the epoch in which they began.
     pub(super) epoch: u64,
+    /// The account at an OpenID provider, for a user who logs in there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) account: Option<ProviderAccount>,
 }
 
 impl Stored for UserBody {
     const MODEL: &'static str = "host/User";
 
     fn keys(&self) -> Vec<Key> {
-        vec![key("name", fold_name(&self.name))]
+        let account = self.account.as_ref().map(ProviderAccount::to_key);
+        let name = key("name", fold_name(&self.name));
+        [name].into_iter().chain(account).collect()
     }
 }
 
@@ -100,6 +109,7 @@ impl From<Entry<UserBody>> for User {
             language: entry.body.language,
             created: entry.body.created,
             has_password: entry.body.password.is_some(),
+            issuer: entry.body.account.map(|account| account.issuer),
         }
     }
 }
@@ -144,6 +154,7 @@ pub async fn add(
         created: parts.now(),
         password: None,
         epoch: 0,
+        account: None,
     };
     let entry = Entry::new(Pkid::random(), user.hierarchy, body);
     let changes = vec![
@@ -270,7 +281,7 @@ pub async fn enable(
 ///
 /// # Errors
 /// 404 as for [`get`]; 403 if the user has more roles than the administrator; errors of the roles as for [`add`]; 409
-/// for the last provider administrator of a node.
+/// for the last provider administrator of a node, and for a user whose roles an OpenID provider decides.
 pub async fn set_grants(
     parts: &AccessParts,
     authority: &Authority<'_>,
@@ -278,6 +289,7 @@ pub async fn set_grants(
     grants: Vec<RoleGrant>,
 ) -> Result<User, WebError> {
     let before = find_managed(parts, authority, pkid).await?;
+    provider::require_local(&before)?;
     check_fields(find_grant_errors(authority, &before.node, &grants))?;
     let mut after = before.clone();
     after.body.grants = deduplicate(grants);
@@ -363,7 +375,8 @@ pub(super) async fn find_by_name(
 }
 
 fn unique_name(user: &Entry<UserBody>) -> Check {
-    let filter = documents::filter::<UserBody>(&None, user.body.keys());
+    let equals = vec![key("name", fold_name(&user.body.name))];
+    let filter = documents::filter::<UserBody>(&None, equals);
     Check::Unique(filter, Some(user.reference()))
 }
 

@@ -279,6 +279,7 @@ pub(super) fn user() -> Value {
             "language": { "type": ["string", "null"] },
             "created": time(),
             "has_password": { "type": "boolean" },
+            "issuer": { "type": ["string", "null"], "description": "The OpenID provider of the user." },
         },
     })
 }

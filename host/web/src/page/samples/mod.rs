@@ -36,10 +36,11 @@ use super::texts::Language;
 use super::transactions::TransactionRow;
 use super::ui::Ui;
 use super::{
-    action_form, actions, alerts, assets, connect, edit, layer, needs, organization, organizations,
-    session, shared, transactions, users,
+    action_form, actions, alerts, assets, connect, edit, layer, needs, oidc, organization,
+    organizations, session, shared, transactions, users,
 };
 use crate::access::RoleGrant;
+use crate::access::oidc::Refusal;
 use crate::access::users::{LinkPurpose, User};
 
 /// The samples in English, by name.
@@ -279,6 +280,7 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
         language: None,
         created: Timestamp(NOW - DAY),
         has_password: true,
+        issuer: None,
     };
     let page = users::UsersPage {
         title: ui.t("users.title"),
@@ -297,6 +299,24 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
         ui: &ui,
     };
     pages.push(("user", page.render().unwrap()));
+    let external = users::UserRow::new(
+        &User {
+            has_password: false,
+            issuer: Some(format!("https://id.example.com/{HOSTILE}")),
+            ..user.clone()
+        },
+        &ui,
+    );
+    let page = users::UserPage {
+        title: super::parts::clean(HOSTILE),
+        row: external,
+        disabled: false,
+        fields: Vec::new(),
+        summary: Vec::new(),
+        failure: None,
+        ui: &ui,
+    };
+    pages.push(("user-of-provider", page.render().unwrap()));
     let page = users::new_form(&ui, &[], None, errors.to_vec());
     pages.push(("user-add", page.render().unwrap()));
     let page = shared::SecretPage {
@@ -310,8 +330,14 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
     pages.push(("shown-once", page.render().unwrap()));
 
     let ui = Ui::sample(language, "/login", &[]);
-    let page = session::log_in_form(&ui, "/organizations", HOSTILE, None);
+    let button = Some(super::parts::clean(HOSTILE));
+    let page = session::log_in_form(&ui, "/organizations", HOSTILE, None, button);
     pages.push(("login", page.render().unwrap()));
+    let address = "https://id.example.com/auth?client_id=relation&state=0123";
+    let page = oidc::leaving_page(&ui, address);
+    pages.push(("login-leaving", page.render().unwrap()));
+    let page = oidc::refused_page(&ui, Some(HOSTILE), &Refusal::WithoutRole);
+    pages.push(("login-refused", page.render().unwrap()));
     let purpose = LinkPurpose::SetPassword {
         name: HOSTILE.to_owned(),
     };

@@ -1,0 +1,60 @@
+//! The parts that only a demo has: a time that visitors move, and an address that logs them in.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use relation_app::AppError;
+use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
+
+use crate::access::create_token;
+
+/// The time of a demo.
+pub trait SimulatedTime: Send + Sync + 'static {
+    /// Moves the time ahead, and runs what becomes due on the way, each at its time. The move goes on if the returned
+    /// future is dropped.
+    fn advance(&self, by: Duration) -> BoxFuture<'_, Result<(), AppError>>;
+}
+
+/// The options of a demo. In normal service there are none, and the routes of the demo do not exist.
+#[derive(Clone)]
+pub struct Demo {
+    pub(crate) time: Arc<dyn SimulatedTime>,
+    pub(crate) user: String,
+    /// The last part of the address that logs visitors in.
+    pub(crate) token: SecretString,
+}
+
+/// The path that logs visitors in; the token follows.
+pub(crate) const LOG_IN_PATH: &str = "demo/log-in";
+
+impl Demo {
+    /// Creates the options of a demo on `time`, which must be that of the host's clock. Visitors are logged in as `user`.
+    ///
+    /// # Errors
+    /// The system has no random numbers.
+    pub fn new(time: Arc<dyn SimulatedTime>, user: &str) -> Result<Self, AppError> {
+        Ok(Self {
+            time,
+            user: user.to_owned(),
+            token: create_token().map_err(|error| error.error)?,
+        })
+    }
+
+    /// Returns the address below `public_url` that logs visitors in, as often as they open it.
+    pub fn log_in_url(&self, public_url: &Url) -> Url {
+        let mut url = public_url.clone();
+        url.set_path(&format!("{LOG_IN_PATH}/{}", self.token.expose_secret()));
+        url
+    }
+}
+
+impl fmt::Debug for Demo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Demo")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}

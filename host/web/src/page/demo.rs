@@ -1,0 +1,91 @@
+//! The routes of a demo: the log-in by its address, and the moves of its time.
+
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::routing::{get, post};
+use axum::{Form, Router};
+use relation_app::AppError;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::links;
+use crate::access::ClientAddress;
+use crate::access::sessions::{self, LogIn};
+use crate::demo::LOG_IN_PATH;
+use crate::{Web, WebError};
+
+const HOUR: u64 = 3600;
+
+/// The moves that the bar offers: the value of the button, the key of its text, and the duration.
+pub(crate) const MOVES: [(&str, &str, Duration); 4] = [
+    ("1h", "demo.hour", Duration::from_secs(HOUR)),
+    ("1d", "demo.day", Duration::from_secs(24 * HOUR)),
+    ("7d", "demo.week", Duration::from_secs(7 * 24 * HOUR)),
+    ("30d", "demo.month", Duration::from_secs(30 * 24 * HOUR)),
+];
+
+/// Returns the routes, which exist only in a demo.
+pub(crate) fn routes() -> Router<Web> {
+    Router::new()
+        .route("/demo/time", post(advance))
+        .route(&format!("/{LOG_IN_PATH}/{{token}}"), get(log_in))
+}
+
+/// Returns the address to which a move of the time leads back: the page itself, unless it is the result of a form or
+/// of a consent, which must not be repeated.
+pub(crate) fn find_return_path(web: &Web, parts: &Parts, path: &str) -> Option<String> {
+    web.options().demo.as_ref()?;
+    let is_result = !parts.method.is_safe() || parts.uri.path() == "/callback";
+    Some(if is_result { "/" } else { path }.to_owned())
+}
+
+/// Logs a visitor in.
+async fn log_in(
+    State(web): State<Web>,
+    address: ClientAddress,
+    headers: HeaderMap,
+    Path(token): Path<String>,
+) -> Result<Response, WebError> {
+    let user_agent = headers
+        .get(header::USER_AGENT)
+        .and_then(|value| value.to_str().ok());
+    let request = LogIn {
+        address,
+        name: String::new(),
+        password: SecretString::default(),
+        previous: sessions::read_cookie(web.access(), &headers),
+        user_agent: user_agent.map(str::to_owned),
+    };
+    let session = sessions::log_in_to_demo(web.access(), &token.into(), request).await?;
+    let cookie = session.set_cookie(web.access());
+    Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response())
+}
+
+#[derive(Deserialize)]
+struct Move {
+    by: String,
+    #[serde(default)]
+    next: String,
+}
+
+/// Moves the time ahead, and returns to the page. In a demo, everybody who sees the page may.
+async fn advance(
+    State(web): State<Web>,
+    Form(requested): Form<Move>,
+) -> Result<Response, WebError> {
+    let demo = web.options().demo.as_ref();
+    let demo = demo.ok_or_else(WebError::not_found)?;
+    let found = MOVES.iter().find(|(value, ..)| *value == requested.by);
+    let Some((_, _, by)) = found else {
+        let message = format!("the time cannot be moved by {:?}", requested.by);
+        return Err(AppError::usage(message)
+            .hint("by is 1h, 1d, 7d or 30d")
+            .into());
+    };
+    demo.time.advance(*by).await?;
+    Ok(Redirect::to(links::local(&requested.next)).into_response())
+}

@@ -8,6 +8,7 @@
 
 pub mod access;
 mod api;
+mod calls;
 mod client_address;
 mod demo;
 mod error;

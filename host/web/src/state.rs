@@ -35,6 +35,8 @@ pub struct WebOptions {
     pub redirect: RedirectAddress,
     /// The addresses of proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// How long a request waits for the end of its call, before the response has the call's transaction instead.
+    pub call_wait: Duration,
     /// Cancelled when the server stops, which ends streams.
     pub shutdown: CancellationToken,
     /// How long audit events are kept.
@@ -61,6 +63,7 @@ impl WebOptions {
             consent_link_lifetime: Duration::from_secs(3 * DAY),
             redirect,
             trusted_proxies: Vec::new(),
+            call_wait: Duration::from_secs(30),
             shutdown: CancellationToken::new(),
             audit_retention: Duration::from_secs(365 * DAY),
             requests_per_minute: NonZeroU32::new(1200).unwrap_or(NonZeroU32::MAX),

@@ -287,6 +287,7 @@ impl HostBuilder {
             callback: None,
             queued: None,
             expected_version: None,
+            transaction: None,
         };
         let settled = host.replay_stash().await;
         let _ = host.parts.stash_at_start.set(settled);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use secrecy::SecretString;
 use wasmtime::Store as Instance;
 
@@ -32,8 +33,8 @@ pub(super) struct CallRequest {
     pub wakeup: Option<DueWakeup>,
     /// The node of a record that does not exist yet.
     hierarchy: Option<Hierarchy>,
-    /// The id of the transaction, if it is known before the call begins.
-    transaction: Option<String>,
+    /// The id of the transaction, if it is known before the call begins. The transaction that begins takes it.
+    transaction: Mutex<Option<String>>,
     pub(super) originator: Option<Originator>,
     /// The queued call that runs.
     queued: Option<Arc<QueuedRun>>,
@@ -55,7 +56,7 @@ impl CallRequest {
             name: String::new(),
             wakeup: None,
             hierarchy: None,
-            transaction: None,
+            transaction: Mutex::default(),
             originator: None,
             queued: None,
             input_secrets: Vec::new(),
@@ -134,7 +135,9 @@ impl Host {
             });
         }
         let submitted = self.clock().now();
-        request.transaction = self.store_callback(submitted).await?;
+        let known = self.transaction.as_ref();
+        let known = known.and_then(|known| known.lock().take());
+        request.transaction = Mutex::new(self.store_callback(known, submitted).await?);
         let record_lock = self.parts.record_locks.acquire(&request.subject).await;
         let started = self.claim(&request, submitted).await?;
         let transaction = started.journal.id().to_owned();
@@ -249,12 +252,11 @@ impl Host {
         let services = &self.parts.services;
         let claimed = services.clock.monotonic();
         let now = services.clock.now();
+        // The stash may end a first transaction, and then a second one begins, which needs its own id.
+        let known = request.transaction.lock().clone();
         let id = match &request.queued {
             Some(run) => run.transaction.clone(),
-            None => match &request.transaction {
-                Some(id) => id.clone(),
-                None => self.new_transaction_id(now),
-            },
+            None => known.unwrap_or_else(|| self.new_transaction_id(now)),
         };
         let begin = Begin {
             transaction: NewTransaction {
@@ -275,6 +277,7 @@ impl Host {
         };
         Ok(match services.store.begin(begin).await? {
             BeginOutcome::Started(lease) => {
+                request.transaction.lock().take();
                 tracing::debug!(transaction = id, action = request.action, subject = %request.subject, "call started");
                 BeginOutcome::Started(Box::new(Started {
                     journal: Journal::new(&id, services.limits.log),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -41,6 +42,7 @@ mod records;
 mod setting_names;
 mod stash_replay;
 mod sync;
+mod variants;
 mod wake;
 
 pub use builder::{BuildError, ComponentSource, HostBuilder};
@@ -68,6 +70,8 @@ pub struct Host {
     queued: Option<Arc<QueuedRun>>,
     /// The version that the record of a call must have.
     expected_version: Option<u64>,
+    /// The id of the transaction of the next call.
+    transaction: Option<Arc<Mutex<Option<String>>>>,
 }
 
 struct Parts {
@@ -158,28 +162,6 @@ impl Host {
     /// Returns a builder of a host.
     pub fn builder() -> HostBuilder {
         HostBuilder::default()
-    }
-
-    /// Returns this host for calls that `originator` asks for. Their transactions name the originator.
-    #[must_use]
-    pub fn on_behalf_of(&self, originator: Originator) -> Self {
-        Self {
-            originator: Some(Arc::new(originator)),
-            ..self.clone()
-        }
-    }
-
-    /// Returns this host for calls on a record that must have this version. The version is compared under the record's
-    /// lease, so that a change by a concurrent call is not overwritten. A queued call compares it when it runs.
-    ///
-    /// A call on a record with another version changes nothing and fails with [`CallErrorKind::Changed`]. So does a
-    /// queued call that is attempted again after its host was killed between its commit and its end.
-    #[must_use]
-    pub fn for_version(&self, version: Option<u64>) -> Self {
-        Self {
-            expected_version: version,
-            ..self.clone()
-        }
     }
 
     /// The host's store.

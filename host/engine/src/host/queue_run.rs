@@ -111,6 +111,7 @@ impl Host {
             queued: Some(Arc::clone(&run)),
             originator: None,
             expected_version,
+            transaction: None,
             ..self.clone()
         };
         let result = match host.run_call(call, &transaction).await {

@@ -181,6 +181,13 @@ impl NewAuditEvent {
         self
     }
 
+    /// Sets the transaction.
+    #[must_use]
+    pub fn with_transaction(mut self, transaction: &str) -> Self {
+        self.transaction = Some(transaction.to_owned());
+        self
+    }
+
     /// Sets the changed fields.
     #[must_use]
     pub fn with_changes(mut self, changes: Vec<FieldChange>) -> Self {
@@ -244,6 +251,17 @@ impl PkidSequence {
 pub async fn record(parts: &AccessParts, event: NewAuditEvent) -> Result<(), WebError> {
     let change = to_change(parts, event)?;
     documents::commit(parts, Vec::new(), vec![change]).await?;
+    Ok(())
+}
+
+/// Records several operations.
+///
+/// # Errors
+/// The store cannot be written.
+pub async fn record_all(parts: &AccessParts, events: Vec<NewAuditEvent>) -> Result<(), WebError> {
+    let changes = events.into_iter().map(|event| to_change(parts, event));
+    let changes = changes.collect::<Result<Vec<_>, _>>()?;
+    documents::commit(parts, Vec::new(), changes).await?;
     Ok(())
 }
 

@@ -13,13 +13,16 @@ use super::body::{Bulk, RequestMeta};
 use super::on_behalf_of::on_behalf_of;
 use super::query::Query;
 use super::records::accepted;
-use crate::access::{Allowed, Permission, permission};
+use crate::access::audit::{FieldChange, NewAuditEvent};
+use crate::access::{Allowed, ClientAddress, Permission, permission};
+use crate::calls::{Requester, find_changes, record_queued};
 use crate::{Web, WebError};
 
 /// Deletes records.
 pub(super) async fn delete(
     State(web): State<Web>,
     allowed: Allowed<permission::Delete>,
+    address: ClientAddress,
     RawQuery(query): RawQuery,
     bulk: Bulk,
 ) -> Result<Response, WebError> {
@@ -30,13 +33,16 @@ pub(super) async fn delete(
     let to_call = |record: &StoredRecord| QueuedCall::Delete {
         pkid: record.pkid.clone(),
     };
+    let requester = Requester::new(allowed.principal(), address);
+    let to_event = |record: &StoredRecord| requester.on("delete-record", record);
+    let (action, hrefs) = ("bulk delete", &bulk.hrefs);
     submit(
         &web,
         &allowed,
-        "bulk delete",
-        &bulk.hrefs,
+        action,
+        hrefs,
         bulk.request_meta,
-        to_call,
+        (to_call, to_event),
     )
     .await
 }
@@ -45,6 +51,7 @@ pub(super) async fn delete(
 pub(super) async fn modify(
     State(web): State<Web>,
     allowed: Allowed<permission::Modify>,
+    address: ClientAddress,
     RawQuery(query): RawQuery,
     bulk: Bulk,
 ) -> Result<Response, WebError> {
@@ -55,13 +62,26 @@ pub(super) async fn modify(
         fields: fields.clone(),
         token_response: None,
     };
+    let requester = Requester::new(allowed.principal(), address);
+    // The values before are not read for each record.
+    let changes = find_changes(web.model(), None, &fields);
+    let to_event = |record: &StoredRecord| {
+        let changes = changes.iter().cloned().map(|change| FieldChange {
+            before: None,
+            ..change
+        });
+        requester
+            .on("modify-record", record)
+            .with_changes(changes.collect())
+    };
+    let (action, hrefs) = ("bulk modify", &bulk.hrefs);
     submit(
         &web,
         &allowed,
-        "bulk modify",
-        &bulk.hrefs,
+        action,
+        hrefs,
         bulk.request_meta,
-        to_call,
+        (to_call, to_event),
     )
     .await
 }
@@ -73,11 +93,15 @@ async fn submit<P: Permission>(
     action: &str,
     hrefs: &[String],
     meta: RequestMeta,
-    to_call: impl Fn(&StoredRecord) -> QueuedCall,
+    (to_call, to_event): (
+        impl Fn(&StoredRecord) -> QueuedCall,
+        impl Fn(&StoredRecord) -> NewAuditEvent,
+    ),
 ) -> Result<Response, WebError> {
     let node: &Hierarchy = allowed.nodes().first().ok_or_else(WebError::not_found)?;
     let host = on_behalf_of(web, allowed.principal(), meta, node).await?;
     let mut calls = Vec::new();
+    let mut events = Vec::new();
     let mut items = Vec::new();
     for href in hrefs {
         let pkid = href
@@ -87,6 +111,7 @@ async fn submit<P: Permission>(
         let (status, detail) = match allowed.record(web, pkid).await {
             Ok(record) => {
                 calls.push(to_call(&record));
+                events.push(to_event(&record));
                 (202, None)
             }
             Err(error) if error.status.is_server_error() => return Err(error),
@@ -99,5 +124,6 @@ async fn submit<P: Permission>(
         return Err(error.into());
     }
     let id = host.submit_all(action, node, calls).await?;
+    record_queued(web, events, &id).await;
     Ok(accepted(&id, Some(Value::from(items))))
 }

@@ -4,9 +4,11 @@
 //! `…/{pkid}/+{Action}/` runs an action. Each route is a [`Route`]; the router, the OpenAPI document and the tests of
 //! isolation follow from its table.
 
+mod actions;
 pub(crate) mod body;
 mod bulk;
 pub(crate) mod export;
+mod headers;
 mod models;
 mod on_behalf_of;
 mod openapi;

@@ -1,4 +1,4 @@
-//! `relation/SparkCustomer`: list, get, add, modify, delete, and the actions.
+//! `relation/SparkCustomer`: list, get, add, modify and delete.
 
 use std::sync::Arc;
 
@@ -15,17 +15,18 @@ use relation_host::types::{Document, Filter, Page};
 use relation_host::{AddRequest, Host, QueuedCall};
 use serde_json::{Map, Value, json};
 
+use super::actions::operation_of;
 use super::body::{Fields, invalid};
 use super::export::{self, PAGE_SIZE};
+use super::headers::{check_version, etag, idempotency_key};
 use super::on_behalf_of::on_behalf_of;
 use super::query::Query;
 use super::{RECORDS, page, schema};
+use crate::access::audit::NewAuditEvent;
 use crate::access::nodes::{self, node_pkid};
-use crate::access::{Allowed, Operation, permission};
+use crate::access::{Allowed, ClientAddress, permission};
+use crate::calls::{Call, Requester, Waited, added_object, find_changes, record_queued};
 use crate::{Web, WebError};
-
-/// The maximum length of an idempotency key, in characters.
-const MAX_KEY_CHARS: usize = 255;
 
 /// Lists the records at and below a node.
 pub(super) async fn list(
@@ -137,6 +138,7 @@ pub(super) async fn get(
 pub(super) async fn add(
     State(web): State<Web>,
     allowed: Allowed<permission::Add>,
+    address: ClientAddress,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Fields,
@@ -160,10 +162,18 @@ pub(super) async fn add(
         token_response: None,
         idempotency_key: key,
     };
+    let requester = Requester::new(allowed.principal(), address);
+    let changes = find_changes(web.model(), None, &request.fields);
+    let event = requester.add(&request.hierarchy).with_changes(changes);
     if nowait {
-        return queue(&host, QueuedCall::Add(request)).await;
+        return queue(&web, &host, event, QueuedCall::Add(request)).await;
     }
-    let added = host.add(request).await?;
+    let call = Call::new(Some(event)).with_object(added_object);
+    let call = call.run_for_a_while(&web, &host, |host| async move { host.add(request).await });
+    let added = match call.await? {
+        Waited::Ended(added) => added,
+        Waited::Running(transaction) => return Ok(accepted(&transaction, None)),
+    };
     let pkid = &added.value.connection.pkid;
     let status = match added.value.replayed {
         true => StatusCode::OK,
@@ -181,6 +191,7 @@ pub(super) async fn add(
 pub(super) async fn modify(
     State(web): State<Web>,
     allowed: Allowed<permission::Modify>,
+    address: ClientAddress,
     Path(pkid): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -195,7 +206,11 @@ pub(super) async fn modify(
     let host = on_behalf_of(&web, allowed.principal(), body.request_meta, node)
         .await?
         .for_version(version);
-    write(&host, &record, body.fields, nowait).await
+    let current = records::show(web.host(), &record).await?.fields;
+    let requester = Requester::new(allowed.principal(), address);
+    let changes = find_changes(web.model(), Some(&current), &body.fields);
+    let event = requester.on("modify-record", &record).with_changes(changes);
+    write(&web, &host, event, &record, body.fields, nowait).await
 }
 
 /// Replaces the fields of a record: a field that can be changed and is not given is emptied, but for passwords, which
@@ -203,6 +218,7 @@ pub(super) async fn modify(
 pub(super) async fn replace(
     State(web): State<Web>,
     allowed: Allowed<permission::Modify>,
+    address: ClientAddress,
     Path(pkid): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -232,11 +248,16 @@ pub(super) async fn replace(
     let host = on_behalf_of(&web, allowed.principal(), body.request_meta, node)
         .await?
         .for_version(version);
-    write(&host, &record, fields, nowait).await
+    let requester = Requester::new(allowed.principal(), address);
+    let changes = find_changes(web.model(), Some(&current), &fields);
+    let event = requester.on("modify-record", &record).with_changes(changes);
+    write(&web, &host, event, &record, fields, nowait).await
 }
 
 async fn write(
+    web: &Web,
     host: &Host,
+    event: NewAuditEvent,
     record: &StoredRecord,
     fields: Map<String, Value>,
     nowait: bool,
@@ -247,9 +268,16 @@ async fn write(
             fields,
             token_response: None,
         };
-        return queue(host, call).await;
+        return queue(web, host, event, call).await;
     }
-    let modified = host.modify(&record.pkid, fields, None).await?;
+    let pkid = record.pkid.clone();
+    let call = Call::new(Some(event)).run_for_a_while(web, host, |host| async move {
+        host.modify(&pkid, fields, None).await
+    });
+    let modified = match call.await? {
+        Waited::Ended(modified) => modified,
+        Waited::Running(transaction) => return Ok(accepted(&transaction, None)),
+    };
     let result = json!({
         "pkid": record.pkid, "href": href(record.pkid.as_str()), "success": true,
         "transaction_id": modified.transaction,
@@ -261,6 +289,7 @@ async fn write(
 pub(super) async fn delete(
     State(web): State<Web>,
     allowed: Allowed<permission::Delete>,
+    address: ClientAddress,
     Path(pkid): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -282,11 +311,19 @@ pub(super) async fn delete(
     let host = on_behalf_of(&web, allowed.principal(), body.request_meta, node)
         .await?
         .for_version(version);
+    let event = Requester::new(allowed.principal(), address).on("delete-record", &record);
+    let pkid = record.pkid.clone();
     if nowait {
-        let pkid = record.pkid.clone();
-        return queue(&host, QueuedCall::Delete { pkid }).await;
+        return queue(&web, &host, event, QueuedCall::Delete { pkid }).await;
     }
-    let deleted = host.delete(&record.pkid, dry_run).await?;
+    let call =
+        Call::new((!dry_run).then_some(event)).run_for_a_while(&web, &host, |host| async move {
+            host.delete(&pkid, dry_run).await
+        });
+    let deleted = match call.await? {
+        Waited::Ended(deleted) => deleted,
+        Waited::Running(transaction) => return Ok(accepted(&transaction, None)),
+    };
     let mut result = json!({
         "success": true, "dry_run": dry_run, "transaction_id": deleted.transaction,
     });
@@ -298,65 +335,15 @@ pub(super) async fn delete(
     Ok(Json(result).into_response())
 }
 
-/// Runs an action of a record.
-pub(super) async fn act(
-    State(web): State<Web>,
-    allowed: Allowed<permission::Read>,
-    Path((pkid, action)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Fields,
-) -> Result<Response, WebError> {
-    let mut query = Query::parse(query.as_deref());
-    let nowait = query.flag("nowait", false);
-    query.close()?;
-    let record = allowed.record(&web, &pkid).await?;
-    let name = action.strip_prefix('+').unwrap_or_default();
-    let known = web.model().actions.iter().any(|each| each.name == name);
-    if !known {
-        let names: Vec<String> = web
-            .model()
-            .actions
-            .iter()
-            .map(|each| format!("+{}", each.name))
-            .collect();
-        let error = AppError::new(ErrorKind::NotFound, "the record has no such action");
-        return Err(error
-            .hint(format!("the actions are {}", names.join(", ")))
-            .into());
-    }
-    let operation = operation_of(name);
-    if !allowed.principal().may(operation, &record.hierarchy) {
-        return Err(WebError::forbidden(operation.as_str()));
-    }
-    let version = check_version(&headers, &record)?;
-    let mut arguments = body.fields;
-    if name == CONNECT && !arguments.contains_key(REDIRECT_URI) {
-        let redirect = web.options().redirect.as_str();
-        arguments.insert(REDIRECT_URI.to_owned(), redirect.into());
-    }
-    let node = &record.hierarchy;
-    let host = on_behalf_of(&web, allowed.principal(), body.request_meta, node)
-        .await?
-        .for_version(version);
-    if nowait {
-        let call = QueuedCall::Invoke {
-            pkid: record.pkid.clone(),
-            action: name.to_owned(),
-            arguments,
-        };
-        return queue(&host, call).await;
-    }
-    let done = host.invoke(name, &record.pkid, arguments).await?;
-    let result = json!({
-        "success": true, "transaction_id": done.transaction, "result": done.value,
-    });
-    Ok(Json(result).into_response())
-}
-
 /// Queues a call, and returns the address of its transaction.
-async fn queue(host: &Host, call: QueuedCall) -> Result<Response, WebError> {
+pub(super) async fn queue(
+    web: &Web,
+    host: &Host,
+    event: NewAuditEvent,
+    call: QueuedCall,
+) -> Result<Response, WebError> {
     let id = host.submit(call).await?;
+    record_queued(web, vec![event], &id).await;
     Ok(accepted(&id, None))
 }
 
@@ -371,23 +358,8 @@ pub(super) fn accepted(transaction: &str, items: Option<Value>) -> Response {
     (StatusCode::ACCEPTED, location, Json(body)).into_response()
 }
 
-/// The action that begins a consent.
-const CONNECT: &str = "Connect";
-/// The argument of [`CONNECT`] that the server knows.
-const REDIRECT_URI: &str = "redirect_uri";
 /// The field with the address at which a person connects the customer.
 const TOKEN_LINK: &str = "token_link";
-
-/// Returns the operation that an action needs. An action that is not named here needs the right to act.
-pub(super) fn operation_of(action: &str) -> Operation {
-    match action {
-        CONNECT => Operation::Connect,
-        "RefreshAccessToken" | "CheckTokenExpiry" | "TestConnection" => Operation::Refresh,
-        "SyncUsers" | "SyncRolesLicenses" | "ExecuteDataSync" | "SaveDataSync"
-        | "DeleteDataSync" | "ScheduleDataSync" | "UnscheduleDataSync" => Operation::Sync,
-        _ => Operation::Act,
-    }
-}
 
 /// Returns the address of a record.
 pub(super) fn href(pkid: &str) -> String {
@@ -440,61 +412,4 @@ fn resource(
         "data": data,
         "connection": connection,
     })
-}
-
-fn etag(document: &Document) -> String {
-    format!("\"{}\"", document.version)
-}
-
-/// Refuses a change that is based on another version of the record. Returns the version that the call must still find,
-/// since another call may change the record before this one.
-fn check_version(headers: &HeaderMap, record: &StoredRecord) -> Result<Option<u64>, WebError> {
-    let Some(wanted) = headers.get(header::IF_MATCH) else {
-        return Ok(None);
-    };
-    let wanted = wanted.to_str().unwrap_or_default();
-    let current = etag(&record.document);
-    let mut tags = wanted.split(',').map(str::trim);
-    match tags.find(|tag| *tag == "*" || *tag == current) {
-        Some("*") => Ok(None),
-        Some(_) => Ok(Some(record.document.version)),
-        None => {
-            let error = AppError::new(
-                ErrorKind::Changed,
-                "the record was changed in the meantime: its version is not the one of If-Match",
-            );
-            let hint = "read the record again, and repeat the change with its ETag";
-            Err(error.hint(hint).into())
-        }
-    }
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, WebError> {
-    let Some(key) = headers.get("idempotency-key") else {
-        return Ok(None);
-    };
-    match key.to_str() {
-        Ok(key)
-            if (1..=MAX_KEY_CHARS).contains(&key.len())
-                && key.bytes().all(|byte| byte.is_ascii_graphic()) =>
-        {
-            Ok(Some(key.to_owned()))
-        }
-        _ => Err(invalid(
-            "Idempotency-Key",
-            &format!("must be 1 to {MAX_KEY_CHARS} visible ASCII characters"),
-        )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn unknown_actions_need_the_right_to_act() {
-        assert_eq!(operation_of("Connect"), Operation::Connect);
-        assert_eq!(operation_of("AddWholesaleCustomer"), Operation::Act);
-        assert_eq!(operation_of("SaveDataSync"), Operation::Sync);
-    }
 }

@@ -3,7 +3,7 @@
 use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, on};
 
-use super::{bulk, models, openapi, records, transactions};
+use super::{actions, bulk, models, openapi, records, transactions};
 use crate::Web;
 use crate::access::Operation;
 
@@ -161,7 +161,7 @@ impl Route {
             Self::ReplaceRecord => on(filter, records::replace),
             Self::ModifyRecord => on(filter, records::modify),
             Self::DeleteRecord => on(filter, records::delete),
-            Self::RunAction => on(filter, records::act),
+            Self::RunAction => on(filter, actions::act),
             Self::ListTransactions => on(filter, transactions::list),
             Self::GetTransaction => on(filter, transactions::get),
             Self::PollTransaction => on(filter, transactions::poll),

@@ -14,15 +14,17 @@ use relation_host::transactions::{Status, Transaction, TransactionFilter, parent
 use relation_host::types::{Page, Pkid, Reference};
 use serde_json::{Map, Value, json};
 
+use super::actions::operation_of;
 use super::body::Fields;
 use super::export::{self, PAGE_SIZE};
 use super::on_behalf_of::on_behalf_of;
 use super::page::next_link;
 use super::query::Query;
-use super::records::{accepted, operation_of};
+use super::records::accepted;
 use super::{TRANSACTIONS, cursor_error};
 use crate::access::nodes::{self, node_pkid};
-use crate::access::{Allowed, Operation, permission};
+use crate::access::{Allowed, ClientAddress, Operation, permission};
+use crate::calls::{Requester, record_queued};
 use crate::{Web, WebError};
 
 /// The maximum number of transactions that one poll reads.
@@ -161,6 +163,7 @@ pub(super) async fn poll_several(
 pub(super) async fn replay(
     State(web): State<Web>,
     allowed: Allowed<permission::Read>,
+    address: ClientAddress,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
     body: Fields,
@@ -171,6 +174,9 @@ pub(super) async fn replay(
     let node = node.ok_or_else(WebError::not_found)?;
     let host = on_behalf_of(&web, allowed.principal(), body.request_meta, node).await?;
     let new = host.replay(&transaction.id).await?;
+    let requester = Requester::new(allowed.principal(), address);
+    let event = requester.on_transaction("replay-transaction", &transaction);
+    record_queued(&web, event.into_iter().collect(), &new).await;
     Ok(accepted(&new, None))
 }
 
@@ -178,12 +184,16 @@ pub(super) async fn replay(
 pub(super) async fn cancel(
     State(web): State<Web>,
     allowed: Allowed<permission::Read>,
+    address: ClientAddress,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, WebError> {
     Query::parse(query.as_deref()).close()?;
     let transaction = find_to_change(&web, &allowed, &id).await?;
     web.host().cancel(&transaction.id).await?;
+    let requester = Requester::new(allowed.principal(), address);
+    let event = requester.on_transaction("cancel-transaction", &transaction);
+    record_queued(&web, event.into_iter().collect(), &transaction.id).await;
     let result = json!({
         "href": transaction_href(&transaction.id), "success": true, "transaction_id": transaction.id,
     });

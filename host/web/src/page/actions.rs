@@ -17,6 +17,7 @@ use super::links;
 use super::parts::clean;
 use super::ui::{Ui, render, render_with};
 use crate::access::{Allowed, Operation, permission};
+use crate::calls::{Call, find_arguments};
 use crate::{Web, WebError};
 
 /// The action that begins a consent, which has a page of its own.
@@ -139,8 +140,10 @@ pub(crate) async fn run(
         Err(errors) => return page(&ui, &record, action, &posted, errors, None),
     };
     let (host, subject, name) = (ui.host(&web), record.pkid.clone(), action.name.clone());
+    let event = ui.requester().on(&action.name, &record);
+    let recorded = Call::new(Some(event.with_changes(find_arguments(&arguments))));
     let call = async move { host.invoke(&name, &subject, arguments).await };
-    let started = calls::start(&web, record.reference(), &action.name, call).await?;
+    let started = calls::start(&web, record.reference(), &action.name, recorded, call).await?;
     let address = format!("/organizations/{}", record.pkid);
     let target = match started {
         Started::Ended(Ok(output)) if is_followed(&action.name) => {
@@ -194,7 +197,13 @@ pub(crate) async fn delete(
     let record = allowed.record(&web, &pkid).await?;
     let is_confirmed = Posted(pairs).get("confirmed") == Some("yes");
     let (host, subject) = (ui.host(&web), record.pkid.clone());
-    let deletion = calls::run(async move { host.delete(&subject, !is_confirmed).await }).await?;
+    let event = ui.requester().on("delete-record", &record);
+    let call = Call::new(is_confirmed.then_some(event));
+    let deletion = call.run(
+        &web,
+        async move { host.delete(&subject, !is_confirmed).await },
+    );
+    let deletion = deletion.await?;
     if is_confirmed {
         return Ok(Redirect::to("/organizations").into_response());
     }

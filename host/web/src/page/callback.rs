@@ -17,6 +17,7 @@ use super::connect::redirect_uri;
 use super::parts::clean;
 use super::ui::{Ui, render_with};
 use crate::access::{Operation, consent_links};
+use crate::calls::Call;
 use crate::{Web, WebError};
 
 /// The action of the call that completes a consent.
@@ -179,9 +180,10 @@ pub(crate) async fn complete(
         }
         Ok(completed)
     };
+    let recorded = Call::new(Some(ui.requester().on(COMPLETE, &document.into())));
     let started = match sees_record {
-        true => calls::start(&web, reference, COMPLETE, call).await?,
-        false => Started::Ended(calls::run(call).await),
+        true => calls::start(&web, reference, COMPLETE, recorded, call).await?,
+        false => Started::Ended(recorded.run(&web, call).await),
     };
     let page = match started {
         Started::Running(Some(transaction)) => {

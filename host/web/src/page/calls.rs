@@ -1,15 +1,14 @@
-//! Calls of the host that a request starts. Each runs in a task of its own: a browser that goes away stops none.
+//! Calls of the host that a form starts, and how the page follows them.
 
 use std::time::Duration;
 
-use relation_app::{AppError, ErrorKind};
 use relation_host::transactions::TransactionFilter;
 use relation_host::types::Reference;
 use relation_host::{CallError, CallOutput};
-use tokio::task::JoinHandle;
 
 use super::layer;
 use super::ui::Ui;
+use crate::calls::{Call, join};
 use crate::{Web, WebError};
 
 /// How long a request waits for the end of a call before it leads to the call's transaction.
@@ -48,33 +47,12 @@ pub(crate) enum Started<T> {
     Running(Option<String>),
 }
 
-fn spawn<T: Send + 'static>(
-    call: impl Future<Output = Result<CallOutput<T>, CallError>> + Send + 'static,
-) -> JoinHandle<Result<CallOutput<T>, CallError>> {
-    tokio::spawn(call)
-}
-
-async fn join<T>(
-    task: &mut JoinHandle<Result<CallOutput<T>, CallError>>,
-) -> Result<CallOutput<T>, WebError> {
-    match task.await {
-        Ok(result) => result.map_err(WebError::from),
-        Err(error) => Err(AppError::new(ErrorKind::Internal, error.to_string()).into()),
-    }
-}
-
-/// Runs a call to its end.
-pub(crate) async fn run<T: Send + 'static>(
-    call: impl Future<Output = Result<CallOutput<T>, CallError>> + Send + 'static,
-) -> Result<CallOutput<T>, WebError> {
-    join(&mut spawn(call)).await
-}
-
 /// Starts a call on a record. Returns when it has ended, or after a moment as soon as its transaction is known.
 pub(crate) async fn start<T: Send + 'static>(
     web: &Web,
     subject: Reference,
     action: &str,
+    recorded: Call<T>,
     call: impl Future<Output = Result<CallOutput<T>, CallError>> + Send + 'static,
 ) -> Result<Started<T>, WebError> {
     let filter = TransactionFilter {
@@ -83,7 +61,7 @@ pub(crate) async fn start<T: Send + 'static>(
         ..TransactionFilter::default()
     };
     let earlier = newest(web, &filter).await?;
-    let mut task = spawn(call);
+    let mut task = recorded.spawn(web, call);
     if let Ok(result) = tokio::time::timeout(GRACE, join(&mut task)).await {
         return Ok(Started::Ended(result));
     }

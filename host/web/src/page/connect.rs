@@ -7,15 +7,15 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use relation_app::records::{self, StoredRecord};
 use relation_host::reports::{ConnectionReport, Grant, State as ConnectionState};
-use relation_host::types::Pkid;
 use serde::Deserialize;
 
-use super::calls::{self, Failed};
+use super::calls::Failed;
 use super::form::Posted;
 use super::layer::LeadsToConsent;
 use super::parts::{Badge, clean};
 use super::ui::{Ui, render_with};
 use crate::access::{Allowed, permission};
+use crate::calls::Call;
 use crate::{Web, WebError};
 
 const GRANTS: [Grant; 3] = [
@@ -151,7 +151,7 @@ pub(crate) async fn begin(
 ) -> Result<Response, WebError> {
     let record = allowed.record(&web, &pkid).await?;
     let grant = Posted(pairs).get("grant").and_then(parse_grant);
-    match begin_consent(&web, &ui, &record.pkid, grant.unwrap_or_default()).await {
+    match begin_consent(&web, &ui, &record, grant.unwrap_or_default()).await {
         Ok(redirect) => Ok(redirect.into_response()),
         Err(error) => page(&web, &ui, &record, grant, Some(&error)).await,
     }
@@ -161,10 +161,15 @@ pub(crate) async fn begin(
 pub(crate) async fn begin_consent(
     web: &Web,
     ui: &Ui,
-    pkid: &Pkid,
+    record: &StoredRecord,
     grant: Grant,
 ) -> Result<Redirect, WebError> {
-    let (host, pkid, redirect) = (ui.host(web), pkid.clone(), redirect_uri(web));
-    let begun = calls::run(async move { host.connect(&pkid, grant, &redirect).await }).await?;
+    let (host, pkid, redirect) = (ui.host(web), record.pkid.clone(), redirect_uri(web));
+    let call = Call::new(Some(ui.requester().on("Connect", record)));
+    let begun = call.run(
+        web,
+        async move { host.connect(&pkid, grant, &redirect).await },
+    );
+    let begun = begun.await?;
     Ok(Redirect::to(&begun.value.url))
 }

@@ -5,7 +5,7 @@ use axum::Form;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use relation_app::records;
+use relation_app::records::{self, StoredRecord};
 use relation_host::reports::Grant;
 use relation_host::types::Reference;
 use secrecy::SecretString;
@@ -60,8 +60,8 @@ pub(crate) struct ConsentPage<'a> {
     pub(crate) summary: Vec<(Option<String>, String, String)>,
 }
 
-/// Finds the target of a link and the name of its customer.
-async fn find(web: &Web, token: &str) -> Result<Option<(ConsentTarget, String)>, WebError> {
+/// Finds the target of a link and its record.
+async fn find(web: &Web, token: &str) -> Result<Option<(ConsentTarget, StoredRecord)>, WebError> {
     let target = match consent_links::read(web.access(), &SecretString::from(token)).await {
         Ok(target) => target,
         Err(error) if error.status == StatusCode::NOT_FOUND => return Ok(None),
@@ -76,10 +76,7 @@ async fn find(web: &Web, token: &str) -> Result<Option<(ConsentTarget, String)>,
         .flatten()
         .next();
     // The link of a deleted record has ended.
-    Ok(document.map(|document| {
-        let name = records::find_name(&document).unwrap_or_default();
-        (target, clean(name))
-    }))
+    Ok(document.map(|document| (target, document.into())))
 }
 
 /// Builds the page of a link.
@@ -112,11 +109,14 @@ pub(crate) fn build<'a>(
 fn respond(
     ui: &Ui,
     token: &str,
-    found: Option<(ConsentTarget, String)>,
+    found: Option<(ConsentTarget, StoredRecord)>,
     error: Option<&WebError>,
 ) -> Result<Response, WebError> {
-    let found =
-        found.map(|(target, name)| (target.grant, Moment::relative(target.expires, ui), name));
+    let found = found.map(|(target, record)| {
+        let name = records::find_name(&record.document).unwrap_or_default();
+        let expires = Moment::relative(target.expires, ui);
+        (target.grant, expires, clean(name))
+    });
     let status = match (&found, error) {
         (None, _) => StatusCode::NOT_FOUND,
         (Some(_), Some(error)) => error.status,
@@ -149,17 +149,22 @@ pub(crate) async fn begin(
     ui: Ui,
     Path(token): Path<String>,
 ) -> Result<Response, WebError> {
-    let Some((target, name)) = find(&web, &token).await? else {
+    let Some((target, record)) = find(&web, &token).await? else {
         return respond(&ui.anonymous(), &token, None, None);
     };
-    match begin_consent(&web, &ui, &target.record, target.grant).await {
+    match begin_consent(&web, &ui, &record, target.grant).await {
         Ok(redirect) => Ok(redirect.into_response()),
         Err(error) => {
             tracing::warn!(
                 error = error.error.message,
                 "a consent of a link could not begin"
             );
-            respond(&ui.anonymous(), &token, Some((target, name)), Some(&error))
+            respond(
+                &ui.anonymous(),
+                &token,
+                Some((target, record)),
+                Some(&error),
+            )
         }
     }
 }

@@ -12,11 +12,12 @@ use relation_host::reports::RecordDetails;
 use relation_host::types::{FieldError, Hierarchy, Pkid};
 use serde_json::{Map, Value};
 
-use super::calls::{self, Failed};
+use super::calls::Failed;
 use super::form::{self, FormField, Posted, Purpose};
 use super::parts::{Moment, clean};
 use super::ui::{Ui, render_with};
 use crate::access::{Allowed, nodes, permission};
+use crate::calls::{Call, added_object, find_changes};
 use crate::{Web, WebError};
 
 /// The name of the input with the node of a new record.
@@ -119,7 +120,10 @@ pub(crate) async fn add(
         idempotency_key: posted.get(IDEMPOTENCY_KEY).map(str::to_owned),
     };
     let host = ui.host(&web);
-    match calls::run(async move { host.add(request).await }).await {
+    let changes = find_changes(web.model(), None, &request.fields);
+    let event = ui.requester().add(&request.hierarchy).with_changes(changes);
+    let call = Call::new(Some(event)).with_object(added_object);
+    match call.run(&web, async move { host.add(request).await }).await {
         Ok(added) => {
             let pkid = added.value.connection.pkid;
             Ok(
@@ -242,7 +246,11 @@ pub(crate) async fn modify(
         }
         let host = ui.host(&web).for_version(Some(version));
         let (pkid, fields) = (record.pkid.clone(), changes.clone());
-        let modified = calls::run(async move { host.modify(&pkid, fields, None).await }).await;
+        let changed = find_changes(web.model(), Some(&details.fields), &fields);
+        let event = ui.requester().on("modify-record", &record);
+        let call = Call::new(Some(event.with_changes(changed)));
+        let modified = call.run(&web, async move { host.modify(&pkid, fields, None).await });
+        let modified = modified.await;
         match modified {
             Ok(modified) => {
                 let done = format!("{address}?done={}", modified.transaction);

@@ -7,6 +7,7 @@ use relation_host::transactions::Transaction;
 use super::transactions::{may_change, read};
 use super::ui::Ui;
 use crate::access::{Allowed, permission};
+use crate::calls::record_queued;
 use crate::{Web, WebError};
 
 /// Reads a transaction whose action the principal may run.
@@ -32,6 +33,10 @@ pub(crate) async fn replay(
 ) -> Result<Redirect, WebError> {
     let transaction = read_to_change(&web, &ui, &allowed, &id).await?;
     let new = ui.host(&web).replay(&transaction.id).await?;
+    let event = ui
+        .requester()
+        .on_transaction("replay-transaction", &transaction);
+    record_queued(&web, event.into_iter().collect(), &new).await;
     Ok(Redirect::to(&format!("/transactions/{new}")))
 }
 
@@ -44,5 +49,9 @@ pub(crate) async fn cancel(
 ) -> Result<Redirect, WebError> {
     let transaction = read_to_change(&web, &ui, &allowed, &id).await?;
     web.host().cancel(&transaction.id).await?;
+    let event = ui
+        .requester()
+        .on_transaction("cancel-transaction", &transaction);
+    record_queued(&web, event.into_iter().collect(), &transaction.id).await;
     Ok(Redirect::to(&format!("/transactions/{}", transaction.id)))
 }

@@ -15,7 +15,8 @@ use relation_host::types::{Hierarchy, Timestamp};
 use super::parts::Moment;
 use super::texts::Language;
 use crate::access::sessions::Session;
-use crate::access::{Operation, Principal};
+use crate::access::{ClientAddress, Operation, Principal};
+use crate::calls::Requester;
 use crate::{Web, WebError};
 
 /// The name of the cookie with the language.
@@ -31,6 +32,8 @@ pub(crate) struct Ui {
     pub(crate) now: Timestamp,
     /// When the session ends, if no further request comes.
     pub(crate) session_ends: Option<Timestamp>,
+    /// The address that the request comes from.
+    pub(crate) address: ClientAddress,
     /// In a demo: the address to which a move of the time leads back.
     pub(crate) demo: Option<String>,
 }
@@ -39,8 +42,10 @@ impl FromRequestParts<Web> for Ui {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Infallible> {
+        let Ok(address) = ClientAddress::from_request_parts(parts, web).await;
         let path = local_path(&parts.uri);
         Ok(Self {
+            address,
             language: find_language(&parts.headers),
             principal: parts.extensions.get::<Arc<Principal>>().cloned(),
             demo: super::demo::find_return_path(web, parts, &path),
@@ -135,6 +140,14 @@ impl Ui {
         }
     }
 
+    /// Returns who asks for an operation, for the audit log.
+    pub(crate) fn requester(&self) -> Requester {
+        match &self.principal {
+            Some(principal) => Requester::new(principal, self.address),
+            None => Requester::anonymous(self.address),
+        }
+    }
+
     /// Returns whether to show the pages of users and keys.
     pub(crate) fn is_administrator(&self) -> bool {
         self.may_somewhere(Operation::Administer)
@@ -218,6 +231,7 @@ impl Ui {
             path: path.to_owned(),
             now: Timestamp(1_795_975_200_000),
             session_ends: Some(Timestamp(1_795_977_000_000)),
+            address: ClientAddress::default(),
             demo: None,
         }
     }

@@ -1,5 +1,6 @@
 //! The REST API, in one process with a host: its conventions, its errors, and what each principal may see.
 
+mod audit;
 mod callbacks;
 mod demo;
 mod documented;
@@ -14,3 +15,4 @@ mod records;
 mod support;
 mod transactions;
 mod versions;
+mod waiting;

@@ -1,7 +1,9 @@
 //! A client of the API, with a principal of the test's choice.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use async_trait::async_trait;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use axum::{Extension, Router};
@@ -10,16 +12,40 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use relation_app::config::RedirectAddress;
 use relation_app::oidc::Provider;
 use relation_e2e::world::World;
+use relation_host::imports::{Import, ImportCall, Interceptor, Intervention};
 use relation_host::types::{Hierarchy, Pkid};
 use relation_web::access::{Principal, PrincipalKind, RoleGrant};
 use relation_web::{Web, WebOptions};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tower::ServiceExt as _;
 
 use crate::documented;
 
 /// The address under which the page is reached.
 pub const PUBLIC_URL: &str = "http://127.0.0.1:8400/";
+
+/// Holds the next commit of a call, and so the lease of its record.
+#[derive(Default)]
+pub struct Gate {
+    /// Whether the next commit waits.
+    pub is_closed: AtomicBool,
+    /// A commit waits.
+    pub reached: Notify,
+    /// The commit may go on.
+    pub opened: Notify,
+}
+
+#[async_trait]
+impl Interceptor for Gate {
+    async fn before(&self, call: &ImportCall) -> Intervention {
+        if call.import == Import::StorageCommit && self.is_closed.swap(false, Ordering::SeqCst) {
+            self.reached.notify_one();
+            self.opened.notified().await;
+        }
+        Intervention::Proceed
+    }
+}
 
 /// A client that sends requests to the router of a world's host.
 pub struct Client {

@@ -3,41 +3,19 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 
-use async_trait::async_trait;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
 use relation_e2e::world::{World, WorldBuilder};
-use relation_host::imports::{Import, ImportCall, Interceptor, Intervention};
 use serde_json::{Value, json};
-use tokio::sync::Notify;
 
-use crate::support::{Client, principal};
+use crate::support::{Client, Gate, principal};
 
 const NODE: &str = "sys.Provider.Customer";
 
-/// Holds the next commit of a call, and so the lease of its record.
-#[derive(Default)]
-struct Gate {
-    is_closed: AtomicBool,
-    reached: Notify,
-    opened: Notify,
-}
-
-#[async_trait]
-impl Interceptor for Gate {
-    async fn before(&self, call: &ImportCall) -> Intervention {
-        if call.import == Import::StorageCommit && self.is_closed.swap(false, Ordering::SeqCst) {
-            self.reached.notify_one();
-            self.opened.notified().await;
-        }
-        Intervention::Proceed
-    }
-}
-
-struct Scene {
+struct TestRecord {
     world: World,
     gate: Arc<Gate>,
     client: Arc<Client>,
@@ -46,7 +24,7 @@ struct Scene {
     pkid: String,
 }
 
-impl Scene {
+impl TestRecord {
     async fn start() -> Self {
         let gate = Arc::new(Gate::default());
         let builder = WorldBuilder::default().interceptor(Arc::clone(&gate) as _);
@@ -99,33 +77,36 @@ impl Scene {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn if_match_is_compared_under_the_lease() {
-    let scene = Scene::start().await;
-    let etag = scene.etag().await;
-    let second = scene.change(&etag, &json!({ "name": "Second" }));
-    let second = scene.client.send(second);
-    let second = scene.run_during_a_change(json!({ "name": "First" }), second);
+    let record = TestRecord::start().await;
+    let etag = record.etag().await;
+    let second = record.change(&etag, &json!({ "name": "Second" }));
+    let second = record.client.send(second);
+    let second = record.run_during_a_change(json!({ "name": "First" }), second);
     let refused = second.await.expect(412);
     // It was refused by the call, not before it.
     assert!(refused["transaction_id"].is_string(), "{refused}");
-    assert_eq!(scene.shown().await["name"], "First");
-    let (etag, fields) = (scene.etag().await, json!({ "name": "Third" }));
-    let again = scene.client.send(scene.change(&etag, &fields)).await;
+    assert_eq!(record.shown().await["name"], "First");
+    let (etag, fields) = (record.etag().await, json!({ "name": "Third" }));
+    let again = record.client.send(record.change(&etag, &fields)).await;
     again.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn if_match_of_a_queued_change_is_kept() {
-    let scene = Scene::start().await;
-    let etag = scene.etag().await;
-    let mut queued = scene.change(&etag, &json!({ "name": "Queued" }));
-    *queued.uri_mut() = format!("{}?nowait=true", scene.href).parse().unwrap();
-    let queued = scene.client.send(queued).await.expect(202);
+    let record = TestRecord::start().await;
+    let etag = record.etag().await;
+    let mut queued = record.change(&etag, &json!({ "name": "Queued" }));
+    *queued.uri_mut() = format!("{}?nowait=true", record.href).parse().unwrap();
+    let queued = record.client.send(queued).await.expect(202);
     let now = json!({ "name": "Now" });
-    let changed = scene.client.json(Method::PATCH, &scene.href, &now).await;
+    let changed = record.client.json(Method::PATCH, &record.href, &now).await;
     changed.expect(200);
-    scene.world.run_for(std::time::Duration::from_secs(1)).await;
+    record
+        .world
+        .run_for(std::time::Duration::from_secs(1))
+        .await;
     let transaction = queued["href"].as_str().unwrap();
-    let ended = scene.client.get(transaction).await.expect(200);
+    let ended = record.client.get(transaction).await.expect(200);
     assert_eq!(ended["status"], "Fail", "{ended}");
     assert!(
         ended["message"]
@@ -133,41 +114,41 @@ async fn if_match_of_a_queued_change_is_kept() {
             .unwrap()
             .contains("changed in the meantime")
     );
-    assert_eq!(scene.shown().await["name"], "Now");
+    assert_eq!(record.shown().await["name"], "Now");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn form_shows_a_concurrent_change_beside_its_own() {
-    let scene = Scene::start().await;
+    let record = TestRecord::start().await;
     let form = |version: &str| {
         let fields = format!("name=Mine&was.name=Contoso&version={version}");
-        Request::post(format!("/organizations/{}/edit", scene.pkid))
+        Request::post(format!("/organizations/{}/edit", record.pkid))
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(Body::from(fields))
             .unwrap()
     };
-    let version = scene.etag().await.trim_matches('"').to_owned();
+    let version = record.etag().await.trim_matches('"').to_owned();
     // Another field does not matter.
-    let sent = scene.client.send(form(&version));
+    let sent = record.client.send(form(&version));
     let other = json!({ "account_email": "it@example.com" });
-    let saved = scene.run_during_a_change(other, sent).await;
+    let saved = record.run_during_a_change(other, sent).await;
     assert_eq!(saved.status, StatusCode::SEE_OTHER, "{saved:?}");
-    let shown = scene.shown().await;
+    let shown = record.shown().await;
     assert_eq!(
         (&shown["name"], &shown["account_email"]),
         (&json!("Mine"), &json!("it@example.com"))
     );
 
-    scene
+    record
         .client
-        .json(Method::PATCH, &scene.href, &json!({ "name": "Contoso" }))
+        .json(Method::PATCH, &record.href, &json!({ "name": "Contoso" }))
         .await
         .expect(200);
-    let version = scene.etag().await.trim_matches('"').to_owned();
-    let sent = scene.client.send(form(&version));
+    let version = record.etag().await.trim_matches('"').to_owned();
+    let sent = record.client.send(form(&version));
     let theirs = json!({ "name": "Theirs" });
-    let refused = scene.run_during_a_change(theirs, sent).await;
+    let refused = record.run_during_a_change(theirs, sent).await;
     assert_eq!(refused.status, StatusCode::CONFLICT, "{refused:?}");
     assert!(refused.text.contains("Theirs") && refused.text.contains("value=\"Mine\""));
-    assert_eq!(scene.shown().await["name"], "Theirs");
+    assert_eq!(record.shown().await["name"], "Theirs");
 }

@@ -275,12 +275,17 @@ impl Host {
         Ok(())
     }
 
-    /// Stores the host's callback before a call begins, and returns the id of the transaction to begin.
-    pub(super) async fn store_callback(&self, now: Timestamp) -> Result<Option<String>, CallError> {
+    /// Stores the host's callback before a call begins, and returns the id of the transaction to begin. `known` is that
+    /// id, if the caller has it already.
+    pub(super) async fn store_callback(
+        &self,
+        known: Option<String>,
+        now: Timestamp,
+    ) -> Result<Option<String>, CallError> {
         if self.callback.is_none() {
-            return Ok(None);
+            return Ok(known);
         }
-        let id = self.new_transaction_id(now);
+        let id = known.unwrap_or_else(|| self.new_transaction_id(now));
         let mut commit = Commit {
             now,
             ..Commit::default()

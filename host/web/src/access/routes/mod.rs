@@ -57,10 +57,8 @@ async fn resolve_node(
 ) -> Result<Hierarchy, WebError> {
     let node = node.ok_or_else(WebError::not_found)?;
     let node = super::nodes::resolve(parts, node).await?;
-    match authority.covers(&node) {
-        true => Ok(node),
-        false => Err(WebError::not_found()),
-    }
+    authority.check_node(&node)?;
+    Ok(node)
 }
 
 /// Returns the headers of a response with a secret, which no cache may store.

@@ -1,0 +1,62 @@
+//! The headers of requests and responses about records: versions and idempotency keys.
+
+use axum::http::{HeaderMap, header};
+use relation_app::records::StoredRecord;
+use relation_app::{AppError, ErrorKind};
+use relation_host::types::Document;
+
+use super::body::invalid;
+use crate::WebError;
+
+/// The maximum length of an idempotency key, in characters.
+const MAX_KEY_CHARS: usize = 255;
+
+/// Returns the tag of a document's version.
+pub(super) fn etag(document: &Document) -> String {
+    format!("\"{}\"", document.version)
+}
+
+/// Refuses a change that is based on another version of the record. Returns the version that the call must still find,
+/// since another call may change the record before this one.
+pub(super) fn check_version(
+    headers: &HeaderMap,
+    record: &StoredRecord,
+) -> Result<Option<u64>, WebError> {
+    let Some(wanted) = headers.get(header::IF_MATCH) else {
+        return Ok(None);
+    };
+    let wanted = wanted.to_str().unwrap_or_default();
+    let current = etag(&record.document);
+    let mut tags = wanted.split(',').map(str::trim);
+    match tags.find(|tag| *tag == "*" || *tag == current) {
+        Some("*") => Ok(None),
+        Some(_) => Ok(Some(record.document.version)),
+        None => {
+            let error = AppError::new(
+                ErrorKind::Changed,
+                "the record was changed in the meantime: its version is not the one of If-Match",
+            );
+            let hint = "read the record again, and repeat the change with its ETag";
+            Err(error.hint(hint).into())
+        }
+    }
+}
+
+/// Reads the key by which a repeated add is found.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, WebError> {
+    let Some(key) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    match key.to_str() {
+        Ok(key)
+            if (1..=MAX_KEY_CHARS).contains(&key.len())
+                && key.bytes().all(|byte| byte.is_ascii_graphic()) =>
+        {
+            Ok(Some(key.to_owned()))
+        }
+        _ => Err(invalid(
+            "Idempotency-Key",
+            &format!("must be 1 to {MAX_KEY_CHARS} visible ASCII characters"),
+        )),
+    }
+}

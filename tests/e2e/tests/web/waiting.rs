@@ -1,0 +1,80 @@
+//! Requests that wait for the end of their call: how long, and that the call goes on without them.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
+use relation_e2e::world::WorldBuilder;
+use serde_json::{Value, json};
+
+use crate::support::{Client, Gate, principal};
+
+/// Waits until a transaction has ended, and returns it.
+async fn ended(client: &Client, href: &str) -> Value {
+    let ended = async {
+        loop {
+            let shown = client.get(href).await.expect(200);
+            if shown["status"] != "Processing" {
+                return shown;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let limit = Duration::from_secs(60);
+    tokio::time::timeout(limit, ended).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_call_goes_on_after_the_response() {
+    let gate = Arc::new(Gate::default());
+    let builder = WorldBuilder::default().interceptor(Arc::clone(&gate) as _);
+    let world = builder.start().await;
+    let root = principal("provider-administrator", "sys");
+    let patient = Client::anonymous(&world).await.with(root.clone());
+    let (pkid, _) = patient.add("sys.A", "Contoso").await;
+    let href = format!("/api/relation/SparkCustomer/{pkid}/");
+    let client = Client::with_options(&world, |options| options.call_wait = Duration::ZERO).await;
+    let client = client.with(root);
+
+    gate.is_closed.store(true, Ordering::SeqCst);
+    let change = json!({ "name": "Fabrikam" });
+    let response = client.json(Method::PATCH, &href, &change).await.expect(202);
+    let transaction = response["href"].as_str().unwrap();
+    let shown = client.get(transaction).await.expect(200);
+    assert_eq!(shown["status"], "Processing", "{shown}");
+    gate.opened.notify_one();
+    assert_eq!(ended(&client, transaction).await["status"], "Success");
+    let shown = client.get(&href).await.expect(200);
+    assert_eq!(shown["data"]["name"], "Fabrikam");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn client_that_leaves_cancels_nothing() {
+    let gate = Arc::new(Gate::default());
+    let builder = WorldBuilder::default().interceptor(Arc::clone(&gate) as _);
+    let world = builder.start().await;
+    let client = Client::anonymous(&world).await;
+    let client = Arc::new(client.with(principal("provider-administrator", "sys")));
+    let (pkid, _) = client.add("sys.A", "Contoso").await;
+    let href = format!("/api/relation/SparkCustomer/{pkid}/");
+    gate.is_closed.store(true, Ordering::SeqCst);
+    let (leaving, path) = (Arc::clone(&client), href.clone());
+    let request = tokio::spawn(async move {
+        let change = json!({ "name": "Fabrikam" });
+        leaving.json(Method::PATCH, &path, &change).await.status
+    });
+    gate.reached.notified().await;
+    request.abort();
+    assert!(request.await.unwrap_err().is_cancelled());
+    gate.opened.notify_one();
+    let newest = client
+        .get("/api/tool/Transaction/?limit=1")
+        .await
+        .expect(200);
+    let transaction = newest["resources"][0]["href"].as_str().unwrap();
+    assert_eq!(ended(&client, transaction).await["status"], "Success");
+    let shown = client.get(&href).await;
+    assert_eq!(shown.status, StatusCode::OK);
+    assert_eq!(shown.json()["data"]["name"], "Fabrikam");
+}

@@ -164,7 +164,7 @@ impl Request {
                 ("GET", format!("{RECORDS}{pkid}/"), String::new())
             }
             Self::Add => {
-                expected = "\"created\":true";
+                expected = "\"replayed\":false";
                 let path = format!("{RECORDS}?hierarchy=sys.Provider.Added");
                 ("POST", path, format!("{{\"name\":\"Added {number}\"}}"))
             }

@@ -79,7 +79,7 @@ fn script_onboards_a_hundred_customers_once() {
     // The limit is below the number of customers, so that the script is told to wait.
     let world = CliWorld::new()
         .with_config_line(&format!("web.callback-origins = [\"http://{receiver}\"]"))
-        .with_config_line("web.requests-per-minute = 95");
+        .with_config_line("web.requests-per-minute = 80");
     let (server, address) = serve(&world, &[]);
     let administrator = add_key(&world, "ada", "provider-administrator");
     let auth = json!({

@@ -24,6 +24,10 @@ pub fn check_samples(browser: &Browser, checks: &Checks) {
         .unwrap();
     let address = serve(&runtime);
     for name in samples::names() {
+        // This page leads to the provider in a moment.
+        if name == "login-leaving" {
+            continue;
+        }
         browser.open(&format!("http://{address}/samples/{name}"));
         checks.check(browser, &format!("sample-{name}"));
     }

@@ -11,12 +11,14 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
-# Parameters that requests do not have.
+# Parameters of queries, and members of request_meta, that requests do not have.
 LEFT_OUT = {
     "cursor": "it comes from an earlier page; a schema cannot say which texts are cursors",
     "filter_field": "it needs filter_text, and a schema cannot say so",
     "filter_text": "it needs filter_field, and a schema cannot say so",
     "format": "format=ndjson excludes the parameters of pages, and a schema cannot say so",
+    "callback_url": "which addresses are permitted is a setting of the host",
+    "callback_auth": "a request without callback_url needs none",
     "nowait": "a queued request is checked when it runs, so the response to a wrong one is a success",
 }
 
@@ -24,7 +26,7 @@ LEFT_OUT = {
 # `negative_data_rejection` about others.
 ACCEPTED = [
     (
-        ["ReplaceRecord", "ModifyRecord", "DeleteRecord"],
+        ["ReplaceRecord", "ModifyRecord", "DeleteRecord", "RunAction"],
         ["positive_data_acceptance", "negative_data_rejection"],
         "412",
         "If-Match is any text, the record has one version, and the version is compared before the fields",
@@ -40,6 +42,12 @@ ACCEPTED = [
         ["positive_data_acceptance"],
         "422",
         "the roles have to be at or below the node, an expiry in the future, an overlap at most 30 days",
+    ),
+    (
+        ["AddCallbackAuth", "ReplaceCallbackAuth"],
+        ["positive_data_acceptance"],
+        "422",
+        "a token and a password exclude each other, a user name needs a password, and secrets have forms of their own",
     ),
     (
         ["AddRecord"],
@@ -93,6 +101,9 @@ def add_objects():
     grants = [{"role": "operator", "node": NODE}]
     user = call("POST", "/api/data/User/", {"name": "grace", "hierarchy": NODE, "grants": grants})
     key = call("POST", "/api/data/ApiKey/", {"name": "siem", "hierarchy": NODE, "grants": grants})
+    auth = {"name": "crm", "hierarchy": NODE, "token": "canary-token"}
+    auth = call("POST", "/api/data/ApiCallbackAuth/", auth)
+    nodes = call("GET", f"/api/data/HierarchyNode/?hierarchy={NODE}")
     syncs = call("GET", f"/api/data/DataSync/?hierarchy={NODE}")
     transactions = call("GET", f"/api/tool/Transaction/?hierarchy={NODE}")
     return {
@@ -100,6 +111,8 @@ def add_objects():
         "deleted": pkids[2:],
         "/api/data/User/": [user["pkid"]],
         "/api/data/ApiKey/": [key["pkid"]],
+        "/api/data/ApiCallbackAuth/": [auth["pkid"]],
+        "/api/data/HierarchyNode/": [each["pkid"] for each in nodes["resources"][:1]],
         "/api/data/{model}/": [each["pkid"] for each in syncs["resources"][:3]],
         "/api/device/spark/{model}/": [],
         "/api/tool/Transaction/": [each["id"] for each in transactions["resources"][:3]],
@@ -109,6 +122,7 @@ def add_objects():
 def prepare(document, objects):
     """Leaves out parameters, and names objects that exist where a path or a body has an id."""
     nodes = [NODE, f"{NODE}.Below"]
+    leave_out_members(document)
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             known = objects["deleted" if method == "delete" else "kept"]
@@ -129,6 +143,18 @@ def prepare(document, objects):
             body = operation.get("requestBody", {}).get("content", {}).get("application/json")
             if body:
                 name_objects(body["schema"], known, nodes)
+
+
+def leave_out_members(part):
+    """Leaves out members of request_meta, wherever the document describes it."""
+    if isinstance(part, dict):
+        members = part.get("properties", {}).get("request_meta", {}).get("properties", {})
+        for name in LEFT_OUT:
+            members.pop(name, None)
+        part = list(part.values())
+    if isinstance(part, list):
+        for each in part:
+            leave_out_members(each)
 
 
 def name_objects(schema, known, nodes):

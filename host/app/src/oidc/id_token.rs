@@ -53,7 +53,7 @@ pub enum TokenError {
     Nonce,
 }
 
-/// What an ID token must say.
+/// The values that an ID token must have.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected<'a> {
     /// The issuer.

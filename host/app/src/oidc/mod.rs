@@ -42,7 +42,8 @@ const CACHE_LIFETIME: Duration = Duration::from_secs(3600);
 /// The most groups of a person that are looked at.
 const MAX_GROUPS: usize = 10_000;
 
-/// The reason why a log-in at a provider failed. Its texts are for the operator, and contain no secret.
+/// The reason why a log-in at a provider failed. Its texts are for the operator, and contain
+/// nothing secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OidcError {
     /// The person declined.
@@ -162,7 +163,7 @@ struct Shared {
     known: Mutex<Option<Known>>,
 }
 
-/// What was read of the provider, and when.
+/// The provider's metadata and keys, and the time when they were read.
 #[derive(Clone)]
 struct Known {
     metadata: Arc<Metadata>,

@@ -15,7 +15,7 @@ use relation_host::types::{Page, Pkid, Reference};
 use serde_json::{Map, Value, json};
 
 use super::actions::operation_of;
-use super::body::Fields;
+use super::body::{Fields, invalid};
 use super::export::{self, PAGE_SIZE};
 use super::on_behalf_of::on_behalf_of;
 use super::page::next_link;
@@ -172,6 +172,9 @@ pub(super) async fn replay(
     let transaction = find_to_change(&web, &allowed, &id).await?;
     let node = transaction.hierarchy.as_ref();
     let node = node.ok_or_else(WebError::not_found)?;
+    if !body.fields.is_empty() {
+        return Err(invalid("data", "is not used by a replay"));
+    }
     let host = on_behalf_of(&web, allowed.principal(), body.request_meta, node).await?;
     let new = host.replay(&transaction.id).await?;
     let requester = Requester::new(allowed.principal(), address);

@@ -15,7 +15,7 @@ const WRITERS: usize = 4;
 /// the kills are at different steps.
 const WRITES: usize = 14;
 
-/// What a client knows about the record with a name.
+/// A client's knowledge of the record with a name.
 #[derive(Clone, Debug, Default)]
 struct Known {
     /// The primary key, if a response had it.

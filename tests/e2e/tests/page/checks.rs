@@ -80,7 +80,7 @@ const END_TABS: &str = "
     return wrong;
 ";
 
-/// What a page is read in.
+/// The size of the window in which pages are checked.
 const SIZE: (u32, u32) = (1120, 800);
 
 /// Checks pages of a browser.

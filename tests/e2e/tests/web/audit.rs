@@ -1,4 +1,4 @@
-//! The audit log of changes of records: by whom, which fields, and no secrets.
+//! The audit log of changes of records: the person, the fields, and no value of a secret.
 
 use axum::body::Body;
 use axum::http::{Method, Request, header};

@@ -111,7 +111,7 @@ fn to_url(address: SocketAddr) -> Result<Url, AppError> {
     url.map_err(|error| AppError::new(ErrorKind::Failed, error.to_string()))
 }
 
-/// Starts the host and Webex in the past, and lets the history of the customers happen until now.
+/// Starts the host and Webex in the past, and runs the history of the customers up to the present.
 async fn prepare(global: &GlobalArgs, public_url: &Url) -> Result<Environment, AppError> {
     let now = SystemClock::new().now();
     let redirect = callback_address(public_url)?.as_str().to_owned();

@@ -29,7 +29,7 @@ use crate::transactions::{Transaction, parent_of, to_callback};
 use crate::types::{Document, Failure, Hierarchy, Pkid, Reference, Timestamp, Wakeup};
 use crate::wakeup_kinds;
 
-/// The model of the credentials of callbacks: the body has no secret, and [`CallbackSecrets`] are sealed.
+/// The model of the credentials of callbacks: the body is not secret, and [`CallbackSecrets`] are sealed.
 pub const CALLBACK_AUTH_MODEL: &str = "host/ApiCallbackAuth";
 /// How long after the first attempt the last one is made.
 pub const DELIVERY_TIME: Duration = Duration::from_secs(24 * 3600);
@@ -81,7 +81,7 @@ pub enum CallbackState {
     Failed,
 }
 
-/// The delivery of a callback so far. It contains no secret.
+/// The delivery of a callback so far, without secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallbackReport {
     /// The scheme, host and port of the receiver.

@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::{Map, Value, json};
 
-use super::parameters::{node, paging, pkid};
+use super::parameters::{node, node_name, paging, pkid};
 use super::schemas;
 use crate::access::{AccessRoute, ROLES};
 
@@ -179,7 +179,7 @@ fn request_schema(route: AccessRoute) -> Option<Value> {
         AccessRoute::ReplaceCallbackAuth => object(&["name"], callback_auth_input(false)),
         AccessRoute::AddNode => object(
             &["name", "hierarchy"],
-            json!({ "name": { "type": "string" }, "hierarchy": node() }),
+            json!({ "name": node_name(), "hierarchy": node() }),
         ),
         AccessRoute::LogIn => object(
             &["name", "password"],

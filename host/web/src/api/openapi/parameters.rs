@@ -22,11 +22,21 @@ pub(super) fn optional_pkid() -> Value {
     json!({ "type": "string", "pattern": "^([0-9a-f]{24})?$" })
 }
 
-/// Returns the schema of a node: parts without white space around them, separated by dots.
-pub(super) fn node() -> Value {
+/// Returns the pattern of one part of a node's path: no dots, and no white space around it.
+fn part() -> String {
     const CONTROL: &str = "\\x00-\\x1F\\x7F-\\x9F";
     let end = format!("[^.\\s\\uFEFF{CONTROL}]");
-    let part = format!("{end}([^.{CONTROL}]*{end})?");
+    format!("{end}([^.{CONTROL}]*{end})?")
+}
+
+/// Returns the schema of the name of a node.
+pub(super) fn node_name() -> Value {
+    json!({ "type": "string", "maxLength": 100, "pattern": format!("^{}$", part()) })
+}
+
+/// Returns the schema of a node: parts that are separated by dots.
+pub(super) fn node() -> Value {
+    let part = part();
     json!({
         "type": "string",
         "maxLength": MAX_NODE_LENGTH,

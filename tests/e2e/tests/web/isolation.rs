@@ -264,6 +264,7 @@ struct Members {
     user: String,
     key: String,
     node_pkid: String,
+    role: String,
 }
 
 async fn members(root: &Client, place: Place) -> Members {
@@ -282,6 +283,15 @@ async fn members(root: &Client, place: Place) -> Members {
         pkids.push(added["pkid"].as_str().unwrap().to_owned());
     }
     let [user, key] = pkids.try_into().unwrap();
+    let role = match place {
+        Place::Unknown => key.clone(),
+        place => {
+            let input =
+                json!({ "name": "desk", "hierarchy": place.node(), "operations": ["read"] });
+            let added = root.json(Method::POST, "/api/data/Role/", &input).await;
+            added.expect(201)["pkid"].as_str().unwrap().to_owned()
+        }
+    };
     let node_pkid = match place {
         Place::Unknown => key.clone(),
         place => node_pkid(&place.node().parse().unwrap()).to_string(),
@@ -291,6 +301,7 @@ async fn members(root: &Client, place: Place) -> Members {
         user,
         key,
         node_pkid,
+        role,
     }
 }
 
@@ -300,6 +311,7 @@ fn access_row(route: AccessRoute, members: &Members, role: &Role) -> Option<Row>
         user,
         key,
         node_pkid,
+        role: own_role,
     } = members;
     let node = place.node();
     let user = format!("/api/data/User/{user}/");
@@ -340,6 +352,19 @@ fn access_row(route: AccessRoute, members: &Members, role: &Role) -> Option<Row>
             let path = format!("/api/data/HierarchyNode/{node_pkid}/");
             Row::write("DELETE", path, json!({}), 409)
         }
+        AccessRoute::ListRoles => Row::get(format!("/api/data/Role/?hierarchy={node}")),
+        AccessRoute::AddRole => {
+            let name = format!("{}-of-{place:?}", role.name);
+            let input = json!({ "name": name, "hierarchy": node, "operations": ["read"] });
+            Row::write("POST", "/api/data/Role/".to_owned(), input, 201)
+        }
+        AccessRoute::GetRole => Row::get(format!("/api/data/Role/{own_role}/")),
+        AccessRoute::SetRoleOperations => {
+            let input = json!({ "operations": ["read"] });
+            Row::write("PUT", format!("/api/data/Role/{own_role}/"), input, 200)
+        }
+        // Below, since the next role would not find it.
+        AccessRoute::DeleteRole => return None,
         // They concern the caller alone.
         AccessRoute::GetSession | AccessRoute::LogIn | AccessRoute::LogOut => return None,
     })
@@ -387,6 +412,10 @@ async fn users_keys_and_audit_keep_tenants_apart() {
         let path = format!("/api/data/ApiKey/{}/+Revoke/", members.key);
         let status = client.json(Method::POST, &path, &json!({})).await.status;
         let expected = if members.place.is_visible() { 200 } else { 404 };
+        assert_eq!(status, expected, "{:?}", members.place);
+        let path = format!("/api/data/Role/{}/", members.role);
+        let status = client.json(Method::DELETE, &path, &json!({})).await.status;
+        let expected = if members.place.is_visible() { 204 } else { 404 };
         assert_eq!(status, expected, "{:?}", members.place);
     }
 }

@@ -21,7 +21,7 @@ use super::users::{
     check_fields, deduplicate, field_error, find_grant_errors, find_name_error, fold_name, invalid,
     to_json,
 };
-use super::{AccessParts, Authority, Principal, PrincipalKind, RoleGrant};
+use super::{AccessParts, Authority, Principal, PrincipalKind, RoleGrant, roles};
 use crate::WebError;
 
 /// The begin of every key, by which scanners of secrets find them.
@@ -89,9 +89,9 @@ impl fmt::Debug for IssuedApiKey {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct KeyBody {
+pub(super) struct KeyBody {
     name: String,
-    grants: Vec<RoleGrant>,
+    pub(super) grants: Vec<RoleGrant>,
     created: Timestamp,
     expires: Option<Timestamp>,
     revoked: Option<Timestamp>,
@@ -108,7 +108,11 @@ impl Stored for KeyBody {
         match self.revoked {
             // The name is free again.
             Some(_) => Vec::new(),
-            None => vec![key("name", fold_name(&self.name))],
+            None => {
+                let mut keys = roles::to_keys(&self.grants);
+                keys.push(key("name", fold_name(&self.name)));
+                keys
+            }
         }
     }
 }
@@ -151,7 +155,13 @@ pub async fn add(
             "the time has passed: name a later one",
         ));
     }
-    errors.extend(find_grant_errors(authority, &new.hierarchy, &new.grants));
+    let roles = roles::load(parts, &new.grants).await?;
+    errors.extend(find_grant_errors(
+        authority,
+        &new.hierarchy,
+        &new.grants,
+        &roles,
+    ));
     check_fields(errors)?;
     let pkid = Pkid::random();
     let (secret, digest) = create_secret(&pkid)?;
@@ -180,7 +190,7 @@ pub async fn add(
     let event = to_event(authority, "add-api-key", &entry).with_changes(changes);
     let same_name = documents::filter::<KeyBody>(
         &Some((entry.node.clone(), relation_host::types::Scope::Node)),
-        entry.body.keys(),
+        vec![key("name", fold_name(&entry.body.name))],
     );
     let checks = vec![entry.to_check(), Check::Unique(same_name, None)];
     let mut written = nodes::to_store(parts, [&entry.node]).await?;
@@ -353,6 +363,7 @@ pub(super) async fn authenticate(
         }
     }
     Ok(Some(Principal {
+        own_roles: roles::load(parts, &entry.body.grants).await?,
         kind: PrincipalKind::ApiKey,
         pkid: entry.pkid,
         name: entry.body.name,
@@ -386,7 +397,8 @@ async fn find_managed(
     pkid: &Pkid,
 ) -> Result<Entry<KeyBody>, WebError> {
     let entry = find_visible(parts, authority, pkid).await?;
-    authority.check_grants(&entry.node, &entry.body.grants)?;
+    let roles = roles::load(parts, &entry.body.grants).await?;
+    authority.check_grants(&entry.node, &entry.body.grants, &roles)?;
     Ok(entry)
 }
 

@@ -12,7 +12,8 @@ use relation_host::types::{Hierarchy, Scope};
 
 use super::audit::{Actor, ActorKind};
 use super::documents::Range;
-use super::{Allowed, RoleGrant, find_role, permission};
+use super::roles::{self, OwnRole};
+use super::{Allowed, Operation, RoleGrant, permission};
 use crate::WebError;
 
 /// The address that a request comes from, if it is known.
@@ -77,12 +78,12 @@ impl Authority<'_> {
     }
 
     /// Returns whether a role may be given or taken at a node: everything that it permits must be permitted to the
-    /// principal there. An unknown role permits nothing, and only its node counts.
-    pub(super) fn may_grant(&self, grant: &RoleGrant) -> bool {
+    /// principal there. `roles` has the own roles. An unknown role permits nothing, and only its node counts.
+    pub(super) fn may_grant(&self, grant: &RoleGrant, roles: &[OwnRole]) -> bool {
         let Self::Principal(allowed, _) = self else {
             return true;
         };
-        let operations = find_role(&grant.role).map_or(&[][..], |role| role.operations);
+        let operations = roles::operations(grant, roles);
         let principal = allowed.principal();
         allowed.covers(&grant.node)
             && operations
@@ -96,16 +97,28 @@ impl Authority<'_> {
         &self,
         node: &Hierarchy,
         grants: &[RoleGrant],
+        roles: &[OwnRole],
     ) -> Result<(), WebError> {
         self.check_node(node)?;
-        match grants.iter().all(|grant| self.may_grant(grant)) {
+        match grants.iter().all(|grant| self.may_grant(grant, roles)) {
             true => Ok(()),
-            false => {
-                let message = "this user or key has rights that you do not have";
-                let hint = "somebody with these rights can manage it";
-                let error = AppError::new(ErrorKind::Usage, message).hint(hint);
-                Err(WebError::new(StatusCode::FORBIDDEN, error))
-            }
+            false => Err(self.refuse_management()),
+        }
+    }
+
+    /// Returns the error for a user, a key or a role with more rights than the administrator's.
+    pub(super) fn refuse_management(&self) -> WebError {
+        let message = "this user, key or role has rights that you do not have";
+        let hint = "somebody with these rights can manage it";
+        let error = AppError::new(ErrorKind::Usage, message).hint(hint);
+        WebError::new(StatusCode::FORBIDDEN, error)
+    }
+
+    /// Returns whether the administrator may perform an operation at a node.
+    pub(super) fn may(&self, operation: Operation, node: &Hierarchy) -> bool {
+        match self {
+            Self::Principal(allowed, _) => allowed.principal().may(operation, node),
+            Self::Operator => true,
         }
     }
 

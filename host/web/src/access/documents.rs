@@ -48,7 +48,7 @@ impl<T: Stored> Entry<T> {
         }
     }
 
-    fn parse(document: Document) -> Result<Self, StoreError> {
+    pub(super) fn parse(document: Document) -> Result<Self, StoreError> {
         // The error of serde may repeat a part of the body.
         let body = serde_json::from_str(&document.body).map_err(|_| {
             StoreError::Corrupt(format!("cannot read the body of {}", document.reference))

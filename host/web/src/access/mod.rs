@@ -24,6 +24,7 @@ mod parts;
 mod passwords;
 mod principal;
 mod request_rate;
+pub mod roles;
 mod routes;
 pub mod sessions;
 #[cfg(test)]

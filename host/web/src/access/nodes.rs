@@ -121,6 +121,11 @@ fn name(node: &Hierarchy) -> &str {
     path.rsplit_once('.').map_or(path, |(_, name)| name)
 }
 
+/// Returns a node and all nodes above it, the nearest first.
+pub(super) fn and_above(node: &Hierarchy) -> impl Iterator<Item = Hierarchy> {
+    std::iter::successors(Some(node.clone()), parent)
+}
+
 fn parent(node: &Hierarchy) -> Option<Hierarchy> {
     let (parent, _) = node.as_str().rsplit_once('.')?;
     Hierarchy::try_from(parent.to_owned()).ok()

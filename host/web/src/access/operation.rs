@@ -29,6 +29,20 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// Every operation.
+    pub const ALL: [Self; 10] = [
+        Self::Read,
+        Self::Add,
+        Self::Modify,
+        Self::Delete,
+        Self::Connect,
+        Self::Refresh,
+        Self::Sync,
+        Self::Act,
+        Self::Administer,
+        Self::Audit,
+    ];
+
     /// Returns the operation's name.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -3,7 +3,8 @@
 use relation_host::types::{Hierarchy, Pkid};
 use serde::{Deserialize, Serialize};
 
-use super::{Operation, find_role};
+use super::Operation;
+use super::roles::{self, OwnRole};
 
 /// A role that is granted at a node. It covers the node and everything below it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,14 +36,14 @@ pub struct Principal {
     pub name: String,
     /// The granted roles.
     pub grants: Vec<RoleGrant>,
+    /// The own roles among them.
+    pub own_roles: Vec<OwnRole>,
 }
 
 impl Principal {
     /// Returns the nodes at and below which the principal may perform the operation. No node contains another.
     pub fn nodes(&self, operation: Operation) -> Vec<Hierarchy> {
-        let permits = |grant: &&RoleGrant| {
-            find_role(&grant.role).is_some_and(|role| role.operations.contains(&operation))
-        };
+        let permits = |grant: &&RoleGrant| self.operations(grant).contains(&operation);
         let mut nodes: Vec<Hierarchy> = Vec::new();
         for grant in self.grants.iter().filter(permits) {
             if nodes.iter().any(|node| node.contains(&grant.node)) {
@@ -53,6 +54,11 @@ impl Principal {
         }
         nodes.sort();
         nodes
+    }
+
+    /// Returns the operations that a grant of the principal permits.
+    pub fn operations(&self, grant: &RoleGrant) -> &[Operation] {
+        roles::operations(grant, &self.own_roles)
     }
 
     /// Returns whether the principal may perform the operation at this node.

@@ -59,6 +59,7 @@ pub(super) fn address() -> ClientAddress {
 /// Returns the proof for a principal with these roles.
 pub(super) fn allow(grants: &[RoleGrant]) -> Allowed<permission::Administer> {
     let principal = Principal {
+        own_roles: Vec::new(),
         kind: PrincipalKind::User,
         pkid: relation_host::types::Pkid::random(),
         name: "actor".to_owned(),

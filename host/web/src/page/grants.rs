@@ -5,15 +5,17 @@ use relation_host::types::FieldError;
 use super::form::{Control, FormField, Posted};
 use super::parts::clean;
 use super::ui::Ui;
-use crate::access::{ROLES, RoleGrant, find_role};
+use crate::access::roles::{self, OwnRole};
+use crate::access::{ROLES, RoleGrant};
 
 /// The most roles of a form.
 const MAX_GRANTS: usize = 20;
 
-/// Builds the fields of roles: those that are granted, and empty ones for another.
+/// Builds the fields of roles: those that are granted, and empty ones for another. `roles` are the own roles to offer.
 pub(crate) fn grant_fields(
     grants: &[RoleGrant],
     posted: Option<&Posted>,
+    roles: &[OwnRole],
     ui: &Ui,
 ) -> Vec<FormField> {
     let count = match posted {
@@ -47,7 +49,12 @@ pub(crate) fn grant_fields(
                 each.name == role,
             )
         });
-        field.control = Control::Choice(std::iter::once(none).chain(choices).collect());
+        let own = roles.iter().map(|each| {
+            let pkid = each.pkid.to_string();
+            let is_chosen = pkid == role;
+            (pkid, clean(&each.name), is_chosen)
+        });
+        field.control = Control::Choice(std::iter::once(none).chain(choices).chain(own).collect());
         fields.push(field);
         let mut field = FormField::new(
             &node_name,
@@ -123,9 +130,9 @@ pub(crate) fn map_errors(errors: Vec<FieldError>) -> Vec<FieldError> {
 }
 
 /// Describes roles for people.
-pub(crate) fn describe(grants: &[RoleGrant]) -> Vec<(String, String)> {
+pub(crate) fn describe(grants: &[RoleGrant], roles: &[OwnRole]) -> Vec<(String, String)> {
     let titles = grants.iter().map(|grant| {
-        let title = find_role(&grant.role).map_or(grant.role.as_str(), |role| role.title);
+        let title = roles::title(grant, roles);
         (clean(title), clean(grant.node.as_str()))
     });
     titles.collect()
@@ -172,8 +179,8 @@ mod tests {
             role: "operator".to_owned(),
             node: "sys".parse().unwrap(),
         }];
-        assert_eq!(grant_fields(&grants, None, &ui).len(), 4);
+        assert_eq!(grant_fields(&grants, None, &[], &ui).len(), 4);
         let sent = posted(&[("grants[1].role", "auditor")]);
-        assert_eq!(grant_fields(&grants, Some(&sent), &ui).len(), 4);
+        assert_eq!(grant_fields(&grants, Some(&sent), &[], &ui).len(), 4);
     }
 }

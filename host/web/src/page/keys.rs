@@ -15,10 +15,11 @@ use super::grants::{describe, read_grants};
 use super::links;
 use super::organizations::choose_node;
 use super::parts::{Badge, Moment, clean};
-use super::shared::{ListQuery, ManageForm, SecretPage};
+use super::shared::{ListQuery, ManageForm, SecretPage, offered_roles};
 use super::ui::{Ui, render, render_with};
 use super::users::parse;
 use crate::access::api_keys::{self, ApiKey, IssuedApiKey, NewApiKey};
+use crate::access::roles::{self, OwnRole};
 use crate::access::{Allowed, Authority, ClientAddress, permission};
 use crate::{Web, WebError};
 
@@ -42,7 +43,7 @@ pub(crate) struct KeyRow {
 }
 
 impl KeyRow {
-    pub(crate) fn new(key: &ApiKey, ui: &Ui) -> Self {
+    pub(crate) fn new(key: &ApiKey, roles: &[OwnRole], ui: &Ui) -> Self {
         let is_over = key.expires.is_some_and(|expires| expires <= ui.now);
         let (icon, word) = match (key.revoked.is_some(), is_over) {
             (true, _) => ("bad", "revoked"),
@@ -54,7 +55,7 @@ impl KeyRow {
             name: clean(&key.name),
             node: clean(key.hierarchy.as_str()),
             badge: Badge::new(icon, ui.language.text(&format!("keys.{word}"))),
-            grants: describe(&key.grants),
+            grants: describe(&key.grants, roles),
             last_used: key.last_used.map(|at| Moment::relative(at, ui)),
             expires: key.expires.map(|at| Moment::relative(at, ui)),
             is_valid: key.revoked.is_none(),
@@ -89,6 +90,8 @@ pub(crate) async fn list(
         PAGE_SIZE,
     )
     .await?;
+    let grants = page.items.iter().flat_map(|key| &key.grants);
+    let roles = roles::load(web.access(), grants).await?;
     let next = page.next.map(|cursor| {
         links::with_query(
             "/keys",
@@ -97,27 +100,38 @@ pub(crate) async fn list(
     });
     render(&KeysPage {
         title: ui.t("keys.title"),
-        rows: page.items.iter().map(|key| KeyRow::new(key, &ui)).collect(),
+        rows: page
+            .items
+            .iter()
+            .map(|key| KeyRow::new(key, &roles, &ui))
+            .collect(),
         next,
         ui: &ui,
     })
 }
 
 /// Shows the form for a new key.
-pub(crate) async fn show_new(ui: Ui, allowed: Administer) -> Result<Response, WebError> {
-    render(&new_form(&ui, allowed.nodes(), None, Vec::new()))
+pub(crate) async fn show_new(
+    State(web): State<Web>,
+    ui: Ui,
+    allowed: Administer,
+) -> Result<Response, WebError> {
+    let roles = offered_roles(&web, allowed.nodes(), None).await?;
+    render(&new_form(&ui, allowed.nodes(), &roles, None, Vec::new()))
 }
 
 /// Builds the form of a new key.
 pub(crate) fn new_form<'a>(
     ui: &'a Ui,
     nodes: &[Hierarchy],
+    roles: &[OwnRole],
     posted: Option<&Posted>,
     errors: Vec<FieldError>,
 ) -> ManageForm<'a> {
     let mut name = FormField::new("name", ui.t("keys.name"), ui.t("keys.name-help"));
     name.required = true;
-    ManageForm::new(ui, "/keys", ui.t("keys.add"), name, nodes, posted, errors)
+    let title = ui.t("keys.add");
+    ManageForm::new(ui, ("/keys", title), name, nodes, roles, posted, errors)
 }
 
 /// Adds a key and shows it once.
@@ -157,9 +171,11 @@ pub(crate) async fn add(
         Ok(issued) => key_page(&ui, &issued),
         Err(error) if error.error.field_errors.is_empty() => Err(error),
         Err(error) => {
+            let roles = offered_roles(&web, allowed.nodes(), Some(&posted)).await?;
             let page = new_form(
                 &ui,
                 allowed.nodes(),
+                &roles,
                 Some(&posted),
                 error.error.field_errors,
             );

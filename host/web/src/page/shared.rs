@@ -8,7 +8,9 @@ use super::form::{self, FormField, Posted};
 use super::grants::{grant_fields, map_errors};
 use super::parts::Moment;
 use super::ui::Ui;
+use crate::access::roles::{self, OwnRole};
 use crate::access::users::find_name_error;
+use crate::{Web, WebError};
 
 /// The query of a list.
 #[derive(Debug, Default, Deserialize)]
@@ -53,10 +55,10 @@ impl<'a> ManageForm<'a> {
     /// Builds a form with a name, a node and roles.
     pub(crate) fn new(
         ui: &'a Ui,
-        list: &'static str,
-        title: String,
+        (list, title): (&'static str, String),
         mut name: FormField,
         nodes: &[Hierarchy],
+        roles: &[OwnRole],
         posted: Option<&Posted>,
         errors: Vec<FieldError>,
     ) -> Self {
@@ -72,7 +74,7 @@ impl<'a> ManageForm<'a> {
         let first = nodes.first().map(ToString::to_string);
         node.value = sent("hierarchy").or(first).unwrap_or_default();
         let mut fields = vec![name, node];
-        fields.extend(grant_fields(&[], posted, ui));
+        fields.extend(grant_fields(&[], posted, roles, ui));
         form::set_errors(&mut fields, &errors);
         Self {
             ui,
@@ -82,6 +84,20 @@ impl<'a> ManageForm<'a> {
             fields,
             failure: None,
         }
+    }
+}
+
+/// Lists the own roles that a form for a node offers; without a node, those for the first of the principal's nodes.
+pub(crate) async fn offered_roles(
+    web: &Web,
+    nodes: &[Hierarchy],
+    posted: Option<&Posted>,
+) -> Result<Vec<OwnRole>, WebError> {
+    let sent = posted.and_then(|posted| posted.get("hierarchy")?.parse().ok());
+    let sent = sent.filter(|node| nodes.iter().any(|own| own.contains(node)));
+    match sent.as_ref().or(nodes.first()) {
+        Some(node) => roles::list_for(web.access(), node).await,
+        None => Ok(Vec::new()),
     }
 }
 

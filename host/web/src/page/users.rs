@@ -12,8 +12,9 @@ use super::grants::{describe, grant_fields, map_errors, read_grants};
 use super::links;
 use super::organizations::choose_node;
 use super::parts::{Badge, Moment, clean};
-use super::shared::{ListQuery, ManageForm, SecretPage};
+use super::shared::{ListQuery, ManageForm, SecretPage, offered_roles};
 use super::ui::{Ui, render, render_with};
+use crate::access::roles::{self, OwnRole};
 use crate::access::users::{self, NewUser, User};
 use crate::access::{Allowed, Authority, ClientAddress, permission};
 use crate::{Web, WebError};
@@ -38,7 +39,7 @@ pub(crate) struct UserRow {
 }
 
 impl UserRow {
-    pub(crate) fn new(user: &User, ui: &Ui) -> Self {
+    pub(crate) fn new(user: &User, roles: &[OwnRole], ui: &Ui) -> Self {
         let has_password = user.has_password || user.issuer.is_some();
         let (icon, key) = match (user.disabled, has_password) {
             (true, _) => ("bad", "disabled"),
@@ -50,7 +51,7 @@ impl UserRow {
             name: clean(&user.name),
             node: clean(user.hierarchy.as_str()),
             badge: Badge::new(icon, ui.language.text(&format!("users.{key}"))),
-            grants: describe(&user.grants),
+            grants: describe(&user.grants, roles),
             created: Moment::relative(user.created, ui),
             source: match &user.issuer {
                 Some(issuer) => clean(issuer),
@@ -88,6 +89,8 @@ pub(crate) async fn list(
         PAGE_SIZE,
     )
     .await?;
+    let grants = page.items.iter().flat_map(|user| &user.grants);
+    let roles = roles::load(web.access(), grants).await?;
     let next = page.next.map(|cursor| {
         links::with_query(
             "/users",
@@ -99,7 +102,7 @@ pub(crate) async fn list(
         rows: page
             .items
             .iter()
-            .map(|user| UserRow::new(user, &ui))
+            .map(|user| UserRow::new(user, &roles, &ui))
             .collect(),
         next,
         ui: &ui,
@@ -128,10 +131,11 @@ pub(crate) async fn show(
 ) -> Result<Response, WebError> {
     let authority = Authority::Principal(&allowed, address);
     let user = users::get(web.access(), &authority, &parse(&pkid)?).await?;
-    user_page(&ui, &user, None, Vec::new(), StatusCode::OK)
+    user_page(&web, &ui, &user, None, Vec::new(), StatusCode::OK).await
 }
 
-fn user_page(
+async fn user_page(
+    web: &Web,
     ui: &Ui,
     user: &User,
     posted: Option<&Posted>,
@@ -139,11 +143,18 @@ fn user_page(
     status: StatusCode,
 ) -> Result<Response, WebError> {
     let errors = map_errors(errors);
-    let mut fields = grant_fields(&user.grants, posted, ui);
+    let mut roles = roles::list_for(web.access(), &user.hierarchy).await?;
+    // A role of a node below the user's is not offered, but shown.
+    for role in roles::load(web.access(), &user.grants).await? {
+        if roles.iter().all(|each| each.pkid != role.pkid) {
+            roles.push(role);
+        }
+    }
+    let mut fields = grant_fields(&user.grants, posted, &roles, ui);
     form::set_errors(&mut fields, &errors);
     let page = UserPage {
         title: clean(&user.name),
-        row: UserRow::new(user, ui),
+        row: UserRow::new(user, &roles, ui),
         disabled: user.disabled,
         summary: form::summarize(&fields, &errors),
         fields,
@@ -179,41 +190,47 @@ pub(crate) async fn set_grants(
     match saved {
         Ok(user) => Ok(Redirect::to(&format!("/users/{}", user.pkid)).into_response()),
         Err(error) if error.error.field_errors.is_empty() => Err(error),
-        Err(error) => user_page(
-            &ui,
-            &user,
-            Some(&posted),
-            error.error.field_errors,
-            error.status,
-        ),
+        Err(error) => {
+            let errors = error.error.field_errors;
+            user_page(&web, &ui, &user, Some(&posted), errors, error.status).await
+        }
     }
 }
 
 /// Shows the form for a new user.
-pub(crate) async fn show_new(ui: Ui, allowed: Administer) -> Result<Response, WebError> {
-    new_page(&ui, &allowed, None, Vec::new(), StatusCode::OK)
+pub(crate) async fn show_new(
+    State(web): State<Web>,
+    ui: Ui,
+    allowed: Administer,
+) -> Result<Response, WebError> {
+    new_page(&web, &ui, &allowed, None, Vec::new(), StatusCode::OK).await
 }
 
-fn new_page(
+async fn new_page(
+    web: &Web,
     ui: &Ui,
     allowed: &Administer,
     posted: Option<&Posted>,
     errors: Vec<FieldError>,
     status: StatusCode,
 ) -> Result<Response, WebError> {
-    render_with(status, &new_form(ui, allowed.nodes(), posted, errors))
+    let roles = offered_roles(web, allowed.nodes(), posted).await?;
+    let page = new_form(ui, allowed.nodes(), &roles, posted, errors);
+    render_with(status, &page)
 }
 
 /// Builds the form of a new user.
 pub(crate) fn new_form<'a>(
     ui: &'a Ui,
     nodes: &[Hierarchy],
+    roles: &[OwnRole],
     posted: Option<&Posted>,
     errors: Vec<FieldError>,
 ) -> ManageForm<'a> {
     let mut name = FormField::new("name", ui.t("users.name"), ui.t("users.name-help"));
     name.required = true;
-    ManageForm::new(ui, "/users", ui.t("users.add"), name, nodes, posted, errors)
+    let title = ui.t("users.add");
+    ManageForm::new(ui, ("/users", title), name, nodes, roles, posted, errors)
 }
 
 /// Adds a user and shows the link to set the password.
@@ -252,13 +269,10 @@ pub(crate) async fn add(
     match added {
         Ok(user) => link_page(&web, &ui, &authority, &user.pkid).await,
         Err(error) if error.error.field_errors.is_empty() => Err(error),
-        Err(error) => new_page(
-            &ui,
-            &allowed,
-            Some(&posted),
-            error.error.field_errors,
-            error.status,
-        ),
+        Err(error) => {
+            let errors = error.error.field_errors;
+            new_page(&web, &ui, &allowed, Some(&posted), errors, error.status).await
+        }
     }
 }
 

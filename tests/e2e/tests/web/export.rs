@@ -47,6 +47,7 @@ async fn export_has_each_item_of_the_pages() {
         "/api/data/User/",
         "/api/data/ApiKey/",
         "/api/data/AuditEvent/",
+        "/api/data/Role/",
     ] {
         lines(&root.get(with(path, "format=ndjson")).await);
     }

@@ -265,6 +265,7 @@ struct Members {
     key: String,
     auth: String,
     node_pkid: String,
+    role: String,
 }
 
 async fn members(root: &Client, place: Place) -> Members {
@@ -273,6 +274,7 @@ async fn members(root: &Client, place: Place) -> Members {
         "/api/data/User/",
         "/api/data/ApiKey/",
         "/api/data/ApiCallbackAuth/",
+        "/api/data/Role/",
     ] {
         if place == Place::Unknown {
             pkids.push("0123456789abcdef01234567".to_owned());
@@ -283,6 +285,9 @@ async fn members(root: &Client, place: Place) -> Members {
             "/api/data/ApiCallbackAuth/" => json!({
                 "name": format!("member-of-{place:?}"), "hierarchy": node, "token": "canary-token",
             }),
+            "/api/data/Role/" => {
+                json!({ "name": "desk", "hierarchy": node, "operations": ["read"] })
+            }
             _ => json!({
                 "name": format!("member-of-{place:?}"), "hierarchy": node,
                 "grants": [{ "role": "operator", "node": node }],
@@ -291,7 +296,7 @@ async fn members(root: &Client, place: Place) -> Members {
         let added = root.json(Method::POST, path, &input).await.expect(201);
         pkids.push(added["pkid"].as_str().unwrap().to_owned());
     }
-    let [user, key, auth] = pkids.try_into().unwrap();
+    let [user, key, auth, role] = pkids.try_into().unwrap();
     let node_pkid = match place {
         Place::Unknown => key.clone(),
         place => node_pkid(&place.node().parse().unwrap()).to_string(),
@@ -302,6 +307,7 @@ async fn members(root: &Client, place: Place) -> Members {
         key,
         auth,
         node_pkid,
+        role,
     }
 }
 
@@ -312,6 +318,7 @@ fn access_row(route: AccessRoute, members: &Members, role: &Role) -> Option<Row>
         key,
         auth,
         node_pkid,
+        role: own_role,
     } = members;
     let node = place.node();
     let user = format!("/api/data/User/{user}/");
@@ -374,6 +381,19 @@ fn access_row(route: AccessRoute, members: &Members, role: &Role) -> Option<Row>
             let path = format!("/api/data/HierarchyNode/{node_pkid}/");
             Row::write("DELETE", path, json!({}), 409)
         }
+        AccessRoute::ListRoles => Row::get(format!("/api/data/Role/?hierarchy={node}")),
+        AccessRoute::AddRole => {
+            let name = format!("{}-of-{place:?}", role.name);
+            let input = json!({ "name": name, "hierarchy": node, "operations": ["read"] });
+            Row::write("POST", "/api/data/Role/".to_owned(), input, 201)
+        }
+        AccessRoute::GetRole => Row::get(format!("/api/data/Role/{own_role}/")),
+        AccessRoute::SetRoleOperations => {
+            let input = json!({ "operations": ["read"] });
+            Row::write("PUT", format!("/api/data/Role/{own_role}/"), input, 200)
+        }
+        // Below, since the next role would not find it.
+        AccessRoute::DeleteRole => return None,
         // They concern the caller alone.
         AccessRoute::GetSession | AccessRoute::LogIn | AccessRoute::LogOut => return None,
     })
@@ -421,6 +441,10 @@ async fn users_keys_and_audit_keep_tenants_apart() {
         let path = format!("/api/data/ApiKey/{}/+Revoke/", members.key);
         let status = client.json(Method::POST, &path, &json!({})).await.status;
         let expected = if members.place.is_visible() { 200 } else { 404 };
+        assert_eq!(status, expected, "{:?}", members.place);
+        let path = format!("/api/data/Role/{}/", members.role);
+        let status = client.json(Method::DELETE, &path, &json!({})).await.status;
+        let expected = if members.place.is_visible() { 204 } else { 404 };
         assert_eq!(status, expected, "{:?}", members.place);
         let path = format!("/api/data/ApiCallbackAuth/{}/", members.auth);
         let status = client.json(Method::DELETE, &path, &json!({})).await.status;

@@ -96,6 +96,7 @@ impl Response {
 /// A principal with one role at one node.
 pub fn principal(role: &str, node: &str) -> Principal {
     Principal {
+        own_roles: Vec::new(),
         kind: PrincipalKind::User,
         pkid: Pkid::random(),
         name: format!("{role}@{node}"),

@@ -1,11 +1,13 @@
-//! Nodes of roles in requests, which may be pkids.
+//! Roles in requests: their nodes may be pkids, and own roles may be named.
+
+use relation_host::types::Pkid;
 
 use crate::WebError;
 use crate::access::nodes::{self, NodeName};
 use crate::access::users::{check_fields, field_error};
-use crate::access::{AccessParts, Authority, RoleGrant};
+use crate::access::{AccessParts, Authority, RoleGrant, find_role, roles};
 
-/// Replaces the pkids of nodes by their paths.
+/// Replaces the pkids of nodes by their paths, and the names of own roles by their pkids.
 ///
 /// # Errors
 /// All roles with an unknown pkid, or with that of a node outside of the administrator's: one error for both.
@@ -29,5 +31,11 @@ pub(super) async fn resolve(
         }
     }
     check_fields(errors)?;
+    for grant in &mut grants {
+        let is_name = find_role(&grant.role).is_none() && grant.role.parse::<Pkid>().is_err();
+        if is_name && let Some(role) = roles::find_by_name(parts, &grant.role, &grant.node).await? {
+            grant.role = role.pkid.to_string();
+        }
+    }
     Ok(grants)
 }

@@ -6,9 +6,9 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use crate::WebError;
-use crate::access::RoleGrant;
 use crate::access::nodes::NodeName;
 use crate::access::users::{check_fields, field_error};
+use crate::access::{Operation, RoleGrant};
 use crate::api::body::Fields;
 
 /// The fields of a JSON object. An empty body has none.
@@ -101,6 +101,22 @@ impl Input {
             self.refuse(field, "this is not a whole number of at least 0");
         }
         number
+    }
+
+    /// Takes a list of operations.
+    pub(super) fn operations(&mut self, field: &str) -> Vec<Operation> {
+        let value = self.take(field).unwrap_or_default();
+        match serde_json::from_value(value) {
+            Ok(operations) => operations,
+            Err(_) => {
+                let names = Operation::ALL.map(Operation::as_str).join(", ");
+                self.refuse(
+                    field,
+                    &format!("this is not a list of operations, which are {names}"),
+                );
+                Vec::new()
+            }
+        }
     }
 
     /// Takes a list of roles with their nodes.

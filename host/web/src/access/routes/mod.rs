@@ -7,6 +7,7 @@ mod grants;
 mod input;
 mod listing;
 mod nodes;
+mod roles;
 mod route;
 mod session;
 #[cfg(test)]

@@ -4,7 +4,7 @@ use axum::extract::FromRef;
 use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, on};
 
-use super::{api_keys, audit, callback_auth, nodes, session, users};
+use super::{api_keys, audit, callback_auth, nodes, roles, session, users};
 use crate::access::{AccessParts, Operation};
 
 /// A route for users, keys, credentials of callbacks, the audit log or sessions.
@@ -54,6 +54,16 @@ pub enum AccessRoute {
     GetNode,
     /// Deletes a node.
     DeleteNode,
+    /// Lists own roles.
+    ListRoles,
+    /// Adds an own role.
+    AddRole,
+    /// Shows an own role.
+    GetRole,
+    /// Replaces the operations of an own role.
+    SetRoleOperations,
+    /// Deletes an own role.
+    DeleteRole,
     /// Shows who the request comes from.
     GetSession,
     /// Logs in.
@@ -87,6 +97,11 @@ impl AccessRoute {
         Self::AddNode,
         Self::GetNode,
         Self::DeleteNode,
+        Self::ListRoles,
+        Self::AddRole,
+        Self::GetRole,
+        Self::SetRoleOperations,
+        Self::DeleteRole,
         Self::GetSession,
         Self::LogIn,
         Self::LogOut,
@@ -104,6 +119,8 @@ impl AccessRoute {
             | Self::ListAuditEvents
             | Self::ListNodes
             | Self::GetNode
+            | Self::ListRoles
+            | Self::GetRole
             | Self::GetSession => Method::GET,
             Self::AddUser
             | Self::DisableUser
@@ -114,9 +131,12 @@ impl AccessRoute {
             | Self::RevokeApiKey
             | Self::AddCallbackAuth
             | Self::AddNode
+            | Self::AddRole
             | Self::LogIn => Method::POST,
-            Self::SetUserRoles | Self::ReplaceCallbackAuth => Method::PUT,
-            Self::DeleteCallbackAuth | Self::DeleteNode | Self::LogOut => Method::DELETE,
+            Self::SetUserRoles | Self::SetRoleOperations | Self::ReplaceCallbackAuth => Method::PUT,
+            Self::DeleteCallbackAuth | Self::DeleteNode | Self::DeleteRole | Self::LogOut => {
+                Method::DELETE
+            }
         }
     }
 
@@ -140,6 +160,8 @@ impl AccessRoute {
             Self::ListAuditEvents => "/api/data/AuditEvent/",
             Self::ListNodes | Self::AddNode => "/api/data/HierarchyNode/",
             Self::GetNode | Self::DeleteNode => "/api/data/HierarchyNode/{pkid}/",
+            Self::ListRoles | Self::AddRole => "/api/data/Role/",
+            Self::GetRole | Self::SetRoleOperations | Self::DeleteRole => "/api/data/Role/{pkid}/",
             Self::GetSession | Self::LogIn | Self::LogOut => "/api/session/",
         }
     }
@@ -168,7 +190,12 @@ impl AccessRoute {
             | Self::RevokeApiKey
             | Self::AddCallbackAuth
             | Self::ReplaceCallbackAuth
-            | Self::DeleteCallbackAuth => Some(Operation::Administer),
+            | Self::DeleteCallbackAuth
+            | Self::ListRoles
+            | Self::AddRole
+            | Self::GetRole
+            | Self::SetRoleOperations
+            | Self::DeleteRole => Some(Operation::Administer),
         }
     }
 
@@ -196,6 +223,13 @@ impl AccessRoute {
             Self::AddNode => "Adds a node below another one",
             Self::GetNode => "Shows a node",
             Self::DeleteNode => "Deletes a node at and below which nothing is",
+            Self::ListRoles => "Lists own roles",
+            Self::AddRole => "Adds an own role",
+            Self::GetRole => "Shows an own role",
+            Self::SetRoleOperations => {
+                "Replaces the operations of an own role, which ends sessions of its users"
+            }
+            Self::DeleteRole => "Deletes an own role, and takes it from users and keys",
             Self::GetSession => "Shows who the request comes from",
             Self::LogIn => "Logs in",
             Self::LogOut => "Logs out",
@@ -210,8 +244,9 @@ impl AccessRoute {
             | Self::AddApiKey
             | Self::AddCallbackAuth
             | Self::AddNode
+            | Self::AddRole
             | Self::LogIn => "201",
-            Self::DeleteCallbackAuth | Self::DeleteNode | Self::LogOut => "204",
+            Self::DeleteCallbackAuth | Self::DeleteNode | Self::DeleteRole | Self::LogOut => "204",
             _ => "200",
         }
     }
@@ -245,6 +280,11 @@ impl AccessRoute {
             Self::AddNode => on(filter, nodes::add),
             Self::GetNode => on(filter, nodes::show),
             Self::DeleteNode => on(filter, nodes::delete),
+            Self::ListRoles => on(filter, roles::list),
+            Self::AddRole => on(filter, roles::add),
+            Self::GetRole => on(filter, roles::show),
+            Self::SetRoleOperations => on(filter, roles::set_operations),
+            Self::DeleteRole => on(filter, roles::delete),
             Self::GetSession => on(filter, session::show),
             Self::LogIn => on(filter, session::log_in),
             Self::LogOut => on(filter, session::log_out),

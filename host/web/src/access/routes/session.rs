@@ -16,7 +16,7 @@ use crate::WebError;
 use crate::access::back_off::to_seconds;
 use crate::access::sessions::{self, LogIn, LogInError, Session};
 use crate::access::{
-    AccessParts, ClientAddress, Operation, Principal, PrincipalKind, RoleGrant, find_role,
+    AccessParts, ClientAddress, Operation, Principal, PrincipalKind, RoleGrant, roles,
 };
 
 /// The sender of a request.
@@ -40,10 +40,10 @@ struct GrantedRole<'a> {
 }
 
 impl<'a> GrantedRole<'a> {
-    fn new(grant: &'a RoleGrant) -> Self {
+    fn new(grant: &'a RoleGrant, principal: &'a Principal) -> Self {
         Self {
             role: &grant.role,
-            title: find_role(&grant.role).map_or(&grant.role, |role| role.title),
+            title: roles::title(grant, &principal.own_roles),
             node: &grant.node,
         }
     }
@@ -51,16 +51,15 @@ impl<'a> GrantedRole<'a> {
 
 impl<'a> WhoAmI<'a> {
     fn new(principal: &'a Principal, session: Option<&'a Session>) -> Self {
-        let roles = principal
-            .grants
-            .iter()
-            .filter_map(|grant| find_role(&grant.role));
-        let operations = roles.flat_map(|role| role.operations.iter().copied());
+        let grants = principal.grants.iter();
+        let operations = grants.flat_map(|grant| principal.operations(grant).iter().copied());
+        let grants = principal.grants.iter();
+        let roles = grants.map(|grant| GrantedRole::new(grant, principal));
         Self {
             kind: principal.kind,
             pkid: &principal.pkid,
             name: &principal.name,
-            roles: principal.grants.iter().map(GrantedRole::new).collect(),
+            roles: roles.collect(),
             operations: operations
                 .map(|operation| (operation, principal.nodes(operation)))
                 .collect(),
@@ -101,6 +100,7 @@ pub(super) async fn log_in(
         Err(error) => return Ok(to_response(error)),
     };
     let principal = Principal {
+        own_roles: roles::load(&parts, &new.user.grants).await?,
         kind: PrincipalKind::User,
         pkid: new.user.pkid.clone(),
         name: new.user.name.clone(),

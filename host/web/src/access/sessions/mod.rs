@@ -26,7 +26,7 @@ use super::audit::{self, Actor, NewAuditEvent};
 use super::documents::{self, Entry, Stored, key};
 use super::tokens::{TokenDigest, digest};
 use super::users::UserBody;
-use super::{AccessParts, ClientAddress, Principal, PrincipalKind};
+use super::{AccessParts, ClientAddress, Principal, PrincipalKind, roles};
 use crate::WebError;
 
 /// The shortest time between two writes of the last use.
@@ -111,6 +111,7 @@ pub(super) async fn authenticate(
         }
     }
     let principal = Principal {
+        own_roles: roles::load(parts, &user.body.grants).await?,
         kind: PrincipalKind::User,
         pkid: user.pkid,
         name: user.body.name,

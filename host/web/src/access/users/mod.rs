@@ -21,7 +21,7 @@ pub(super) use provider::{ProviderAccount, ProviderLogIn, ProviderUser, log_in_a
 pub(super) use rules::{deduplicate, find_grant_errors};
 
 use relation_app::{AppError, ErrorKind};
-use relation_host::store::{Check, StoreError};
+use relation_host::store::{Change, Check, StoreError};
 use relation_host::types::{FieldError, Hierarchy, Key, Page, Pkid, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ use super::audit::{self, AuditObject, FieldChange, NewAuditEvent};
 use super::documents::{self, Entry, Stored, key};
 use super::nodes::{self, node_pkid};
 use super::passwords::PasswordHash;
-use super::{AccessParts, Authority, RoleGrant, sessions};
+use super::{AccessParts, Authority, RoleGrant, roles, sessions};
 use crate::WebError;
 
 /// A user.
@@ -91,9 +91,16 @@ impl Stored for UserBody {
     const MODEL: &'static str = "host/User";
 
     fn keys(&self) -> Vec<Key> {
-        let account = self.account.as_ref().map(ProviderAccount::to_key);
-        let name = key("name", fold_name(&self.name));
-        [name].into_iter().chain(account).collect()
+        let mut keys = roles::to_keys(&self.grants);
+        keys.push(self.name_key());
+        keys.extend(self.account.as_ref().map(ProviderAccount::to_key));
+        keys
+    }
+}
+
+impl UserBody {
+    fn name_key(&self) -> Key {
+        key("name", fold_name(&self.name))
     }
 }
 
@@ -144,7 +151,13 @@ pub async fn add(
     {
         errors.push(field_error("language", error));
     }
-    errors.extend(find_grant_errors(authority, &user.hierarchy, &user.grants));
+    let roles = roles::load(parts, &user.grants).await?;
+    errors.extend(find_grant_errors(
+        authority,
+        &user.hierarchy,
+        &user.grants,
+        &roles,
+    ));
     check_fields(errors)?;
     let body = UserBody {
         grants: deduplicate(user.grants),
@@ -290,7 +303,8 @@ pub async fn set_grants(
 ) -> Result<User, WebError> {
     let before = find_managed(parts, authority, pkid).await?;
     provider::require_local(&before)?;
-    check_fields(find_grant_errors(authority, &before.node, &grants))?;
+    let roles = roles::load(parts, &grants).await?;
+    check_fields(find_grant_errors(authority, &before.node, &grants, &roles))?;
     let mut after = before.clone();
     after.body.grants = deduplicate(grants);
     if after.body.grants == before.body.grants {
@@ -340,6 +354,18 @@ async fn write(
     Ok(after.into())
 }
 
+/// Returns the changes that write a user whose rights have changed, and end the user's sessions and links.
+pub(super) async fn to_end(
+    parts: &AccessParts,
+    user: &mut Entry<UserBody>,
+) -> Result<Vec<Change>, WebError> {
+    user.body.epoch += 1;
+    let mut changes = vec![user.to_put()?];
+    changes.extend(sessions::to_end_all(parts, &user.pkid).await?);
+    changes.extend(links::to_delete_all(parts, &user.pkid).await?);
+    Ok(changes)
+}
+
 /// Reads a user at the administrator's nodes.
 async fn find_visible(
     parts: &AccessParts,
@@ -359,7 +385,8 @@ async fn find_managed(
     pkid: &Pkid,
 ) -> Result<Entry<UserBody>, WebError> {
     let user = find_visible(parts, authority, pkid).await?;
-    authority.check_grants(&user.node, &user.body.grants)?;
+    let roles = roles::load(parts, &user.body.grants).await?;
+    authority.check_grants(&user.node, &user.body.grants, &roles)?;
     Ok(user)
 }
 
@@ -375,8 +402,7 @@ pub(super) async fn find_by_name(
 }
 
 fn unique_name(user: &Entry<UserBody>) -> Check {
-    let equals = vec![key("name", fold_name(&user.body.name))];
-    let filter = documents::filter::<UserBody>(&None, equals);
+    let filter = documents::filter::<UserBody>(&None, vec![user.body.name_key()]);
     Check::Unique(filter, Some(user.reference()))
 }
 

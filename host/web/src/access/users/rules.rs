@@ -7,6 +7,7 @@ use relation_host::types::{FieldError, Hierarchy};
 use super::{UserBody, field_error};
 use crate::WebError;
 use crate::access::documents::{self, Entry};
+use crate::access::roles::OwnRole;
 use crate::access::{AccessParts, Authority, ROLES, RoleGrant, find_role};
 
 /// The role that at least one user must keep at the node where it was granted, or above.
@@ -20,6 +21,7 @@ pub(in crate::access) fn find_grant_errors(
     authority: &Authority<'_>,
     node: &Hierarchy,
     grants: &[RoleGrant],
+    roles: &[OwnRole],
 ) -> Vec<FieldError> {
     let mut errors = Vec::new();
     if grants.len() > MAX_GRANTS {
@@ -28,15 +30,16 @@ pub(in crate::access) fn find_grant_errors(
     }
     for (index, grant) in grants.iter().enumerate().take(MAX_GRANTS) {
         let RoleGrant { role, node: at } = grant;
-        let message = if find_role(role).is_none() {
+        let is_own = roles.iter().any(|own| own.is_granted_by(grant));
+        let message = if find_role(role).is_none() && !is_own {
             let names: Vec<&str> = ROLES.iter().map(|role| role.name).collect();
             format!(
-                "there is no role {role:?}: the roles are {}",
+                "there is no role {role:?} here: the roles are {}, and the own roles of {at} and the nodes above it",
                 names.join(", ")
             )
         } else if !node.contains(at) {
             format!("{at} is not at or below {node}, the node of the user or key")
-        } else if !authority.may_grant(grant) {
+        } else if !authority.may_grant(grant, roles) {
             format!("you do not have everything that {role} permits at {at}")
         } else {
             continue;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::parameters::{node, node_name, paging, pkid};
 use super::schemas;
-use crate::access::{AccessRoute, ROLES};
+use crate::access::{AccessRoute, Operation, ROLES};
 
 /// Describes a route for users, keys, the audit log or sessions.
 pub(super) fn operation(route: AccessRoute) -> Value {
@@ -63,6 +63,7 @@ fn is_list(route: AccessRoute) -> bool {
             | AccessRoute::ListCallbackAuths
             | AccessRoute::ListAuditEvents
             | AccessRoute::ListNodes
+            | AccessRoute::ListRoles
     )
 }
 
@@ -117,11 +118,17 @@ fn response_schema(route: AccessRoute) -> Option<Value> {
         AccessRoute::ListAuditEvents => list("AuditEvent"),
         AccessRoute::ListCallbackAuths => list("CallbackAuth"),
         AccessRoute::ListNodes => list("HierarchyNode"),
+        AccessRoute::ListRoles => list("Role"),
+        AccessRoute::AddRole | AccessRoute::GetRole | AccessRoute::SetRoleOperations => {
+            reference("Role")
+        }
         AccessRoute::AddCallbackAuth
         | AccessRoute::GetCallbackAuth
         | AccessRoute::ReplaceCallbackAuth => reference("CallbackAuth"),
         AccessRoute::AddNode | AccessRoute::GetNode => reference("HierarchyNode"),
-        AccessRoute::DeleteCallbackAuth | AccessRoute::DeleteNode => return None,
+        AccessRoute::DeleteCallbackAuth | AccessRoute::DeleteNode | AccessRoute::DeleteRole => {
+            return None;
+        }
         AccessRoute::AddUser
         | AccessRoute::GetUser
         | AccessRoute::SetUserRoles
@@ -177,6 +184,13 @@ fn request_schema(route: AccessRoute) -> Option<Value> {
         ),
         AccessRoute::AddCallbackAuth => object(&["name", "hierarchy"], callback_auth_input(true)),
         AccessRoute::ReplaceCallbackAuth => object(&["name"], callback_auth_input(false)),
+        AccessRoute::AddRole => object(
+            &["name", "hierarchy", "operations"],
+            json!({ "name": name(), "hierarchy": node(), "operations": operations() }),
+        ),
+        AccessRoute::SetRoleOperations => {
+            object(&["operations"], json!({ "operations": operations() }))
+        }
         AccessRoute::AddNode => object(
             &["name", "hierarchy"],
             json!({ "name": node_name(), "hierarchy": node() }),
@@ -254,13 +268,38 @@ fn optional_time() -> Value {
 
 fn grants() -> Value {
     let roles: Vec<&str> = ROLES.iter().map(|role| role.name).collect();
+    let description = format!(
+        "A built-in role ({}), or the pkid of an own role. Requests may have the name of an own role.",
+        roles.join(", ")
+    );
     json!({
         "type": "array",
         "maxItems": 100,
         "items": {
             "type": "object",
             "required": ["role", "node"],
-            "properties": { "role": { "enum": roles }, "node": node() },
+            "properties": { "role": { "type": "string", "description": description }, "node": node() },
+        },
+    })
+}
+
+/// Returns the schema of the operations of an own role.
+fn operations() -> Value {
+    let names = Operation::ALL.map(Operation::as_str);
+    json!({ "type": "array", "minItems": 1, "items": { "type": "string", "enum": names } })
+}
+
+/// Returns the schema of an own role.
+pub(super) fn role() -> Value {
+    json!({
+        "type": "object",
+        "required": ["pkid", "name", "hierarchy", "hierarchy_pkid", "operations"],
+        "properties": {
+            "pkid": pkid(),
+            "name": { "type": "string" },
+            "hierarchy": { "type": "string" },
+            "hierarchy_pkid": pkid(),
+            "operations": operations(),
         },
     })
 }

@@ -69,6 +69,7 @@ pub(crate) fn document(model: &Model) -> Value {
                 "ApiKey": access::api_key(),
                 "AuditEvent": access::audit_event(),
                 "CallbackAuth": access::callback_auth(),
+                "Role": access::role(),
                 "HierarchyNode": access::hierarchy_node(),
                 "Caller": access::caller(),
             },

@@ -284,16 +284,16 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
     };
     let page = users::UsersPage {
         title: ui.t("users.title"),
-        rows: vec![users::UserRow::new(&user, &ui)],
+        rows: vec![users::UserRow::new(&user, &[], &ui)],
         next: None,
         ui: &ui,
     };
     pages.push(("users", page.render().unwrap()));
     let page = users::UserPage {
         title: super::parts::clean(HOSTILE),
-        row: users::UserRow::new(&user, &ui),
+        row: users::UserRow::new(&user, &[], &ui),
         disabled: false,
-        fields: super::grants::grant_fields(&user.grants, None, &ui),
+        fields: super::grants::grant_fields(&user.grants, None, &[], &ui),
         summary: Vec::new(),
         failure: None,
         ui: &ui,
@@ -305,6 +305,7 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
             issuer: Some(format!("https://id.example.com/{HOSTILE}")),
             ..user.clone()
         },
+        &[],
         &ui,
     );
     let page = users::UserPage {
@@ -317,7 +318,7 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
         ui: &ui,
     };
     pages.push(("user-of-provider", page.render().unwrap()));
-    let page = users::new_form(&ui, &[], None, errors.to_vec());
+    let page = users::new_form(&ui, &[], &[], None, errors.to_vec());
     pages.push(("user-add", page.render().unwrap()));
     let page = shared::SecretPage {
         title: ui.t("keys.issued"),

@@ -31,6 +31,7 @@ fn any_grants() -> impl Strategy<Value = Vec<RoleGrant>> {
 
 fn principal_of(user: &User) -> Principal {
     Principal {
+        own_roles: Vec::new(),
         kind: PrincipalKind::User,
         pkid: user.pkid.clone(),
         name: user.name.clone(),
@@ -59,6 +60,7 @@ proptest! {
         wanted in prop::collection::vec((prop::sample::select(NODES), any_grants()), 1..6),
     ) {
         let actor = Principal {
+            own_roles: Vec::new(),
             kind: PrincipalKind::User,
             pkid: Pkid::random(),
             name: "actor".to_owned(),

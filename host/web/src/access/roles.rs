@@ -1,0 +1,411 @@
+//! Own roles: names for sets of operations, beyond the built-in roles.
+//!
+//! A role belongs to a node, and can be granted at and below that node. An administrator puts only operations into a role
+//! that he or she has at the role's node. A grant has the pkid of an own role, so that a later role with the same name does
+//! not replace it.
+
+use relation_app::{AppError, ErrorKind};
+use relation_host::store::{Check, StoreError};
+use relation_host::types::{FieldError, Hierarchy, Key, Page, Pkid, Reference, Scope};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::api_keys::KeyBody;
+use super::audit::{self, AuditObject, FieldChange, NewAuditEvent};
+use super::documents::{self, Entry, Stored, key};
+use super::nodes::{self, node_pkid};
+use super::users::{
+    self, UserBody, check_fields, field_error, find_name_error, fold_name, invalid,
+};
+use super::{AccessParts, Authority, Operation, RoleGrant, find_role};
+use crate::WebError;
+
+/// The maximum number of own roles of one node.
+const MAX_ROLES: u32 = 100;
+/// The maximum number of users, and of keys, that have a role when the role is changed.
+const MAX_HOLDERS: u32 = 500;
+/// The key by which the users and keys with an own role are found.
+pub(super) const ROLE_KEY: &str = "role";
+
+/// An own role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OwnRole {
+    /// The pkid, which grants name.
+    pub pkid: Pkid,
+    /// The name, unique among the own roles of the node.
+    pub name: String,
+    /// The node at and below which the role can be granted.
+    pub hierarchy: Hierarchy,
+    /// The pkid of the node.
+    pub hierarchy_pkid: Pkid,
+    /// The permitted operations.
+    pub operations: Vec<Operation>,
+}
+
+/// An own role to add.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRole {
+    /// The name.
+    pub name: String,
+    /// The node at and below which the role can be granted.
+    pub hierarchy: Hierarchy,
+    /// The permitted operations.
+    pub operations: Vec<Operation>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct RoleBody {
+    name: String,
+    operations: Vec<Operation>,
+}
+
+impl Stored for RoleBody {
+    const MODEL: &'static str = "host/Role";
+
+    fn keys(&self) -> Vec<Key> {
+        vec![key("name", fold_name(&self.name))]
+    }
+}
+
+impl From<Entry<RoleBody>> for OwnRole {
+    fn from(entry: Entry<RoleBody>) -> Self {
+        Self {
+            pkid: entry.pkid,
+            name: entry.body.name,
+            hierarchy_pkid: node_pkid(&entry.node),
+            hierarchy: entry.node,
+            operations: entry.body.operations,
+        }
+    }
+}
+
+impl OwnRole {
+    /// Returns whether a grant is one of this role.
+    pub(super) fn is_granted_by(&self, grant: &RoleGrant) -> bool {
+        grant.role == self.pkid.as_str() && self.hierarchy.contains(&grant.node)
+    }
+}
+
+/// Returns the operations that a grant permits; none for a role that does not exist. `roles` has the own roles.
+pub(super) fn operations<'a>(grant: &RoleGrant, roles: &'a [OwnRole]) -> &'a [Operation] {
+    match find_role(&grant.role) {
+        Some(role) => role.operations,
+        None => roles
+            .iter()
+            .find(|role| role.is_granted_by(grant))
+            .map_or(&[][..], |role| role.operations.as_slice()),
+    }
+}
+
+/// Returns the title of a grant's role.
+pub(crate) fn title<'a>(grant: &'a RoleGrant, roles: &'a [OwnRole]) -> &'a str {
+    match find_role(&grant.role) {
+        Some(role) => role.title,
+        None => roles
+            .iter()
+            .find(|role| role.is_granted_by(grant))
+            .map_or(grant.role.as_str(), |role| role.name.as_str()),
+    }
+}
+
+/// Returns the keys of own roles, by which their holders are found.
+pub(super) fn to_keys(grants: &[RoleGrant]) -> Vec<Key> {
+    let pkids = grants.iter().filter_map(|grant| grant.role.parse().ok());
+    let mut pkids: Vec<Pkid> = pkids.collect();
+    pkids.sort_unstable();
+    pkids.dedup();
+    let keys = pkids.into_iter();
+    keys.map(|pkid| key(ROLE_KEY, String::from(pkid))).collect()
+}
+
+/// Reads the own roles that grants name.
+pub(crate) async fn load<'a>(
+    parts: &AccessParts,
+    grants: impl IntoIterator<Item = &'a RoleGrant>,
+) -> Result<Vec<OwnRole>, StoreError> {
+    let pkids = grants
+        .into_iter()
+        .filter_map(|grant| grant.role.parse().ok());
+    let mut pkids: Vec<Pkid> = pkids.collect();
+    if pkids.is_empty() {
+        return Ok(Vec::new());
+    }
+    pkids.sort_unstable();
+    pkids.dedup();
+    let references = pkids.into_iter();
+    let references = references.map(|pkid| Reference::new(RoleBody::MODEL, pkid));
+    let references: Vec<Reference> = references.collect();
+    let found = parts.store().get(&references).await?.into_iter().flatten();
+    let entries = found.map(Entry::<RoleBody>::parse);
+    entries.map(|entry| entry.map(OwnRole::from)).collect()
+}
+
+/// Lists the own roles that can be granted at a node: those of the node and of all nodes above it.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn list_for(parts: &AccessParts, node: &Hierarchy) -> Result<Vec<OwnRole>, WebError> {
+    let mut roles = Vec::new();
+    for node in nodes::and_above(node) {
+        let filter = documents::filter::<RoleBody>(&Some((node, Scope::Node)), Vec::new());
+        let page =
+            documents::list::<RoleBody>(parts.store(), &filter, false, None, MAX_ROLES).await?;
+        roles.extend(page.items.into_iter().map(OwnRole::from));
+    }
+    Ok(roles)
+}
+
+/// Lists the own roles of nodes at or below a node, ordered by pkid.
+///
+/// # Errors
+/// As for [`users::list`].
+pub async fn list(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    requested: Option<&Hierarchy>,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Result<Page<OwnRole>, WebError> {
+    let range = authority.range(requested)?;
+    let filter = documents::filter::<RoleBody>(&range, Vec::new());
+    let page = documents::list::<RoleBody>(parts.store(), &filter, false, cursor, limit).await?;
+    Ok(Page {
+        items: page.items.into_iter().map(OwnRole::from).collect(),
+        next: page.next,
+    })
+}
+
+/// Counts the roles that [`list`] lists, up to `at_most`.
+///
+/// # Errors
+/// As for [`list`].
+pub async fn count(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    requested: Option<&Hierarchy>,
+    at_most: u64,
+) -> Result<u64, WebError> {
+    let range = authority.range(requested)?;
+    let filter = documents::filter::<RoleBody>(&range, Vec::new());
+    Ok(parts.store().count(&filter, at_most).await?)
+}
+
+/// Reads a role.
+///
+/// # Errors
+/// 404 if the role does not exist or its node is outside of the administrator's.
+pub async fn get(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    pkid: &Pkid,
+) -> Result<OwnRole, WebError> {
+    Ok(find(parts, authority, pkid).await?.into())
+}
+
+async fn find(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    pkid: &Pkid,
+) -> Result<Entry<RoleBody>, WebError> {
+    let found = documents::get::<RoleBody>(parts.store(), pkid).await?;
+    let role = found.ok_or_else(WebError::not_found)?;
+    authority.check_node(&role.node)?;
+    Ok(role)
+}
+
+/// Reads a role that the administrator could have added.
+async fn find_managed(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    pkid: &Pkid,
+) -> Result<Entry<RoleBody>, WebError> {
+    let role = find(parts, authority, pkid).await?;
+    match find_operation_errors(authority, &role.node, &role.body.operations).is_empty() {
+        true => Ok(role),
+        false => Err(authority.refuse_management()),
+    }
+}
+
+fn find_operation_errors(
+    authority: &Authority<'_>,
+    node: &Hierarchy,
+    operations: &[Operation],
+) -> Vec<FieldError> {
+    if operations.is_empty() {
+        return vec![field_error("operations", "name at least one operation")];
+    }
+    let refused = operations
+        .iter()
+        .filter(|operation| !authority.may(**operation, node));
+    let errors = refused.map(|operation| {
+        let message = format!(
+            "you do not have the operation {} at {node}",
+            operation.as_str()
+        );
+        field_error("operations", message)
+    });
+    errors.collect()
+}
+
+fn to_sorted(mut operations: Vec<Operation>) -> Vec<Operation> {
+    operations.sort_unstable();
+    operations.dedup();
+    operations
+}
+
+/// Adds a role.
+///
+/// # Errors
+/// All errors of fields: the name is malformed or taken, or an operation is more than the administrator has. 404 for a
+/// node outside of the administrator's; 409 if the node has too many roles.
+pub async fn add(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    new: NewRole,
+) -> Result<OwnRole, WebError> {
+    authority.check_node(&new.hierarchy)?;
+    let mut errors = find_operation_errors(authority, &new.hierarchy, &new.operations);
+    if let Some(error) = find_name_error(&new.name) {
+        errors.push(field_error("name", error));
+    } else if find_role(&fold_name(&new.name)).is_some() || new.name.parse::<Pkid>().is_ok() {
+        errors.push(field_error(
+            "name",
+            "a built-in role has this name, or it looks like a pkid",
+        ));
+    }
+    check_fields(errors)?;
+    let at_node =
+        documents::filter::<RoleBody>(&Some((new.hierarchy.clone(), Scope::Node)), Vec::new());
+    if parts.store().count(&at_node, MAX_ROLES.into()).await? >= u64::from(MAX_ROLES) {
+        let message = format!(
+            "{} has {MAX_ROLES} roles, the most of a node",
+            new.hierarchy
+        );
+        let error = AppError::new(ErrorKind::Conflict, message);
+        return Err(error.hint("delete one, or use another node").into());
+    }
+    let body = RoleBody {
+        name: new.name,
+        operations: to_sorted(new.operations),
+    };
+    let entry = Entry::new(Pkid::random(), new.hierarchy, body);
+    let changes = vec![
+        FieldChange::new("name", Value::Null, entry.body.name.clone()),
+        FieldChange::new("operations", json!([]), json!(entry.body.operations)),
+    ];
+    let event = to_event(authority, "add-role", &entry).with_changes(changes);
+    let same_name =
+        documents::filter::<RoleBody>(&Some((entry.node.clone(), Scope::Node)), entry.body.keys());
+    let checks = vec![entry.to_check(), Check::Unique(same_name, None)];
+    let mut written = nodes::to_store(parts, [&entry.node]).await?;
+    written.extend([entry.to_put()?, audit::to_change(parts, event)?]);
+    let committed = documents::commit(parts, checks, written).await;
+    committed.map_err(|error| match error {
+        StoreError::Conflict(_) => {
+            let message = "another role of this node has this name: choose another one";
+            invalid(vec![field_error("name", message)])
+        }
+        error => error.into(),
+    })?;
+    Ok(entry.into())
+}
+
+/// Replaces the operations of a role, which ends the sessions of its holders.
+///
+/// # Errors
+/// 404 as for [`get`]; 403 if the role permits more than the administrator may; an operation is more than the
+/// administrator has; 409 if too many users have the role.
+pub async fn set_operations(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    pkid: &Pkid,
+    operations: Vec<Operation>,
+) -> Result<OwnRole, WebError> {
+    let mut entry = find_managed(parts, authority, pkid).await?;
+    check_fields(find_operation_errors(authority, &entry.node, &operations))?;
+    let operations = to_sorted(operations);
+    if operations == entry.body.operations {
+        return Ok(entry.into());
+    }
+    let mut checks = vec![entry.to_check()];
+    let before = std::mem::replace(&mut entry.body.operations, operations);
+    let change = FieldChange::new("operations", json!(before), json!(entry.body.operations));
+    let event = to_event(authority, "set-role", &entry).with_changes(vec![change]);
+    let mut changes = vec![entry.to_put()?, audit::to_change(parts, event)?];
+    for mut user in holders::<UserBody>(parts, pkid).await? {
+        checks.push(user.to_check());
+        changes.extend(users::to_end(parts, &mut user).await?);
+    }
+    documents::commit(parts, checks, changes).await?;
+    Ok(entry.into())
+}
+
+/// Deletes a role: takes it from its holders, and ends their sessions.
+///
+/// # Errors
+/// 404 as for [`get`]; 403 as for [`set_operations`]; 409 if too many users or keys have the role.
+pub async fn delete(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    pkid: &Pkid,
+) -> Result<(), WebError> {
+    let entry = find_managed(parts, authority, pkid).await?;
+    let event = to_event(authority, "delete-role", &entry);
+    let mut checks = vec![entry.to_check()];
+    let mut changes = vec![entry.to_delete(), audit::to_change(parts, event)?];
+    let is_other = |grant: &RoleGrant| grant.role != pkid.as_str();
+    for mut user in holders::<UserBody>(parts, pkid).await? {
+        checks.push(user.to_check());
+        user.body.grants.retain(is_other);
+        changes.extend(users::to_end(parts, &mut user).await?);
+    }
+    for mut key in holders::<KeyBody>(parts, pkid).await? {
+        checks.push(key.to_check());
+        key.body.grants.retain(is_other);
+        changes.push(key.to_put()?);
+    }
+    documents::commit(parts, checks, changes).await?;
+    Ok(())
+}
+
+/// Finds the users or the keys that have a role.
+async fn holders<T: Stored>(parts: &AccessParts, role: &Pkid) -> Result<Vec<Entry<T>>, WebError> {
+    let filter = documents::filter::<T>(&None, vec![key(ROLE_KEY, role.as_str())]);
+    let page = documents::list::<T>(parts.store(), &filter, false, None, MAX_HOLDERS).await?;
+    match page.next {
+        None => Ok(page.items),
+        Some(_) => {
+            let message = format!("more than {MAX_HOLDERS} users or keys have this role");
+            let error = AppError::new(ErrorKind::Conflict, message);
+            Err(error
+                .hint("take it from some of them first, or add another role")
+                .into())
+        }
+    }
+}
+
+fn to_event(authority: &Authority<'_>, operation: &str, role: &Entry<RoleBody>) -> NewAuditEvent {
+    let object = AuditObject::new(role.reference(), role.body.name.clone());
+    let (actor, address) = (authority.actor(), authority.address());
+    NewAuditEvent::new(actor, address, operation, &role.node).on(object)
+}
+
+/// Finds the own role of a name that can be granted at a node.
+pub(super) async fn find_by_name(
+    parts: &AccessParts,
+    name: &str,
+    node: &Hierarchy,
+) -> Result<Option<OwnRole>, StoreError> {
+    for node in nodes::and_above(node) {
+        let named = vec![key("name", fold_name(name))];
+        let filter = documents::filter::<RoleBody>(&Some((node, Scope::Node)), named);
+        let page = documents::list::<RoleBody>(parts.store(), &filter, false, None, 1).await?;
+        if let Some(role) = page.items.into_iter().next() {
+            return Ok(Some(role.into()));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests;

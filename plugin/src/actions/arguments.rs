@@ -23,7 +23,7 @@ pub struct Parameter {
 pub enum ParameterKind {
     /// Any text.
     Text,
-    /// One of these texts.
+    /// One of these texts. Without a default, the action checks the text together with its other input.
     Choice {
         /// The texts.
         choices: &'static [&'static str],
@@ -166,9 +166,9 @@ impl ParameterKind {
         match (self, value) {
             (Self::Text, Value::String(_)) | (Self::Boolean { .. }, Value::Bool(_)) => None,
             (Self::Timestamp, value) if value.is_u64() => None,
-            (Self::Choice { choices, .. }, Value::String(text)) => {
-                let is_known = choices.contains(&text.as_str());
-                (!is_known).then(|| format!("must be one of {}", choices.join(", ")))
+            (Self::Choice { choices, default }, Value::String(text)) => {
+                let is_right = default.is_none() || choices.contains(&text.as_str());
+                (!is_right).then(|| format!("must be one of {}", choices.join(", ")))
             }
             (Self::Texts(choices), Value::Array(items)) => {
                 items.iter().find_map(|item| check_item(choices, item))

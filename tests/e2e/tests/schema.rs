@@ -1,7 +1,7 @@
 //! schemathesis over the served OpenAPI document, as each role: all checks of all routes, without a failure.
 //!
 //! `tests/e2e/clients/run_schemathesis.py` has the list of exclusions with their reasons. The requests are the same each
-//! time. `RELATION_SCHEMATHESIS_SECONDS` runs more of them, for that long for each role; with
+//! time; only the provider administrator goes through all boundary values. `RELATION_SCHEMATHESIS_SECONDS` runs more of them, for that long for each role; with
 //! `RELATION_SCHEMATHESIS_SEED`, they are others.
 
 use std::path::Path;
@@ -94,7 +94,8 @@ fn check(role: Option<&str>) {
         .env("RELATION_NODE", NODE)
         .env("RELATION_REPORTS", directory.path())
         .env("RELATION_ROOT_KEY", root)
-        .env("RELATION_KEY", key.as_deref().unwrap_or_default());
+        .env("RELATION_KEY", key.as_deref().unwrap_or_default())
+        .env("RELATION_ROLE", role.unwrap_or_default());
     for proxy in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"] {
         python.env_remove(proxy);
     }

@@ -11,7 +11,7 @@ use super::seen::SeenIds;
 use super::state::{ListProgress, seen_documents};
 use crate::grant::Grant;
 use crate::platform::{Change, Failure, Level, Platform};
-use crate::webex::directory::{Api, Directory, Entry};
+use crate::webex::directory::{Api, Directory, Entry, Paging};
 use crate::webex::errors::ErrorKind;
 use crate::webex::pages::Page;
 
@@ -183,8 +183,12 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         }
     }
 
-    /// Requests the page after `page`, if this call will read it.
+    /// Requests the page after `page`, if this call will read it. Whether a list by position has another page is known only
+    /// when the page is stored.
     fn request_next(&self, directory: &Directory, address: &str, page: &Page) {
+        if !matches!(directory.paging, Paging::Link(_)) {
+            return;
+        }
         let next = page.next.as_deref().filter(|next| *next != address);
         if let (Some(access), Some(next), false) = (&self.access, next, self.is_spent()) {
             access.request_page(directory, next);

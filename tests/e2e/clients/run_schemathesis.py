@@ -50,6 +50,12 @@ ACCEPTED = [
         "a token and a password exclude each other, a user name needs a password, and secrets have forms of their own",
     ),
     (
+        ["AddNode"],
+        ["positive_data_acceptance"],
+        "422",
+        "the path of a node has at most 1024 bytes, so that the length of the name depends on the node above",
+    ),
+    (
         ["AddRecord"],
         ["negative_data_rejection"],
         "200",

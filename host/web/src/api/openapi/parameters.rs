@@ -31,7 +31,7 @@ fn part() -> String {
 
 /// Returns the schema of the name of a node.
 pub(super) fn node_name() -> Value {
-    json!({ "type": "string", "maxLength": 100, "pattern": format!("^{}$", part()) })
+    json!({ "type": "string", "pattern": format!("^{}$", part()) })
 }
 
 /// Returns the schema of a node: parts that are separated by dots.

@@ -98,6 +98,21 @@ impl Server {
         Ok(Duration::from_millis(ticks * 10))
     }
 
+    /// Waits until the server has nothing to do: it stores the nodes of the customers when it starts, and an export fills
+    /// the socket of a client that does not read it.
+    async fn wait_until_idle(&self) -> Result<()> {
+        const INTERVAL: Duration = Duration::from_millis(500);
+        let mut before = self.processor_time()?;
+        loop {
+            tokio::time::sleep(INTERVAL).await;
+            let after = self.processor_time()?;
+            if after.saturating_sub(before) < INTERVAL / 20 {
+                return Ok(());
+            }
+            before = after;
+        }
+    }
+
     fn memory(&self) -> Result<f64> {
         megabytes(&self.host.lock().read("status")?, "VmRSS")
     }
@@ -195,6 +210,8 @@ pub async fn run(plan: &Plan) -> Result<Report> {
     drop(world);
     let config = configure(plan, "web")?;
     let server = Arc::new(Server::start(plan, &config, customers).await?);
+    note("web: storing the nodes of the customers");
+    server.wait_until_idle().await?;
     report.rows.extend(measure_requests(plan, &server).await?);
     report.rows.push(measure_rate(plan, &server).await?);
     report.rows.extend(measure_streams(plan, &server).await?);
@@ -363,8 +380,7 @@ async fn measure_beside_slow(plan: &Plan, server: &Server) -> Result<Row> {
             export.send("GET", &path, "").await?;
             exports.push(export);
         }
-        // The exports have filled their sockets.
-        tokio::time::sleep(plan.slot).await;
+        server.wait_until_idle().await?;
         let measured = serially(plan.slot / 2, async || list(&mut connection).await).await?;
         beside.add(measured);
     }

@@ -8,13 +8,16 @@ use futures_util::stream::{once, try_unfold};
 use relation_app::{AppError, ErrorKind};
 use relation_host::types::Page;
 use serde::Serialize;
+use tokio::sync::Semaphore;
 
 use crate::WebError;
 
 /// The media type of lines of JSON.
 pub(crate) const LINES: &str = "application/x-ndjson";
 /// The number of items that are in memory at once.
-pub(crate) const PAGE_SIZE: u32 = 500;
+pub(crate) const PAGE_SIZE: u32 = 100;
+/// The number of pages that all exports read at a time, so that they leave processors to other requests.
+static PAGES: Semaphore = Semaphore::const_new(1);
 
 /// Returns all items of a list, one in each line. `read` reads the page at a cursor, of at most [`PAGE_SIZE`] items.
 ///
@@ -29,15 +32,20 @@ where
     F: Fn(Option<String>) -> R + Send + Sync + 'static,
     R: Future<Output = Result<Page<T>, WebError>> + Send + 'static,
 {
+    let permit = PAGES.acquire().await;
     let first = read(None).await?;
     let lines = to_lines(&first.items)?;
+    drop(permit);
     let others = try_unfold((read, first.next), |(read, cursor)| async move {
         let Some(cursor) = cursor else {
             return Ok(None);
         };
         let page = async {
+            let permit = PAGES.acquire().await;
             let page = read(Some(cursor)).await?;
-            Ok((to_lines(&page.items)?, page.next))
+            let lines = to_lines(&page.items)?;
+            drop(permit);
+            Ok((lines, page.next))
         };
         match page.await {
             Ok((lines, next)) => Ok(Some((lines, (read, next)))),

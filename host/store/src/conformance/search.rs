@@ -186,6 +186,25 @@ pub(super) async fn listings_are_complete_ordered_without_repeats(stores: Arc<dy
     }
 }
 
+pub(super) async fn paths_beside_a_subtree_are_outside(stores: Arc<dyn Stores>) {
+    // `-` sorts before `.`, and `/` after it.
+    for neighbor in ["sys.A", "sys.B-C", "sys.B/C", "sys.BC", "sys.C"] {
+        let store = empty(&stores).await;
+        let (inside, outside) = (record(1), record(2));
+        write(&store, vec![Change::Put(named(&inside, "sys.B", "x"))]).await;
+        let filter = Filter {
+            equals: vec![key("name", "x")],
+            ..place("sys.B", Scope::Subtree)
+        };
+        let found = list(&store, &filter, 10).await;
+        assert_eq!(found, std::slice::from_ref(&inside));
+        write(&store, vec![Change::Put(named(&outside, neighbor, "x"))]).await;
+        let found = list(&store, &filter, 10).await;
+        assert_eq!(found, std::slice::from_ref(&inside), "{neighbor}");
+        assert_eq!(store.count(&filter, 10).await.unwrap(), 1, "{neighbor}");
+    }
+}
+
 pub(super) async fn sorted_listings_are_complete_in_every_place(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     let mut all = write_population(&store).await;

@@ -8,7 +8,7 @@
 //! the subtree is a filter on the walk, which fills a page quickly if much of the model is below the
 //! node. If it does not, all documents below the node are listed after all, up to a bound. Above that
 //! bound the walk continues: pkids are random, so enough of the documents match for the walk to be
-//! short.
+//! short. A subtree with all documents of the model is no condition.
 
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
@@ -45,6 +45,10 @@ const NODES: [&str; 2] = both!(
 const NODE: &str = "SELECT hierarchy FROM documents WHERE model = ?1 AND pkid = ?2";
 const BELOW: &str = "SELECT pkid FROM documents
     WHERE model = ?1 AND hierarchy >= ?2 AND hierarchy < ?3 LIMIT ?4";
+/// Finds documents of the model that are neither at a node nor below it. The paths below are from `?3` up to `?4`.
+const ELSEWHERE: &str = "SELECT 1 FROM documents WHERE model = ?1 AND hierarchy < ?2
+    UNION ALL SELECT 1 FROM documents WHERE model = ?1 AND hierarchy > ?2 AND hierarchy < ?3
+    UNION ALL SELECT 1 FROM documents WHERE model = ?1 AND hierarchy >= ?4";
 const HAS_KEY: &str = "SELECT 1 FROM document_keys
     WHERE model = ?1 AND name = ?2 AND value = ?3 AND pkid = ?4";
 const COUNT_MODEL: &str = "SELECT COUNT(*) FROM documents WHERE model = ?1";
@@ -64,6 +68,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     NODES[1],
     NODE,
     BELOW,
+    ELSEWHERE,
     HAS_KEY,
     COUNT_MODEL,
     COUNT_KEY,
@@ -170,10 +175,13 @@ pub(super) fn find_pkids(
         direction,
         effort,
     };
-    match &filter.hierarchy {
-        Some((node, Scope::Subtree)) => search.subtree(&Subtree::new(node), from, want),
-        _ => search.ordered(from, want),
+    if let Some((node, Scope::Subtree)) = &filter.hierarchy {
+        let subtree = Subtree::new(node);
+        if filter.equals.is_empty() || !subtree.is_everything(connection, &filter.model)? {
+            return search.subtree(&subtree, from, want);
+        }
     }
+    search.ordered(from, want)
 }
 
 /// Finds all matching documents from the bound `from` on, if at most `most` documents have the filter's first
@@ -228,7 +236,16 @@ pub(super) fn count(
     let model = &filter.model;
     let rows = i64::try_from(at_most).unwrap_or(i64::MAX);
     let rows_of = |statement, values: &[&dyn ToSql]| count_rows(connection, statement, values);
-    match (&filter.hierarchy, filter.equals.as_slice()) {
+    let hierarchy = match &filter.hierarchy {
+        Some((node, Scope::Subtree))
+            if !filter.equals.is_empty()
+                && Subtree::new(node).is_everything(connection, model)? =>
+        {
+            &None
+        }
+        hierarchy => hierarchy,
+    };
+    match (hierarchy, filter.equals.as_slice()) {
         // Without a bound, SQLite counts faster than this code can step through rows.
         (None, []) if at_most == u64::MAX => count_all(connection, COUNT_MODEL, params![model]),
         (None, [Key { name, value }]) if at_most == u64::MAX => {
@@ -318,6 +335,13 @@ impl<'a> Subtree<'a> {
 
     pub(super) fn contains(&self, path: &str) -> bool {
         path == self.node || path.starts_with(&self.below.0)
+    }
+
+    /// Returns whether all documents of the model are in the subtree.
+    fn is_everything(&self, connection: &Connection, model: &str) -> Result<bool> {
+        let (from, to) = &self.below;
+        let mut elsewhere = connection.prepare_cached(ELSEWHERE)?;
+        Ok(!elsewhere.exists(params![model, self.node, from, to])?)
     }
 
     /// Lists the pkids of the model's documents in the subtree, in ascending order; `None` when there
@@ -425,18 +449,17 @@ fn count_all(connection: &Connection, statement: &str, values: &[&dyn ToSql]) ->
     Ok(u64::try_from(counted).unwrap_or_default())
 }
 
+/// Counts the rows of a statement, which may have a limit.
 pub(super) fn count_rows(
     connection: &Connection,
     statement: &str,
     values: &[&dyn ToSql],
 ) -> Result<u64> {
-    let mut statement = connection.prepare_cached(statement)?;
-    let mut rows = statement.query(values)?;
-    let mut counted = 0;
-    while rows.next()?.is_some() {
-        counted += 1;
-    }
-    Ok(counted)
+    count_all(
+        connection,
+        &format!("SELECT COUNT(*) FROM ({statement})"),
+        values,
+    )
 }
 
 pub(super) fn to_sql_limit(rows: usize) -> i64 {

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::access::{AccessParts, PasswordCost};
+use crate::api::page::LongLists;
 use crate::demo::Demo;
 use crate::page::Live;
 
@@ -85,6 +86,7 @@ struct Parts {
     model: Model,
     access: AccessParts,
     live: Live,
+    long_lists: LongLists,
 }
 
 impl Web {
@@ -97,6 +99,7 @@ impl Web {
             model,
             access: AccessParts::new(store, clock, options).with_sealer(sealer),
             live: Live::default(),
+            long_lists: LongLists::default(),
         };
         Self {
             parts: Arc::new(parts),
@@ -141,6 +144,11 @@ impl Web {
     /// The transactions whose progress browsers follow.
     pub(crate) fn live(&self) -> &Live {
         &self.parts.live
+    }
+
+    /// The lists that were too long to be counted a moment ago.
+    pub(crate) fn long_lists(&self) -> &LongLists {
+        &self.parts.long_lists
     }
 }
 

@@ -1,5 +1,9 @@
 //! A page of a list, as the platform shapes it.
 
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use parking_lot::Mutex;
 use relation_host::store::{SortOrder, StoreError};
 use relation_host::types::{Document, Filter};
 use serde_json::{Value, json};
@@ -9,6 +13,32 @@ use crate::{Web, WebError};
 
 /// The largest count that is computed exactly. Counting more would make a list as slow as the number of tenants.
 pub(crate) const MAX_COUNTED: u64 = 10_000;
+
+/// How long a list counts as too long to be counted.
+const RECOUNT_INTERVAL: Duration = Duration::from_secs(10);
+/// The number of lists that are remembered as too long.
+const MAX_REMEMBERED: usize = 64;
+
+/// The lists that were too long to be counted a moment ago, with the time of that. They are not counted again and again,
+/// which would take as long as reading a page.
+#[derive(Default)]
+pub(crate) struct LongLists {
+    lists: Mutex<VecDeque<(Filter, Duration)>>,
+}
+
+impl LongLists {
+    fn contains(&self, filter: &Filter, now: Duration) -> bool {
+        let mut lists = self.lists.lock();
+        lists.retain(|(_, counted)| now.saturating_sub(*counted) < RECOUNT_INTERVAL);
+        lists.iter().any(|(list, _)| list == filter)
+    }
+
+    fn add(&self, filter: &Filter, now: Duration) {
+        let mut lists = self.lists.lock();
+        lists.truncate(MAX_REMEMBERED - 1);
+        lists.push_front((filter.clone(), now));
+    }
+}
 
 /// A page of documents.
 pub(crate) struct DocumentPage {
@@ -64,7 +94,7 @@ async fn pagination(
     next: Option<String>,
 ) -> Result<Value, WebError> {
     let total = match paging.count {
-        true => web.store().count(filter, MAX_COUNTED).await?,
+        true => count(web, filter).await?,
         false => 0,
     };
     Ok(json!({
@@ -74,6 +104,18 @@ async fn pagination(
         "total_is_exact": paging.count && total < MAX_COUNTED,
         "next": next.map(|cursor| next_link(path, paging, &cursor)),
     }))
+}
+
+async fn count(web: &Web, filter: &Filter) -> Result<u64, WebError> {
+    let now = web.clock().monotonic();
+    if web.long_lists().contains(filter, now) {
+        return Ok(MAX_COUNTED);
+    }
+    let total = web.store().count(filter, MAX_COUNTED).await?;
+    if total >= MAX_COUNTED {
+        web.long_lists().add(filter, now);
+    }
+    Ok(total)
 }
 
 /// Returns the link of the next page. The caller adds its other parameters.
@@ -88,4 +130,36 @@ pub(crate) fn next_link(path: &str, paging: &Paging, cursor: &str) -> String {
     link.append_pair("limit", &paging.limit.to_string());
     link.append_pair("cursor", cursor);
     format!("{path}?{}", link.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(model: usize) -> Filter {
+        Filter {
+            model: model.to_string(),
+            hierarchy: None,
+            equals: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_long_list_is_counted_again_after_some_time() {
+        let lists = LongLists::default();
+        lists.add(&filter(0), Duration::from_secs(5));
+        assert!(lists.contains(&filter(0), Duration::from_secs(14)));
+        assert!(!lists.contains(&filter(1), Duration::from_secs(14)));
+        assert!(!lists.contains(&filter(0), Duration::from_secs(15)));
+    }
+
+    #[test]
+    fn the_number_of_remembered_lists_is_bounded() {
+        let lists = LongLists::default();
+        for model in 0..2 * MAX_REMEMBERED {
+            lists.add(&filter(model), Duration::ZERO);
+        }
+        assert_eq!(lists.lists.lock().len(), MAX_REMEMBERED);
+        assert!(lists.contains(&filter(2 * MAX_REMEMBERED - 1), Duration::ZERO));
+    }
 }

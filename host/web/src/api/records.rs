@@ -9,21 +9,21 @@ use axum::response::{IntoResponse, Response};
 use relation_app::records::{self, StoredRecord};
 use relation_app::{AppError, ErrorKind};
 use relation_host::callbacks::transaction_href;
-use relation_host::reports::RecordDetails;
 use relation_host::store::SortOrder;
-use relation_host::types::{Document, Filter, Page};
+use relation_host::types::{Filter, Page};
 use relation_host::{AddRequest, Host, QueuedCall};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::actions::operation_of;
 use super::body::{Fields, invalid};
 use super::export::{self, PAGE_SIZE};
 use super::headers::{check_version, etag, idempotency_key};
 use super::on_behalf_of::on_behalf_of;
 use super::query::Query;
+use super::resource::{Resource, Resources, TOKEN_LINK};
 use super::{RECORDS, page, schema};
 use crate::access::audit::NewAuditEvent;
-use crate::access::nodes::{self, node_pkid};
+use crate::access::nodes;
 use crate::access::{Allowed, ClientAddress, permission};
 use crate::calls::{Call, Requester, Waited, added_object, find_changes, record_queued};
 use crate::{Web, WebError};
@@ -80,20 +80,26 @@ pub(super) async fn list(
     let documents = page.documents.iter();
     nodes::ensure(web.access(), documents.map(|document| &document.hierarchy)).await?;
     let shown = records::show_all(web.host(), &page.documents).await?;
-    let resources: Vec<Value> = shown
-        .iter()
-        .zip(&page.documents)
-        .map(|(details, document)| resource(&web, &allowed, details, document))
-        .collect();
-    let mut list = json!({
-        "pagination": page.pagination,
-        "meta": { "model_type": web.model().name, "title": web.model().title, "uri": RECORDS },
-        "resources": resources,
-    });
-    if with_schema && let Some(members) = list.as_object_mut() {
-        members.insert("schema".to_owned(), schema::of_model(web.model()));
-    }
+    let resources = Resources::new(&web, &allowed);
+    let list = List {
+        pagination: page.pagination,
+        meta: json!({
+            "model_type": web.model().name, "title": web.model().title, "uri": RECORDS,
+        }),
+        resources: resources.show_all(shown, &page.documents),
+        schema: with_schema.then(|| schema::of_model(web.model())),
+    };
     Ok(Json(list).into_response())
+}
+
+/// A page of records.
+#[derive(Serialize)]
+struct List {
+    pagination: Value,
+    meta: Value,
+    resources: Vec<Resource>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schema: Option<Value>,
 }
 
 /// Reads a page of an export.
@@ -103,13 +109,11 @@ async fn read_page(
     filter: &Filter,
     order: &SortOrder,
     cursor: Option<&str>,
-) -> Result<Page<Value>, WebError> {
+) -> Result<Page<Resource>, WebError> {
     let page = web.store().list(filter, order, cursor, PAGE_SIZE).await?;
     let shown = records::show_all(web.host(), &page.items).await?;
-    let items = shown.iter().zip(&page.items);
-    let items = items.map(|(details, document)| resource(web, allowed, details, document));
     Ok(Page {
-        items: items.collect(),
+        items: Resources::new(web, allowed).show_all(shown, &page.items),
         next: page.next,
     })
 }
@@ -127,10 +131,11 @@ pub(super) async fn get(
     let record = allowed.record(&web, &pkid).await?;
     nodes::ensure(web.access(), [&record.hierarchy]).await?;
     let details = records::show(web.host(), &record).await?;
-    let mut shown = resource(&web, &allowed, &details, &record.document);
-    if with_schema && let Some(members) = shown.as_object_mut() {
-        members.insert("schema".to_owned(), schema::of_model(web.model()));
-    }
+    let schema = with_schema.then(|| schema::of_model(web.model()));
+    let resources = Resources::new(&web, &allowed);
+    let shown = resources
+        .show(details, &record.document)
+        .with_schema(schema);
     Ok(([(header::ETAG, etag(&record.document))], Json(shown)).into_response())
 }
 
@@ -358,58 +363,7 @@ pub(super) fn accepted(transaction: &str, items: Option<Value>) -> Response {
     (StatusCode::ACCEPTED, location, Json(body)).into_response()
 }
 
-/// The field with the address at which a person connects the customer.
-const TOKEN_LINK: &str = "token_link";
-
 /// Returns the address of a record.
 pub(super) fn href(pkid: &str) -> String {
     format!("{RECORDS}{pkid}/")
-}
-
-/// Shows a record as the platform does.
-fn resource(
-    web: &Web,
-    allowed: &Allowed<permission::Read>,
-    details: &RecordDetails,
-    document: &Document,
-) -> Value {
-    let connection = &details.connection;
-    let href = href(connection.pkid.as_str());
-    let mut data = details.fields.clone();
-    let link = web
-        .options()
-        .public_url
-        .join(&format!("organizations/{}/connect", connection.pkid));
-    if let Ok(link) = link {
-        data.insert(TOKEN_LINK.to_owned(), link.as_str().into());
-    }
-    let principal = allowed.principal();
-    let actions = web
-        .model()
-        .actions
-        .iter()
-        .filter(|action| principal.may(operation_of(&action.name), &document.hierarchy));
-    let actions: Vec<Value> = actions
-        .map(|action| {
-            json!({
-                "name": action.name, "title": action.title, "method": "POST",
-                "href": format!("{href}+{}/", action.name),
-            })
-        })
-        .collect();
-    json!({
-        "pkid": connection.pkid,
-        "href": href,
-        "meta": {
-            "model_type": web.model().name,
-            "hierarchy": document.hierarchy,
-            "hierarchy_pkid": node_pkid(&document.hierarchy),
-            "version": document.version,
-            "uri": href,
-            "actions": actions,
-            "references": details.owned_documents,
-        },
-        "data": data,
-        "connection": connection,
-    })
 }

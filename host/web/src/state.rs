@@ -18,6 +18,7 @@ use url::Url;
 
 use crate::access::{AccessParts, PasswordCost};
 use crate::api::page::LongLists;
+use crate::api::shown::ShownRecords;
 use crate::demo::Demo;
 use crate::page::Live;
 
@@ -87,6 +88,7 @@ struct Parts {
     access: AccessParts,
     live: Live,
     long_lists: LongLists,
+    shown_records: ShownRecords,
 }
 
 impl Web {
@@ -100,6 +102,7 @@ impl Web {
             access: AccessParts::new(store, clock, options).with_sealer(sealer),
             live: Live::default(),
             long_lists: LongLists::default(),
+            shown_records: ShownRecords::default(),
         };
         Self {
             parts: Arc::new(parts),
@@ -144,6 +147,11 @@ impl Web {
     /// The transactions whose progress browsers follow.
     pub(crate) fn live(&self) -> &Live {
         &self.parts.live
+    }
+
+    /// The records that the plugin has shown lately.
+    pub(crate) fn shown_records(&self) -> &ShownRecords {
+        &self.parts.shown_records
     }
 
     /// The lists that were too long to be counted a moment ago.

@@ -18,6 +18,7 @@ mod records;
 mod resource;
 mod route;
 mod schema;
+pub(crate) mod shown;
 mod transactions;
 
 use axum::Router;

@@ -79,7 +79,8 @@ pub(super) async fn list(
     let page = page::read(&web, &path, &filter, &order, &paging).await?;
     let documents = page.documents.iter();
     nodes::ensure(web.access(), documents.map(|document| &document.hierarchy)).await?;
-    let shown = records::show_all(web.host(), &page.documents).await?;
+    let shown = web.shown_records();
+    let shown = shown.show_all(web.host(), &page.documents).await?;
     let resources = Resources::new(&web, &allowed);
     let list = List {
         pagination: page.pagination,
@@ -112,6 +113,7 @@ async fn read_page(
 ) -> Result<Page<Resource>, WebError> {
     let page = web.store().list(filter, order, cursor, PAGE_SIZE).await?;
     let shown = records::show_all(web.host(), &page.items).await?;
+    let shown = shown.into_iter().map(Arc::new);
     Ok(Page {
         items: Resources::new(web, allowed).show_all(shown, &page.items),
         next: page.next,
@@ -130,7 +132,9 @@ pub(super) async fn get(
     query.close()?;
     let record = allowed.record(&web, &pkid).await?;
     nodes::ensure(web.access(), [&record.hierarchy]).await?;
-    let details = records::show(web.host(), &record).await?;
+    let documents = std::slice::from_ref(&record.document);
+    let shown = web.shown_records().show_all(web.host(), documents);
+    let details = shown.await?.pop().ok_or_else(WebError::not_found)?;
     let schema = with_schema.then(|| schema::of_model(web.model()));
     let resources = Resources::new(&web, &allowed);
     let shown = resources

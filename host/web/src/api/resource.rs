@@ -54,7 +54,7 @@ impl Resources {
     /// Shows the records of a page.
     pub(super) fn show_all(
         &self,
-        details: Vec<RecordDetails>,
+        details: impl IntoIterator<Item = Arc<RecordDetails>>,
         documents: &[Document],
     ) -> Vec<Resource> {
         let shown = details.into_iter().zip(documents);
@@ -64,7 +64,7 @@ impl Resources {
     }
 
     /// Shows a record with the links of the actions that the reader may run.
-    pub(super) fn show(&self, details: RecordDetails, document: &Document) -> Resource {
+    pub(super) fn show(&self, details: Arc<RecordDetails>, document: &Document) -> Resource {
         let node = &document.hierarchy;
         let actions = self.shared.actions.iter();
         Resource {
@@ -87,7 +87,7 @@ pub(super) struct Resource {
     permitted: Vec<bool>,
     hierarchy: Hierarchy,
     version: u64,
-    details: RecordDetails,
+    details: Arc<RecordDetails>,
     schema: Option<Value>,
 }
 
@@ -104,7 +104,7 @@ impl Serialize for Resource {
             connection,
             fields,
             owned_documents,
-        } = &self.details;
+        } = &*self.details;
         let pkid = &connection.pkid;
         let href = href(pkid.as_str());
         let actions = self.shared.actions.iter().zip(&self.permitted);

@@ -33,6 +33,9 @@ const AT_NODE: [&str; 2] = [
     ORDER BY value DESC, pkid DESC LIMIT ?5",
 ];
 
+/// The number of rows that a filtered page reads first, besides one for each wanted document.
+const FIRST_ROWS: usize = 16;
+
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] =
     &[REMOVE, EVERYWHERE[0], EVERYWHERE[1], AT_NODE[0], AT_NODE[1]];
@@ -151,7 +154,9 @@ impl SortedSearch<'_> {
         if let Some(found) = self.list(self.effort.few, after.as_ref(), want)? {
             return Ok(found);
         }
-        let chunk = want.saturating_mul(4).saturating_add(self.effort.walked);
+        // The first rows fill the page if nearly all documents match.
+        let mut chunk = want.saturating_add(FIRST_ROWS);
+        let next_chunk = want.saturating_mul(4).saturating_add(self.effort.walked);
         let mut found = Vec::new();
         let mut listing = true;
         loop {
@@ -167,7 +172,9 @@ impl SortedSearch<'_> {
                 found.truncate(want);
                 return Ok(found);
             }
-            if listing {
+            if chunk < next_chunk {
+                chunk = next_chunk;
+            } else if listing {
                 let left = want - found.len();
                 if let Some(rest) = self.list(self.effort.sorted, after.as_ref(), left)? {
                     found.extend(rest);

@@ -49,13 +49,13 @@ pub fn find_hidden_character(text: &str) -> Option<String> {
         .iter()
         .enumerate()
         .find(|(index, _)| is_hidden(&characters, *index))?;
-    let what = if is_bidirectional(*hidden) {
+    let effect = if is_bidirectional(*hidden) {
         "changes the order in which the others are shown"
     } else {
         "cannot be seen"
     };
     Some(format!(
-        "has the character U+{:04X}, which {what}, in place {}: type it again without",
+        "has the character U+{:04X}, which {effect}, in place {}: type it again without",
         u32::from(*hidden),
         index + 1
     ))

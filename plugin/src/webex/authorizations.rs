@@ -31,11 +31,11 @@ pub fn fetch_token_expiry<P: Platform + ?Sized>(
         _ => None,
     });
     expiry.map(UnixMillis).ok_or_else(|| {
-        let what = "the response names no time".to_owned();
+        let reason = "the response names no time".to_owned();
         WebexError::new(
             ErrorKind::Unavailable,
             "asking for the token's expiry",
-            Some(what),
+            Some(reason),
         )
     })
 }
@@ -59,8 +59,8 @@ pub fn list_authorizations<P: Platform + ?Sized>(
     client_id: &str,
     token: &Secret,
 ) -> Result<Vec<Authorization>, WebexError> {
-    let unusable = |request: &str, what: &str| {
-        WebexError::new(ErrorKind::Unavailable, request, Some(what.to_owned()))
+    let unusable = |request: &str, reason: &str| {
+        WebexError::new(ErrorKind::Unavailable, request, Some(reason.to_owned()))
     };
     let person = webex.get_json("/people/me", token)?;
     let person = person.get("id").and_then(Value::as_str);

@@ -88,9 +88,9 @@ impl<'a, P: Platform + ?Sized> Webex<'a, P> {
         response: &HttpResponse,
         token: &Secret,
     ) -> Result<Value, WebexError> {
-        let unusable = |what| {
+        let unusable = |reason| {
             let head = ResponseHead::from_response(response, self.now());
-            WebexError::unusable(request, head, what, &self.redactor_with(&[token]))
+            WebexError::unusable(request, head, reason, &self.redactor_with(&[token]))
         };
         check_content(response).map_err(unusable)?;
         let content: Value = serde_json::from_slice(strip_byte_order_mark(response.body()))
@@ -153,8 +153,8 @@ impl<'a, P: Platform + ?Sized> Webex<'a, P> {
     ) -> Result<(String, HttpResponse), WebexError> {
         let request = label(&method, address);
         let redactor = self.redactor_with(&[token]);
-        let built = build_request(method, address, body, token).map_err(|(kind, what)| {
-            WebexError::new(kind, request.clone(), Some(what.to_owned()))
+        let built = build_request(method, address, body, token).map_err(|(kind, reason)| {
+            WebexError::new(kind, request.clone(), Some(reason.to_owned()))
         })?;
         let response = self
             .send(built)
@@ -209,8 +209,8 @@ fn build_request(
     token: &Secret,
 ) -> Result<HttpRequest, (ErrorKind, &'static str)> {
     let Some(authorization) = bearer(token) else {
-        let what = "the access token has characters that no token can have";
-        return Err((ErrorKind::Unauthorized, what));
+        let reason = "the access token has characters that no token can have";
+        return Err((ErrorKind::Unauthorized, reason));
     };
     let mut built = http::Request::builder()
         .method(method)

@@ -20,7 +20,7 @@ pub struct Directory {
     /// The model as which the entries are stored.
     pub model: &'static str,
     /// The name of the entries in messages, in the plural.
-    pub what: &'static str,
+    pub plural: &'static str,
     /// The root of the API that has the list.
     pub api: Api,
     /// The path below the API's root; `{organization}` stands for the organization's bare UUID.

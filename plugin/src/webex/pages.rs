@@ -127,18 +127,18 @@ impl<P: Platform + ?Sized> Webex<'_, P> {
         let mut total = None;
         let mut overlaps = false;
         if let Paging::Position(parameters) | Paging::Number(parameters) = directory.paging {
-            let counted = read_number(response.body(), parameters.total);
+            let reported = read_number(response.body(), parameters.total);
             let is_by_position = matches!(directory.paging, Paging::Position(_));
             let step = match is_by_position {
                 true => u64::try_from(items.len()).unwrap_or(u64::MAX),
                 false => 1,
             };
-            total = counted.filter(|_| is_by_position);
+            total = reported.filter(|_| is_by_position);
             if next.is_none() && link_error.is_none() && !items.is_empty() {
                 // An entry that is deleted while the list is read moves all later ones, and one of them would be missed
                 // between two pages.
                 overlaps = is_by_position && items.len() > 1;
-                next = find_next_position(address, parameters, step, overlaps, counted);
+                next = find_next_position(address, parameters, step, overlaps, reported);
             }
         }
         Ok(Page {

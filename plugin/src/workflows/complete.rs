@@ -274,14 +274,14 @@ fn consent_ended(
     })
 }
 
-fn require_new_consent(what: &str) -> Failure {
+fn require_new_consent(reason: &str) -> Failure {
     Failure::Reauthorize(format!(
-        "{what}; the connection is unchanged; begin again with connect"
+        "{reason}; the connection is unchanged; begin again with connect"
     ))
 }
 
-fn reject_callback(what: &str) -> Failure {
-    Failure::Invalid(vec![FieldError::new("callback", what)])
+fn reject_callback(reason: &str) -> Failure {
+    Failure::Invalid(vec![FieldError::new("callback", reason)])
 }
 
 /// Maps an error that the callback has instead of a code.

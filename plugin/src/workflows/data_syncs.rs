@@ -217,8 +217,8 @@ pub fn delete_data_sync<P: Platform + ?Sized>(
     let wakeups = platform.wakeups(&record.reference())?;
     let cancelled_import = wakeups.iter().any(|wakeup| wakeup.id == import);
     // If an interruption leaves a part of these, the import begins its list again.
-    let seen = find_seen(platform, &record, sync)?;
-    for batch in seen.chunks(COMMIT_SIZE) {
+    let seen_documents = find_seen_documents(platform, &record, sync)?;
+    for batch in seen_documents.chunks(COMMIT_SIZE) {
         let changes = batch.iter().cloned().map(Change::Delete).collect();
         platform.commit(vec![record.version_check()], changes)?;
     }
@@ -397,7 +397,7 @@ fn document(record: &Record, pkid: &str, name: &str, body: &Map<String, Value>) 
 }
 
 /// Returns the documents with the entries that an unfinished import has seen.
-fn find_seen<P: Platform + ?Sized>(
+fn find_seen_documents<P: Platform + ?Sized>(
     platform: &P,
     record: &Record,
     sync: &str,

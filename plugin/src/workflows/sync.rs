@@ -98,7 +98,7 @@ pub fn sync<P: Platform + ?Sized>(
     loop {
         match run.step()? {
             Step::Done => {}
-            Step::Spent => return run.pause(),
+            Step::PauseDue => return run.pause(),
             Step::Finished => return run.finish(),
         }
     }
@@ -135,7 +135,7 @@ struct ImportRun<'a, P: ?Sized> {
 
 impl<P: Platform + ?Sized> ImportRun<'_, P> {
     /// Whether the call should begin no further step. A due refresh of the record goes first.
-    fn is_spent(&self) -> bool {
+    fn is_pause_due(&self) -> bool {
         let now = self.platform.now();
         let is_due = |next: UnixMillis| next <= now;
         let mut grants = self.record.grants().iter();
@@ -292,16 +292,18 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             message = format!("imported {counts}");
         }
         for (list, directory) in self.import.lists.iter().zip(&self.sync.lists) {
-            let what = directory.what;
+            let plural = directory.plural;
             let separator = if message.is_empty() { "" } else { "; " };
             if let Some(why) = &list.failed {
-                message.push_str(&format!("{separator}the {what} could not be read: {why}"));
+                message.push_str(&format!("{separator}the {plural} could not be read: {why}"));
             } else if let Some(removal) = list.held {
-                let why = removal.explain(what);
-                message.push_str(&format!("{separator}none of the {what} was removed: {why}"));
+                let why = removal.explain(plural);
+                message.push_str(&format!(
+                    "{separator}none of the {plural} was removed: {why}"
+                ));
             } else if let Some(why) = &list.partial {
                 message.push_str(&format!(
-                    "{separator}none of the {what} was removed, because {why}"
+                    "{separator}none of the {plural} was removed, because {why}"
                 ));
             }
             if let Some(left) = list.sites.describe_left() {
@@ -317,14 +319,14 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
     /// Records each list as a part of the call.
     fn record_parts(&self) {
         for (list, directory) in self.import.lists.iter().zip(&self.sync.lists) {
-            let what = directory.what;
+            let plural = directory.plural;
             let counts = match list.sites.describe_left() {
-                None => format_count(list, what),
-                Some(left) => format!("{}; {left}", format_count(list, what)),
+                None => format_count(list, plural),
+                Some(left) => format!("{}; {left}", format_count(list, plural)),
             };
             let message = match (list.held, &list.partial) {
                 (Some(removal), _) => {
-                    format!("{counts}; none was removed: {}", removal.explain(what))
+                    format!("{counts}; none was removed: {}", removal.explain(plural))
                 }
                 (None, Some(why)) => format!("{counts}; none was removed, because {why}"),
                 (None, None) => counts,
@@ -361,7 +363,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         let lists = self.import.lists.iter().zip(&self.sync.lists);
         let each: Vec<String> = lists
             .filter(|(list, _)| list.failed.is_none())
-            .map(|(list, directory)| format_count(list, directory.what))
+            .map(|(list, directory)| format_count(list, directory.plural))
             .collect();
         match each.as_slice() {
             [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
@@ -370,7 +372,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
     }
 }
 
-fn format_count(list: &ListProgress, what: &str) -> String {
+fn format_count(list: &ListProgress, plural: &str) -> String {
     let sites = |count| if count == 1 { "site" } else { "sites" };
     let changes: Vec<String> = [
         (list.added, "added".to_owned()),
@@ -393,11 +395,11 @@ fn format_count(list: &ListProgress, what: &str) -> String {
         true => "nothing changed".to_owned(),
         false => changes.join(", "),
     };
-    let what = match list.found {
-        1 => what.trim_end_matches('s'),
-        _ => what,
+    let name = match list.found {
+        1 => plural.trim_end_matches('s'),
+        _ => plural,
     };
-    format!("{} {what} ({changes})", list.found)
+    format!("{} {name} ({changes})", list.found)
 }
 
 #[cfg(test)]

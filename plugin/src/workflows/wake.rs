@@ -42,8 +42,8 @@ pub fn wake<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<WakeR
         .or(checks)
         .filter(|_| subject.model == RECORD_MODEL);
     let Some(grant) = known else {
-        let why = format!("the wakeup `{id}` of {subject} does not belong to this plugin");
-        return dismiss(platform, subject, id, why);
+        let reason = format!("the wakeup `{id}` of {subject} does not belong to this plugin");
+        return dismiss(platform, subject, id, reason);
     };
     let gone = |subject: &Reference| format!("{subject} does not exist any more");
     let record = match Record::load(platform, &subject.pkid) {
@@ -70,7 +70,7 @@ pub fn wake<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<WakeR
     };
     match result {
         Err(Failure::NotFound(_)) => dismiss(platform, subject, id, gone(subject)),
-        Err(Failure::Reauthorize(why)) => dismiss(platform, subject, id, why),
+        Err(Failure::Reauthorize(reason)) => dismiss(platform, subject, id, reason),
         result => result,
     }
 }
@@ -100,12 +100,12 @@ fn run_import<P: Platform + ?Sized>(
     match result {
         Ok(Some(report)) => Ok(WakeReport::Synced(report)),
         Ok(None) => {
-            let why = format!("the data sync {data_sync} of {subject} does not exist any more");
-            dismiss(platform, subject, &wakeup.id, why)
+            let reason = format!("the data sync {data_sync} of {subject} does not exist any more");
+            dismiss(platform, subject, &wakeup.id, reason)
         }
         Err(Failure::NotFound(_)) => {
-            let why = format!("{subject} does not exist any more");
-            dismiss(platform, subject, &wakeup.id, why)
+            let reason = format!("{subject} does not exist any more");
+            dismiss(platform, subject, &wakeup.id, reason)
         }
         Err(failure @ Failure::Reauthorize(_)) => {
             dismiss(platform, subject, &wakeup.id, failure.to_string())?;
@@ -125,12 +125,12 @@ fn run_order<P: Platform + ?Sized>(
     match wholesale::continue_order(platform, &subject.pkid, order) {
         Ok(Some(report)) => Ok(WakeReport::Synced(report)),
         Ok(None) => {
-            let why = format!("the order {order} has ended, or does not exist any more");
-            dismiss(platform, subject, &wakeup.id, why)
+            let reason = format!("the order {order} has ended, or does not exist any more");
+            dismiss(platform, subject, &wakeup.id, reason)
         }
         Err(Failure::NotFound(_)) => {
-            let why = format!("{subject} does not exist any more");
-            dismiss(platform, subject, &wakeup.id, why)
+            let reason = format!("{subject} does not exist any more");
+            dismiss(platform, subject, &wakeup.id, reason)
         }
         Err(failure) => Err(failure),
     }
@@ -141,11 +141,11 @@ pub(super) fn dismiss<P: Platform + ?Sized>(
     platform: &P,
     subject: &Reference,
     id: &str,
-    why: String,
+    reason: String,
 ) -> Result<WakeReport, Failure> {
     let cancel = Change::Cancel(subject.clone(), id.to_owned());
     platform.commit(Vec::new(), vec![cancel])?;
-    Ok(WakeReport::Nothing(why))
+    Ok(WakeReport::Nothing(reason))
 }
 
 #[cfg(test)]

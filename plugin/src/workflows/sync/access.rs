@@ -215,7 +215,7 @@ pub(super) fn explain_list_error<P: Platform + ?Sized>(
         ErrorKind::Forbidden => format!(
             "{reason}; reading the {} takes the scope {} and an administrator's role: connect this customer to \
              Webex again, with both",
-            directory.what, directory.scope
+            directory.plural, directory.scope
         ),
         _ => error.to_string(),
     }

@@ -50,15 +50,15 @@ impl Removal {
         }
     }
 
-    /// Explains why no `what` were removed, and what to do.
-    pub fn explain(self, what: &str) -> String {
+    /// Explains why no `plural` were removed, and what to do.
+    pub fn explain(self, plural: &str) -> String {
         let Self {
             found,
             stored,
             vanished,
         } = self;
         format!(
-            "Webex's list has {found} {what} and lacks {vanished} of the {stored} that are stored; \
+            "Webex's list has {found} {plural} and lacks {vanished} of the {stored} that are stored; \
              if that is right, import again and accept the removals (`sync --accept-removals`)"
         )
     }
@@ -91,8 +91,11 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         };
         let is_accepted = self.import.accepts_removals || self.sync.purges;
         if !removal.is_plausible() && !is_accepted {
-            let what = directory.what;
-            let warning = format!("none of the {what} is removed: {}", removal.explain(what));
+            let plural = directory.plural;
+            let warning = format!(
+                "none of the {plural} is removed: {}",
+                removal.explain(plural)
+            );
             self.platform.log(Level::Warning, &warning);
             self.list(index).held = Some(removal);
             return Ok(true);
@@ -189,7 +192,8 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
                     let is_about_removals = alerts::has_code(&alert, code::REMOVALS_HELD);
                     // An incomplete list, or one that removes nothing, does not settle held removals.
                     let is_settled = |list: &ListProgress| {
-                        !is_about_removals || (list.partial.is_none() && self.sync.permits.remove)
+                        !is_about_removals
+                            || (list.partial.is_none() && self.sync.allowed_changes.remove)
                     };
                     if list.is_none_or(is_settled) {
                         changes.push(Change::Delete(reference));
@@ -203,15 +207,15 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
 
     /// Returns the notice of a list that a person must look at.
     fn build_notice(&self, list: &ListProgress, directory: &Directory) -> Option<Notice> {
-        let (name, what) = (self.record.name(), directory.what);
+        let (name, plural) = (self.record.name(), directory.plural);
         let (code, message) = match (&list.failed, list.held) {
             (Some(why), _) => {
-                let message = format!("the {what} of {name} could not be read: {why}");
+                let message = format!("the {plural} of {name} could not be read: {why}");
                 (code::LIST_FAILED, message)
             }
             (None, Some(removal)) => {
-                let why = removal.explain(what);
-                let message = format!("none of the {what} of {name} was removed: {why}");
+                let why = removal.explain(plural);
+                let message = format!("none of the {plural} of {name} was removed: {why}");
                 (code::REMOVALS_HELD, message)
             }
             (None, None) => return None,

@@ -36,7 +36,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         index: usize,
         entries: &[ListedEntry],
     ) -> Result<(), Failure> {
-        let permits = self.sync.permits;
+        let allowed = self.sync.allowed_changes;
         let names: Vec<String> = entries
             .iter()
             .map(|each| clean_name(each.entry.name.as_deref().unwrap_or_default()))
@@ -58,7 +58,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             for (location, stored) in locations.iter().zip(stored) {
                 match stored {
                     None => without_site.push(*location),
-                    Some(site) if permits.update => {
+                    Some(site) if allowed.update => {
                         if let Some(renamed) = sites::rename(&site, *location) {
                             let check = Check::Version(VersionCheck {
                                 reference: site.reference,
@@ -74,7 +74,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             }
         }
         let is_first_page = self.list(index).pages == 0;
-        if permits.add && (is_first_page || !without_site.is_empty()) {
+        if allowed.add && (is_first_page || !without_site.is_empty()) {
             let (list, added) = self.find_or_add_list()?;
             changes.extend(added);
             for location in without_site {

@@ -108,14 +108,14 @@ pub struct ListProgress {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub overlaps: bool,
     /// The number of documents with seen entries. Without `next` they are obsolete.
-    #[serde(default)]
-    pub seen: u32,
+    #[serde(rename = "seen", default)]
+    pub seen_documents: u32,
     /// Whether the list is finished: read to its end with removals made, or failed.
     #[serde(default)]
     pub ended: bool,
     /// The number of entries in the whole list, if Webex said so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub counted: Option<u64>,
+    #[serde(rename = "counted", default, skip_serializing_if = "Option::is_none")]
+    pub reported_total: Option<u64>,
     /// The number of pages in the last import, by which the number of steps to come is estimated.
     #[serde(default)]
     pub expected_pages: u32,
@@ -141,7 +141,7 @@ impl ListProgress {
         self.pages = 0;
         self.found = 0;
         self.ended = false;
-        self.counted = None;
+        self.reported_total = None;
         self.partial = None;
         self.held = None;
         self.failed = None;
@@ -270,7 +270,7 @@ impl Import {
             && earlier.organization == self.organization
             && earlier.purges == self.purges
             && models(&earlier) == models(&self);
-        let is_sound = |list: &ListProgress| list.seen <= MAX_SEEN_DOCUMENTS;
+        let is_sound = |list: &ListProgress| list.seen_documents <= MAX_SEEN_DOCUMENTS;
         let is_known = |list: &ObsoleteSeen| list.count <= MAX_SEEN_DOCUMENTS;
         if resumable && earlier.lists.iter().all(is_sound) && earlier.obsolete.iter().all(is_known)
         {
@@ -278,17 +278,18 @@ impl Import {
         }
         // Documents of an abandoned import are to be removed.
         let lost = earlier.lists.iter().filter(|before| {
-            before.seen > 0 && self.lists.iter().all(|list| list.model != before.model)
+            before.seen_documents > 0 && self.lists.iter().all(|list| list.model != before.model)
         });
         let lost = lost.map(|before| ObsoleteSeen {
             model: before.model.clone(),
-            count: before.seen.min(MAX_SEEN_DOCUMENTS),
+            count: before.seen_documents.min(MAX_SEEN_DOCUMENTS),
         });
         let before = earlier.obsolete.iter().filter(|list| is_known(list));
         self.obsolete = before.cloned().chain(lost).collect();
         for list in &mut self.lists {
             let before = earlier.lists.iter().find(|each| each.model == list.model);
-            list.seen = before.map_or(0, |before| before.seen.min(MAX_SEEN_DOCUMENTS));
+            list.seen_documents =
+                before.map_or(0, |before| before.seen_documents.min(MAX_SEEN_DOCUMENTS));
             list.expected_pages = before.map_or(0, |before| before.pages);
         }
         self
@@ -344,7 +345,10 @@ impl Import {
 
     /// Lists the references of all documents with seen entries.
     pub fn seen_references(&self) -> impl Iterator<Item = Reference> {
-        let lists = self.lists.iter().map(|list| (&list.model, list.seen));
+        let lists = self
+            .lists
+            .iter()
+            .map(|list| (&list.model, list.seen_documents));
         let obsolete = self.obsolete.iter().map(|list| (&list.model, list.count));
         lists.chain(obsolete).flat_map(|(model, count)| {
             let numbers = 0..count.min(MAX_SEEN_DOCUMENTS);
@@ -375,7 +379,7 @@ pub fn seen_reference(record: &str, sync: &str, model: &str, number: u32) -> Ref
 }
 
 /// Builds the documents with the entries seen on a page, numbered from `first`.
-pub fn seen_documents(
+pub fn build_seen_documents(
     record: &Record,
     sync: &str,
     model: &str,
@@ -399,7 +403,7 @@ pub fn seen_documents(
         .collect()
 }
 
-/// Parses a document of [`seen_documents`]; none if it is damaged.
+/// Parses a document of [`build_seen_documents`]; none if it is damaged.
 pub fn parse_seen(document: &Document) -> Option<Vec<DocumentId>> {
     let body: serde_json::Value = serde_json::from_str(&document.body).ok()?;
     let ids = body.get("ids")?.as_str()?;

@@ -122,11 +122,11 @@ impl<'a, P: Platform + ?Sized> OrderRun<'a, P> {
     fn send(mut self, is_first: bool) -> Result<OrderReport, Failure> {
         self.order.attempts = self.order.attempts.saturating_add(1);
         self.order.uncertain = false;
-        let what = format!(
+        let message = format!(
             "requesting the {} of {}",
             self.order.operation, self.order.name
         );
-        self.progress(&what);
+        self.progress(&message);
         let mut sent = self.request();
         if let Err(RequestError::Webex(error)) = &sent
             && error.kind == ErrorKind::Forbidden

@@ -168,7 +168,7 @@ fn read(file: &Path) -> Result<SecretString, AppError> {
 /// The secret holds white space or a character that is not ASCII.
 pub fn check_client_secret(
     secret: &SecretString,
-    what: &str,
+    name: &str,
     source: &dyn fmt::Display,
 ) -> Result<(), AppError> {
     // RFC 6749, appendix A.2. Secrets of Webex contain no space either.
@@ -179,7 +179,7 @@ pub fn check_client_secret(
     {
         true => Ok(()),
         false => Err(AppError::usage(format!(
-            "cannot use {what}: {source} holds white space or a character that is not ASCII; write the secret \
+            "cannot use {name}: {source} holds white space or a character that is not ASCII; write the secret \
              there and nothing else"
         ))),
     }

@@ -112,10 +112,10 @@ pub enum EgressError {
     #[error(transparent)]
     Denied(#[from] Denial),
     /// The request itself is not permitted.
-    #[error("the request is not sent: {what}")]
+    #[error("the request is not sent: {reason}")]
     Refused {
         /// The offending part, without its value.
-        what: String,
+        reason: String,
     },
     /// A part of a message exceeds its limit.
     #[error("{limit} `{origin}` is larger than {bytes} bytes{}, the limit `{}`", .limit.size_hint_text(), .limit.setting())]

@@ -60,7 +60,7 @@ pub(super) fn prepare(
         });
     }
     let unusable = |_| EgressError::Refused {
-        what: "its address cannot be written as a request line".to_owned(),
+        reason: "its address cannot be written as a request line".to_owned(),
     };
     let authority = origin.authority();
     let host = HeaderValue::from_str(&authority).map_err(|error| unusable(error.into()))?;
@@ -80,8 +80,8 @@ pub(super) fn prepare(
     Ok(())
 }
 
-fn refused(what: String) -> Result<(), EgressError> {
-    Err(EgressError::Refused { what })
+fn refused(reason: String) -> Result<(), EgressError> {
+    Err(EgressError::Refused { reason })
 }
 
 fn check_fields(

@@ -168,7 +168,7 @@ async fn collect_request(
     let path = head.uri.path_and_query().cloned();
     let uri = uri.path_and_query(path.unwrap_or_else(|| http::uri::PathAndQuery::from_static("/")));
     head.uri = uri.build().map_err(|error| EgressError::Refused {
-        what: format!("its address cannot be written: {error}"),
+        reason: format!("its address cannot be written: {error}"),
     })?;
     let body = body.collect().await;
     let body = body.map_err(|_| EgressError::RequestBody {

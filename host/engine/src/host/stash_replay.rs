@@ -174,11 +174,11 @@ impl Host {
         let stashed = match stashed {
             Ok(Some(stashed)) => stashed,
             Ok(None) => return Ok(EntryOutcome::Gone),
-            Err(StashError::Unreadable { path, why }) => {
-                stash.quarantine(name, &why).map_err(unreadable)?;
+            Err(StashError::Unreadable { path, reason }) => {
+                stash.quarantine(name, &reason).map_err(unreadable)?;
                 note(
                     Level::Error,
-                    format!("{} was moved aside: {why}", path.display()),
+                    format!("{} was moved aside: {reason}", path.display()),
                 );
                 return Ok(EntryOutcome::Quarantined);
             }
@@ -202,17 +202,17 @@ impl Host {
                 self.report_alerts(started, &stashed);
                 Ok(EntryOutcome::Applied)
             }
-            Err(StoreError::Conflict(why)) => {
-                tracing::warn!(?customer, %subject, epoch = stashed.epoch, transaction = stashed.transaction, why, "a stashed response is superseded and was dropped");
+            Err(StoreError::Conflict(reason)) => {
+                tracing::warn!(?customer, %subject, epoch = stashed.epoch, transaction = stashed.transaction, reason, "a stashed response is superseded and was dropped");
                 note(
                     Level::Warning,
-                    format!("{label} is superseded and was dropped: {why}"),
+                    format!("{label} is superseded and was dropped: {reason}"),
                 );
                 Ok(EntryOutcome::Superseded)
             }
-            Err(StoreError::Invalid(why)) => {
-                stash.quarantine(name, &why).map_err(unreadable)?;
-                note(Level::Error, format!("{label} was moved aside: {why}"));
+            Err(StoreError::Invalid(reason)) => {
+                stash.quarantine(name, &reason).map_err(unreadable)?;
+                note(Level::Error, format!("{label} was moved aside: {reason}"));
                 Ok(EntryOutcome::Quarantined)
             }
             Err(error) => Err(error),

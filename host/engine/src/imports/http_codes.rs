@@ -169,7 +169,10 @@ mod tests {
                 }),
                 "DestinationIpProhibited",
             ),
-            (EgressError::Refused { what: reason() }, "HttpRequestDenied"),
+            (
+                EgressError::Refused { reason: reason() },
+                "HttpRequestDenied",
+            ),
             (
                 limit(Limit::RequestHead),
                 "HttpRequestHeaderSectionSize(Some(10))",

@@ -62,12 +62,12 @@ pub enum StashError {
         store: String,
     },
     /// The entry is permanently unreadable.
-    #[error("{} cannot be applied: {why}", path.display())]
+    #[error("{} cannot be applied: {reason}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// The defect.
-        why: String,
+        reason: String,
     },
 }
 
@@ -255,8 +255,8 @@ impl Stash {
                         subjects.insert(parts.label.subject);
                     }
                     Ok(None) => {}
-                    Err(StashError::Unreadable { why, .. }) => {
-                        self.move_to_quarantine(&path, &why)?
+                    Err(StashError::Unreadable { reason, .. }) => {
+                        self.move_to_quarantine(&path, &reason)?
                     }
                     Err(error) => {
                         tracing::error!(%error, "an entry of the stash cannot be applied")
@@ -273,9 +273,9 @@ impl Stash {
         let Some(parts) = self.parts(name)? else {
             return Ok(None);
         };
-        let unreadable = |why| StashError::Unreadable {
+        let unreadable = |reason| StashError::Unreadable {
             path: self.path(name),
-            why,
+            reason,
         };
         let label = parts.label;
         let content = match self
@@ -303,8 +303,8 @@ impl Stash {
     }
 
     /// Moves an entry that cannot be applied to quarantine.
-    pub fn quarantine(&self, name: &EntryName, why: &str) -> Result<(), StashError> {
-        self.move_to_quarantine(&self.path(name), why)
+    pub fn quarantine(&self, name: &EntryName, reason: &str) -> Result<(), StashError> {
+        self.move_to_quarantine(&self.path(name), reason)
     }
 
     /// Counts the entries that need the data key `key`, including those in quarantine.
@@ -333,9 +333,9 @@ impl Stash {
         let Some(bytes) = read(&path)? else {
             return Ok(None);
         };
-        let parts = entry::split(&bytes).map_err(|why| StashError::Unreadable {
+        let parts = entry::split(&bytes).map_err(|reason| StashError::Unreadable {
             path: path.clone(),
-            why,
+            reason,
         })?;
         if parts.label.store != self.store {
             return Err(StashError::Foreign {
@@ -344,13 +344,13 @@ impl Stash {
             });
         }
         if !name.matches(&parts.label) {
-            let why = "its name is not that of its subject and epoch".to_owned();
-            return Err(StashError::Unreadable { path, why });
+            let reason = "its name is not that of its subject and epoch".to_owned();
+            return Err(StashError::Unreadable { path, reason });
         }
         Ok(Some(parts))
     }
 
-    fn move_to_quarantine(&self, path: &Path, why: &str) -> Result<(), StashError> {
+    fn move_to_quarantine(&self, path: &Path, reason: &str) -> Result<(), StashError> {
         let quarantine = self.directory.join(QUARANTINE);
         create_folder(&quarantine)?;
         let name = path.file_name().unwrap_or_default();
@@ -364,7 +364,7 @@ impl Stash {
         }
         match fs::rename(path, &to) {
             Ok(()) => {
-                tracing::error!(file = %path.display(), moved_to = %to.display(), why, "a file in the stash cannot be applied and was moved aside");
+                tracing::error!(file = %path.display(), moved_to = %to.display(), why = reason, "a file in the stash cannot be applied and was moved aside");
                 sync_directory(&self.directory)
             }
             // Another process was faster.

@@ -35,7 +35,7 @@ fn document() -> String {
         .unwrap();
         for attempt in &section.attempt {
             let cells = [
-                attempt.what.clone(),
+                attempt.description.clone(),
                 as_written(attempt),
                 attempt.rule.name().to_owned(),
                 setting(attempt.rule),

@@ -40,7 +40,8 @@ struct Section {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Attempt {
     /// A short description, unique within the section.
-    what: String,
+    #[serde(rename = "what")]
+    description: String,
     #[serde(default)]
     method: Option<String>,
     url: String,

@@ -211,7 +211,7 @@ async fn attempts_end_with_exact_texts_and_send_nothing() {
             if report.outcome != attempt.outcome || !report.is_safe(attempt.rule) {
                 wrong += &format!(
                     "{}: {} ({})\n  expected {:?}\n  got      {report:?}\n",
-                    section.title, attempt.what, attempt.url, attempt.outcome
+                    section.title, attempt.description, attempt.url, attempt.outcome
                 );
             }
         }
@@ -226,7 +226,7 @@ fn an_error_names_the_setting_of_its_rule() {
             assert!(
                 text.contains(&format!("`{setting}`")),
                 "{}: {text}",
-                attempt.what
+                attempt.description
             );
         }
     }
@@ -239,7 +239,11 @@ fn rules_are_covered_and_attempt_names_unique() {
     let tried: BTreeSet<Rule> = attempts.iter().map(|attempt| attempt.rule).collect();
     assert_eq!(tried, Rule::ALL.into());
     for section in &sections {
-        let names: BTreeSet<&str> = section.attempt.iter().map(|one| &*one.what).collect();
+        let names: BTreeSet<&str> = section
+            .attempt
+            .iter()
+            .map(|one| &*one.description)
+            .collect();
         assert_eq!(names.len(), section.attempt.len(), "{}", section.title);
     }
 }

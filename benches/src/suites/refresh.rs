@@ -150,9 +150,9 @@ pub async fn run(plan: &Plan) -> Result<Report> {
         }
         let at_goal = lanes == GOAL_LANES;
         let by_cpu = native.ratio(&component, Measurement::cpu_each)?;
-        let row = |what: &str, side: &Series| {
-            let what = format!("{what}, {lanes} in flight");
-            let row = Row::new(what, side.percentiles(Measurement::rate)?, Unit::PerSecond);
+        let row = |label: &str, side: &Series| {
+            let label = format!("{label}, {lanes} in flight");
+            let row = Row::new(label, side.percentiles(Measurement::rate)?, Unit::PerSecond);
             anyhow::Ok(row.cpu(side.percentiles(Measurement::cpu_each)?))
         };
         rows.push(

@@ -332,10 +332,10 @@ pub async fn run(plan: &Plan) -> Result<Report> {
         }
     }
     let mut rows = Vec::new();
-    for ((work, what), sides) in ALL.iter().zip(&sides) {
+    for ((work, label), sides) in ALL.iter().zip(&sides) {
         for (customers, side) in plan.sizes.iter().zip(sides) {
-            let what = format!("{what}; {customers} stored");
-            let row = Row::new(what, side.percentiles(Measurement::each)?, Unit::Micros);
+            let label = format!("{label}; {customers} stored");
+            let row = Row::new(label, side.percentiles(Measurement::each)?, Unit::Micros);
             let row = row.cpu(side.percentiles(Measurement::cpu_each)?);
             rows.push(match (sides.first(), plan.sizes.first()) {
                 (Some(least), Some(fewest)) if fewest != customers => {

@@ -159,7 +159,7 @@ impl<'b> Trial<'b> {
     pub async fn run(mut self, call: Call, allowed: Allowances) -> Verdict {
         self.had_tokens = self.has_tokens().await;
         match self.call(call).await {
-            Some(seen) => oracle::check(self, seen, allowed).await,
+            Some(observed) => oracle::check(self, observed, allowed).await,
             None => Verdict::idle(),
         }
     }

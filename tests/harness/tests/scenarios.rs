@@ -349,8 +349,8 @@ host = 3
     );
     let again = ran(&text);
     assert_eq!(
-        serde_json::to_string(&failed.seen).unwrap(),
-        serde_json::to_string(&failure(&again).seen).unwrap()
+        serde_json::to_string(&failed.observation).unwrap(),
+        serde_json::to_string(&failure(&again).observation).unwrap()
     );
 }
 

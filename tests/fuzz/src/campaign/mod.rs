@@ -96,7 +96,7 @@ impl Progress {
     }
 
     /// Returns the numbers of different paths and of different findings so far.
-    pub fn seen(&self) -> (usize, usize) {
+    pub fn counts(&self) -> (usize, usize) {
         let known = self.known();
         (known.paths.len(), known.findings.len())
     }
@@ -231,7 +231,7 @@ fn record_trial(
 
 /// Runs one trial; a panic of the host, and a trial that cannot begin, are findings too.
 pub fn run_trial(target: Target, runner: &TrialRunner, input: &[u8]) -> Verdict {
-    let what = match catch_unwind(AssertUnwindSafe(|| target.run(runner, input))) {
+    let description = match catch_unwind(AssertUnwindSafe(|| target.run(runner, input))) {
         Ok(Ok(verdict)) => return verdict,
         Ok(Err(error)) => error.to_string(),
         Err(panic) => {
@@ -244,7 +244,7 @@ pub fn run_trial(target: Target, runner: &TrialRunner, input: &[u8]) -> Verdict 
         finding: Some(Finding {
             kind: FindingKind::Host,
             function: "no function".to_owned(),
-            what,
+            description,
         }),
         ..Verdict::default()
     }

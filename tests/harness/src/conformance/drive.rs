@@ -176,8 +176,10 @@ impl Conformance {
         }
         let first = run.build_host(&self.store).await?;
         let busy = BusyNotifier::default();
-        let seen = Layered::new(Arc::clone(&self.store), busy.clone());
-        let second = run.build_host(&(Arc::new(seen) as Arc<dyn Store>)).await?;
+        let layered = Layered::new(Arc::clone(&self.store), busy.clone());
+        let second = run
+            .build_host(&(Arc::new(layered) as Arc<dyn Store>))
+            .await?;
         run.add(&first, &denied.origin(), &closed).await?;
         run.checks(&first).await?;
         run.refresh(&first).await?;
@@ -369,7 +371,7 @@ impl Run {
         let until = self.clock.now().after(DAY);
         let run_result =
             tokio::time::timeout(WAKEUP_TIMEOUT, dispatcher.run_through(&self.clock, until)).await;
-        let why = match run_result {
+        let reason = match run_result {
             Ok(Ok(_)) => "it did not come within a day".to_owned(),
             Ok(Err(error)) => format!("wakeups stopped: {error}"),
             Err(_) => "settled wakeups were delivered again and again".to_owned(),
@@ -381,7 +383,7 @@ impl Run {
         let looked = looked.map_err(|error| ConformanceError::Call { call, error })?;
         let mut report = Report::parse(&looked.value.connection.notes)?;
         if report.with_status(Status::Pending).count() > 0 {
-            report.fail_pending(&why);
+            report.fail_pending(&reason);
         }
         Ok(report)
     }

@@ -208,7 +208,7 @@ async fn echo(request: Request<Incoming>) -> Response<Body> {
         Some(_) => "absolute",
         None => "origin",
     };
-    let seen = json!({
+    let received = json!({
         "method": head.method.as_str(),
         "target": head.uri.path_and_query().map(|target| target.as_str()),
         "form": form,
@@ -218,7 +218,7 @@ async fn echo(request: Request<Incoming>) -> Response<Body> {
     response_with(
         StatusCode::OK,
         &[("content-type", "application/json")],
-        seen.to_string(),
+        received.to_string(),
     )
 }
 

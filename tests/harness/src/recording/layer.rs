@@ -169,14 +169,14 @@ impl Recorder {
         let left_out = notes.omitted.len();
         match left {
             Ok(left) => notes.note_end(now, result, transaction, left),
-            Err(why) => {
-                notes.mark_inexpressible(|| why);
+            Err(reason) => {
+                notes.mark_inexpressible(|| reason);
                 notes.omit_call();
             }
         }
         if let Some(left_out) = notes.omitted.get(left_out) {
-            let (subject, why) = (&left_out.subject, &left_out.why);
-            tracing::info!(%subject, "a call is not in the recording: {why}");
+            let (subject, reason) = (&left_out.subject, &left_out.reason);
+            tracing::info!(%subject, "a call is not in the recording: {reason}");
         }
         if let Some(full) = &notes.full {
             tracing::warn!("the recording ends here, {full}; the run continues");

@@ -164,8 +164,8 @@ impl Matcher {
             trial.check_value(pattern, Some(value), &mut Vec::new(), &mut mismatches);
             mismatches.len()
         };
-        let counted = values.iter().map(|value| differences(value)).enumerate();
-        counted.min_by_key(|(_, count)| *count).map(|(at, _)| at)
+        let counts = values.iter().map(|value| differences(value)).enumerate();
+        counts.min_by_key(|(_, count)| *count).map(|(at, _)| at)
     }
 
     fn matches_scalar(&mut self, expected: &Expected, found: &Value) -> bool {

@@ -73,7 +73,7 @@ pub struct StepFailure {
     pub now: Timestamp,
     /// The observed effects.
     #[serde(skip)]
-    pub seen: Observation,
+    pub observation: Observation,
 }
 
 impl StepFailure {
@@ -97,7 +97,7 @@ impl StepFailure {
             notes: Vec::new(),
             bindings: Bindings::default(),
             now: scenario.given.clock,
-            seen: Observation::default(),
+            observation: Observation::default(),
         }
     }
 }

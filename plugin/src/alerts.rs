@@ -141,7 +141,7 @@ impl ActiveAlerts {
     ///
     /// # Errors
     /// Storage errors.
-    pub fn load(storage: &(impl Storage + ?Sized), record: &Record) -> Result<Self, Failure> {
+    pub fn load(storage: &dyn Storage, record: &Record) -> Result<Self, Failure> {
         let filter = Filter {
             model: ALERT.to_owned(),
             hierarchy: record.hierarchy.clone(),
@@ -176,7 +176,7 @@ impl ActiveAlerts {
         grant: Grant,
         notice: &Notice,
         now: UnixMillis,
-        environment: &(impl Environment + ?Sized),
+        environment: &dyn Environment,
     ) -> Result<(reports::Alert, Change), Failure> {
         let generation = record.grant_state(grant).generation;
         let earlier = self.0.iter().find(|(_, body)| {
@@ -324,7 +324,7 @@ fn put(record: &Record, reference: &Reference, body: &AlertBody) -> Result<Chang
 /// # Errors
 /// Storage errors.
 pub fn clear_resolved(
-    storage: &(impl Storage + ?Sized),
+    storage: &dyn Storage,
     record: &Record,
     now: UnixMillis,
 ) -> Result<Vec<Change>, Failure> {

@@ -38,8 +38,8 @@ pub struct DisconnectChanges {
 ///
 /// # Errors
 /// Storage errors.
-pub fn disconnect<P: Platform + ?Sized>(
-    platform: &P,
+pub fn disconnect(
+    platform: &dyn Platform,
     record: &mut Record,
     grant: Grant,
     disconnection: Disconnection,

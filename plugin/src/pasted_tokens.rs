@@ -96,9 +96,9 @@ impl ConfirmedTokens {
 }
 
 /// The context for asking Webex about pasted tokens.
-pub struct TokenChecker<'a, P: ?Sized> {
+pub struct TokenChecker<'a> {
     /// The platform.
-    pub platform: &'a P,
+    pub platform: &'a dyn Platform,
     /// The settings of the call.
     pub settings: &'a Settings,
     /// The proxies after this call.
@@ -107,7 +107,7 @@ pub struct TokenChecker<'a, P: ?Sized> {
     pub before: Option<(&'a Record, &'a StoredTokens)>,
 }
 
-impl<P: Platform + ?Sized> TokenChecker<'_, P> {
+impl TokenChecker<'_> {
     /// Asks Webex whether `tokens` work and which organization they belong to. The organization
     /// must match the account number; an absent account number is filled in.
     ///
@@ -147,7 +147,7 @@ impl<P: Platform + ?Sized> TokenChecker<'_, P> {
     /// lifetimes of the response count from its issue; otherwise they are assumed.
     fn date_tokens(
         &self,
-        webex: &Webex<'_, P>,
+        webex: &Webex<'_>,
         tokens: TokenResponse,
         now: UnixMillis,
     ) -> ConfirmedTokens {
@@ -182,7 +182,7 @@ impl<P: Platform + ?Sized> TokenChecker<'_, P> {
     /// response names.
     fn fetch_expiry(
         &self,
-        webex: &Webex<'_, P>,
+        webex: &Webex<'_>,
         tokens: &TokenResponse,
         now: UnixMillis,
     ) -> Option<UnixMillis> {
@@ -205,7 +205,7 @@ impl<P: Platform + ?Sized> TokenChecker<'_, P> {
     /// Requests new tokens, because Webex refused the access token.
     fn renew(
         &self,
-        webex: &Webex<'_, P>,
+        webex: &Webex<'_>,
         pasted: &TokenResponse,
         refusal: WebexError,
         accepted: &mut ValidatedInput,
@@ -246,7 +246,7 @@ impl<P: Platform + ?Sized> TokenChecker<'_, P> {
     /// in the token itself, or of the record that stored the refresh token. So no tokens are lost.
     fn find_organization(
         &self,
-        webex: &Webex<'_, P>,
+        webex: &Webex<'_>,
         response: &TokenResponse,
         own: Option<OrgId>,
         accepted: &ValidatedInput,

@@ -9,8 +9,8 @@ use crate::record::secret;
 ///
 /// # Errors
 /// The errors of the platform, except that a proxy cannot be used.
-pub fn check_proxies<P: Platform + ?Sized>(
-    platform: &P,
+pub fn check_proxies(
+    platform: &dyn Platform,
     accepted: &ValidatedInput,
     errors: &mut FieldErrors,
 ) -> Result<(), Failure> {

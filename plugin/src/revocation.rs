@@ -21,8 +21,8 @@ use crate::webex::oauth;
 /// which the caller revealed before they were deleted with the record.
 ///
 /// Never fails: errors are part of the outcome.
-pub fn revoke<P: Platform + ?Sized>(
-    platform: &P,
+pub fn revoke(
+    platform: &dyn Platform,
     settings: &Settings,
     record: &Record,
     tokens: &[(Grant, Secret)],
@@ -72,9 +72,9 @@ pub fn revoke<P: Platform + ?Sized>(
 
 /// Revokes the authorization of the grant with this state, unless another record may use the same authorization.
 /// `others` has the times at which the grants of other records of the organization began.
-fn revoke_own<P: Platform + ?Sized>(
-    platform: &P,
-    webex: &Webex<'_, P>,
+fn revoke_own(
+    platform: &dyn Platform,
+    webex: &Webex<'_>,
     client_id: &str,
     access_token: &Secret,
     state: &GrantState,
@@ -135,8 +135,8 @@ fn find_nearest<'a>(
 }
 
 /// Reports the result of a revocation. `are_refused`: Webex refused the refresh tokens before.
-fn report<P: Platform + ?Sized>(
-    platform: &P,
+fn report(
+    platform: &dyn Platform,
     result: Result<(), WebexError>,
     are_refused: bool,
 ) -> Revocation {
@@ -157,8 +157,8 @@ fn report<P: Platform + ?Sized>(
 
 /// Returns when the grants of all other connected records of the organization began, where it is
 /// known.
-fn find_other_grants<P: Platform + ?Sized>(
-    platform: &P,
+fn find_other_grants(
+    platform: &dyn Platform,
     record: &Record,
 ) -> Result<Vec<Option<UnixMillis>>, Failure> {
     let mut others = Vec::new();

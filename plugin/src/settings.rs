@@ -271,7 +271,7 @@ impl Settings {
     ///
     /// # Errors
     /// `internal` with each invalid key and the values it allows.
-    pub fn load(environment: &(impl Environment + ?Sized)) -> Result<Self, Failure> {
+    pub fn load(environment: &dyn Environment) -> Result<Self, Failure> {
         Self::from_pairs(environment.settings()?).map_err(|errors| {
             let texts = errors.into_iter().map(|FieldError { field, message }| {
                 format!("the setting `{field}` cannot be used: {message}")
@@ -285,7 +285,7 @@ impl Settings {
     ///
     /// # Errors
     /// `invalid` with an error for each invalid key.
-    pub fn check(environment: &(impl Environment + ?Sized)) -> Result<(), Failure> {
+    pub fn check(environment: &dyn Environment) -> Result<(), Failure> {
         match Self::from_pairs(environment.settings()?) {
             Ok(_) => Ok(()),
             Err(errors) => Err(Failure::Invalid(errors)),
@@ -393,7 +393,7 @@ impl ClientCredentials {
     /// Those of revealing the secret.
     pub fn reveal(
         settings: &Settings,
-        secrets: &(impl Secrets + ?Sized),
+        secrets: &dyn Secrets,
     ) -> Result<Result<Self, &'static str>, Failure> {
         let secret = secrets.reveal_setting(CLIENT_SECRET)?;
         let secret = secret.filter(|secret| !secret.expose().is_empty());

@@ -59,11 +59,7 @@ impl StoredTokens {
     ///
     /// # Errors
     /// Those of a store that cannot be reached.
-    pub fn reveal(
-        record: &Record,
-        grant: Grant,
-        platform: &(impl Secrets + TransactionLog + ?Sized),
-    ) -> Result<Self, Failure> {
+    pub fn reveal(record: &Record, grant: Grant, platform: &dyn Platform) -> Result<Self, Failure> {
         let owner = record.reference();
         let reveal = |name: &str| match platform.reveal(&owner, name) {
             Err(Failure::Internal(why)) => {

@@ -117,7 +117,7 @@ impl Mappings {
     ///
     /// # Errors
     /// Those of the storage.
-    pub fn load(storage: &(impl Storage + ?Sized), hierarchy: &str) -> Result<Self, Failure> {
+    pub fn load(storage: &dyn Storage, hierarchy: &str) -> Result<Self, Failure> {
         let mut found = Self::default();
         super::for_each(storage, &filter(hierarchy), |document| {
             found.add(hierarchy, document);

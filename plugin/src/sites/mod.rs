@@ -133,10 +133,7 @@ pub fn list_filter(hierarchy: &str) -> Filter {
 ///
 /// # Errors
 /// Those of the storage.
-pub fn describe_kept(
-    storage: &(impl Storage + ?Sized),
-    hierarchy: &str,
-) -> Result<Option<String>, Failure> {
+pub fn describe_kept(storage: &dyn Storage, hierarchy: &str) -> Result<Option<String>, Failure> {
     const MOST: u32 = 1000;
     let count = |filter: &Filter, one: &str| -> Result<Option<String>, Failure> {
         let page = storage.find(filter, None, MOST)?;
@@ -172,7 +169,7 @@ pub fn site_filter(hierarchy: &str, scope: Scope) -> Filter {
 /// # Errors
 /// Those of the storage.
 pub fn for_each(
-    storage: &(impl Storage + ?Sized),
+    storage: &dyn Storage,
     filter: &Filter,
     mut take: impl FnMut(Document),
 ) -> Result<(), Failure> {

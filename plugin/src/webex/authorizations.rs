@@ -19,10 +19,7 @@ const TOKEN_EXPIRY: &str = "/authorizations/tokenExpiry";
 ///
 /// # Errors
 /// Any response that does not name a time.
-pub fn fetch_token_expiry<P: Platform + ?Sized>(
-    webex: &Webex<'_, P>,
-    token: &Secret,
-) -> Result<UnixMillis, WebexError> {
+pub fn fetch_token_expiry(webex: &Webex<'_>, token: &Secret) -> Result<UnixMillis, WebexError> {
     let response = webex.get_json(TOKEN_EXPIRY, token)?;
     // In milliseconds, unlike the rest of the API.
     let expiry = response.get("exp").and_then(|value| match value {
@@ -54,8 +51,8 @@ pub struct Authorization {
 ///
 /// # Errors
 /// Any response that is not the person, or not the list.
-pub fn list_authorizations<P: Platform + ?Sized>(
-    webex: &Webex<'_, P>,
+pub fn list_authorizations(
+    webex: &Webex<'_>,
     client_id: &str,
     token: &Secret,
 ) -> Result<Vec<Authorization>, WebexError> {
@@ -92,11 +89,7 @@ pub fn list_authorizations<P: Platform + ?Sized>(
 ///
 /// # Errors
 /// Any other response than success.
-pub fn revoke_authorization<P: Platform + ?Sized>(
-    webex: &Webex<'_, P>,
-    id: &str,
-    token: &Secret,
-) -> Result<(), WebexError> {
+pub fn revoke_authorization(webex: &Webex<'_>, id: &str, token: &Secret) -> Result<(), WebexError> {
     let id = utf8_percent_encode(id, OUTSIDE_IDS);
     match webex.delete(&format!("{AUTHORIZATIONS}/{id}"), token) {
         Err(error) if error.kind == ErrorKind::NotFound => Ok(()),

@@ -33,7 +33,7 @@ impl Proxies {
     ///
     /// # Errors
     /// Those of revealing a secret.
-    pub fn reveal(record: &Record, secrets: &(impl Secrets + ?Sized)) -> Result<Self, Failure> {
+    pub fn reveal(record: &Record, secrets: &dyn Secrets) -> Result<Self, Failure> {
         let reveal_field = |name: &str| match record.text(name) {
             Some(_) => secrets.reveal(&record.reference(), name),
             None => Ok(None),
@@ -46,19 +46,23 @@ impl Proxies {
 }
 
 /// A client of Webex's API for one customer.
-pub struct Webex<'a, P: ?Sized> {
-    platform: &'a P,
+pub struct Webex<'a> {
+    platform: &'a dyn Platform,
     base_url: String,
     redactor: Redactor,
 }
 
-impl<'a, P: Platform + ?Sized> Webex<'a, P> {
+impl<'a> Webex<'a> {
     /// Creates a client of the configured base URL and sets `proxies` for the rest of the call.
     ///
     /// # Errors
     /// Those of [`use_proxies`](crate::platform::Http::use_proxies): `invalid`, and
     /// `limit-exceeded` when the host's policy forbids a proxy.
-    pub fn new(platform: &'a P, settings: &Settings, proxies: &Proxies) -> Result<Self, Failure> {
+    pub fn new(
+        platform: &'a dyn Platform,
+        settings: &Settings,
+        proxies: &Proxies,
+    ) -> Result<Self, Failure> {
         platform.use_proxies(proxies.http.as_ref(), proxies.https.as_ref())?;
         let mut redactor = Redactor::default();
         for proxy in [&proxies.http, &proxies.https].into_iter().flatten() {

@@ -50,9 +50,9 @@ pub enum OrganizationError {
 ///
 /// # Errors
 /// See [`OrganizationError`].
-pub fn resolve_organization<P: Platform + ?Sized>(
-    webex: &Webex<'_, P>,
-    platform: &P,
+pub fn resolve_organization(
+    webex: &Webex<'_>,
+    platform: &dyn Platform,
     token: &Secret,
     expected: Option<OrgId>,
     trust: TokenTrust,

@@ -57,7 +57,7 @@ enum LinkTargetError {
     Secret,
 }
 
-impl<P: Platform + ?Sized> Webex<'_, P> {
+impl Webex<'_> {
     /// Returns the URL of the first page of the list at `path`, which starts with a slash.
     pub fn first_page_url(&self, path: &str, filters: &Filters) -> String {
         let query: String = filters

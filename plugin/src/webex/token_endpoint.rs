@@ -57,12 +57,12 @@ pub(super) enum Credential {
 
 /// Sends the library's requests. The library keeps only the body of a response, so the transport
 /// records the head.
-pub(super) struct OAuthTransport<'a, P: ?Sized> {
-    webex: &'a Webex<'a, P>,
+pub(super) struct OAuthTransport<'a> {
+    webex: &'a Webex<'a>,
     response_head: RefCell<Option<ResponseHead>>,
 }
 
-impl<P: Platform + ?Sized> SyncHttpClient for OAuthTransport<'_, P> {
+impl SyncHttpClient for OAuthTransport<'_> {
     type Error = HttpError;
 
     fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
@@ -119,14 +119,14 @@ fn is_error_body(body: &[u8]) -> bool {
 /// - [`ErrorKind::Refused`] only when Webex says that the credential is dead.
 /// - [`ErrorKind::Client`] when Webex does not accept the client id or secret.
 /// - All other errors say nothing about the grant.
-pub(super) fn request_tokens<P: Platform + ?Sized>(
-    webex: &Webex<'_, P>,
+pub(super) fn request_tokens(
+    webex: &Webex<'_>,
     client: &ClientCredentials,
     credential: Credential,
     secrets: impl FnOnce() -> Vec<Secret>,
     send: impl FnOnce(
         &TokenClient,
-        &OAuthTransport<'_, P>,
+        &OAuthTransport<'_>,
     ) -> Result<WireResponse, RequestTokenError<HttpError, WireErrorResponse>>,
 ) -> Result<TokenResponse, WebexError> {
     let address = webex.address(TOKEN_PATH);

@@ -14,8 +14,8 @@ use crate::workflows::refresh::refresh;
 /// - `invalid` (`min-valid-ms`) when a fresh token does not live that long; or a grant that the record does not have
 /// - `reauthorize` when there are no tokens, or Webex refuses them
 /// - those of the refresh; `not-found`, `conflict`, `unavailable`
-pub fn access_token<P: Platform + ?Sized>(
-    platform: &P,
+pub fn access_token(
+    platform: &dyn Platform,
     pkid: &str,
     grant: Grant,
     min_valid: Millis,
@@ -78,7 +78,7 @@ pub(super) fn require_usable(record: &Record, grant: Grant) -> Result<(), Failur
 }
 
 /// Returns for how long the access token is still valid.
-fn remaining<P: Platform + ?Sized>(platform: &P, record: &Record, grant: Grant) -> Millis {
+fn remaining(platform: &dyn Platform, record: &Record, grant: Grant) -> Millis {
     let access = record.grant_state(grant).access;
     access.map_or(Millis::ZERO, |access| access.at - platform.now())
 }

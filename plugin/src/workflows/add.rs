@@ -47,7 +47,7 @@ pub struct Request {
 /// `invalid` with all errors by field; `conflict`; `unavailable` and `rate-limited` if storage or
 /// Webex failed or another server responded. No record is created then, unless the host reports that it
 /// keeps the commit.
-pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<AddReport, Failure> {
+pub fn add(platform: &dyn Platform, request: Request) -> Result<AddReport, Failure> {
     let request = Request {
         hierarchy: trim_path(&request.hierarchy),
         ..request
@@ -223,10 +223,7 @@ fn check_request(request: &Request, errors: &mut FieldErrors) {
 
 // Finds the record of an earlier call with this pkid (interrupted after its commit) or this
 // idempotency key.
-fn find_existing<P: Platform + ?Sized>(
-    platform: &P,
-    request: &Request,
-) -> Result<Option<AddReport>, Failure> {
+fn find_existing(platform: &dyn Platform, request: &Request) -> Result<Option<AddReport>, Failure> {
     let mut found = platform.get(&Reference::record(&request.pkid))?;
     if found.is_none()
         && let Some(filter) = filter_by_idempotency_key(request)
@@ -266,8 +263,8 @@ fn filter_by_idempotency_key(request: &Request) -> Option<crate::platform::Filte
 }
 
 // Another call committed first: report its result as if it had been found at the beginning.
-fn resolve_conflict<P: Platform + ?Sized>(
-    platform: &P,
+fn resolve_conflict(
+    platform: &dyn Platform,
     request: &Request,
     accepted: &ValidatedInput,
     conflict: String,

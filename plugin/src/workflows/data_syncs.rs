@@ -102,8 +102,8 @@ pub struct DeleteReport {
 /// # Errors
 /// `invalid` with all errors, by member: every member with which the data sync cannot be executed, a name that is taken
 /// or cannot be changed, and too many data syncs; `not-found`, `conflict`, `unavailable`.
-pub fn save_data_sync<P: Platform + ?Sized>(
-    platform: &P,
+pub fn save_data_sync(
+    platform: &dyn Platform,
     pkid: &str,
     selector: Option<&str>,
     members: &Map<String, Value>,
@@ -196,8 +196,8 @@ pub fn save_data_sync<P: Platform + ?Sized>(
 /// # Errors
 /// `invalid`, field `sync`, for an unknown data sync and for one of those that every record has; `not-found`,
 /// `conflict`, `unavailable`.
-pub fn delete_data_sync<P: Platform + ?Sized>(
-    platform: &P,
+pub fn delete_data_sync(
+    platform: &dyn Platform,
     pkid: &str,
     selector: &str,
 ) -> Result<DeleteReport, Failure> {
@@ -397,8 +397,8 @@ fn document(record: &Record, pkid: &str, name: &str, body: &Map<String, Value>) 
 }
 
 /// Returns the documents with the entries that an unfinished import has seen.
-fn find_seen_documents<P: Platform + ?Sized>(
-    platform: &P,
+fn find_seen_documents(
+    platform: &dyn Platform,
     record: &Record,
     sync: &str,
 ) -> Result<Vec<Reference>, Failure> {

@@ -30,8 +30,8 @@ pub struct MappingReport {
 /// # Errors
 /// `invalid` (`intermediate_node`, `search_string`) for a node that is a site, and for a text that leads to another
 /// node already; `not-found`, `conflict`, `unavailable`.
-pub fn add_mapping<P: Platform + ?Sized>(
-    platform: &P,
+pub fn add_mapping(
+    platform: &dyn Platform,
     pkid: &str,
     intermediate_node: &str,
     search_string: &str,
@@ -87,8 +87,8 @@ pub fn add_mapping<P: Platform + ?Sized>(
 ///
 /// # Errors
 /// `invalid` (`search_string`) if there is none; `not-found`, `conflict`, `unavailable`.
-pub fn remove_mapping<P: Platform + ?Sized>(
-    platform: &P,
+pub fn remove_mapping(
+    platform: &dyn Platform,
     pkid: &str,
     intermediate_node: &str,
     search_string: &str,
@@ -119,7 +119,7 @@ pub fn remove_mapping<P: Platform + ?Sized>(
     Ok(report(platform, mapping, true, message))
 }
 
-fn is_used<P: Platform + ?Sized>(platform: &P, filter: &Filter) -> Result<bool, Failure> {
+fn is_used(platform: &dyn Platform, filter: &Filter) -> Result<bool, Failure> {
     Ok(!platform.find(filter, None, 1)?.documents.is_empty())
 }
 
@@ -130,8 +130,8 @@ fn describe(mapping: &Mapping) -> String {
     )
 }
 
-fn report<P: Platform + ?Sized>(
-    platform: &P,
+fn report(
+    platform: &dyn Platform,
     mapping: Mapping,
     changed: bool,
     message: String,

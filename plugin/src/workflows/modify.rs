@@ -25,8 +25,8 @@ use crate::workflows::sync::schedule_for_pasted;
 /// # Errors
 /// `not-found`; `invalid` with all errors by field; `conflict`; `unavailable` and `rate-limited`
 /// if storage or Webex failed. The record stays unchanged then.
-pub fn modify<P: Platform + ?Sized>(
-    platform: &P,
+pub fn modify(
+    platform: &dyn Platform,
     pkid: &str,
     fields: &Secret,
     token_response: Option<&Secret>,
@@ -137,8 +137,8 @@ pub fn modify<P: Platform + ?Sized>(
     }
 }
 
-fn check_duplicates<P: Platform + ?Sized>(
-    platform: &P,
+fn check_duplicates(
+    platform: &dyn Platform,
     hierarchy: &str,
     accepted: &ValidatedInput,
     owner: &Reference,
@@ -150,10 +150,7 @@ fn check_duplicates<P: Platform + ?Sized>(
 
 /// Makes the refreshes due now that are retried because Webex was not reached, after a change of the
 /// proxies.
-fn hasten_retries<P: Platform + ?Sized>(
-    platform: &P,
-    record: &mut Record,
-) -> Result<Vec<Change>, Failure> {
+fn hasten_retries(platform: &dyn Platform, record: &mut Record) -> Result<Vec<Change>, Failure> {
     let due = platform.now() + MIN_DELAY;
     let mut changes = Vec::new();
     for grant in record.grants() {
@@ -202,8 +199,8 @@ fn put_or_remove_secret(owner: &Reference, name: &str, value: Option<&Secret>) -
 }
 
 // Returns the proxies after the change: the given ones, and the stored ones that are kept.
-fn load_proxies<P: Platform + ?Sized>(
-    platform: &P,
+fn load_proxies(
+    platform: &dyn Platform,
     before: &Record,
     accepted: &ValidatedInput,
 ) -> Result<Proxies, Failure> {

@@ -65,8 +65,8 @@ pub struct UnscheduleReport {
 /// # Errors
 /// `invalid` with all errors, by the name of the argument: an unknown data sync or one that cannot be executed, an
 /// unusable time, and a schedule without a run in the future; `not-found`, `conflict`, `unavailable`.
-pub fn schedule_data_sync<P: Platform + ?Sized>(
-    platform: &P,
+pub fn schedule_data_sync(
+    platform: &dyn Platform,
     pkid: &str,
     selector: &str,
     request: ScheduleRequest<'_>,
@@ -119,8 +119,8 @@ pub fn schedule_data_sync<P: Platform + ?Sized>(
 ///
 /// # Errors
 /// `invalid` for an unknown data sync, field `sync`; `not-found`, `conflict`, `unavailable`.
-pub fn unschedule_data_sync<P: Platform + ?Sized>(
-    platform: &P,
+pub fn unschedule_data_sync(
+    platform: &dyn Platform,
     pkid: &str,
     selector: &str,
 ) -> Result<UnscheduleReport, Failure> {
@@ -149,8 +149,8 @@ pub fn unschedule_data_sync<P: Platform + ?Sized>(
 ///
 /// # Errors
 /// Those of the storage. A data sync, schedule or record that is gone is not an error: the wakeup is cancelled.
-pub(super) fn run_schedule<P: Platform + ?Sized>(
-    platform: &P,
+pub(super) fn run_schedule(
+    platform: &dyn Platform,
     wakeup: &Wakeup,
     sync_pkid: &str,
 ) -> Result<WakeReport, Failure> {

@@ -62,8 +62,8 @@ const WAIT_FOR_ANOTHER: Millis = Millis::from_seconds(30);
 /// - `reauthorize` when there is no access token, Webex refuses the token after a refresh, or no list can be read
 /// - `rate-limited` and `unavailable`; completed steps stay stored
 /// - `not-found`, `conflict`, `limit-exceeded`
-pub fn sync<P: Platform + ?Sized>(
-    platform: &P,
+pub fn sync(
+    platform: &dyn Platform,
     pkid: &str,
     sync: &str,
     accepts_removals: bool,
@@ -105,13 +105,13 @@ pub fn sync<P: Platform + ?Sized>(
 }
 
 /// An import during one call.
-struct ImportRun<'a, P: ?Sized> {
-    platform: &'a P,
+struct ImportRun<'a> {
+    platform: &'a dyn Platform,
     settings: Settings,
     record: Record,
     sync: DataSync,
     // None until the first request.
-    access: Option<WebexAccess<'a, P>>,
+    access: Option<WebexAccess<'a>>,
     import: Import,
     // The version of its stored document; 0: not stored.
     version: u64,
@@ -133,7 +133,7 @@ struct ImportRun<'a, P: ?Sized> {
     until: UnixMillis,
 }
 
-impl<P: Platform + ?Sized> ImportRun<'_, P> {
+impl ImportRun<'_> {
     /// Whether the call should begin no further step. A due refresh of the record goes first.
     fn is_pause_due(&self) -> bool {
         let now = self.platform.now();

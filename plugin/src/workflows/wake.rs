@@ -17,7 +17,7 @@ use crate::sync_schedule;
 ///
 /// # Errors
 /// Those of the workflow; the host then tries the same wakeup again later.
-pub fn wake<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<WakeReport, Failure> {
+pub fn wake(platform: &dyn Platform, wakeup: &Wakeup) -> Result<WakeReport, Failure> {
     let Wakeup { id, subject, .. } = wakeup;
     if subject.model == RECORD_MODEL
         && let Some(data_sync) = sync::from_wakeup(wakeup)
@@ -77,7 +77,7 @@ pub fn wake<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<WakeR
 
 /// Whether `wakeup` is still scheduled as delivered. If so, an attempt that seems later was made while
 /// the clock was ahead.
-fn is_scheduled<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<bool, Failure> {
+fn is_scheduled(platform: &dyn Platform, wakeup: &Wakeup) -> Result<bool, Failure> {
     let scheduled = platform.wakeups(&wakeup.subject)?;
     let same = |each: &Wakeup| each.id == wakeup.id && each.due == wakeup.due;
     Ok(scheduled.iter().any(same))
@@ -85,8 +85,8 @@ fn is_scheduled<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<b
 
 /// Begins or resumes an import. A failure that needs a person is not tried again: the next consent, or the next run of
 /// the data sync, begins an import as well.
-fn run_import<P: Platform + ?Sized>(
-    platform: &P,
+fn run_import(
+    platform: &dyn Platform,
     wakeup: &Wakeup,
     data_sync: &str,
 ) -> Result<WakeReport, Failure> {
@@ -116,8 +116,8 @@ fn run_import<P: Platform + ?Sized>(
 }
 
 /// Continues an order of a wholesale customer.
-fn run_order<P: Platform + ?Sized>(
-    platform: &P,
+fn run_order(
+    platform: &dyn Platform,
     wakeup: &Wakeup,
     order: &Reference,
 ) -> Result<WakeReport, Failure> {
@@ -137,8 +137,8 @@ fn run_order<P: Platform + ?Sized>(
 }
 
 /// Cancels the wakeup `id` of `subject`, which has no purpose any more.
-pub(super) fn dismiss<P: Platform + ?Sized>(
-    platform: &P,
+pub(super) fn dismiss(
+    platform: &dyn Platform,
     subject: &Reference,
     id: &str,
     reason: String,

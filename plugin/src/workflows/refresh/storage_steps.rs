@@ -11,13 +11,13 @@ use crate::store_tokens::{IssuedTokens, StorageSteps, store_tokens};
 use crate::tokens::{StoredTokens, TokenSource, TokenUpdate};
 use crate::webex::token_response::TokenResponse;
 
-struct RefreshSteps<'a, P: ?Sized> {
-    attempt: &'a Attempt<'a, P>,
+struct RefreshSteps<'a> {
+    attempt: &'a Attempt<'a>,
     response: &'a TokenResponse,
     prefetched: Prefetched,
 }
 
-impl<P: Platform + ?Sized> StorageSteps for RefreshSteps<'_, P> {
+impl StorageSteps for RefreshSteps<'_> {
     fn prepare(&mut self, record: &mut Record) -> Result<(StoredTokens, Vec<Check>), Failure> {
         let access_token = match self.response.expires_in.usable() {
             // Only if the response names no lifetime does it matter whether the token is the same.
@@ -71,7 +71,7 @@ impl<P: Platform + ?Sized> StorageSteps for RefreshSteps<'_, P> {
     }
 }
 
-impl<P: Platform + ?Sized> Attempt<'_, P> {
+impl Attempt<'_> {
     /// Stores the tokens of a response.
     pub(super) fn store_tokens(
         &self,

@@ -45,7 +45,7 @@ impl CountedChange {
     }
 }
 
-impl<P: Platform + ?Sized> ImportRun<'_, P> {
+impl ImportRun<'_> {
     /// Commits `changes` in as many commits as needed; the last one includes the effect of `advance` on
     /// the list.
     pub(super) fn commit_in_batches(

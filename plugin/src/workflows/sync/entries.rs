@@ -60,7 +60,7 @@ impl ListedEntry {
     /// # Errors
     /// Those of the storage.
     pub fn read_page(
-        storage: &(impl Storage + ?Sized),
+        storage: &dyn Storage,
         record: &Record,
         directory: &Directory,
         items: &[Vec<u8>],
@@ -139,7 +139,7 @@ impl ListedEntry {
     /// # Errors
     /// Those of the storage.
     pub fn read_one(
-        storage: &(impl Storage + ?Sized),
+        storage: &dyn Storage,
         record: &Record,
         directory: &Directory,
         entry: Entry,

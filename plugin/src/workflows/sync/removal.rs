@@ -64,7 +64,7 @@ impl Removal {
     }
 }
 
-impl<P: Platform + ?Sized> ImportRun<'_, P> {
+impl ImportRun<'_> {
     /// Removes the documents that were not seen, if their number is plausible. Returns whether the removal
     /// was completed before the call had to end.
     pub(super) fn remove_vanished(

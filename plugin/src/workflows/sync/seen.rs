@@ -54,7 +54,7 @@ impl UnstoredPages {
 /// The entries seen in a list.
 pub(super) type SeenIds = HashSet<DocumentId, BuildHasherDefault<DocumentIdHasher>>;
 
-impl<P: Platform + ?Sized> ImportRun<'_, P> {
+impl ImportRun<'_> {
     /// Returns the changes that store the entries of unchanged pages, and counts their documents.
     pub(super) fn store_unstored(&mut self) -> Vec<Change> {
         let UnstoredPages { index, ids, .. } = &self.unstored;

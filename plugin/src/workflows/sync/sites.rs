@@ -29,7 +29,7 @@ pub(super) struct CustomerSites {
     mappings: Mappings,
 }
 
-impl<P: Platform + ?Sized> ImportRun<'_, P> {
+impl ImportRun<'_> {
     /// Adds and renames the sites of a page's locations, as far as the data sync permits it.
     pub(super) fn update_sites(
         &mut self,

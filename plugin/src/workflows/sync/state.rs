@@ -211,7 +211,7 @@ impl Import {
     /// # Errors
     /// Those of the storage.
     pub fn load_or_new(
-        storage: &(impl Storage + ?Sized),
+        storage: &dyn Storage,
         record: &Record,
         sync: &DataSync,
         accepts_removals: bool,

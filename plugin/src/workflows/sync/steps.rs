@@ -42,7 +42,7 @@ pub(super) enum Step {
     Finished,
 }
 
-impl<P: Platform + ?Sized> ImportRun<'_, P> {
+impl ImportRun<'_> {
     /// Does the next step.
     pub(super) fn step(&mut self) -> Result<Step, Failure> {
         if !self.import.obsolete.is_empty() {

@@ -36,11 +36,7 @@ impl StoredSync {
     ///
     /// # Errors
     /// `invalid` for an unknown one, field `sync`; those of the storage.
-    pub fn find(
-        storage: &(impl Storage + ?Sized),
-        record: &Record,
-        selector: &str,
-    ) -> Result<Self, Failure> {
+    pub fn find(storage: &dyn Storage, record: &Record, selector: &str) -> Result<Self, Failure> {
         if let Some(owned) = default_syncs(record).find(|owned| is_selected(owned, selector)) {
             let document = storage.get(&owned.reference())?;
             return Ok(Self::from_owned(record, owned, document));
@@ -67,7 +63,7 @@ impl StoredSync {
     /// # Errors
     /// Those of the storage.
     pub fn get(
-        storage: &(impl Storage + ?Sized),
+        storage: &dyn Storage,
         record: &Record,
         pkid: &str,
     ) -> Result<Option<Self>, Failure> {
@@ -86,7 +82,7 @@ impl StoredSync {
     ///
     /// # Errors
     /// Those of the storage.
-    pub fn list(storage: &(impl Storage + ?Sized), record: &Record) -> Result<Vec<Self>, Failure> {
+    pub fn list(storage: &dyn Storage, record: &Record) -> Result<Vec<Self>, Failure> {
         let owned: Vec<OwnedDocument> = default_syncs(record).collect();
         let references: Vec<Reference> = owned.iter().map(OwnedDocument::reference).collect();
         let documents = storage.get_many(&references)?;
@@ -99,11 +95,7 @@ impl StoredSync {
     ///
     /// # Errors
     /// Those of the storage.
-    pub fn exists(
-        storage: &(impl Storage + ?Sized),
-        record: &Record,
-        pkid: &str,
-    ) -> Result<bool, Failure> {
+    pub fn exists(storage: &dyn Storage, record: &Record, pkid: &str) -> Result<bool, Failure> {
         let is_default = default_syncs(record).any(|sync| sync.pkid == pkid);
         Ok(is_default || Self::get(storage, record, pkid)?.is_some())
     }
@@ -198,10 +190,7 @@ fn is_selected(owned: &OwnedDocument, selector: &str) -> bool {
 }
 
 /// Lists the data syncs that an administrator has added to `record`.
-fn list_added(
-    storage: &(impl Storage + ?Sized),
-    record: &Record,
-) -> Result<Vec<StoredSync>, Failure> {
+fn list_added(storage: &dyn Storage, record: &Record) -> Result<Vec<StoredSync>, Failure> {
     let filter = Filter {
         model: DATA_SYNC.to_owned(),
         hierarchy: record.hierarchy.clone(),

@@ -17,7 +17,7 @@ const RETENTION: Millis = Millis::from_hours(30 * 24);
 /// The maximum number of old orders that the end of another one removes.
 const MAX_PRUNED: u32 = 100;
 
-impl<P: Platform + ?Sized> OrderRun<'_, P> {
+impl OrderRun<'_> {
     pub(super) fn finish_gone(self) -> Result<OrderReport, Failure> {
         let message = format!("Webex has no customer {} any more", self.order.name);
         self.finish(OrderState::Failed, None, message)

@@ -150,7 +150,7 @@ impl Stored {
     ///
     /// # Errors
     /// Those of the storage.
-    pub fn load(storage: &(impl Storage + ?Sized), reference: &Reference) -> Result<Self, Failure> {
+    pub fn load(storage: &dyn Storage, reference: &Reference) -> Result<Self, Failure> {
         let document = storage.get(reference)?;
         let version = document.as_ref().map_or(0, |document| document.version);
         let order = document.and_then(|document| serde_json::from_str(&document.body).ok());
@@ -168,7 +168,7 @@ impl Stored {
 /// # Errors
 /// Those of the storage.
 pub fn list_ended_customers(
-    storage: &(impl Storage + ?Sized),
+    storage: &dyn Storage,
     record: &Record,
     since: UnixMillis,
 ) -> Result<Vec<String>, Failure> {
@@ -226,11 +226,7 @@ impl Order {
     ///
     /// # Errors
     /// Those of the storage.
-    pub fn load(
-        storage: &(impl Storage + ?Sized),
-        record: &Record,
-        name: &str,
-    ) -> Result<Stored, Failure> {
+    pub fn load(storage: &dyn Storage, record: &Record, name: &str) -> Result<Stored, Failure> {
         Stored::load(storage, &reference(&record.pkid, name))
     }
 

@@ -16,10 +16,7 @@ pub(super) struct Selected {
 
 impl Selected {
     /// Returns the customer as Webex has it.
-    pub fn fetch<P: Platform + ?Sized>(
-        &self,
-        partner: &mut Partner<'_, P>,
-    ) -> Result<Option<Customer>, Failure> {
+    pub fn fetch(&self, partner: &mut Partner<'_>) -> Result<Option<Customer>, Failure> {
         if let Some(customer) = &self.customer {
             return Ok(Some(customer.clone()));
         }
@@ -35,10 +32,7 @@ impl Selected {
 }
 
 /// Finds a customer by the partner's own id or Webex's id: among the imported ones, the orders, and then at Webex.
-pub(super) fn select<P: Platform + ?Sized>(
-    partner: &mut Partner<'_, P>,
-    selector: &str,
-) -> Result<Selected, Failure> {
+pub(super) fn select(partner: &mut Partner<'_>, selector: &str) -> Result<Selected, Failure> {
     let selector = selector.trim();
     if selector.is_empty() || selector.len() > MAX_KEY_BYTES {
         return Err(unknown_customer(selector, "names no customer"));

@@ -23,16 +23,16 @@ const MAX_RETRY_DELAY: Millis = Millis::from_seconds(120);
 const MAX_SENDING: Millis = Millis::from_seconds(900);
 
 /// An order during a call.
-pub(super) struct OrderRun<'a, P: ?Sized> {
-    pub(super) partner: Partner<'a, P>,
+pub(super) struct OrderRun<'a> {
+    pub(super) partner: Partner<'a>,
     pub(super) order: Order,
     // The version of its document; 0: not stored.
     version: u64,
 }
 
-impl<'a, P: Platform + ?Sized> OrderRun<'a, P> {
+impl<'a> OrderRun<'a> {
     /// Continues a stored order.
-    pub fn resume(partner: Partner<'a, P>, order: Order, version: u64) -> Self {
+    pub fn resume(partner: Partner<'a>, order: Order, version: u64) -> Self {
         Self {
             partner,
             order,
@@ -42,7 +42,7 @@ impl<'a, P: Platform + ?Sized> OrderRun<'a, P> {
 
     /// Stores a new order and sends its request.
     pub fn begin(
-        partner: Partner<'a, P>,
+        partner: Partner<'a>,
         mut order: Order,
         version: u64,
     ) -> Result<OrderReport, Failure> {

@@ -1,5 +1,5 @@
 //! Measurements: slots of work with their wall and processor time, percentiles over rounds, and
-//! ratios within a round, so that a machine that drifts cannot favour one side.
+//! ratios within a round, so that a machine that drifts cannot favor one side.
 
 use std::future::Future;
 use std::sync::Arc;

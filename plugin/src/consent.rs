@@ -1,4 +1,4 @@
-//! The consents that a record has begun. A record stores enough to recognise a callback, but not
+//! The consents that a record has begun. A record stores enough to recognize a callback, but not
 //! enough to forge one.
 
 use std::collections::BTreeMap;

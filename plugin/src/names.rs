@@ -62,7 +62,7 @@ pub fn find_hidden_character(text: &str) -> Option<String> {
 }
 
 /// Removes the characters that are not visible as they are. If there are any, also removes all joiners and variation
-/// selectors, whose visibility depends on their neighbours.
+/// selectors, whose visibility depends on their neighbors.
 pub fn remove_hidden_characters(text: &str) -> Cow<'_, str> {
     if find_hidden_character(text).is_none() {
         return Cow::Borrowed(text);

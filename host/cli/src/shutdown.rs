@@ -45,7 +45,7 @@ impl Shutdown {
         Ok(Self { requested })
     }
 
-    /// Returns the token that is cancelled when a stop is requested.
+    /// Returns the token that is canceled when a stop is requested.
     pub fn token(&self) -> &CancellationToken {
         &self.requested
     }

@@ -5,7 +5,7 @@
 //! [`http::Response`].
 //!
 //! # Checks of a request, in order
-//! 1. **Normalise.** The URI's scheme, host and port become an [`Origin`] with one spelling.
+//! 1. **Normalize.** The URI's scheme, host and port become an [`Origin`] with one spelling.
 //!    Decimal or hexadecimal IPv4, IPv4-mapped IPv6, percent-encoding, upper case, a trailing dot
 //!    and international names all result in the same text. User info is rejected. The request is
 //!    built from the origin, so that check and connection cannot read one text in two ways.

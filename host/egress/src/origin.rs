@@ -48,7 +48,7 @@ impl fmt::Display for Scheme {
 
 /// A scheme, host and port in the one spelling that all checks and connections use.
 ///
-/// Hosts are normalised as in the WHATWG URL standard. In addition, one trailing dot is dropped,
+/// Hosts are normalized as in the WHATWG URL standard. In addition, one trailing dot is dropped,
 /// and an IPv4-mapped IPv6 address becomes its IPv4 address.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin {

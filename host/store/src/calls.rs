@@ -53,7 +53,7 @@ pub enum BeginOutcome<T = Option<Lease>> {
     Started(T),
     /// Another call holds the subject, at the latest until the given moment.
     Busy(Timestamp),
-    /// The wakeup was settled, rescheduled or cancelled meanwhile, so there is nothing to do.
+    /// The wakeup was settled, rescheduled or canceled meanwhile, so there is nothing to do.
     Gone,
 }
 

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_is_its_two_largest_neighbouring_units() {
+    fn a_span_is_its_two_largest_neighboring_units() {
         let text = |seconds| format_span(Duration::from_secs(seconds));
         assert_eq!(text(12 * DAY + 4 * 3600 + 59 * 60), "12 d 4 h");
         assert_eq!(text(7 * DAY), "7 d");

@@ -115,7 +115,7 @@ impl Proxy {
         })
     }
 
-    /// Returns the normalised string with its password, for `egress.use-proxies`.
+    /// Returns the normalized string with its password, for `egress.use-proxies`.
     pub fn to_secret(&self) -> Secret {
         let credentials = match (&self.user, &self.password) {
             (Some(user), Some(password)) => format!("{user}:{}@", password.expose()),
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn proxy_spellings_are_normalised() {
+    fn proxy_spellings_are_normalized() {
         for text in [
             "HTTPS://Proxy.Example.com:443",
             "https://proxy.example.com:443/",

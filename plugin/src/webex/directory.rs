@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn unreadable_entry_is_labelled_with_its_cause() {
+    fn unreadable_entry_is_labeled_with_its_cause() {
         let deep = format!(
             "{{\"id\":\"R1\",\"x\":{}{}}}",
             "[".repeat(200),

@@ -153,7 +153,7 @@ fn check_clock(difference: Millis, ahead: bool) -> Finding {
             "the clock is {} min {direction} Webex's, so expiries and consents are wrong",
             seconds / 60
         ),
-        "synchronise the clock, for example by NTP",
+        "synchronize the clock, for example by NTP",
     )
 }
 

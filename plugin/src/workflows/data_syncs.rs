@@ -90,7 +90,7 @@ pub struct DeleteReport {
     pub sync_pkid: String,
     /// Whether a schedule was deleted with it.
     pub had_schedule: bool,
-    /// Whether an import that had not ended was cancelled.
+    /// Whether an import that had not ended was canceled.
     pub cancelled_import: bool,
     /// The result for the administrator.
     pub message: String,
@@ -191,7 +191,7 @@ pub fn save_data_sync(
 }
 
 /// Deletes the data sync `selector`, which an administrator has added to the record `pkid`, with its schedule and its
-/// wakeups. An import by it that has not ended is cancelled; what was imported stays.
+/// wakeups. An import by it that has not ended is canceled; what was imported stays.
 ///
 /// # Errors
 /// `invalid`, field `sync`, for an unknown data sync and for one of those that every record has; `not-found`,
@@ -230,9 +230,9 @@ pub fn delete_data_sync(
     ]);
     platform.commit(vec![record.version_check(), found.version_check()], changes)?;
     let message = match (had_schedule, cancelled_import) {
-        (true, true) => "deleted with its schedule, and its import was cancelled",
+        (true, true) => "deleted with its schedule, and its import was canceled",
         (true, false) => "deleted with its schedule",
-        (false, true) => "deleted, and its import was cancelled",
+        (false, true) => "deleted, and its import was canceled",
         (false, false) => "deleted",
     };
     let message = format!("{} was {message}; what it imported stays", found.name);

@@ -423,7 +423,7 @@ fn reports_include_every_scenario() {
         xml.contains("tests=\"3\" skipped=\"0\" failures=\"1\" errors=\"1\""),
         "{xml}"
     );
-    assert!(!xml.contains('\u{1b}'), "no colours in XML");
+    assert!(!xml.contains('\u{1b}'), "no colors in XML");
     let human = report::format_result(&all[1]);
     assert!(
         human.contains("FAIL") && human.contains("expected \"x\""),

@@ -2,7 +2,7 @@
 
 use crate::state::Organization;
 
-/// An administrator's decision on a request for authorisation.
+/// An administrator's decision on a request for authorization.
 #[derive(Clone, Debug)]
 #[must_use = "a consent does nothing until it is given"]
 pub struct Consent(pub(crate) Decision);

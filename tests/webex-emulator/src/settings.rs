@@ -1,4 +1,4 @@
-//! The settings of an emulator: token lifetimes, clients, refresh behaviour, error bodies.
+//! The settings of an emulator: token lifetimes, clients, refresh behavior, error bodies.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -166,7 +166,7 @@ pub(crate) struct Settings {
     pub(crate) generated: HashMap<Listing, usize>,
     pub(crate) workspace_locations: WorkspaceLocations,
     pub(crate) contact_center: ContactCenterSettings,
-    /// The behaviour of wholesale operations at the start.
+    /// The behavior of wholesale operations at the start.
     pub(crate) wholesale: WholesaleSettings,
 }
 

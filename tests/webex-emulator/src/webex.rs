@@ -81,7 +81,7 @@ impl Webex {
         self.shared.state().create_organization(display_name)
     }
 
-    /// Authorises the first client as the administrator, with exactly these scopes.
+    /// Authorizes the first client as the administrator, with exactly these scopes.
     pub fn grant<S: Into<String>>(
         &self,
         organization: &Organization,
@@ -90,7 +90,7 @@ impl Webex {
         self.grant_to(self.client_id(), organization, scopes)
     }
 
-    /// Authorises this client as the administrator, with exactly these scopes.
+    /// Authorizes this client as the administrator, with exactly these scopes.
     pub fn grant_to<S: Into<String>>(
         &self,
         client_id: &str,

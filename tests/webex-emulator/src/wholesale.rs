@@ -55,7 +55,7 @@ impl ProvisioningOutcome {
     }
 }
 
-/// The behaviour of operations on customers.
+/// The behavior of operations on customers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WholesaleSettings {

@@ -48,7 +48,7 @@ impl Redactor {
     }
 
     /// Returns the beginning of a text, at most `most` bytes. Never cuts within a secret, because
-    /// half a secret would not be recognised. The rest of the text is not scanned.
+    /// half a secret would not be recognized. The rest of the text is not scanned.
     pub(crate) fn truncate<'a>(&self, text: &'a str, most: usize) -> &'a str {
         if text.len() <= most {
             return text;

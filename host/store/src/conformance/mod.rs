@@ -122,7 +122,7 @@ pub const CASES: &[Case] = cases![
     checks::concurrent_adds_of_one_name_succeed_once,
     checks::no_update_is_lost_when_versions_are_checked,
     search::listings_are_complete_ordered_without_repeats,
-    search::a_neighbour_whose_path_begins_alike_is_not_below,
+    search::a_neighbor_whose_path_begins_alike_is_not_below,
     search::a_document_is_found_where_and_as_it_is_now,
     search::listing_continues_after_a_deleted_document,
     search::a_cursor_of_another_listing_is_refused,

@@ -13,7 +13,7 @@ use super::error::{Result, SqlError};
 use crate::StoreError;
 use crate::ownership::{Ownership, explain_denied, parent_directory};
 
-/// Marks the database's header (see `schema.sql`), so that a database of another program is recognised.
+/// Marks the database's header (see `schema.sql`), so that a database of another program is recognized.
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"RELN");
 
 /// One migration for each version of the schema. A released migration never changes.

@@ -1,4 +1,4 @@
-//! Wakeups: scheduling, cancelling, settling and listing.
+//! Wakeups: scheduling, canceling, settling and listing.
 
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};

@@ -117,5 +117,5 @@ pub(super) fn create_folder(folder: &Path) -> Result<(), StashError> {
 pub(super) fn sync_directory(directory: &Path) -> Result<(), StashError> {
     File::open(directory)
         .and_then(|directory| directory.sync_all())
-        .map_err(io_error("synchronise", directory))
+        .map_err(io_error("synchronize", directory))
 }

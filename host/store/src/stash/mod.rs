@@ -2,7 +2,7 @@
 //!
 //! A response to the use of a token cannot be requested again. When the store cannot take the commit, it
 //! is stored here, one file per subject and epoch, and applied before any other call on that subject.
-//! Files are written under a temporary name, synchronised and renamed, so a crash leaves a whole entry
+//! Files are written under a temporary name, synchronized and renamed, so a crash leaves a whole entry
 //! or none. All processes that share the store share the directory.
 //!
 //! Files that are not entries of this store, or do not open, are moved to the folder `quarantine`. The
@@ -191,7 +191,7 @@ impl Stash {
             .and_then(|ownership| ownership.apply_to_file(file.as_file()))
             .map_err(failed("pass on"))?;
         file.write_all(bytes).map_err(failed("write"))?;
-        file.as_file().sync_all().map_err(failed("synchronise"))?;
+        file.as_file().sync_all().map_err(failed("synchronize"))?;
         file.persist(path)
             .map_err(|error| failed("name")(error.error))?;
         Ok(())

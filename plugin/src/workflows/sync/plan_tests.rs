@@ -178,7 +178,7 @@ fn wakeup_names_its_data_sync() {
     for (id, payload) in [
         ("sync", ""),
         ("sync.x", "x"),
-        ("synchronise.x", OWN),
+        ("synchronize.x", OWN),
         ("refresh", OWN),
     ] {
         let other = Wakeup {

@@ -21,7 +21,7 @@ pub enum Status {
 pub struct Finding {
     /// The id of the check, such as `storage.commit.whole`, stable across versions.
     pub id: String,
-    /// The behaviour of a host that passes.
+    /// The behavior of a host that passes.
     pub says: String,
     /// The outcome.
     pub status: Status,

@@ -76,7 +76,7 @@ pub struct RecordingSummary {
     pub full: bool,
 }
 
-/// Serialises a path as text; invalid UTF-8 is replaced.
+/// Serializes a path as text; invalid UTF-8 is replaced.
 fn lossy<S: serde::Serializer>(file: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
     let shown = file.as_deref().map(std::path::Path::to_string_lossy);
     serde::Serialize::serialize(&shown, serializer)
@@ -112,7 +112,7 @@ pub enum RecordError {
     NotToml {
         /// The file.
         path: PathBuf,
-        /// The serialiser's error.
+        /// The serializer's error.
         error: toml::ser::Error,
     },
     /// A secret would have been in the file, so the file was not written.

@@ -18,7 +18,7 @@ pub struct ScenarioResult {
     /// The file.
     #[serde(serialize_with = "serialize_path")]
     pub path: PathBuf,
-    /// The behaviour; empty for a file that could not be read.
+    /// The behavior; empty for a file that could not be read.
     pub about: String,
     /// The verdict.
     #[serde(flatten)]
@@ -165,7 +165,7 @@ impl ResultCounts {
     }
 }
 
-/// Serialises a path as text; invalid UTF-8 is replaced.
+/// Serializes a path as text; invalid UTF-8 is replaced.
 fn serialize_path<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.to_string_lossy())
 }

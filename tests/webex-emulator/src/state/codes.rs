@@ -24,7 +24,7 @@ pub(super) struct Code {
     scopes: Vec<String>,
     challenge: Option<String>,
     expires_at: u64,
-    /// UUID of the authorisation that its first use created.
+    /// UUID of the authorization that its first use created.
     used: Option<String>,
 }
 
@@ -43,7 +43,7 @@ pub(crate) enum CodeRefusal {
     Unknown,
     Expired,
     Used,
-    /// Not byte for byte the redirect address of the authorisation request.
+    /// Not byte for byte the redirect address of the authorization request.
     RedirectUri,
     /// The PKCE verifier is missing or does not match the challenge.
     Verifier,

@@ -256,13 +256,13 @@ fn consent_of_other_organization_is_rejected() {
 #[test]
 fn organization_of_another_record_is_rejected() {
     let platform = fresh();
-    let mut neighbour = connected_record(platform.now());
-    neighbour.pkid = "f".repeat(24);
-    neighbour
+    let mut neighbor = connected_record(platform.now());
+    neighbor.pkid = "f".repeat(24);
+    neighbor
         .body
         .fields
-        .insert("name".to_owned(), "Neighbour".into());
-    platform.store_connected(neighbour.clone()).unwrap();
+        .insert("name".to_owned(), "Neighbor".into());
+    platform.store_connected(neighbor.clone()).unwrap();
     let begun = begin(&platform);
     let before = snapshot(&platform);
     serve_webex(
@@ -273,7 +273,7 @@ fn organization_of_another_record_is_rejected() {
     let (case, text) = classify(&run(&platform, &callback(&begun)).unwrap_err());
     assert_eq!(case, "reauthorize");
     assert!(
-        text.contains(&neighbour.pkid) && text.contains(ORGANIZATION),
+        text.contains(&neighbor.pkid) && text.contains(ORGANIZATION),
         "{text}"
     );
     assert_eq!(snapshot(&platform), before);

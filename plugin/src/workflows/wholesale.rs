@@ -227,7 +227,7 @@ pub fn continue_order(
     reference: &Reference,
 ) -> Result<Option<SyncReport>, Failure> {
     let partner = Partner::open(platform, pkid)?;
-    let stored = order::Stored::load(platform, reference)?;
+    let stored = order::StoredOrder::load(platform, reference)?;
     match stored.running() {
         Some(order) => {
             let run = OrderRun::resume(partner, order.clone(), stored.version);

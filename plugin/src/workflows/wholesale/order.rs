@@ -138,14 +138,14 @@ pub(super) struct Order {
 }
 
 /// A stored order with the version of its document.
-pub(super) struct Stored {
+pub(super) struct StoredOrder {
     /// The order; none if there is none, or an unreadable one.
     pub order: Option<Order>,
     /// The version of the document; 0: not stored.
     pub version: u64,
 }
 
-impl Stored {
+impl StoredOrder {
     /// Loads the order whose document is `reference`.
     ///
     /// # Errors
@@ -226,8 +226,12 @@ impl Order {
     ///
     /// # Errors
     /// Those of the storage.
-    pub fn load(storage: &dyn Storage, record: &Record, name: &str) -> Result<Stored, Failure> {
-        Stored::load(storage, &reference(&record.pkid, name))
+    pub fn load(
+        storage: &dyn Storage,
+        record: &Record,
+        name: &str,
+    ) -> Result<StoredOrder, Failure> {
+        StoredOrder::load(storage, &reference(&record.pkid, name))
     }
 
     /// Returns the reference to the order's document.

@@ -6,7 +6,7 @@ use crate::platform::{Failure, FieldError, MAX_KEY_BYTES, Platform};
 use crate::webex::wholesale::{Customer, fetch_customer, find_customer};
 
 /// A customer that a caller has named.
-pub(super) struct Selected {
+pub(super) struct SelectedCustomer {
     /// The partner's own id of the customer; Webex's id if there is none.
     pub name: String,
     /// Webex's id, if it is known.
@@ -14,7 +14,7 @@ pub(super) struct Selected {
     customer: Option<Customer>,
 }
 
-impl Selected {
+impl SelectedCustomer {
     /// Returns the customer as Webex has it.
     pub fn fetch(&self, partner: &mut Partner<'_>) -> Result<Option<Customer>, Failure> {
         if let Some(customer) = &self.customer {
@@ -32,12 +32,15 @@ impl Selected {
 }
 
 /// Finds a customer by the partner's own id or Webex's id: among the imported ones, the orders, and then at Webex.
-pub(super) fn select(partner: &mut Partner<'_>, selector: &str) -> Result<Selected, Failure> {
+pub(super) fn select(
+    partner: &mut Partner<'_>,
+    selector: &str,
+) -> Result<SelectedCustomer, Failure> {
     let selector = selector.trim();
     if selector.is_empty() || selector.len() > MAX_KEY_BYTES {
         return Err(unknown_customer(selector, "names no customer"));
     }
-    let from_customer = |customer: &Customer| Selected {
+    let from_customer = |customer: &Customer| SelectedCustomer {
         name: name_of(customer),
         id: Some(customer.id().to_owned()),
         customer: None,
@@ -46,7 +49,7 @@ pub(super) fn select(partner: &mut Partner<'_>, selector: &str) -> Result<Select
         return Ok(from_customer(&imported));
     }
     if let Some(order) = Order::load(partner.platform, &partner.record, selector)?.order {
-        return Ok(Selected {
+        return Ok(SelectedCustomer {
             name: order.name,
             id: order.customer,
             customer: None,
@@ -57,7 +60,7 @@ pub(super) fn select(partner: &mut Partner<'_>, selector: &str) -> Result<Select
         found = partner.call(|webex, token| fetch_customer(webex, selector, token))?;
     }
     match found {
-        Some(found) => Ok(Selected {
+        Some(found) => Ok(SelectedCustomer {
             customer: Some(found.clone()),
             ..from_customer(&found)
         }),

@@ -206,7 +206,7 @@ impl Row {
 }
 
 /// A figure or a ratio with bounds.
-pub struct Bounded<'a> {
+pub struct BoundedFigure<'a> {
     /// The measured figure, and for a ratio its baseline.
     pub label: String,
     /// The measured values.
@@ -217,7 +217,7 @@ pub struct Bounded<'a> {
     pub bounds: &'a Bounds,
 }
 
-impl Bounded<'_> {
+impl BoundedFigure<'_> {
     /// Returns the median.
     pub fn median(&self) -> String {
         number(self.value.median, self.unit)
@@ -241,15 +241,15 @@ impl Bounded<'_> {
 
 impl Report {
     /// Returns every figure and ratio with its bounds.
-    pub fn bounded(&self) -> impl Iterator<Item = Bounded<'_>> {
+    pub fn bounded(&self) -> impl Iterator<Item = BoundedFigure<'_>> {
         self.rows.iter().flat_map(|row| {
-            let figure = Bounded {
+            let figure = BoundedFigure {
                 label: row.label.clone(),
                 value: row.value,
                 unit: Some(row.unit),
                 bounds: &row.bounds,
             };
-            let ratios = row.ratios.iter().map(move |ratio| Bounded {
+            let ratios = row.ratios.iter().map(move |ratio| BoundedFigure {
                 label: format!("{}, against {}", row.label, ratio.to),
                 value: ratio.value,
                 unit: None,

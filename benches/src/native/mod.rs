@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use relation_host::imports::Journal;
-use relation_host::store::{Begin, BeginOutcome, End};
+use relation_host::store::{BeginOutcome, CallEnd, CallStart};
 use relation_host::transactions::{NewTransaction, Status, TransactionOutcome};
 use relation_host::types::{Pkid, Reference};
 use spark_customer::grant::Grant;
@@ -52,7 +52,7 @@ impl Native {
         let (claimed, now) = (parts.clock.monotonic(), parts.clock.now());
         let subject = Reference::record(pkid.clone());
         let id = uuid::Uuid::now_v7().to_string();
-        let begun = parts.store.begin(Begin {
+        let begun = parts.store.begin(CallStart {
             transaction: NewTransaction {
                 id: id.clone(),
                 action: "refresh".to_owned(),
@@ -103,7 +103,7 @@ impl Native {
                 completed,
             },
         };
-        let end = End {
+        let end = CallEnd {
             transaction: journal.close(outcome),
             lease,
             wakeup: None,

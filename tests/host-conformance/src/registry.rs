@@ -7,7 +7,7 @@ use crate::samples::CheckContext;
 use crate::state::State;
 
 /// The way in which a check is decided.
-pub enum DecidedBy {
+pub enum DecisionMethod {
     /// By this function, in one call.
     Checks(fn(&CheckContext) -> Outcome),
     /// By wakeups.
@@ -23,7 +23,7 @@ pub struct CheckEntry {
     /// The behavior of a host that passes.
     pub says: &'static str,
     /// The way in which the check is decided.
-    pub decided_by: DecidedBy,
+    pub decided_by: DecisionMethod,
 }
 
 /// The check of wakeups and concurrent calls.
@@ -39,7 +39,7 @@ const fn immediate(
     CheckEntry {
         id,
         says,
-        decided_by: DecidedBy::Checks(run),
+        decided_by: DecisionMethod::Checks(run),
     }
 }
 
@@ -47,7 +47,7 @@ const fn by_wakeup(id: &'static str, says: &'static str) -> CheckEntry {
     CheckEntry {
         id,
         says,
-        decided_by: DecidedBy::Delivery,
+        decided_by: DecisionMethod::Delivery,
     }
 }
 
@@ -55,7 +55,7 @@ const fn by_driver(id: &'static str, says: &'static str, without: &'static str) 
     CheckEntry {
         id,
         says,
-        decided_by: DecidedBy::Driver(without),
+        decided_by: DecisionMethod::Driver(without),
     }
 }
 
@@ -161,7 +161,7 @@ pub fn next_group(state: &State) -> Option<&'static str> {
     CHECKS
         .iter()
         .find(|check| {
-            matches!(check.decided_by, DecidedBy::Checks(_))
+            matches!(check.decided_by, DecisionMethod::Checks(_))
                 && !state.results.contains_key(check.id)
         })
         .map(|check| group(check.id))

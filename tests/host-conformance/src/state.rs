@@ -9,8 +9,8 @@ use crate::bindings::automate::platform::storage::{self, Change, Document, OnUna
 use crate::bindings::automate::platform::transactions::{self, Level};
 use crate::bindings::automate::platform::types::{Failure, Reference};
 use crate::options::Options;
-use crate::outcome::{NotPassed, Outcome};
-use crate::registry::{self, DecidedBy};
+use crate::outcome::{CheckFailure, Outcome};
+use crate::registry::{self, DecisionMethod};
 use crate::samples::{self, CheckContext, SUITE};
 
 /// The status of a check.
@@ -112,7 +112,7 @@ impl State {
                     return storage::commit(&[], &changes, OnUnavailable::Fail);
                 }
                 let why = "another call wrote the record's documents while this one ran";
-                theirs.record_not_passed(registry::ONE_AT_A_TIME, NotPassed::Failed(why.into()));
+                theirs.record_not_passed(registry::ONE_AT_A_TIME, CheckFailure::Failed(why.into()));
                 storage::commit(&[], &[Change::Put(theirs.document())], OnUnavailable::Fail)?;
                 Err(Failure::Conflict(why.into()))
             }
@@ -133,8 +133,8 @@ impl State {
     pub fn record_outcome(&mut self, id: &str, outcome: Outcome) {
         let status = match outcome {
             Ok(()) => CheckStatus::Passed,
-            Err(NotPassed::Failed(why)) => CheckStatus::Failed(why),
-            Err(NotPassed::Skipped(why)) => CheckStatus::Skipped(why),
+            Err(CheckFailure::Failed(why)) => CheckStatus::Failed(why),
+            Err(CheckFailure::Skipped(why)) => CheckStatus::Skipped(why),
         };
         if matches!(self.results.get(id), Some(CheckStatus::Failed(_))) {
             return;
@@ -149,7 +149,7 @@ impl State {
     }
 
     /// Records that a check did not pass, as [`State::record_outcome`] does.
-    pub fn record_not_passed(&mut self, id: &str, verdict: NotPassed) {
+    pub fn record_not_passed(&mut self, id: &str, verdict: CheckFailure) {
         self.record_outcome(id, Err(verdict));
     }
 
@@ -162,13 +162,13 @@ impl State {
     pub fn status_of(&self, check: &registry::CheckEntry) -> CheckStatus {
         match (self.results.get(check.id), &check.decided_by) {
             (Some(status), _) => status.clone(),
-            (None, DecidedBy::Delivery) if self.moments.contains_key("deliveries") => {
+            (None, DecisionMethod::Delivery) if self.moments.contains_key("deliveries") => {
                 CheckStatus::Pending
             }
-            (None, DecidedBy::Delivery | DecidedBy::Checks(_)) => {
+            (None, DecisionMethod::Delivery | DecisionMethod::Checks(_)) => {
                 CheckStatus::Skipped("`checks` has not reached it".into())
             }
-            (None, DecidedBy::Driver(why)) => CheckStatus::Skipped((*why).into()),
+            (None, DecisionMethod::Driver(why)) => CheckStatus::Skipped((*why).into()),
         }
     }
 

@@ -95,4 +95,4 @@ fn owned<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> Vec<String> {
 /// holds the text of the error page.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the consent page shows an error: {0}")]
-pub struct NotRedirected(pub(crate) String);
+pub struct RedirectError(pub(crate) String);

@@ -9,7 +9,7 @@ use http::header::CONTENT_LENGTH;
 use http::{Method, Request};
 use http_body_util::BodyExt as _;
 
-use crate::serve::{Latency, NoResponse, process_request};
+use crate::serve::{ConnectionEnd, Latency, process_request};
 use crate::webex::Webex;
 
 /// A client's timeout and size limit.
@@ -84,8 +84,8 @@ impl Webex {
             let is_head = request.method() == Method::HEAD;
             let outcome = match process_request(&webex, request, &mut latency).await {
                 Ok(response) => read(response, limits.body, is_head).await,
-                Err(NoResponse::Reset { processed }) => ClientOutcome::Reset { processed },
-                Err(NoResponse::Disconnected { processed }) => {
+                Err(ConnectionEnd::Reset { processed }) => ClientOutcome::Reset { processed },
+                Err(ConnectionEnd::Disconnected { processed }) => {
                     ClientOutcome::Disconnected { processed }
                 }
             };

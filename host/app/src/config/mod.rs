@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use relation_host::Retention;
 use relation_host::limits::{Limit, LimitUnit, LimitValue, Limits};
-use relation_host::text::{self, NotUtf8};
+use relation_host::text::{self, TextError};
 use relation_toml::{DeValue, ParseError, ParseErrors, Source, Table, ValueError};
 
 use crate::StoreUrl;
@@ -120,7 +120,7 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
         /// The detected encoding.
-        found: NotUtf8,
+        found: TextError,
     },
     /// The file has invalid settings.
     #[error("the configuration {} is wrong:{}", path.display(), ErrorList(errors))]

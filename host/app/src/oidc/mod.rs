@@ -160,12 +160,12 @@ pub struct Provider {
 struct Shared {
     config: OidcConfig,
     client: Client,
-    known: Mutex<Option<Known>>,
+    known: Mutex<Option<KnownProvider>>,
 }
 
 /// The provider's metadata and keys, and the time when they were read.
 #[derive(Clone)]
-struct Known {
+struct KnownProvider {
     metadata: Arc<Metadata>,
     keys: Arc<Keys>,
     at: Timestamp,
@@ -332,13 +332,13 @@ impl Provider {
     }
 
     /// Returns what is known of the provider, or reads it.
-    async fn known(&self, now: Timestamp) -> Result<Known, OidcError> {
+    async fn known(&self, now: Timestamp) -> Result<KnownProvider, OidcError> {
         let known = self.shared.known.lock().clone();
         if let Some(known) = known.filter(|known| now.since(known.at) < CACHE_LIFETIME) {
             return Ok(known);
         }
         let metadata = self.fetch_metadata().await?;
-        let known = Known {
+        let known = KnownProvider {
             keys: Arc::new(self.fetch_keys(&metadata).await?),
             metadata: Arc::new(metadata),
             at: now,

@@ -1,7 +1,7 @@
 //! Replays the stash: applies stashed commits in a call of their own, before any other call on the
 //! record.
 
-use super::call::{CallRequest, Started};
+use super::call::{CallRequest, StartedCall};
 use super::outcome::CallSummary;
 use super::{CallErrorKind, Host};
 use crate::imports::alerts::{self, KnownAlerts};
@@ -128,7 +128,7 @@ impl Host {
 
     async fn apply_all(
         &self,
-        started: &Started,
+        started: &StartedCall,
         subject: &Reference,
         summary: &mut StashSummary,
     ) -> Result<(), StoreError> {
@@ -154,7 +154,7 @@ impl Host {
 
     async fn apply(
         &self,
-        started: &Started,
+        started: &StartedCall,
         subject: &Reference,
         name: &EntryName,
     ) -> Result<EntryOutcome, StoreError> {
@@ -221,14 +221,18 @@ impl Host {
 
     /// Reports the alerts of a stashed commit that the store has. The call that stashed the commit
     /// could not report them.
-    fn report_alerts(&self, started: &Started, stashed: &StashedCommit) {
+    fn report_alerts(&self, started: &StartedCall, stashed: &StashedCommit) {
         let observers = &self.parts.services.observers;
         let changed = KnownAlerts::default().find_changed(&stashed.changes);
         alerts::notify(observers, &changed, &stashed.subject, started.transaction());
     }
 
     /// Writes one commit, fenced by this call's lease.
-    async fn write(&self, started: &Started, stashed: &StashedCommit) -> Result<(), StoreError> {
+    async fn write(
+        &self,
+        started: &StartedCall,
+        stashed: &StashedCommit,
+    ) -> Result<(), StoreError> {
         let record = stashed.record();
         let name = record.and_then(|record| record.keys.iter().find(|key| key.name == "name"));
         if let Some(name) = name {

@@ -48,10 +48,10 @@ pub trait Stores: Send + Sync + 'static {
 pub struct Case {
     /// The promise, as `topic::sentence`.
     pub name: &'static str,
-    run: fn(Arc<dyn Stores>) -> Running,
+    run: fn(Arc<dyn Stores>) -> CaseFuture,
 }
 
-type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
+type CaseFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Case {
     /// Runs the case on an empty location; panics when the promise is broken.

@@ -3,7 +3,7 @@
 use relation_host::reports::WakeReport;
 use relation_host::store::layer::StoreLayer;
 use relation_host::store::seal::Sealed;
-use relation_host::store::{Begin, BeginOutcome, Commit, DueWakeup, Store, StoreError};
+use relation_host::store::{BeginOutcome, CallStart, Commit, DueWakeup, Store, StoreError};
 use relation_host::types::{Document, Filter, Page, Reference};
 use relation_host::{CallError, CallOutput};
 use serde_json::json;
@@ -65,7 +65,7 @@ impl StoreLayer for Recorder {
         self.note_store_error(inner.commit(commit).await)
     }
 
-    async fn begin(&self, inner: &dyn Store, begin: Begin) -> Result<BeginOutcome, StoreError> {
+    async fn begin(&self, inner: &dyn Store, begin: CallStart) -> Result<BeginOutcome, StoreError> {
         self.notes().note_begin(&begin);
         self.before_begin().await;
         let begun = inner.begin(begin).await?;

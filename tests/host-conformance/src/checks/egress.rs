@@ -5,11 +5,11 @@ use serde_json::Value;
 use crate::bindings::automate::platform::egress;
 use crate::bindings::wasi::http::types::ErrorCode;
 use crate::exchange::{Request, Response, certainly_not_sent, send, send_ok};
-use crate::outcome::{NotPassed, Outcome, ensure, ensure_eq, fail, skip};
+use crate::outcome::{CheckFailure, Outcome, ensure, ensure_eq, fail, skip};
 use crate::samples::CheckContext;
 
 /// Returns the driver's server.
-pub fn server(context: &CheckContext) -> Result<&str, NotPassed> {
+pub fn server(context: &CheckContext) -> Result<&str, CheckFailure> {
     match &context.options.server {
         Some(server) => Ok(server),
         None => skip("the driver gave no `server`"),
@@ -17,7 +17,7 @@ pub fn server(context: &CheckContext) -> Result<&str, NotPassed> {
 }
 
 /// Returns the request as the server saw it.
-pub fn parse_echo(response: &Response) -> Result<Value, NotPassed> {
+pub fn parse_echo(response: &Response) -> Result<Value, CheckFailure> {
     serde_json::from_slice(&response.body)
         .or_else(|error| fail(format!("the echo of the server is not JSON: {error}")))
 }
@@ -25,7 +25,7 @@ pub fn parse_echo(response: &Response) -> Result<Value, NotPassed> {
 fn code<T: std::fmt::Debug>(
     what: &str,
     response: Result<T, ErrorCode>,
-) -> Result<ErrorCode, NotPassed> {
+) -> Result<ErrorCode, CheckFailure> {
     match response {
         Err(code) => Ok(code),
         Ok(response) => fail(format!("{what}: expected an error, found {response:?}")),

@@ -27,7 +27,7 @@ fn names(directory: &Path) -> Vec<String> {
 async fn files_are_readable_by_the_owner_only() {
     use std::os::unix::fs::PermissionsExt;
 
-    let stores = InFile::new();
+    let stores = FileStores::new();
     let store = open(&stores.path()).unwrap();
     store.recover(Timestamp(1)).await.unwrap();
     let directory = stores.path().parent().unwrap().to_owned();
@@ -41,7 +41,7 @@ async fn files_are_readable_by_the_owner_only() {
 
 #[tokio::test]
 async fn closed_store_leaves_only_the_database() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     drop(open(&stores.path()).unwrap());
     let directory = stores.path().parent().unwrap().to_owned();
     assert_eq!(names(&directory), ["relation.db"]);
@@ -49,7 +49,7 @@ async fn closed_store_leaves_only_the_database() {
 
 #[tokio::test]
 async fn a_commit_waits_for_the_disk() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     let store = open(&stores.path()).unwrap();
     let settings = |connection: &Batch<'_>| {
         let journal: String =
@@ -73,7 +73,7 @@ fn a_missing_directory_is_named() {
 
 #[test]
 fn file_that_is_not_a_database_is_left_alone() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     for content in ["x", "not a database\n", &"words ".repeat(10_000)] {
         fs::write(stores.path(), content).unwrap();
         let error = open(&stores.path()).unwrap_err();
@@ -88,7 +88,7 @@ fn file_that_is_not_a_database_is_left_alone() {
 
 #[test]
 fn database_of_another_program_is_left_alone() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     let other = Connection::open(stores.path()).unwrap();
     other.execute_batch("CREATE TABLE theirs (x)").unwrap();
     drop(other);
@@ -100,7 +100,7 @@ fn database_of_another_program_is_left_alone() {
 
 #[test]
 fn schema_of_a_later_release_is_left_alone() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     drop(open(&stores.path()).unwrap());
     let later = Connection::open(stores.path()).unwrap();
     later.pragma_update(None, "user_version", 11).unwrap();
@@ -124,7 +124,7 @@ fn schema_of_a_later_release_is_left_alone() {
 
 #[tokio::test]
 async fn accesses_of_version_7_are_migrated() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     let old = Connection::open(stores.path()).unwrap();
     for step in [
         include_str!("../schema.sql"),
@@ -172,7 +172,7 @@ async fn accesses_of_version_7_are_migrated() {
 
 #[tokio::test]
 async fn transactions_of_version_8_get_their_node() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     let old = Connection::open(stores.path()).unwrap();
     for step in [
         include_str!("../schema.sql"),
@@ -226,7 +226,7 @@ async fn transactions_of_version_8_get_their_node() {
 
 #[tokio::test]
 async fn first_release_database_is_migrated_with_its_data() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     let old = Connection::open(stores.path()).unwrap();
     let first = include_str!("../schema.sql");
     old.execute_batch(&format!(
@@ -279,7 +279,7 @@ async fn first_release_database_is_migrated_with_its_data() {
     }
     store.recover(now).await.unwrap();
     let subject = due[0].wakeup.subject.clone();
-    let begin = Begin {
+    let begin = CallStart {
         transaction: relation_types::transactions::NewTransaction {
             id: "t1".to_owned(),
             action: "refresh".to_owned(),
@@ -319,7 +319,7 @@ async fn first_release_database_is_migrated_with_its_data() {
 
 #[test]
 fn concurrent_first_opens_agree_on_the_store_id() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     let path = stores.path();
     let ids: Vec<String> = std::thread::scope(|scope| {
         let openers = [(); 6].map(|()| scope.spawn(|| open(&path).unwrap()));
@@ -331,7 +331,7 @@ fn concurrent_first_opens_agree_on_the_store_id() {
 
 #[tokio::test]
 async fn a_damaged_row_is_reported_and_not_hidden() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     let store = open(&stores.path()).unwrap();
     let other = Connection::open(stores.path()).unwrap();
     other
@@ -348,7 +348,7 @@ async fn a_damaged_row_is_reported_and_not_hidden() {
 #[cfg(unix)]
 #[tokio::test]
 async fn two_paths_to_one_database_know_of_each_other() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     let first = open(&stores.path()).unwrap();
     let elsewhere = tempfile::tempdir().unwrap();
     let link = elsewhere.path().join("link.db");

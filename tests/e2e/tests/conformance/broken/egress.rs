@@ -53,10 +53,10 @@ async fn persistent_proxies() -> Conformance {
 }
 
 /// Makes every call of this import end like this.
-struct Always(Import, fn() -> Intervention);
+struct RepeatedIntervention(Import, fn() -> Intervention);
 
 #[async_trait]
-impl Interceptor for Always {
+impl Interceptor for RepeatedIntervention {
     async fn before(&self, call: &ImportCall) -> Intervention {
         match self {
             Self(import, intervention) if *import == call.import => intervention(),
@@ -66,7 +66,7 @@ impl Interceptor for Always {
 }
 
 async fn always(import: Import, intervention: fn() -> Intervention) -> Conformance {
-    let always = Arc::new(Always(import, intervention));
+    let always = Arc::new(RepeatedIntervention(import, intervention));
     let run = host().await;
     run.modify_hosts(move |host, _| host.interceptor(always.clone()))
 }

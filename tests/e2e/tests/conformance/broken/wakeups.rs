@@ -6,7 +6,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use relation_host::store::layer::StoreLayer;
 use relation_host::store::{
-    Begin, BeginOutcome, Change, Commit, DueWakeup, End, Store, StoreError, WakeupSettlement,
+    BeginOutcome, CallEnd, CallStart, Change, Commit, DueWakeup, Store, StoreError,
+    WakeupSettlement,
 };
 use relation_host::types::{RECORD_MODEL, Reference, Timestamp};
 
@@ -148,7 +149,11 @@ impl StoreLayer for WakeupDefect {
         }
     }
 
-    async fn begin(&self, inner: &dyn Store, mut begin: Begin) -> Result<BeginOutcome, StoreError> {
+    async fn begin(
+        &self,
+        inner: &dyn Store,
+        mut begin: CallStart,
+    ) -> Result<BeginOutcome, StoreError> {
         if let (Self::NotDeleted(_), Some(due)) = (self, &begin.wakeup) {
             let known = inner.wakeups(&due.wakeup.subject).await?;
             if !known.contains(due) {
@@ -158,7 +163,7 @@ impl StoreLayer for WakeupDefect {
         inner.begin(begin).await
     }
 
-    async fn end(&self, inner: &dyn Store, mut end: End) -> Result<(), StoreError> {
+    async fn end(&self, inner: &dyn Store, mut end: CallEnd) -> Result<(), StoreError> {
         let ended = end
             .transaction
             .outcome

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use relation_host::egress::TransportError;
-use relation_host::store::{Begin, BeginOutcome, Change, Commit};
+use relation_host::store::{BeginOutcome, CallStart, Change, Commit};
 use relation_host::transactions::Transaction;
 use relation_host::types::{Document, Pkid, RECORD_MODEL, Reference, Timestamp, Wakeup};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -69,7 +69,7 @@ pub(super) struct Notes {
 
 impl Notes {
     /// Notes a claim before it is made. Only claims for wakeups are recorded.
-    pub(super) fn note_begin(&mut self, begin: &Begin) {
+    pub(super) fn note_begin(&mut self, begin: &CallStart) {
         // An earlier claim got a store error, so its data may have changed.
         self.discard_running();
         let Some(due) = &begin.wakeup else {

@@ -40,7 +40,7 @@ fn claim(notes: &mut Notes, document: &Document) {
         revision: 1,
         attempts: 0,
     };
-    notes.note_begin(&Begin {
+    notes.note_begin(&CallStart {
         transaction: NewTransaction {
             id: String::new(),
             action: "refresh".to_owned(),

@@ -29,7 +29,7 @@ const BATCH: u64 = 2_000;
 /// Milliseconds in a day.
 const DAY: u64 = 86_400_000;
 
-/// How much of each customer is stored.
+/// The part of each customer that is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
     /// Everything that `add` creates.

@@ -140,7 +140,7 @@ impl Unit {
         }
     }
 
-    /// The number of decimal places that are worth printing.
+    /// Returns the number of decimal places that are worth printing.
     fn decimals(self) -> usize {
         match self {
             Self::PerSecond | Self::KiloInstructions => 0,

@@ -54,7 +54,7 @@ pub struct PastConsent {
     pub outcome: ConsentOutcome,
 }
 
-/// Why a consent is finished.
+/// The reason why a consent is finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ConsentOutcome {

@@ -96,7 +96,7 @@ pub const SETTINGS: &[Setting] = &[
         key: SCOPES,
         secret: false,
         format: SOME_SCOPES,
-        // What the imports need, and the two by which tokens are inspected and revoked
+        // The scopes that the imports need, and the two by which tokens are inspected and revoked
         // (developer.webex.com, "Integrations", scopes).
         default: Some(
             "spark-admin:organizations_read spark-admin:licenses_read spark-admin:roles_read \
@@ -209,7 +209,7 @@ pub const SETTINGS: &[Setting] = &[
     },
 ];
 
-/// When access tokens are refreshed.
+/// The settings for refreshing access tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefreshPolicy {
     /// [`REFRESH_PERIOD`].
@@ -419,7 +419,7 @@ fn connect_lifetime(text: &str) -> Option<Millis> {
     duration(text).filter(|lifetime| allowed.contains(lifetime))
 }
 
-/// An empty id is none.
+/// Parses a client id; an empty one is none.
 fn client_id(text: &str) -> Option<Option<String>> {
     let sound = text.bytes().all(|byte| byte.is_ascii_graphic());
     sound.then(|| Some(text.to_owned()).filter(|id| !id.is_empty()))

@@ -11,7 +11,7 @@ use crate::step::{run, run_for_code, step};
 use crate::workspace::Folders;
 use crate::{mutants, peers, setup as wasm_setup, workspace};
 
-/// How the host and its programs are compiled. The component is always optimized.
+/// The profile by which the host and its programs are compiled. The component is always optimized.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
     /// Compiles quickly; selected dependencies are optimized.

@@ -100,8 +100,8 @@ struct SendCoroutine<T>(Coroutine<Waker, (), T, DefaultStack>);
 // SAFETY: it is suspended only inside `Waiter::block_on`. Its stack then holds that function's
 // future, which is Send, and the closure given to `run`, which is Send. It also holds the frames of
 // a workflow and of the platform under it. Their values are strings, documents, requests and cells
-// of them, owned by or borrowed from that same stack, which moves as a whole. None of it belongs to
-// a thread: no lock guards, no `Rc`, and no thread-local's address (see `poll`).
+// of them, owned by or borrowed from that same stack, which moves as a whole. No part of it belongs to a thread: no
+// lock guards, no `Rc`, and no thread-local's address (see `poll`).
 unsafe impl<T: Send> Send for SendCoroutine<T> {}
 
 impl<T> Future for CoroutineFuture<T> {

@@ -108,7 +108,7 @@ impl Storage for NativePlatform<'_> {
         Ok(convert::page_out(page))
     }
 
-    /// The store of a benchmark is always available.
+    /// Commits once: the store of a benchmark is always available.
     fn commit_with(
         &self,
         checks: Vec<Check>,

@@ -107,7 +107,7 @@ async fn check_record(host: &Host, connection: &ConnectionReport) -> u64 {
     checked
 }
 
-/// Returns a digest of what the check depends on: the plugin and its settings. None of them is a secret.
+/// Returns a digest of what the check depends on: the plugin and its settings. They are not secrets.
 fn revision(host: &Host, config: &Config) -> String {
     let mut digest = Sha256::new_with_prefix(host.plugin().name());
     for (key, value) in &config.settings {

@@ -170,7 +170,7 @@ impl Client {
         }))
     }
 
-    /// The policy of permitted origins.
+    /// Returns the policy of permitted origins.
     pub fn policy(&self) -> &Policy {
         &self.0.connector.policy
     }

@@ -74,7 +74,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    /// The name of the limit's setting in the configuration file.
+    /// Returns the name of the limit's setting in the configuration file.
     pub fn setting(self) -> &'static str {
         match self {
             Self::RequestHead | Self::ResponseHead => "limits.headers",

@@ -17,7 +17,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// `http` or `https`.
+    /// Returns `http` or `https`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -25,7 +25,7 @@ impl Scheme {
         }
     }
 
-    /// The port of a URI without an explicit port.
+    /// Returns the port of a URI without an explicit port.
     pub fn default_port(self) -> u16 {
         match self {
             Self::Http => 80,
@@ -117,12 +117,12 @@ impl Origin {
         Ok(Self { scheme, host, port })
     }
 
-    /// The scheme.
+    /// Returns the scheme.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// The host: a lower-case ASCII name without a trailing dot, or an address.
+    /// Returns the host: a lower-case ASCII name without a trailing dot, or an address.
     pub fn host(&self) -> &Host<String> {
         &self.host
     }
@@ -136,12 +136,12 @@ impl Origin {
         }
     }
 
-    /// The port, explicit or default.
+    /// Returns the port, explicit or default.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The address, if the host is an address.
+    /// Returns the address, if the host is an address.
     pub fn literal(&self) -> Option<IpAddr> {
         match self.host {
             Host::Domain(_) => None,
@@ -164,7 +164,7 @@ impl Origin {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// The same scheme and port at an address: the entry that permits the address.
+    /// Returns the same scheme and port at an address: the entry that permits the address.
     pub(super) fn with_address(&self, address: IpAddr) -> Self {
         let host = match address {
             IpAddr::V4(address) => Host::Ipv4(address),
@@ -178,7 +178,7 @@ impl Origin {
     }
 }
 
-/// The port by RFC 3986: only digits. Number parsers accept a sign too.
+/// Parses the port by RFC 3986: only digits. Number parsers accept a sign too.
 fn parse_port(authority: &Authority) -> Option<u16> {
     let port = authority.port()?;
     let digits = port.as_str().bytes().all(|byte| byte.is_ascii_digit());

@@ -177,7 +177,7 @@ fn not_global(setting: Setting, origin: &Origin, addresses: &[(IpAddr, AddressCl
 pub struct Target(Arc<Origin>);
 
 impl Target {
-    /// The permitted origin.
+    /// Returns the permitted origin.
     pub fn origin(&self) -> &Origin {
         &self.0
     }

@@ -136,7 +136,7 @@ fn is_host_of(value: &HeaderValue, origin: &Origin) -> bool {
     uri.and_then(|uri| Origin::from_uri(&uri).ok()).as_ref() == Some(origin)
 }
 
-/// The size of the fields on the wire: name, colon, space, value, line end.
+/// Returns the size of the fields on the wire: name, colon, space, value, line end.
 fn field_bytes(headers: &HeaderMap) -> usize {
     let field = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
     headers.iter().map(field).sum()

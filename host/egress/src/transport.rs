@@ -147,7 +147,7 @@ pub(super) async fn exchange(
     ))
 }
 
-/// The size of the header fields on the wire, in bytes.
+/// Returns the size of the header fields on the wire, in bytes.
 fn header_bytes(fields: &HeaderMap) -> usize {
     let field = |(name, value): (&HeaderName, &HeaderValue)| {
         name.as_str().len() + ": ".len() + value.len() + "\r\n".len()

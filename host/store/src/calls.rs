@@ -57,7 +57,7 @@ pub enum BeginOutcome<T = Option<Lease>> {
     Gone,
 }
 
-/// How to settle the wakeup that a call ran for.
+/// The settlement of the wakeup that a call ran for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WakeupSettlement {
     /// The workflow ran: remove the wakeup, unless it was scheduled again meanwhile.

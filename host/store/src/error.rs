@@ -4,7 +4,7 @@ use super::Lease;
 use crate::seal::DataKey;
 use relation_types::{Filter, Reference};
 
-/// The error of a store operation. Nothing was changed.
+/// The error of a store operation. No data was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A check of the commit failed; the text names it.

@@ -46,7 +46,7 @@ impl State {
         Self::Connected,
     ];
 
-    /// The state's name in the contract.
+    /// Returns the state's name in the contract.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NotConnected => "not-connected",
@@ -91,7 +91,7 @@ pub enum Grant {
 }
 
 impl Grant {
-    /// The grant's name in the contract.
+    /// Returns the grant's name in the contract.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Organization => "organization",

@@ -17,7 +17,7 @@ pub struct Proxy {
     port: u16,
 }
 
-/// Why a text is not a proxy string. No error repeats the text, which may contain a password.
+/// The reason why a text is not a proxy string. No error repeats the text, which may contain a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyError {
     /// The scheme is not `http` or `https`.

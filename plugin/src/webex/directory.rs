@@ -65,7 +65,7 @@ pub enum Api {
     ContactCenter,
 }
 
-/// How the entries of the record's organization are found.
+/// The way in which the entries of the record's organization are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selection {
     /// The list is the same for every organization, or the path names the organization.
@@ -149,7 +149,7 @@ pub struct Entry {
 /// The members with the name of an entry, the first one that is there.
 const NAMES: &[&str] = &["name", "displayName"];
 
-/// Why an entry cannot be used.
+/// The reason why an entry cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EntryError {
     /// The entry is not valid JSON; the text says why.

@@ -81,7 +81,7 @@ impl fmt::Display for ErrorDetail {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ErrorDetails(Vec<ErrorDetail>);
 
-/// Why a request to Webex failed. None of its texts contains a secret.
+/// The reason why a request to Webex failed. Its texts do not contain secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebexError {
     /// The kind, which says who must act.

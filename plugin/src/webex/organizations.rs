@@ -17,7 +17,7 @@ pub enum TokenTrust {
     Issued,
 }
 
-/// Why the organization of a token is unknown.
+/// The reason why the organization of a token is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OrganizationError {
     /// Webex does not accept the token.

@@ -44,7 +44,7 @@ pub struct Page {
     pub total: Option<u64>,
 }
 
-/// Why a link to the next page is not followed.
+/// The reason why a link to the next page is not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum LinkTargetError {
     #[error("the link to the next page is not a URL")]

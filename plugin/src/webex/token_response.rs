@@ -111,7 +111,7 @@ pub struct TokenResponse {
     pub scopes: Option<Vec<String>>,
 }
 
-/// Why a text is not a token response. The error does not repeat the text, which contains tokens.
+/// The reason why a text is not a token response. The error does not repeat the text, which contains tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenResponseError {
     /// The text is empty.

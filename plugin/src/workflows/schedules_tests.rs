@@ -27,7 +27,7 @@ fn schedule(
     schedule_data_sync(platform, PKID, "all", request).unwrap()
 }
 
-/// A platform with a run of everything at 03:00 UTC every day.
+/// Creates a platform with a run of everything at 03:00 UTC every day.
 fn daily() -> MemoryPlatform {
     let platform = MemoryPlatform::connected().unwrap();
     schedule(&platform, "2026-01-01T03:00", None, Some("1d"));

@@ -26,7 +26,7 @@ pub(crate) struct AuthorizationRequest {
     pub(crate) challenge: Option<String>,
 }
 
-/// Why a request for authorization failed.
+/// The reason why a request for authorization failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AuthorizationError {
     /// RFC 6749 section 4.1.2.1: with client or redirect address in doubt the browser must not be

@@ -91,7 +91,7 @@ fn owned<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> Vec<String> {
     texts.map(|text| text.as_ref().to_owned()).collect()
 }
 
-/// Why the browser was not redirected: client, redirect address or organization is unknown. It
+/// The reason why the browser was not redirected: client, redirect address or organization is unknown. It
 /// holds the text of the error page.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the consent page shows an error: {0}")]

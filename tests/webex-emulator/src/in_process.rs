@@ -17,7 +17,7 @@ use crate::webex::Webex;
 pub struct ClientLimits {
     /// Timeout: a latency as long as this makes the client disconnect. Default: 30 s.
     pub time: Duration,
-    /// Maximum size of a body in bytes. Of a longer body the client gets one more byte, to notice.
+    /// Maximum size of a body in bytes. A longer body reaches the client with one more byte, so that the client notices.
     /// Default: 16 MiB.
     pub body: usize,
 }

@@ -289,7 +289,7 @@ fn list(
     Ok(response)
 }
 
-/// Without an administrator's scope, a request for people has to say whom it looks for.
+/// Checks a request for people. Without an administrator's scope, it has to say whom it looks for.
 fn check_person_query(caller: &Caller, query: &Query) -> Result<(), ApiError> {
     let is_specific = ["email", "displayName", "id"]
         .iter()

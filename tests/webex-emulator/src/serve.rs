@@ -39,7 +39,7 @@ const SECRET_PARAMETERS: [&str; 7] = [
     "token",
 ];
 
-/// Why there is no response.
+/// The reason why a connection ends without a response.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 pub(crate) enum ConnectionEnd {
     /// The connection has to be reset.
@@ -50,7 +50,7 @@ pub(crate) enum ConnectionEnd {
     Disconnected { processed: bool },
 }
 
-/// How a latency passes.
+/// The way in which a latency passes.
 #[derive(Debug)]
 pub(crate) enum Latency {
     /// In real time.

@@ -49,7 +49,7 @@ pub struct Organization {
     pub created: u64,
 }
 
-/// Why a token was rejected.
+/// The reason why a token was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// Never issued, issued to another client, or forgotten.

@@ -26,7 +26,7 @@ use crate::state::OperationKind;
 const CUSTOMERS_WRITE: &str = "spark-admin:wholesale_customers_write";
 const CUSTOMERS: &str = "/v1/wholesale/customers";
 
-/// How the provisioning of a customer ends.
+/// The outcome of a customer's provisioning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]

@@ -92,7 +92,7 @@ pub struct Egress {
     pub extra_ca: Option<PathBuf>,
 }
 
-/// How due wakeups are run. Fields that are `None` take the library's defaults.
+/// The settings for running due wakeups. Fields that are `None` take the library's defaults.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dispatch {
     /// The maximum number of concurrent workflows.

@@ -239,7 +239,7 @@ impl Provider {
         })
     }
 
-    /// The configuration.
+    /// Returns the configuration.
     pub fn config(&self) -> &OidcConfig {
         &self.shared.config
     }

@@ -23,7 +23,7 @@ pub enum Command {
     Apply,
 }
 
-/// Whether an entry will be applied.
+/// The state of an entry: whether it will be applied.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum EntryState {

@@ -142,7 +142,7 @@ impl Server {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// The requests read so far, on all connections.
+    /// Returns the requests read so far, on all connections.
     pub(super) fn requests(&self) -> Vec<String> {
         self.requests.lock().clone()
     }
@@ -156,7 +156,7 @@ pub(super) struct ScriptedResolver {
 }
 
 impl ScriptedResolver {
-    /// The number of lookups, for all names.
+    /// Returns the number of lookups, for all names.
     pub(super) fn lookup_count(&self) -> Arc<AtomicUsize> {
         Arc::clone(&self.lookup_count)
     }
@@ -218,7 +218,7 @@ pub(super) fn proxy(url: impl Into<String>) -> ProxyUrl {
     ProxyUrl::parse(&url.into().into()).unwrap()
 }
 
-/// The same proxy for both schemes.
+/// Returns the same proxy for both schemes.
 pub(super) fn via(url: impl Into<String>) -> Proxies {
     let proxy = proxy(url);
     Proxies {
@@ -243,7 +243,7 @@ pub(super) async fn call_via(
     Ok((status, String::from_utf8(body.to_vec()).unwrap()))
 }
 
-/// Like [`call_via`], without a proxy.
+/// Works like [`call_via`], without a proxy.
 pub(super) async fn call(
     client: &Client,
     request: Request<Full<Bytes>>,

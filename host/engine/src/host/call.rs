@@ -102,7 +102,7 @@ pub(super) struct StartedCall {
 }
 
 impl StartedCall {
-    /// The id of the call's transaction.
+    /// Returns the id of the call's transaction.
     pub(super) fn transaction(&self) -> &str {
         self.journal.id()
     }

@@ -107,7 +107,7 @@ impl CallSummary {
     }
 }
 
-/// A refresh without new tokens is a failed transaction, even if the call itself worked.
+/// Summarizes a refresh. One without new tokens is a failed transaction, even if the call itself worked.
 pub(super) fn summarize_refresh(report: &RefreshReport) -> CallSummary {
     let message = report.message.clone();
     let summary = match report.is_connected() {
@@ -238,7 +238,7 @@ pub(super) fn summarize_action(action: &str, result: &Value) -> CallSummary {
     }
 }
 
-/// The health of a connection: that of its worst grant.
+/// Returns the health of a connection: that of its worst grant.
 fn health(connection: &ConnectionReport) -> ConnectionHealth {
     let grants = connection.grants.iter();
     let grants = grants.map(|status| (status.state, status.failed_refresh.as_ref()));

@@ -259,7 +259,7 @@ impl Host {
     }
 
     /// Cancels a transaction. A queued call does not run, and ends as `Fail`. A running call ends by itself, but
-    /// nothing that continues it starts: no further attempt of a queued call, and no further step of an import. Of a
+    /// nothing that continues it starts: no further attempt of a queued call, and no further step of an import. For a
     /// bulk, all calls that have not ended are canceled.
     ///
     /// For a running call, this waits for its end, at most for the duration of a call.

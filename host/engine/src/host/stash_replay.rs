@@ -46,7 +46,7 @@ enum EntryOutcome {
 }
 
 impl Host {
-    /// The outcome of the replay when this host was built.
+    /// Returns the outcome of the replay when this host was built.
     pub fn stash_at_start(&self) -> StashSummary {
         self.parts.stash_at_start.get().copied().unwrap_or_default()
     }

@@ -68,7 +68,7 @@ impl RetryPolicy {
         self.response_received.load(Ordering::Acquire)
     }
 
-    /// The end of one attempt: within the lease or, after the lease has expired, within the call.
+    /// Returns the end of one attempt: within the lease or, after the lease has expired, within the call.
     /// The store's fence decides after the lease has expired.
     fn deadline(&self, monotonic: Duration) -> Option<Instant> {
         let now = Instant::now();

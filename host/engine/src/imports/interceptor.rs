@@ -80,7 +80,7 @@ impl Import {
         Self::HttpHandle,
     ];
 
-    /// The interface and function as the contract names them.
+    /// Returns the interface and function as the contract names them.
     pub fn name(self) -> &'static str {
         match self {
             Self::StorageGet => "storage.get",

@@ -73,7 +73,7 @@ impl Redactor {
     }
 }
 
-/// The start of a secret that begins before `end` and ends after it.
+/// Returns the start of a secret that begins before `end` and ends after it.
 fn find_across(text: &str, secret: &SecretString, end: usize) -> Option<usize> {
     let secret = secret.expose_secret();
     let reach = secret.len().saturating_sub(1);

@@ -322,7 +322,7 @@ impl Dispatcher {
         while !flight.calls.is_empty() {
             flight.join_next(&mut tally).await;
         }
-        // What does not end is done again later.
+        // Unfinished work is done again later.
         let _ = tokio::time::timeout(BACKGROUND_GRACE, self.runner.wait_for_background()).await;
         tally.summary()
     }
@@ -485,7 +485,7 @@ fn round_up_to_millis(wait: Duration) -> Duration {
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
-/// How long the dispatcher may wait.
+/// The time that the dispatcher may wait.
 #[derive(Clone, Copy)]
 enum Wait {
     Until(Timestamp),

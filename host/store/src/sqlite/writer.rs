@@ -33,7 +33,7 @@ pub(super) enum Durability {
 }
 
 impl Durability {
-    /// The value of SQLite's `synchronous` for a transaction in the write-ahead log.
+    /// Returns the value of SQLite's `synchronous` for a transaction in the write-ahead log.
     fn synchronous(self) -> &'static str {
         match self {
             Self::Process => "NORMAL",

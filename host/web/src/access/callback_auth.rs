@@ -348,7 +348,7 @@ pub(crate) async fn find_usable(
     name: &str,
 ) -> Result<Option<Pkid>, WebError> {
     for node in list_ancestors(node) {
-        // What is visible at a node is visible below it.
+        // An object that is visible at a node is visible below it.
         if !principal.may(Operation::Read, &node) {
             break;
         }

@@ -1,4 +1,4 @@
-//! What the access functions work with. It needs a store and a clock, but no plugin.
+//! The parts that the access functions work with. It needs a store and a clock, but no plugin.
 
 use std::collections::HashSet;
 use std::sync::Arc;

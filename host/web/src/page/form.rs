@@ -371,7 +371,7 @@ pub(crate) fn read_new(model: &Model, posted: &Posted) -> Map<String, Value> {
 }
 
 /// Reads the changed fields from a sent form: those whose control differs from its value when the form was opened.
-/// What a token refresh or another person changed meanwhile stays.
+/// A change that a token refresh or another person made meanwhile stays.
 pub(crate) fn read_changes(model: &Model, posted: &Posted) -> Map<String, Value> {
     let mut fields = Map::new();
     for field in model

@@ -221,7 +221,7 @@ impl WholesaleView {
     }
 }
 
-/// What the principal may do with the organization.
+/// The principal's rights on the organization.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct May {
     pub(crate) modify: bool,

@@ -1,4 +1,4 @@
-//! What the pages of users, of keys and of links share.
+//! The shared parts of the pages of users, keys and links.
 
 use askama::Template;
 use relation_host::types::{FieldError, Hierarchy};

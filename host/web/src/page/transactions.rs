@@ -196,7 +196,7 @@ impl Line {
     }
 }
 
-/// What has changed in a transaction since a position of its log.
+/// The changes of a transaction since a position of its log.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Update {
     /// The position after the last line.

@@ -1,4 +1,4 @@
-//! What every page shows around its content: language, principal, navigation.
+//! The frame of every page: language, principal, navigation.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -24,7 +24,7 @@ const GRANT: Grant = Grant::Organization;
 const NEW_ACCESS: &str = "TmV3_P0A1_8a2c1f0e-5a0b-4b62-9c55-0d3f1c7d9e11";
 const OTHER: &str = "00000000-0000-4000-8000-000000000000";
 
-/// A record that never had tokens, with all its owned documents.
+/// Creates a record that never had tokens, with all its owned documents.
 fn fresh() -> MemoryPlatform {
     let platform = MemoryPlatform::new();
     let mut record = connected_record(platform.now());
@@ -41,7 +41,7 @@ fn fresh() -> MemoryPlatform {
     platform
 }
 
-/// A connected record.
+/// Creates a connected record.
 fn connected() -> MemoryPlatform {
     let platform = MemoryPlatform::new();
     let mut record = connected_record(platform.now());
@@ -102,7 +102,7 @@ fn serve_webex(
     platform.expect(Method::POST, TOKENS, response);
 }
 
-/// The data that a failed consent must not change.
+/// Returns the data that a failed consent must not change.
 fn snapshot(platform: &MemoryPlatform) -> impl PartialEq + std::fmt::Debug + use<> {
     let record = record(platform);
     (

@@ -20,7 +20,7 @@ use crate::testing::*;
 
 const TOKENS: &str = "/v1/access_token";
 
-/// A stored, connected record with all its owned documents.
+/// Creates a stored, connected record with all its owned documents.
 fn platform() -> MemoryPlatform {
     let platform = MemoryPlatform::new();
     let mut record = connected_record(platform.now());

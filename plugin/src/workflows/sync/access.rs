@@ -29,7 +29,7 @@ pub(in crate::workflows) struct AccessToken {
     pub(in crate::workflows) is_refreshed: bool,
 }
 
-/// Why a page was not read.
+/// The reason why a page was not read.
 pub(super) enum FetchError {
     /// The import cannot go on.
     Import(Failure),

@@ -122,7 +122,7 @@ pub struct ListProgress {
     /// The number of calls that ended with a temporary error of this list.
     #[serde(default)]
     pub attempts: u32,
-    /// Why the list could not be read. Nothing of it was removed.
+    /// Why the list could not be read. No entries were removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
     /// Why the list may be incomplete, so that no documents are removed.
@@ -325,7 +325,7 @@ impl Import {
         ))
     }
 
-    /// The number of steps done: pages read, and one for the end of each list.
+    /// Returns the number of steps done: pages read, and one for the end of each list.
     pub fn steps_done(&self) -> u32 {
         self.lists.iter().fold(0, |done, list| {
             done.saturating_add(list.pages)
@@ -333,8 +333,8 @@ impl Import {
         })
     }
 
-    /// The number of steps known so far: every list that has not ended has a page to come, or as many as the last
-    /// import read.
+    /// Returns the number of steps known so far: every list that has not ended has a page to come, or as many as the
+    /// last import read.
     pub fn steps_total(&self) -> u32 {
         let to_come = self.lists.iter().filter(|list| !list.ended);
         to_come.fold(self.steps_done(), |total, list| {
@@ -356,7 +356,7 @@ impl Import {
         })
     }
 
-    /// The counts of each model.
+    /// Returns the counts of each model.
     pub fn models(&self) -> Vec<ImportCount> {
         self.lists
             .iter()

@@ -52,7 +52,7 @@ impl OrderRun<'_> {
             order.begun = now;
         }
         if was_timed_out && state == OrderState::TimedOut {
-            // Nothing new is known.
+            // There is no news.
             return Ok(self.order.report());
         }
         order.ended = Some(now);

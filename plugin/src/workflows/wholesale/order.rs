@@ -76,7 +76,7 @@ impl OrderState {
         !matches!(self, Self::Sending | Self::Working)
     }
 
-    /// The number of completed steps.
+    /// Returns the number of completed steps.
     pub fn steps_done(self) -> u32 {
         match self {
             Self::Sending => 0,

@@ -26,7 +26,7 @@ pub(super) struct Partner<'a> {
     access: Option<(Webex<'a>, AccessToken)>,
 }
 
-/// Why a request failed.
+/// The reason why a request failed.
 pub(super) enum RequestError {
     /// There is no valid access token, or the host cannot send.
     Failure(Failure),

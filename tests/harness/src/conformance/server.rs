@@ -80,7 +80,7 @@ impl Server {
         })
     }
 
-    /// `http://HOST:PORT`.
+    /// Returns `http://HOST:PORT`.
     pub fn origin(&self) -> String {
         format!("http://{}", self.address)
     }

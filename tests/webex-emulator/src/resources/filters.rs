@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::ids;
 use crate::query::Query;
 
-/// How a value in an entry is compared with a parameter.
+/// The comparison of an entry's value with a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rule {
     Equals,

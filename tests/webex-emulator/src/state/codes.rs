@@ -36,7 +36,7 @@ pub(crate) struct Exchange<'a> {
     pub(crate) verifier: Option<&'a str>,
 }
 
-/// Why a code was rejected.
+/// The reason why a code was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CodeRefusal {
     /// Never issued, issued to another client, or forgotten.

@@ -38,8 +38,8 @@ impl Webex {
     }
 
     /// Opens a link to `/v1/authorize` as a browser with an administrator would. Returns the
-    /// address to which the browser is redirected, with a code or an error in its query. Nothing is
-    /// recorded and no fault acts, because there is no request.
+    /// address to which the browser is redirected, with a code or an error in its query. No request is recorded, and no
+    /// fault acts.
     ///
     /// # Errors
     /// If the browser would not be redirected: the client is unknown, the redirect address is not

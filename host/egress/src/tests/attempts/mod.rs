@@ -121,7 +121,7 @@ impl Rule {
         Self::ProxyAddress,
     ];
 
-    /// The rule's name in the documentation.
+    /// Returns the rule's name in the documentation.
     fn name(self) -> &'static str {
         match self {
             Self::Syntax => "syntax",
@@ -179,7 +179,7 @@ impl Rule {
         }
     }
 
-    /// The setting that configures the rule, if any.
+    /// Returns the setting that configures the rule, if any.
     fn setting(self) -> Option<&'static str> {
         match self {
             Self::Syntax

@@ -177,7 +177,7 @@ impl Host {
         }
     }
 
-    /// The sealer of the secrets in the host's store.
+    /// Returns the sealer of the secrets in the host's store.
     pub fn sealer(&self) -> &std::sync::Arc<Sealer> {
         &self.parts.services.sealer
     }

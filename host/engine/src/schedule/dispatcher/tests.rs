@@ -18,7 +18,7 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::{Change, Commit, DocumentStore as _};
 use crate::types::{Document, Pkid, Wakeup};
 
-/// The outcome of a call that found nothing to do.
+/// Returns the outcome of a call that found nothing to do.
 fn success() -> WakeupOutcome {
     WakeupOutcome::Finished(Box::new(Ok(CallOutput {
         transaction: String::new(),

@@ -290,7 +290,7 @@ pub async fn create_first_administrator(
     Ok(user.into())
 }
 
-/// Commits the use of a link. Whoever uses it at the same moment gets the error of a used link.
+/// Commits the use of a link. A concurrent use gets the error of a used link.
 async fn commit_once(
     parts: &AccessParts,
     checks: Vec<Check>,

@@ -12,7 +12,7 @@ fn expect_page(world: &World, ids: &[&str], next: Option<&str>) {
     world.platform.expect(Method::GET, "/licenses", response);
 }
 
-/// A world in which the licenses L1 to L3 and the roles were imported.
+/// Creates a world in which the licenses L1 to L3 and the roles were imported.
 fn world_after_import() -> World {
     let world = World::new();
     world.sync().unwrap();

@@ -41,7 +41,7 @@ fn changed(method: &Method, uri: &Uri) -> Option<Response<Bytes>> {
     })
 }
 
-/// The call that sets a proxy asks for the proxy four times; the fifth time belongs to the next
+/// Keeps a proxy after its call. The call that sets a proxy asks for it four times; the fifth time belongs to the next
 /// call, and goes through the proxy.
 async fn persistent_proxies() -> Conformance {
     let requests = AtomicU32::new(0);
@@ -52,7 +52,7 @@ async fn persistent_proxies() -> Conformance {
     })
 }
 
-/// Makes every call of this import end like this.
+/// An intervention at every call of an import.
 struct RepeatedIntervention(Import, fn() -> Intervention);
 
 #[async_trait]

@@ -21,7 +21,7 @@ use secrecy::SecretString;
 use super::store;
 use crate::support::{on, suite_within, with};
 
-/// Plain settings of which one is wrong and one is a secret, and a wrong secret setting.
+/// Returns plain settings of which one is wrong and one is a secret, and a wrong secret setting.
 async fn other_settings() -> Conformance {
     const SECRET: &str = "conformance.secret";
     let plain = [

@@ -26,7 +26,7 @@ enum LeaseDefect {
 /// Number of calls of `checks` before the end of documents and secrets.
 const CALLS: usize = 2;
 
-/// The record that the suite uses as another one (`tests/host-conformance/src/samples.rs`).
+/// Returns the record that the suite uses as another one (`tests/host-conformance/src/samples.rs`).
 fn another(record: &Reference) -> Reference {
     let own = record.pkid.as_str();
     let digit = if own.starts_with('0') { '1' } else { '0' };

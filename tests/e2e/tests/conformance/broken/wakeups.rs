@@ -28,8 +28,7 @@ enum WakeupDefect {
     NotDeleted(Mutex<Vec<DueWakeup>>),
     /// Treats wakeups of the next hour as due.
     Early,
-    /// Of the wakeups within two minutes, which are two of the suite's moments, runs the last one
-    /// first.
+    /// Runs the last one of the wakeups within two minutes first. Two minutes are two of the suite's moments.
     LastFirst,
     /// Runs the latest deadline first.
     LatestDeadlineFirst,

@@ -1,8 +1,8 @@
 //! A token endpoint that costs next to nothing: one thread, one canned response.
 //!
-//! It sends the same tokens with full lifetimes to every request, as Webex does in its usual mode:
-//! the refresh token stays, its lifetime starts again. The emulated Webex is faithful but expensive;
-//! here the server has to be so cheap that the measurement shows our own cost.
+//! It sends the same tokens with full lifetimes to every request, as Webex does in its usual mode. The refresh token
+//! stays; its lifetime starts again. The emulated Webex is faithful but expensive; here the server has to be so cheap
+//! that the measurement shows our own cost.
 
 use std::net::SocketAddr;
 

@@ -177,9 +177,8 @@ impl TokenChecker<'_> {
         }
     }
 
-    /// Asks Webex when the access token expires. None when Webex cannot be asked, or names an
-    /// impossible time: in the past although the token works, or after the lifetime that the
-    /// response names.
+    /// Asks Webex when the access token expires. None when Webex cannot be asked, or names an impossible time. This is
+    /// one in the past although the token works, or after the lifetime that the response names.
     fn fetch_expiry(
         &self,
         webex: &Webex<'_>,

@@ -140,8 +140,8 @@ impl GrantState {
 
 /// The body of a record's document.
 ///
-/// `fields` are the model's own fields (see [`crate::model`]), as the administrator gave them and
-/// without any secret: a proxy string is stored here without its password.
+/// `fields` are the model's own fields (see [`crate::model`]), as the administrator gave them, without secrets. A proxy
+/// string is stored here without its password.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RecordBody {
     /// The model's fields by name, including `name` and `notes`.

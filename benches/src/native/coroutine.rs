@@ -1,9 +1,8 @@
 //! Lets the plugin's synchronous workflows wait without holding a thread, as the component does.
 //!
 //! A workflow that runs as a component waits on a fibre of wasmtime, and its thread continues with
-//! other calls. On threads of its own the native baseline would pay for context switches that the
-//! component does not have, and the comparison would flatter the component. So it runs on a
-//! coroutine with its own stack too, and stacks are reused.
+//! other calls. On threads of its own, the native baseline would pay for context switches. The component has none, so
+//! the comparison would flatter it. So it runs on a coroutine with its own stack too, and stacks are reused.
 
 use std::cell::RefCell;
 use std::future::Future;

@@ -1,9 +1,8 @@
 //! The native baseline: the plugin's own workflow, linked as a library, over the host's own parts.
 //!
-//! It does the same durable work as a call through the host: a begin that claims the lease and
-//! records the transaction, the workflow's commit fenced by the lease, and an end that closes both.
-//! It omits the costs of the component: a fresh instance, the crossing of its border, and the
-//! bookkeeping of a call's limits.
+//! It does the same durable work as a call through the host. The begin claims the lease and records the transaction,
+//! the lease fences the workflow's commit, and the end closes both. It omits the costs of the component: a fresh
+//! instance, the crossing of its border, and the bookkeeping of a call's limits.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Checks every connection once after an upgrade, so that new requirements of a release or of changed
-//! settings, such as another scope, show immediately and not only at the next refresh.
+//! Checks every connection once after an upgrade. New requirements of a release or of settings, such as another scope,
+//! then show before the next refresh.
 
 use relation_host::Host;
 use relation_host::reports::{ConnectionReport, State};

@@ -289,8 +289,8 @@ impl Policy {
         }
     }
 
-    /// Checks a request's URI before its name is resolved: against the allow-list and, if the host is an
-    /// address or a name of this machine, by the address.
+    /// Checks a request's URI before its name is resolved: against the allow-list. An address, or a name of this
+    /// machine, is also checked as an address.
     ///
     /// # Errors
     /// [`Denial::Target`], [`Denial::Origin`] or [`Denial::Address`].
@@ -337,8 +337,8 @@ impl Policy {
         })
     }
 
-    /// Checks a proxy before its name is resolved: by its name and, if the host is an address or a
-    /// name of this machine, by the address.
+    /// Checks a proxy before its name is resolved: by its name. An address, or a name of this machine, is also checked
+    /// as an address.
     ///
     /// # Errors
     /// [`Denial::Origin`] or [`Denial::Address`].

@@ -23,8 +23,8 @@ pub enum StoreError {
     /// does.
     #[error("a secret was sealed with data key {0}, which is not the newest one")]
     StaleKey(u32),
-    /// The input is malformed: a body that is not a JSON object, a secret or wakeup without its
-    /// document, a cursor of another listing, or an update of an unknown transaction.
+    /// The input is malformed, such as a body that is not a JSON object, a wakeup without its document, or a cursor of
+    /// another listing.
     #[error("{0}")]
     Invalid(String),
     /// The store cannot be reached or written now; try again later.

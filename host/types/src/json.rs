@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 /// Checks that `text` is one JSON object, as strictly as if it were parsed to a
-/// [`serde_json::Map`]: numbers, escapes and the depth of nesting count too.
+/// [`serde_json::Map`]: numbers, escapes and nesting count too.
 ///
 /// # Errors
 /// Those of [`serde_json::from_str`]. The error may repeat a part of the text.

@@ -57,7 +57,7 @@ pub fn build(reference: Reference, node: String, location: Location<'_>, list: &
 }
 
 /// Returns `site` with the new name of its `location`. None if the location's name is unchanged, or the site does not
-/// have the location's old name any more: a person has renamed the site, and that name stays.
+/// have the location's old name any more. A name that a person has given stays.
 pub fn rename(site: &Document, location: Location<'_>) -> Option<Document> {
     let mut body: Map<String, Value> = serde_json::from_str(&site.body).ok()?;
     let text = |name: &str| body.get(name).and_then(Value::as_str);

@@ -104,8 +104,8 @@ pub struct WebexError {
     pub content_type: MediaType,
     /// Whether the body is an error of Webex's API, and not of a proxy.
     pub is_webex: bool,
-    /// Whether the request may have been carried out although its result is lost: no readable
-    /// response arrived, or a gateway had none (502, 504), or the server broke off (500).
+    /// Whether the request may have been carried out although its result is lost. Then no readable response arrived, a
+    /// gateway had none (502, 504), or the server broke off (500).
     pub lost: bool,
 }
 

@@ -194,8 +194,8 @@ impl Webex<'_> {
     }
 }
 
-/// Returns the URL of the page after the one at `current`, whose position or number is `step` further, or one less if it
-/// `overlaps` with this one; none after the last one of `total`.
+/// Returns the URL of the page after the one at `current`, whose position or number is `step` further. The step is one
+/// less if the page `overlaps` with this one; none after the last one of `total`.
 fn find_next_position(
     current: &str,
     parameters: PageParameters,

@@ -201,9 +201,9 @@ fn into_webex_error(
     }
 }
 
-/// Decides whether an error response refuses the credential, or says nothing about it: by status
-/// and codes, and in a body without a code by the sentences that Webex is known to use. An error
-/// with the status of a success counts as a 400.
+/// Decides whether an error response refuses the credential, or says nothing about it. Status and codes decide; in a
+/// body without a code, the sentences that Webex is known to use. An error with the status of a success counts as a
+/// 400.
 fn classify_error(head: &ResponseHead, body: &ErrorBody, credential: Credential) -> ErrorKind {
     let status = head.status.as_u16();
     if !head.status.is_success() && !matches!(status, 400 | 401 | 403) {

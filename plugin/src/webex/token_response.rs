@@ -352,8 +352,8 @@ impl TryFrom<Fields> for TokenResponse {
     }
 }
 
-/// Whether a text can be a token: visible ASCII (RFC 6749, appendix A.12, without the space), of a
-/// length that fits into a header, and not in quotes.
+/// Whether a text can be a token: visible ASCII (RFC 6749, appendix A.12, without the space), short enough for a
+/// header, and not in quotes.
 pub fn is_token(text: &str) -> bool {
     find_token_error(text).is_none()
 }

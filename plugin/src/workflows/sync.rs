@@ -165,8 +165,8 @@ impl ImportRun<'_> {
             .collect())
     }
 
-    /// Reads the lists from the first page again that another import has changed since this one was interrupted: the
-    /// entries that it added on pages already read were not seen.
+    /// Restarts the lists that another import has changed since this one was interrupted. Entries that it added on
+    /// pages already read were not seen.
     fn restart_shared_lists(&mut self, others: &[Import]) {
         for other in others {
             if other.progressed <= self.import.progressed {
@@ -182,7 +182,7 @@ impl ImportRun<'_> {
     }
 
     /// Finds another unfinished import of this record that reads one of the same lists, and that a wakeup will
-    /// continue: its removals could remove what this import adds.
+    /// continue. Its removals could remove what this import adds.
     fn find_competitor(&self, others: &[Import]) -> Result<Option<String>, Failure> {
         if others.is_empty() {
             return Ok(None);

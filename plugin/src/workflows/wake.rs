@@ -83,7 +83,7 @@ fn is_scheduled(platform: &dyn Platform, wakeup: &Wakeup) -> Result<bool, Failur
     Ok(scheduled.iter().any(same))
 }
 
-/// Begins or resumes an import. A failure that needs a person is not tried again: the next consent, or the next run of
+/// Begins or resumes an import. A failure that needs a person is not tried again. The next consent, or the next run of
 /// the data sync, begins an import as well.
 fn run_import(
     platform: &dyn Platform,

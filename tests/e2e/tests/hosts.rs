@@ -1,5 +1,5 @@
-//! Hosts on one store file in real time: concurrent calls, a lease that is lost, a call that is
-//! stopped, and an import as large as the default limits are meant for.
+//! Hosts on one store file in real time: concurrent calls, a lost lease, a stopped call, and an import as large as the
+//! default limits allow.
 
 use std::sync::Arc;
 use std::time::Duration;

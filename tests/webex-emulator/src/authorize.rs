@@ -29,8 +29,8 @@ pub(crate) struct AuthorizationRequest {
 /// The reason why a request for authorization failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AuthorizationError {
-    /// RFC 6749 section 4.1.2.1: with client or redirect address in doubt the browser must not be
-    /// redirected; the page shows this text instead.
+    /// RFC 6749 section 4.1.2.1: if client or redirect address is in doubt, the browser must not be redirected. The
+    /// page shows this text instead.
     Page(String),
     /// The client gets this error at its redirect address.
     Redirect(String),

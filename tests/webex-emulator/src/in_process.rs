@@ -64,8 +64,8 @@ pub enum ClientOutcome {
 }
 
 impl Webex {
-    /// Handles one request as the listener does (it is recorded, held at gates, and hits its
-    /// faults), but without a connection and without waiting for any latency.
+    /// Handles one request as the listener does: it is recorded, held at gates, and hits its faults. There is no
+    /// connection and no wait for a latency.
     ///
     /// The request's URI may be absolute, on any host; without a `Host` header it is also the
     /// origin of the URLs in the response. Dropping the future is the client hanging up. It runs on

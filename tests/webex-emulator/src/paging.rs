@@ -112,8 +112,8 @@ pub enum PagingDefect {
 /// The way in which a list is split into pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PagingStyle {
-    /// One page with all entries. If a page size is set, next URLs are opaque: they have a cursor and a
-    /// parameter without `=`, but neither filters nor a meaningful `max`.
+    /// One page with all entries. If a page size is set, next URLs are opaque. They have a cursor and a parameter
+    /// without `=`, but neither filters nor a meaningful `max`.
     Whole,
     /// `max`, and next URLs with a cursor.
     Cursor {

@@ -186,13 +186,12 @@ impl Webex {
         self.shared.recorder.idle().await;
     }
 
-    /// Returns violations by clients: two requests in flight with one refresh token, or the use of
-    /// a token or code that its holder knew to be revoked, rotated out or used.
+    /// Returns violations by clients: two requests in flight with one refresh token, or the use of a token or code that
+    /// its holder knew to be invalid.
     ///
-    /// A client learns from a whole response that rotated the token out, exchanged the code or
-    /// rejected either as invalid, or from its own successful revocation. The first use of a token
-    /// that was revoked without its knowledge, or whose successor was lost on the way, is no
-    /// violation.
+    /// A client learns this from a whole response that rotates out, exchanges or rejects the token or code, or from its
+    /// own revocation. The first use of a token that was revoked without its knowledge, or whose successor was lost on
+    /// the way, is no violation.
     pub fn violations(&self) -> Vec<String> {
         self.shared.recorder.violations()
     }

@@ -53,8 +53,8 @@ struct InFlight {
     found: FoundWakeups,
 }
 
-/// Due wakeups of one search that have not been started: a search for each call that ends would cost more
-/// than the rest of the dispatcher. A wakeup that changes meanwhile does not begin.
+/// Due wakeups of one search that have not been started. A search after each call would cost more than the rest of the
+/// dispatcher. A wakeup that changes meanwhile does not begin.
 #[derive(Default)]
 struct FoundWakeups {
     wakeups: VecDeque<DueWakeup>,
@@ -190,8 +190,8 @@ impl Dispatcher {
         Ok(tally.summary())
     }
 
-    /// Runs due wakeups within the rate limit until none is left and no call is in flight; returns how long
-    /// the rate limit delays the rest.
+    /// Runs due wakeups within the rate limit until none is left and no call is in flight. Returns how long the rate
+    /// limit delays the rest.
     ///
     /// Starts no more calls once `stop` resolves or the store has refused a call: a full store would be
     /// queried forever.

@@ -45,8 +45,8 @@ pub use sealed::{MalformedSeal, Sealed};
 
 use keys::{ClearDataKey, Keys};
 
-/// The id of the first data key of a store. It is the same for every host: when two hosts start
-/// concurrently on an empty store, one adds its key and the other adopts that key.
+/// The id of the first data key of a store. It is the same for every host. If two hosts start concurrently on an empty
+/// store, one adds its key and the other adopts it.
 const FIRST_DATA_KEY: u32 = 1;
 
 /// How often a call that finds unknown or stale keys reads the keys again before it gives up. Each retry

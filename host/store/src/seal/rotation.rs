@@ -108,8 +108,8 @@ impl<'a> Rotation<'a> {
         again: bool,
         mut progress: impl FnMut(RotationProgress) + Send,
     ) -> Result<RotationReport, SealError> {
-        // Read before the keys are loaded: a key that another process adds in between is then loaded
-        // too, and a key added here has the same id.
+        // Read before the keys are loaded. A key that another process adds in between is then loaded too; a key added
+        // here has the same id.
         let stored = self.store.data_keys().await?;
         self.sealer.reload(self.store).await?;
         let added = again || stored.len() == 1;

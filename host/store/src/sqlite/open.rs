@@ -39,7 +39,7 @@ const STATEMENT_CACHE: usize = 128;
 /// empties its cache.
 const WRITE_CACHE: i32 = -32 * 1024;
 pub(super) const READ_CACHE: i32 = -24 * 1024;
-/// The cache of a process that only reads, such as a command that counts: it visits most pages once, and memory for
+/// The cache of a process that only reads, such as a command that counts. It visits most pages once, and memory for
 /// them costs more than reading them.
 pub(super) const SCAN_CACHE: i32 = -1024;
 
@@ -451,8 +451,8 @@ fn read_schema_version(
 }
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    // If two processes open a new database concurrently, the second waits for the first, finds the
-    // tables created, fails, and then sees that its migration is done.
+    // Two processes may open a new database concurrently. The second waits for the first, finds the tables created,
+    // fails, and then sees that its migration is done.
     connection.set_transaction_behavior(TransactionBehavior::Immediate);
     let mut tries = 3;
     loop {

@@ -1,9 +1,9 @@
 //! The stash: a directory for commits of responses that a store could not take.
 //!
-//! A response to the use of a token cannot be requested again. When the store cannot take the commit, it
-//! is stored here, one file per subject and epoch, and applied before any other call on that subject.
-//! Files are written under a temporary name, synchronized and renamed, so a crash leaves a whole entry
-//! or none. All processes that share the store share the directory.
+//! A response to the use of a token cannot be requested again. A commit that the store cannot take is stored here, one
+//! file per subject and epoch. It is applied before any other call on that subject. Files are written under a temporary
+//! name, synchronized and renamed, so a crash leaves a whole entry or none. All processes that share the store share
+//! the directory.
 //!
 //! Files that are not entries of this store, or do not open, are moved to the folder `quarantine`. The
 //! folder `reserve` holds disk space for entries while the disk is full.

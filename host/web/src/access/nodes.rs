@@ -1,8 +1,8 @@
 //! Nodes of the hierarchy as documents, so that a node can be found by its pkid, listed, and added before it is used.
 //!
-//! The pkid of a node follows from its path: every response can name it without a read. A node is stored when a record,
-//! a user, a key or a role is added there, when a response shows a document there, or by [`index`] for a store of an
-//! earlier release. No request reads more nodes than its page shows.
+//! The pkid of a node follows from its path: every response can name it without a read. A node is stored when an object
+//! is added there, when a response shows a document there, or by [`index`] for a store of an earlier release. No
+//! request reads more nodes than its page shows.
 
 use std::collections::HashMap;
 use std::str::FromStr;

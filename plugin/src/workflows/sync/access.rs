@@ -145,8 +145,8 @@ impl<'a> WebexAccess<'a> {
             .map_err(FetchError::Webex)
     }
 
-    /// Requests the page of `directory` at `address` without waiting for it: a server that takes its time prepares the
-    /// page while the one before is stored.
+    /// Requests the page of `directory` at `address` without waiting for it. A slow server prepares the page while the
+    /// one before is stored.
     pub(super) fn request_page(&self, directory: &Directory, address: &str) {
         let webex = match directory.api {
             Api::Webex => Some(&self.webex),

@@ -165,8 +165,8 @@ impl ImportRun<'_> {
     }
 
     /// Returns the changes to the alerts: raises one for each list that could not be read or whose removals were
-    /// held. Ends the alert of a list that could not be read once it was read, the alert of held removals once they
-    /// were made or are not needed, and every alert of a list that the record does not have any more.
+    /// held. Ends the alert of a list that could not be read once the list was read. Ends the alert of held removals
+    /// once they were made or are not needed. Ends every alert of a list that the record does not have any more.
     pub(super) fn alert_changes(&self) -> Result<Vec<Change>, Failure> {
         let lists = self.import.lists.iter().zip(&self.sync.lists);
         let known = lists.map(|(list, directory)| (Some(list), *directory));

@@ -120,8 +120,8 @@ impl ImportRun<'_> {
         self.commit(changes)
     }
 
-    /// Returns the changes that delete the last ones of `count` documents with seen entries, so that an interruption
-    /// leaves a correct count, and the number of the others.
+    /// Returns the changes that delete the last ones of `count` documents with seen entries, and the number of the
+    /// others. An interruption leaves a correct count.
     fn delete_seen(&self, model: &str, count: u32) -> (u32, Vec<Change>) {
         let left = count.saturating_sub(MAX_DELETED);
         let gone = (left..count)

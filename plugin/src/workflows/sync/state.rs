@@ -1,8 +1,8 @@
 //! The stored progress of an import, used to resume an interrupted one and to report the last one.
 //!
 //! The position is the page to read next. All work on a page before the position moves on can be
-//! repeated. The entries seen on earlier pages are stored in separate documents, one or more per page,
-//! until the whole list has been read: only then are the vanished entries known.
+//! repeated. The entries seen on earlier pages are stored in separate documents, one or more per page. When the whole
+//! list has been read, the vanished entries are known.
 
 use serde::{Deserialize, Serialize};
 
@@ -333,8 +333,8 @@ impl Import {
         })
     }
 
-    /// Returns the number of steps known so far: every list that has not ended has a page to come, or as many as the
-    /// last import read.
+    /// Returns the number of steps known so far. A list that has not ended has a page to come, or as many as the last
+    /// import read.
     pub fn steps_total(&self) -> u32 {
         let to_come = self.lists.iter().filter(|list| !list.ended);
         to_come.fold(self.steps_done(), |total, list| {

@@ -160,8 +160,8 @@ pub fn default_syncs(record: &Record) -> impl Iterator<Item = OwnedDocument> {
         })
 }
 
-/// Returns the last part of the ids of the wakeups for the data sync with the primary key `pkid`: its role without
-/// `sync-`, or its primary key.
+/// Returns the last part of the wakeups' ids of the data sync with the primary key `pkid`: its role without `sync-`, or
+/// its primary key.
 pub fn wakeup_suffix(record: &Record, pkid: &str) -> String {
     let owned = default_syncs(record).find(|sync| sync.pkid == pkid);
     owned.map_or_else(|| pkid.to_owned(), |sync| short_role(&sync.role).to_owned())

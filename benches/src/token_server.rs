@@ -75,7 +75,7 @@ impl TokenServer {
         })
     }
 
-    /// Returns its address.
+    /// Returns the address of the server.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -99,7 +99,7 @@ async fn accept(listener: std::net::TcpListener, response: Vec<u8>) {
     let Ok(listener) = TcpListener::from_std(listener) else {
         return;
     };
-    // Lives as long as the process, which is a benchmark: sharing it costs nothing per request.
+    // Leaked until the process ends, which is a benchmark. Sharing it costs nothing per request.
     let response: &'static [u8] = Vec::leak(response);
     while let Ok((stream, _)) = listener.accept().await {
         tokio::spawn(async move {

@@ -17,7 +17,7 @@ pub const TITLE: &str = "phases of a refresh";
 /// Numbers of operations in flight: one, and the number that the goals of other benchmarks use.
 const IN_FLIGHT: [usize; 2] = [1, 32];
 
-/// The two sides.
+/// The two variants of a refresh.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Variant {
     Component,

@@ -142,10 +142,10 @@ fn identity(_metadata: &std::fs::Metadata) -> [i64; 4] {
 }
 
 fn read(file: &Path) -> Result<SecretString, AppError> {
-    const WHAT: &str = "the client secret (webex.client-secret-file)";
-    let secret = secret_text::read_line_of_file(file, WHAT);
+    const NAME: &str = "the client secret (webex.client-secret-file)";
+    let secret = secret_text::read_line_of_file(file, NAME);
     let checked = secret.and_then(|secret| {
-        check_client_secret(&secret, WHAT, &file.display())?;
+        check_client_secret(&secret, NAME, &file.display())?;
         Ok(secret)
     });
     checked.map_err(|error| {

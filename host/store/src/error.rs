@@ -83,7 +83,7 @@ impl StoreError {
         Self::Conflict(format!("transaction {id} exists already"))
     }
 
-    /// Reports the begin of a queued call whose transaction is not queued.
+    /// Reports the start of a queued call whose transaction is not queued.
     pub fn not_queued(id: &str) -> Self {
         Self::Conflict(format!("transaction {id} is not queued"))
     }

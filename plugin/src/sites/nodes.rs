@@ -29,7 +29,7 @@ const UNNAMED: &str = "Location";
 const SEPARATORS: [char; 3] = ['.', '/', '\\'];
 /// The lengths of the suffixes that tell nodes of the same name apart, in hexadecimal digits.
 const SUFFIX_DIGITS: [usize; 2] = [8, 24];
-/// The maximum number behind a suffix.
+/// The maximum number after a suffix.
 const MAX_NUMBER: u32 = 99;
 
 /// Returns the visible form of a location's name: one line without hidden characters, never empty.

@@ -15,7 +15,7 @@ use crate::timing;
 /// The kind of an error, which says who must act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// A person must consent again: Webex refuses the grant for good.
+    /// A person must consent again: Webex refuses the grant permanently.
     Refused,
     /// The operator must act: Webex does not accept the client id or the client secret, or has
     /// disabled the integration.

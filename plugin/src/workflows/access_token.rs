@@ -11,7 +11,7 @@ use crate::workflows::refresh::refresh;
 /// refreshed first.
 ///
 /// # Errors
-/// - `invalid` (`min-valid-ms`) when a fresh token does not live that long; or a grant that the record does not have
+/// - `invalid` (`min-valid-ms`) when a fresh token is not valid for that long; or a grant that the record does not have
 /// - `reauthorize` when there are no tokens, or Webex refuses them
 /// - those of the refresh; `not-found`, `conflict`, `unavailable`
 pub fn access_token(
@@ -30,7 +30,7 @@ pub fn access_token(
         if left < min_valid {
             let hours = left.0 / Millis::from_hours(1).0;
             let message = format!(
-                "Webex's tokens for {} do not live that long: a fresh one has {} d {} h left",
+                "Webex's tokens for {} are not valid for that long: a fresh one has {} d {} h left",
                 record.display_name(grant),
                 hours / 24,
                 hours % 24

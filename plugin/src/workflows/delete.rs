@@ -177,7 +177,7 @@ fn find_owned(platform: &dyn Platform, record: &Record) -> Result<Vec<RemovedDoc
         .body
         .owned_documents
         .iter()
-        .map(|part| part.reference())
+        .map(|owned| owned.reference())
         .collect();
     let mut parts: Vec<Document> = platform.get_many(&parts)?.into_iter().flatten().collect();
     for model in OWNED_MODELS {

@@ -24,7 +24,7 @@ pub const DEFAULT_CLIENT_ID: &str =
 /// The secret of [`DEFAULT_CLIENT_ID`]. It is public and protects nothing.
 pub const DEFAULT_CLIENT_SECRET: &str = "emulated-client-secret";
 
-/// Returns the time in milliseconds since the Unix epoch, UTC.
+/// A function that returns the time in milliseconds since the Unix epoch, UTC.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// Returns the system's clock.

@@ -1,4 +1,4 @@
-//! Operations of a wholesale partner on customers. They are accepted at once and take effect later.
+//! Operations of a wholesale partner on customers. They are accepted immediately and take effect later.
 
 pub(crate) mod request;
 

@@ -354,7 +354,7 @@ async fn requests_to_an_api_with_a_budget_are_spread() {
         let (client, deadline) = (client.clone(), within(30));
         async move { client.send(request, &Proxies::default(), deadline).await }
     };
-    // 30 seconds have room for 150 requests at once, and for none after them.
+    // 30 seconds have room for 150 concurrent requests, and for none after them.
     let begun = Instant::now();
     let first = (0..150).map(|_| send("/center/v2/site?page=1"));
     for sent in futures_util::future::join_all(first).await {

@@ -217,7 +217,7 @@ impl Host {
         Ok(id)
     }
 
-    /// Stores several calls at once, as the parts of one transaction, a bulk. Returns the bulk's id; its calls are
+    /// Stores several calls together, as the parts of one transaction, a bulk. Returns the bulk's id; its calls are
     /// listed by [`TransactionFilter::parent`]. The bulk is `Queued` until its last call has ended. It then has
     /// `Success`, `Success With Async Failures` or `Fail`.
     ///

@@ -48,7 +48,7 @@ async fn submit(store: &Arc<dyn Store>, id: &str, number: u64) -> DueWakeup {
     one_wakeup(store, &request(number)).await
 }
 
-/// Returns the begin of an attempt. The begin of a host names neither the node nor the originator.
+/// Returns the start of an attempt. That of a host names neither the node nor the originator.
 fn attempt(id: &str, number: u64, found: &DueWakeup, second: u64) -> CallStart {
     CallStart {
         wakeup: Some(found.clone()),

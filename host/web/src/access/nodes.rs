@@ -406,7 +406,7 @@ impl Stored for IndexBody {
     }
 }
 
-/// Stores the nodes of the documents from before nodes were stored, once in the life of a store. Returns their number.
+/// Stores the nodes of the documents from before nodes were stored, once for each store. Returns their number.
 pub(super) async fn index(parts: &AccessParts) -> Result<u64, StoreError> {
     // Small pages, so that no write of a request waits for long.
     const PAGE_SIZE: u32 = 200;

@@ -92,7 +92,7 @@ pub(super) struct PasswordHasher {
     /// Requests that hash or wait.
     queue: Semaphore,
     running: Semaphore,
-    /// Takes the place of the hash of a user who does not exist, so that the time of the answer tells nothing.
+    /// Takes the place of the hash of a user who does not exist, so that the time of the response tells nothing.
     decoy: OnceCell<PasswordHash>,
 }
 

@@ -13,7 +13,7 @@ use crate::WebError;
 
 /// The media type of lines of JSON.
 pub(crate) const LINES: &str = "application/x-ndjson";
-/// The number of items that are in memory at once.
+/// The number of items that are in memory together.
 pub(crate) const PAGE_SIZE: u32 = 500;
 
 /// Returns all items of a list, one in each line. `read` reads the page at a cursor, of at most [`PAGE_SIZE`] items.

@@ -217,8 +217,8 @@ impl ImportRun<'_> {
         Ok(Step::Done)
     }
 
-    /// Settles the lists with an error, after all others. If Webex has answered for any list, an error that stays, or has
-    /// stayed for several calls, concerns only its own list. Otherwise the call fails, and another one tries again.
+    /// Settles the lists with an error, after all others. If Webex has responded for any list, an error that stays, or
+    /// has stayed for several calls, concerns only its own list. Otherwise the call fails, and another one tries again.
     fn settle_deferred(&mut self) -> Result<Step, Failure> {
         let mut lists = self.import.lists.iter();
         // A list that is known to be gone was not read.

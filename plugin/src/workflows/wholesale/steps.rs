@@ -375,7 +375,7 @@ impl<'a> OrderRun<'a> {
         self.commit_progress()
     }
 
-    /// Removes an order that Webex has rejected at once, and returns the errors by argument.
+    /// Removes an order that Webex has rejected immediately, and returns the errors by argument.
     fn withdraw(self, error: WebexError) -> Result<OrderReport, Failure> {
         self.remove()?;
         let platform = self.partner.platform;

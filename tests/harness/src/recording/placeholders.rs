@@ -241,8 +241,8 @@ impl Placeholders {
         let mut end = 0;
         for found in self.automaton.find_iter(text) {
             result.push_str(text.get(end..found.start()).unwrap_or_default());
-            let stands = self.replacements.get(found.pattern().as_usize());
-            result.push_str(stands.map_or("", String::as_str));
+            let replacement = self.replacements.get(found.pattern().as_usize());
+            result.push_str(replacement.map_or("", String::as_str));
             end = found.end();
         }
         result.push_str(text.get(end..).unwrap_or_default());

@@ -180,7 +180,7 @@ impl Host {
         self.parts.services.scheduled.notify_one();
     }
 
-    /// Posts the poll answer.
+    /// Posts the poll response.
     async fn post(
         &self,
         stored: &StoredCallback,

@@ -65,7 +65,7 @@ impl Measurement {
     }
 }
 
-/// Measures one slot.
+/// A measurement of one slot in progress.
 pub struct Meter {
     begun: Instant,
     cpu: Duration,

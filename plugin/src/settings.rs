@@ -433,7 +433,7 @@ fn scopes(text: &str) -> Option<Vec<String>> {
     sound.then_some(names)
 }
 
-/// Without any scope Webex refuses, except where scopes come in addition.
+/// Parses scopes. Webex refuses a consent without any scope, except where scopes come in addition.
 fn some_scopes(text: &str) -> Option<Vec<String>> {
     scopes(text).filter(|names| !names.is_empty())
 }

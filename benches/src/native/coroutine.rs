@@ -36,7 +36,7 @@ impl Stacks {
     }
 }
 
-/// Lets synchronous code on a coroutine wait for a future.
+/// A means for synchronous code on a coroutine to wait for a future.
 pub struct Waiter<'a> {
     yielder: &'a Yielder<Waker, ()>,
     waker: RefCell<Waker>,

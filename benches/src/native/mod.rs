@@ -26,7 +26,7 @@ mod platform;
 use coroutine::Stacks;
 use platform::NativePlatform;
 
-/// Runs workflows natively. Cheap to clone.
+/// A native runner of workflows. Cheap to clone.
 #[derive(Clone)]
 pub struct Native {
     parts: Arc<Parts>,

@@ -145,7 +145,7 @@ impl SignalSource for Signals {
 mod tests {
     use super::*;
 
-    /// Sends signals after these pauses, in milliseconds.
+    /// A source of signals after these pauses, in milliseconds.
     struct DelayedSignals(std::vec::IntoIter<u64>);
 
     impl SignalSource for DelayedSignals {

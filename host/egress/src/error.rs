@@ -211,7 +211,7 @@ fn execution_hint(phase: RequestPhase) -> &'static str {
     }
 }
 
-/// In earlier phases the connect timeout may have expired, which has no setting.
+/// Returns the hint about a deadline. In earlier phases the connect timeout may have expired, which has no setting.
 fn deadline_hint(phase: RequestPhase) -> &'static str {
     if phase >= RequestPhase::Response {
         " (`limits.request-time`)"

@@ -150,7 +150,7 @@ impl Origin {
         }
     }
 
-    /// `host:port` for a `Host` field or an absolute URI: without the scheme's default port.
+    /// Returns `host:port` for a `Host` field or an absolute URI: without the scheme's default port.
     pub(super) fn authority(&self) -> String {
         if self.port == self.scheme.default_port() {
             self.host.to_string()
@@ -159,7 +159,7 @@ impl Origin {
         }
     }
 
-    /// `host:port`, always with the port, for `CONNECT`.
+    /// Returns `host:port`, always with the port, for `CONNECT`.
     pub(super) fn host_and_port(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }

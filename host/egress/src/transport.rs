@@ -13,7 +13,7 @@ use super::error::{EgressError, Limit, RequestPhase};
 use super::pool::{RequestBody, Route};
 use super::proxy::{Proxies, ProxyUrl};
 
-/// Sends requests in place of a network, and returns whole responses.
+/// A sender of requests in place of a network. It returns whole responses.
 ///
 /// [`Client`] implements this trait, so an observer can forward requests to a client. The result is
 /// the same as without the observer, except that the response head is returned together with the

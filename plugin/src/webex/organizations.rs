@@ -111,7 +111,7 @@ pub fn resolve_organization(
     }
 }
 
-/// Reads the requested object: none when the JSON is something else, `Some(None)` when it names no
+/// The requested object: none when the JSON is something else, `Some(None)` when it names no
 /// single organization.
 type Reader = fn(&Value) -> Option<Option<OrgId>>;
 

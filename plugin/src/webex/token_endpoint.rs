@@ -55,7 +55,7 @@ pub(super) enum Credential {
     Code,
 }
 
-/// Sends the library's requests. The library keeps only the body of a response, so the transport
+/// The sender of the library's requests. The library keeps only the body of a response, so the transport
 /// records the head.
 pub(super) struct OAuthTransport<'a> {
     webex: &'a Webex<'a>,

@@ -11,7 +11,7 @@ use relation_host::imports::{HttpError, Import, ImportCall, Interceptor, Interve
 use relation_host::reports::RefreshOutcome;
 use relation_host::types::Failure;
 
-/// Sees every import and replaces the result of one.
+/// An interceptor that sees every import and replaces the result of one.
 #[derive(Default)]
 struct TestInterceptor {
     calls: Mutex<Vec<(Import, bool)>>,

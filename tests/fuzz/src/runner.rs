@@ -54,7 +54,7 @@ pub enum RunnerError {
     WorldKind(String),
 }
 
-/// Runs trials, one at a time. Another thread takes [`TrialRunner::fork`].
+/// A runner of trials, one at a time. Another thread takes [`TrialRunner::fork`].
 pub struct TrialRunner {
     runtime: Runtime,
     pub(crate) shared: Arc<Shared>,

@@ -95,7 +95,7 @@ async fn transport_response_body_is_limited() {
     );
 }
 
-/// Responds to every request with this status and a header field of this many bytes.
+/// A transport that responds with this status and a header field of this many bytes.
 struct FixedResponse(u16, usize);
 
 #[async_trait]
@@ -185,7 +185,7 @@ async fn transport_errors_say_whether_it_may_have_been_sent() {
     }
 }
 
-/// Forwards every request to a client.
+/// A transport that forwards every request to a client.
 struct Forwarding(Client);
 
 #[async_trait]

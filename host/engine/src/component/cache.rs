@@ -297,7 +297,7 @@ fn check_trusted(path: &Path, metadata: &Metadata) -> Result<(), CacheError> {
     })
 }
 
-/// Without Unix owners and modes, the directory must protect its files.
+/// Trusts each file. Without Unix owners and modes, the directory must protect its files.
 #[cfg(not(unix))]
 fn check_trusted(_path: &Path, _metadata: &Metadata) -> Result<(), CacheError> {
     Ok(())

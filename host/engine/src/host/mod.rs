@@ -58,7 +58,7 @@ use setting_names::check_names;
 pub use stash_replay::StashSummary;
 pub use wake::WakeupOutcome;
 
-/// Runs the workflows of one plugin on one store. Cheap to clone; clones are the same host.
+/// The runner of one plugin's workflows on one store. Cheap to clone; clones are the same host.
 #[derive(Clone)]
 pub struct Host {
     parts: Arc<Parts>,

@@ -265,7 +265,7 @@ async fn with_deadline(
     }
 }
 
-/// Stashes a commit unless disarmed, even if the call is dropped midway by a timeout or by its
+/// A guard that stashes a commit unless disarmed, even if the call is dropped midway by a timeout or by its
 /// caller.
 struct StashOnDrop {
     commit: Option<StashedCommit>,

@@ -22,7 +22,7 @@ use crate::types::{Reference, Timestamp, Wakeup};
 /// How long a dispatcher that stops waits for work in the background.
 const BACKGROUND_GRACE: Duration = Duration::from_secs(3);
 
-/// Runs due wakeups, the earliest deadline first, at most one per subject at a time.
+/// The runner of due wakeups, the earliest deadline first, at most one per subject at a time.
 pub struct Dispatcher {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,

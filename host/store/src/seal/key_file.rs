@@ -15,7 +15,7 @@ const HEADER: &str = "\
 # token. Keep a copy of it apart from the copies of the database: without it the tokens are lost.
 ";
 
-/// Stores the key in a file: comments that begin with `#`, and one line with a label and 64 hexadecimal
+/// A file with the key: comments that begin with `#`, and one line with a label and 64 hexadecimal
 /// digits.
 ///
 /// The file is created with mode 0600; root creates it for the owner of its directory. A file that
@@ -121,7 +121,7 @@ fn refuse_exposed(path: &Path, metadata: &fs::Metadata) -> Result<(), KeyError> 
     }
 }
 
-/// On other systems the access rules of the directory must suffice.
+/// Accepts each file: on other systems, the access rules of the directory must suffice.
 #[cfg(not(unix))]
 fn refuse_exposed(_path: &Path, _metadata: &fs::Metadata) -> Result<(), KeyError> {
     Ok(())

@@ -57,7 +57,7 @@ const MAX_RELOADS: u32 = 3;
 /// program.
 const PROVIDER_RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Seals and opens the secrets of one store.
+/// The sealer and opener of one store's secrets.
 pub struct Sealer {
     store: String,
     provider: Arc<dyn KeyProvider>,

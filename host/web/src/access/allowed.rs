@@ -88,12 +88,12 @@ impl<P: Permission> Allowed<P> {
         })
     }
 
-    /// The sender of the request.
+    /// Returns the sender of the request.
     pub fn principal(&self) -> &Arc<Principal> {
         &self.principal
     }
 
-    /// The nodes at and below which the operation is permitted. No node contains another.
+    /// Returns the nodes at and below which the operation is permitted. No node contains another.
     pub fn nodes(&self) -> &[Hierarchy] {
         &self.nodes
     }

@@ -86,7 +86,7 @@ pub(super) fn find_password_error(password: &SecretString, user_name: &str) -> O
     None
 }
 
-/// Hashes and compares passwords, a few at a time: each takes some MiB of memory.
+/// The hasher of passwords. It works on a few at a time, since each takes some MiB of memory.
 pub(super) struct PasswordHasher {
     params: Option<Params>,
     /// Requests that hash or wait.

@@ -48,7 +48,7 @@ pub(crate) struct GrantView {
 }
 
 impl GrantView {
-    /// The id of the grant's element.
+    /// Returns the id of the grant's element.
     fn id(&self) -> String {
         format!("grant-{}", slug(&self.grant))
     }

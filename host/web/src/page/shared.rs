@@ -21,7 +21,7 @@ pub(crate) struct ListQuery {
 }
 
 impl ListQuery {
-    /// The cursor, if there is one.
+    /// Returns the cursor, if there is one.
     pub(crate) fn cursor(&self) -> Option<&str> {
         Some(self.cursor.as_str()).filter(|cursor| !cursor.is_empty())
     }

@@ -14,7 +14,7 @@ use crate::webex::wholesale::{
 };
 
 /// How long after the beginning of a call a wakeup takes over, if the call is interrupted.
-const TAKE_OVER: Millis = Millis::from_seconds(60);
+const TAKEOVER_DELAY: Millis = Millis::from_seconds(60);
 /// The pause before the first repetition of a request; doubled for each further one.
 const FIRST_RETRY_DELAY: Millis = Millis::from_seconds(10);
 /// The longest pause between two repetitions.
@@ -48,7 +48,7 @@ impl<'a> OrderRun<'a> {
     ) -> Result<OrderReport, Failure> {
         let now = partner.platform.now();
         order.begun = now;
-        order.next_check = Some(now + TAKE_OVER);
+        order.next_check = Some(now + TAKEOVER_DELAY);
         let mut run = Self::resume(partner, order, version);
         run.commit(Vec::new())?;
         run.send(true)

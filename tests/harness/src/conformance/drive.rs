@@ -43,10 +43,10 @@ const MAX_CHECK_CALLS: usize = 40;
 const SETTING: (&str, &str) = ("conformance.setting", "plain \u{1f980}");
 const SECRET: (&str, &str) = ("conformance.secret", "a-secret-of-the-installation");
 
-/// Opens the same store again, as a restarted host would.
+/// A function that opens the same store again, as a restarted host would.
 pub type StoreOpener = Box<dyn Fn() -> Result<Arc<dyn Store>, StoreError> + Send + Sync>;
 
-/// Changes a host before it is built. The clock is the one that the run moves.
+/// A function that changes a host before it is built. The clock is the one that the run moves.
 type HostModifier = Box<dyn Fn(HostBuilder, &Arc<ManualClock>) -> HostBuilder + Send + Sync>;
 
 /// Returns the limits of a call in a run of the suite: the defaults with a shorter request time, for which

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use super::drive::Run;
 use super::error::ConformanceError;
 
-/// Signals when a store rejects a call because another call holds the record.
+/// A signal that a store rejects a call because another call holds the record.
 #[derive(Clone, Default)]
 pub(super) struct BusyNotifier(Arc<Notify>);
 

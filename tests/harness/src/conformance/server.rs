@@ -35,7 +35,7 @@ type Body = BoxBody<Bytes, io::Error>;
 /// The chunk size of a large response, in bytes.
 const CHUNK: usize = 64 * 1024;
 
-/// Returns a response to use in place of the table's, by method and address.
+/// A function that returns a response in place of the table's, by method and address.
 pub(super) type ResponseOverride =
     Arc<dyn Fn(&Method, &Uri) -> Option<Response<Bytes>> + Send + Sync>;
 

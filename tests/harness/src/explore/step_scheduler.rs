@@ -15,7 +15,7 @@ tokio::task_local! {
     static CALL: usize;
 }
 
-/// Blocks the imports of the explored calls until each is resumed. Other calls are not blocked.
+/// An interceptor that blocks each import of the explored calls until it is resumed. Other calls are not blocked.
 #[derive(Default)]
 pub struct StepScheduler {
     state: Mutex<State>,

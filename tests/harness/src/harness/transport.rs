@@ -12,7 +12,7 @@ use crate::redaction::Redactor;
 use crate::script::{NetworkFault, Playback, ScriptError, UnexpectedRequest};
 use crate::transcript::{Exchange, ExchangeOutcome, Request, Response};
 
-/// Sends requests to a backend and records the exchanges.
+/// A transport that sends requests to a backend and records the exchanges.
 pub(super) struct TranscriptTransport {
     clock: Arc<ManualClock>,
     redactor: Redactor,

@@ -123,7 +123,7 @@ pub enum RecordError {
     },
 }
 
-/// Records the calls for due wakeups of one host, one call at a time. Clones share their notes.
+/// A recorder of one host's calls for due wakeups, one call at a time. Clones share their notes.
 ///
 /// Create the recorder before the host: the host uses the recorder's store and transport, and the dispatcher
 /// uses [`Recorder::runner`].

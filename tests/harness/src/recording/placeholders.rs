@@ -28,7 +28,7 @@ const SECRET_SUFFIXES: [&str; 10] = [
     "api_key",
 ];
 
-/// Collects all secrets before the file is written.
+/// A collector of all secrets before the file is written.
 #[derive(Default)]
 pub(super) struct SecretCollector {
     /// The secrets with their placeholders, in order of appearance.
@@ -225,7 +225,7 @@ fn spellings(text: &str) -> impl Iterator<Item = String> {
     .into_iter()
 }
 
-/// Replaces secrets by placeholders.
+/// The placeholders that replace secrets.
 pub(super) struct Placeholders {
     exact: HashMap<String, String>,
     automaton: AhoCorasick,

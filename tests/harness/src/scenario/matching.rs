@@ -10,7 +10,7 @@ use super::pattern::{Expected, Kind, Pattern, sole_name};
 use super::template::{Bindings, Template, TemplatePart, to_text};
 use relation_toml::SourcePosition;
 
-/// Compares values with patterns, given the captured values and the time.
+/// A matcher of values and patterns, given the captured values and the time.
 #[derive(Clone, Debug)]
 pub struct Matcher {
     /// The values captured so far.

@@ -18,7 +18,7 @@ use crate::script::ScriptedResponse;
 use crate::transcript::Request;
 use relation_toml::SourcePosition;
 
-/// Responds as the present step says.
+/// A transport that responds as the present step says.
 pub struct ScriptedTransport {
     active: Mutex<ActiveScript>,
 }

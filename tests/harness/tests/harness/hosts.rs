@@ -79,7 +79,7 @@ async fn call_on_unknown_host_fails() {
     );
 }
 
-/// Holds a call before its commit, once armed.
+/// A hold on a call before its commit, once armed.
 #[derive(Default)]
 struct Hold {
     armed: AtomicBool,
@@ -127,7 +127,7 @@ async fn a_restart_releases_what_a_lost_call_held() {
     }
 }
 
-/// Responds like Webex, after other tasks have run.
+/// A transport that responds like Webex, after other tasks have run.
 struct SlowTransport;
 
 #[async_trait]

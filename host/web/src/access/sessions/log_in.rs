@@ -50,7 +50,7 @@ impl NewSession {
         cookies::set_cookie(parts, &self.token)
     }
 
-    /// The id of the session, which is in the cookie.
+    /// Returns the id of the session, which is in the cookie.
     pub fn token(&self) -> &SecretString {
         &self.token
     }

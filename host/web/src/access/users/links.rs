@@ -370,7 +370,7 @@ pub(in crate::access) async fn remove_expired(parts: &AccessParts) -> Result<u64
     Ok(removed)
 }
 
-/// The condition that there is no user at all.
+/// Returns the condition that there is no user at all.
 fn no_user() -> Check {
     Check::Unique(documents::filter::<UserBody>(&None, Vec::new()), None)
 }

@@ -22,7 +22,7 @@ pub fn check_proxies(
         };
         match outcome {
             Ok(()) => {}
-            Err(Failure::LimitExceeded(why)) => errors.add(*field, why),
+            Err(Failure::LimitExceeded(reason)) => errors.add(*field, reason),
             Err(Failure::Invalid(refusals)) => {
                 for error in refusals {
                     errors.add(*field, error.message);

@@ -62,10 +62,10 @@ impl StoredTokens {
     pub fn reveal(record: &Record, grant: Grant, platform: &dyn Platform) -> Result<Self, Failure> {
         let owner = record.reference();
         let reveal = |name: &str| match platform.reveal(&owner, name) {
-            Err(Failure::Internal(why)) => {
+            Err(Failure::Internal(reason)) => {
                 platform.log(
                     Level::Warning,
-                    &format!("the stored token is replaced: {why}"),
+                    &format!("the stored token is replaced: {reason}"),
                 );
                 Ok(None)
             }

@@ -48,7 +48,7 @@ async fn check_connections(
     if progress.revision == revision && progress.next.is_none() {
         return Ok(());
     }
-    let why = match progress.revision.is_empty() {
+    let reason = match progress.revision.is_empty() {
         true => "at the first start",
         false => "after an upgrade or a change of settings",
     };
@@ -82,7 +82,7 @@ async fn check_connections(
         save_progress(host, &progress).await?;
         pages += 1;
         if progress.next.is_none() {
-            tracing::info!(checked, "every connection was checked {why}");
+            tracing::info!(checked, "every connection was checked {reason}");
             return Ok(());
         }
         if pages % PAGES_PER_LOG_LINE == 0 {

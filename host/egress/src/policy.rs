@@ -122,12 +122,12 @@ fn not_listed(setting: Setting, origin: &Origin, nothing_listed: bool) -> String
         Setting::Callbacks => "callback to ",
         Setting::Proxies => "proxy ",
     };
-    let why = if nothing_listed {
+    let reason = if nothing_listed {
         "is empty, so nothing may be reached"
     } else {
         "has no entry for this scheme, host and port"
     };
-    format!("{what}`{origin}` is not allowed: `{setting}` {why}; add \"{origin}\" to it")
+    format!("{what}`{origin}` is not allowed: `{setting}` {reason}; add \"{origin}\" to it")
 }
 
 fn not_global(setting: Setting, origin: &Origin, addresses: &[(IpAddr, AddressClass)]) -> String {

@@ -228,14 +228,14 @@ mod tests {
     #[test]
     fn node_errors_say_what_is_possible() {
         assert_eq!(find_node_error("Germany (North)"), None);
-        for (text, why) in [
+        for (text, reason) in [
             (" ", "empty"),
             ("a.b", "one node"),
             ("a/b", "one node"),
             ("a\u{200b}", "cannot be seen"),
         ] {
             let error = find_node_error(text).unwrap();
-            assert!(error.contains(why), "{error}");
+            assert!(error.contains(reason), "{error}");
         }
         assert!(find_node_error(&"x".repeat(257)).is_some());
     }

@@ -174,9 +174,9 @@ impl Entry {
     pub fn parse(item: &[u8]) -> Result<Self, EntryError> {
         let fields = serde_json::from_slice(item).map_err(|error| {
             // Line and column are relative to the entry, so they do not help a person.
-            let why = error.to_string();
-            let why = why.split(" at line ").next().unwrap_or_default();
-            EntryError::Json(why.to_owned())
+            let reason = error.to_string();
+            let reason = reason.split(" at line ").next().unwrap_or_default();
+            EntryError::Json(reason.to_owned())
         })?;
         let Value::Object(fields) = fields else {
             return Err(EntryError::NoObject);
@@ -398,7 +398,7 @@ mod tests {
             "[".repeat(200),
             "]".repeat(200)
         );
-        for (item, why, name) in [
+        for (item, reason, name) in [
             (r#"{"id":"R1","name":"\ud83d"}"#, "hex escape", Some("R1")),
             (
                 r#"{"id":"R1","n":1e400}"#,
@@ -416,7 +416,7 @@ mod tests {
         ] {
             match Entry::parse(item.as_bytes()).unwrap_err() {
                 EntryError::Json(text) => {
-                    assert!(text.contains(why), "{text}");
+                    assert!(text.contains(reason), "{text}");
                     assert!(!text.contains("line"), "{text}");
                 }
                 other => panic!("{other:?}"),

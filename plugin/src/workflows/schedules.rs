@@ -155,7 +155,7 @@ pub(super) fn run_schedule(
     sync_pkid: &str,
 ) -> Result<WakeReport, Failure> {
     let subject = &wakeup.subject;
-    let dismiss = |why: String| dismiss(platform, subject, &wakeup.id, why);
+    let dismiss = |reason: String| dismiss(platform, subject, &wakeup.id, reason);
     let record = match Record::load(platform, &subject.pkid) {
         Ok(record) => record,
         Err(Failure::NotFound(_)) => return dismiss(format!("{subject} does not exist any more")),
@@ -174,12 +174,12 @@ pub(super) fn run_schedule(
     };
     let recurrence = match schedule.recurrence() {
         Ok(recurrence) => recurrence,
-        Err(why) => {
-            let why = format!(
-                "the schedule of {name} cannot be used: its member {why}; schedule the data sync again"
+        Err(reason) => {
+            let reason = format!(
+                "the schedule of {name} cannot be used: its member {reason}; schedule the data sync again"
             );
-            platform.log(Level::Warning, &why);
-            return dismiss(why);
+            platform.log(Level::Warning, &reason);
+            return dismiss(reason);
         }
     };
     let Some(due) = schedule.next() else {

@@ -56,7 +56,7 @@ fn run_at(platform: &MemoryPlatform, now: UnixMillis) -> WakeReport {
 fn message(report: WakeReport) -> String {
     match report {
         WakeReport::Synced(report) => report.message,
-        WakeReport::Nothing(why) => why,
+        WakeReport::Nothing(reason) => reason,
         other => panic!("{other:?}"),
     }
 }

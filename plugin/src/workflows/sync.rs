@@ -294,16 +294,18 @@ impl ImportRun<'_> {
         for (list, directory) in self.import.lists.iter().zip(&self.sync.lists) {
             let plural = directory.plural;
             let separator = if message.is_empty() { "" } else { "; " };
-            if let Some(why) = &list.failed {
-                message.push_str(&format!("{separator}the {plural} could not be read: {why}"));
-            } else if let Some(removal) = list.held {
-                let why = removal.explain(plural);
+            if let Some(reason) = &list.failed {
                 message.push_str(&format!(
-                    "{separator}none of the {plural} was removed: {why}"
+                    "{separator}the {plural} could not be read: {reason}"
                 ));
-            } else if let Some(why) = &list.partial {
+            } else if let Some(removal) = list.held {
+                let reason = removal.explain(plural);
                 message.push_str(&format!(
-                    "{separator}none of the {plural} was removed, because {why}"
+                    "{separator}none of the {plural} was removed: {reason}"
+                ));
+            } else if let Some(reason) = &list.partial {
+                message.push_str(&format!(
+                    "{separator}none of the {plural} was removed, because {reason}"
                 ));
             }
             if let Some(left) = list.sites.describe_left() {
@@ -328,11 +330,11 @@ impl ImportRun<'_> {
                 (Some(removal), _) => {
                     format!("{counts}; none was removed: {}", removal.explain(plural))
                 }
-                (None, Some(why)) => format!("{counts}; none was removed, because {why}"),
+                (None, Some(reason)) => format!("{counts}; none was removed, because {reason}"),
                 (None, None) => counts,
             };
             let outcome = match &list.failed {
-                Some(why) => Err(why.as_str()),
+                Some(reason) => Err(reason.as_str()),
                 None => Ok(message.as_str()),
             };
             let started = list.begun.unwrap_or(self.import.begun);

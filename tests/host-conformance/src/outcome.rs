@@ -22,13 +22,13 @@ impl From<Failure> for CheckFailure {
 }
 
 /// Fails the check with a reason.
-pub fn fail<T>(why: impl Into<String>) -> Result<T, CheckFailure> {
-    Err(CheckFailure::Failed(why.into()))
+pub fn fail<T>(reason: impl Into<String>) -> Result<T, CheckFailure> {
+    Err(CheckFailure::Failed(reason.into()))
 }
 
 /// Skips the check with a reason.
-pub fn skip<T>(why: impl Into<String>) -> Result<T, CheckFailure> {
-    Err(CheckFailure::Skipped(why.into()))
+pub fn skip<T>(reason: impl Into<String>) -> Result<T, CheckFailure> {
+    Err(CheckFailure::Skipped(reason.into()))
 }
 
 /// Fails the check unless `found` equals `expected`.

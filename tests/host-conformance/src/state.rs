@@ -111,10 +111,13 @@ impl State {
                     // No other call wrote: the lease is lost, or the host is wrong.
                     return storage::commit(&[], &changes, OnUnavailable::Fail);
                 }
-                let why = "another call wrote the record's documents while this one ran";
-                theirs.record_not_passed(registry::ONE_AT_A_TIME, CheckFailure::Failed(why.into()));
+                let reason = "another call wrote the record's documents while this one ran";
+                theirs.record_not_passed(
+                    registry::ONE_AT_A_TIME,
+                    CheckFailure::Failed(reason.into()),
+                );
                 storage::commit(&[], &[Change::Put(theirs.document())], OnUnavailable::Fail)?;
-                Err(Failure::Conflict(why.into()))
+                Err(Failure::Conflict(reason.into()))
             }
             Err(failure) => Err(failure),
         }
@@ -133,15 +136,15 @@ impl State {
     pub fn record_outcome(&mut self, id: &str, outcome: Outcome) {
         let status = match outcome {
             Ok(()) => CheckStatus::Passed,
-            Err(CheckFailure::Failed(why)) => CheckStatus::Failed(why),
-            Err(CheckFailure::Skipped(why)) => CheckStatus::Skipped(why),
+            Err(CheckFailure::Failed(reason)) => CheckStatus::Failed(reason),
+            Err(CheckFailure::Skipped(reason)) => CheckStatus::Skipped(reason),
         };
         if matches!(self.results.get(id), Some(CheckStatus::Failed(_))) {
             return;
         }
         let (level, line) = match &status {
-            CheckStatus::Failed(why) => (Level::Error, format!("{id}: FAILED {why}")),
-            CheckStatus::Skipped(why) => (Level::Info, format!("{id}: skipped: {why}")),
+            CheckStatus::Failed(reason) => (Level::Error, format!("{id}: FAILED {reason}")),
+            CheckStatus::Skipped(reason) => (Level::Info, format!("{id}: skipped: {reason}")),
             CheckStatus::Passed | CheckStatus::Pending => (Level::Info, format!("{id}: ok")),
         };
         transactions::log(level, &line);
@@ -168,7 +171,7 @@ impl State {
             (None, DecisionMethod::Delivery | DecisionMethod::Checks(_)) => {
                 CheckStatus::Skipped("`checks` has not reached it".into())
             }
-            (None, DecisionMethod::Driver(why)) => CheckStatus::Skipped((*why).into()),
+            (None, DecisionMethod::Driver(reason)) => CheckStatus::Skipped((*reason).into()),
         }
     }
 
@@ -189,13 +192,13 @@ impl State {
         let checks: Vec<_> = registry::CHECKS
             .iter()
             .map(|check| {
-                let (status, why) = match self.status_of(check) {
+                let (status, reason) = match self.status_of(check) {
                     CheckStatus::Passed => ("passed", None),
-                    CheckStatus::Failed(why) => ("failed", Some(why)),
-                    CheckStatus::Skipped(why) => ("skipped", Some(why)),
+                    CheckStatus::Failed(reason) => ("failed", Some(reason)),
+                    CheckStatus::Skipped(reason) => ("skipped", Some(reason)),
                     CheckStatus::Pending => ("pending", None),
                 };
-                json!({ "id": check.id, "says": check.says, "status": status, "why": why })
+                json!({ "id": check.id, "says": check.says, "status": status, "why": reason })
             })
             .collect();
         json!({ "suite": crate::IDENTITY, "next": self.next(), "checks": checks }).to_string()

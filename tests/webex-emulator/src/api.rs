@@ -66,8 +66,8 @@ impl FromRequestParts<Shared> for Caller {
             .state()
             .authenticate(token)
             .map(Self)
-            .map_err(|why| ApiError::Unauthorized {
-                revoked: (why == Refusal::Revoked).then(|| Digest::from_secret(token)),
+            .map_err(|reason| ApiError::Unauthorized {
+                revoked: (reason == Refusal::Revoked).then(|| Digest::from_secret(token)),
             })
     }
 }

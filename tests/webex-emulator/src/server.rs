@@ -74,8 +74,11 @@ async fn serve_connection(stream: TcpStream, webex: Webex, stop: watch::Receiver
         }
     };
     let stream = connection.into_parts().io.into_inner();
-    let reset =
-        result.is_err_and(|error| error.source().is_some_and(|why| why.is::<ConnectionEnd>()));
+    let reset = result.is_err_and(|error| {
+        error
+            .source()
+            .is_some_and(|reason| reason.is::<ConnectionEnd>())
+    });
     if reset {
         // With no time to linger, closing sends RST in place of FIN.
         let _ = stream.set_zero_linger();

@@ -34,11 +34,11 @@ impl KeyFile {
     fn failed(&self, action: &'static str) -> impl Fn(io::Error) -> KeyError {
         let path = self.path.clone();
         move |source: io::Error| {
-            let why = explain_denied(&path, &source);
+            let reason = explain_denied(&path, &source);
             KeyError::Io {
                 action,
                 path: path.clone(),
-                source: io::Error::new(source.kind(), format!("{source}{why}")),
+                source: io::Error::new(source.kind(), format!("{source}{reason}")),
             }
         }
     }

@@ -204,8 +204,8 @@ pub(super) fn adjacent_file_error(path: &Path, source: io::Error) -> OpenError {
 
 fn with_explanation(path: &Path, error: io::Error) -> io::Error {
     match explain_denied(path, &error) {
-        why if why.is_empty() => error,
-        why => io::Error::new(error.kind(), format!("{error}{why}")),
+        reason if reason.is_empty() => error,
+        reason => io::Error::new(error.kind(), format!("{error}{reason}")),
     }
 }
 

@@ -22,8 +22,8 @@ pub(super) fn io_error<'a>(
         action,
         path: path.to_owned(),
         source: match explain_denied(path, &source) {
-            why if why.is_empty() => source,
-            why => io::Error::new(source.kind(), format!("{source}{why}")),
+            reason if reason.is_empty() => source,
+            reason => io::Error::new(source.kind(), format!("{source}{reason}")),
         },
     }
 }

@@ -79,7 +79,7 @@ pub struct Stash {
     sealer: Arc<Sealer>,
     reserve: Reserve,
     /// The file whose owner and mode the directory gets when it is created.
-    like: Option<PathBuf>,
+    ownership_file: Option<PathBuf>,
 }
 
 /// One file of a stash, as far as it is readable without a key.
@@ -103,7 +103,7 @@ impl Stash {
             store: store.to_owned(),
             sealer,
             reserve: Reserve::new(&directory, 0),
-            like: None,
+            ownership_file: None,
             directory,
         }
     }
@@ -120,7 +120,7 @@ impl Stash {
     /// users can share the stash. By default it belongs to the owner of its parent.
     #[must_use]
     pub fn with_ownership_of(mut self, file: Option<PathBuf>) -> Self {
-        self.like = file;
+        self.ownership_file = file;
         self
     }
 
@@ -199,10 +199,10 @@ impl Stash {
 
     fn create(&self) -> Result<(), StashError> {
         let made = create_directory(&self.directory)?;
-        let (Some(made), Some(like)) = (made, &self.like) else {
+        let (Some(made), Some(owned)) = (made, &self.ownership_file) else {
             return Ok(());
         };
-        Ownership::read(like)
+        Ownership::read(owned)
             .and_then(|ownership| ownership.apply_to_directory(&made))
             .map_err(io_error("pass on", &self.directory))
     }
@@ -318,8 +318,9 @@ impl Stash {
                 Some(name) if !listed.quarantined => self.read(&name).ok().flatten(),
                 _ => None,
             };
-            let within = commit.is_some_and(|commit| commit.data_keys().any(|other| other == key));
-            entries += u64::from(within || listed.data_key == Some(key));
+            let needs_key =
+                commit.is_some_and(|commit| commit.data_keys().any(|other| other == key));
+            entries += u64::from(needs_key || listed.data_key == Some(key));
         }
         Ok(entries)
     }

@@ -103,8 +103,8 @@ impl Attempt<'_> {
             .platform
             .reveal(&record.reference(), self.grant.access_token());
         match revealed {
-            Err(Failure::Unavailable(why)) => {
-                let text = format!("it is not known whether the access token is new: {why}");
+            Err(Failure::Unavailable(reason)) => {
+                let text = format!("it is not known whether the access token is new: {reason}");
                 self.platform.log(Level::Warning, &text);
                 Ok(None)
             }
@@ -123,8 +123,8 @@ impl Attempt<'_> {
             &self.proxies,
         ) {
             Revocation::Revoked => "were revoked at Webex".to_owned(),
-            Revocation::Skipped(why) => format!("were not revoked at Webex: {why}"),
-            Revocation::Failed(why) => format!("could not be revoked at Webex: {why}"),
+            Revocation::Skipped(reason) => format!("were not revoked at Webex: {reason}"),
+            Revocation::Failed(reason) => format!("could not be revoked at Webex: {reason}"),
         };
         let text = format!(
             "{} was deleted while Webex was asked for new tokens; the tokens {result}",

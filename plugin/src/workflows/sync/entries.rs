@@ -84,7 +84,9 @@ impl ListedEntry {
                             skimmed.push((index, item, id, entry));
                         }
                     }
-                    Err(why) => unreadable.push((index, Entry::parse(item).err().unwrap_or(why))),
+                    Err(reason) => {
+                        unreadable.push((index, Entry::parse(item).err().unwrap_or(reason)))
+                    }
                 }
             }
             let comparisons = storage.compare(&documents)?;
@@ -123,7 +125,7 @@ impl ListedEntry {
                         is_same,
                     }),
                     Ok(_) => {}
-                    Err(why) => unreadable.push((index, why)),
+                    Err(reason) => unreadable.push((index, reason)),
                 }
             }
         }

@@ -209,13 +209,13 @@ impl ImportRun<'_> {
     fn build_notice(&self, list: &ListProgress, directory: &Directory) -> Option<Notice> {
         let (name, plural) = (self.record.name(), directory.plural);
         let (code, message) = match (&list.failed, list.held) {
-            (Some(why), _) => {
-                let message = format!("the {plural} of {name} could not be read: {why}");
+            (Some(reason), _) => {
+                let message = format!("the {plural} of {name} could not be read: {reason}");
                 (code::LIST_FAILED, message)
             }
             (None, Some(removal)) => {
-                let why = removal.explain(plural);
-                let message = format!("none of the {plural} of {name} was removed: {why}");
+                let reason = removal.explain(plural);
+                let message = format!("none of the {plural} of {name} was removed: {reason}");
                 (code::REMOVALS_HELD, message)
             }
             (None, None) => return None,

@@ -224,7 +224,7 @@ impl ImportRun<'_> {
         if !mappings.unusable.is_empty() {
             let named = mappings.unusable.iter().take(MAX_NAMED);
             let named: Vec<String> = named
-                .map(|(reference, why)| format!("{reference} ({why})"))
+                .map(|(reference, reason)| format!("{reference} ({reason})"))
                 .collect();
             let more = match mappings.unusable.len().saturating_sub(named.len()) {
                 0 => String::new(),

@@ -148,10 +148,10 @@ impl ListProgress {
     }
 
     /// Ends the list without reading the rest of it.
-    pub fn fail(&mut self, why: String) {
+    pub fn fail(&mut self, reason: String) {
         self.next = None;
         self.ended = true;
-        self.failed = Some(why);
+        self.failed = Some(reason);
     }
 }
 

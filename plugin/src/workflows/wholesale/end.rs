@@ -35,7 +35,7 @@ impl OrderRun<'_> {
         self.finish(OrderState::Failed, None, message)
     }
 
-    /// Ends the order, and brings the stored customer up to date.
+    /// Ends the order, and updates the stored customer.
     pub fn finish(
         mut self,
         state: OrderState,
@@ -52,7 +52,7 @@ impl OrderRun<'_> {
             order.begun = now;
         }
         if was_timed_out && state == OrderState::TimedOut {
-            // There is no news.
+            // The outcome is still unknown.
             return Ok(self.order.report());
         }
         order.ended = Some(now);
@@ -100,7 +100,7 @@ impl OrderRun<'_> {
         })
     }
 
-    /// Raises the customer's alert, or ends it.
+    /// Returns the change that raises the customer's alert, or ends it.
     fn alert_change(&self) -> Result<Option<Change>, Failure> {
         let (record, platform) = (&self.partner.record, self.partner.platform);
         let id = DocumentId::derive(&record.pkid, ALERT, &self.order.reference().pkid);
@@ -142,7 +142,7 @@ impl OrderRun<'_> {
     }
 }
 
-/// Joins what Webex says about errors.
+/// Joins the reasons that Webex gives for errors.
 pub(super) fn list_reasons(reasons: &[ErrorDetail]) -> String {
     let mut texts: Vec<String> = Vec::new();
     for reason in reasons {

@@ -77,7 +77,7 @@ pub(super) fn name_of(customer: &Customer) -> String {
     external_id.unwrap_or_else(|| customer.id().to_owned())
 }
 
-fn unknown_customer(name: &str, why: &str) -> Failure {
-    let message = format!("{name:?}: {why}");
+fn unknown_customer(name: &str, reason: &str) -> Failure {
+    let message = format!("{name:?}: {reason}");
     Failure::Invalid(vec![FieldError::new("customer", message)])
 }

@@ -142,8 +142,8 @@ fn scripted(
     let step_response = playback
         .respond(sent, redactor)
         .map_err(|_| TransportError::Refused)?;
-    let response = step_response.response().map_err(|why| {
-        playback.complain(why);
+    let response = step_response.response().map_err(|reason| {
+        playback.complain(reason);
         TransportError::Refused
     })?;
     match step_response.fault {

@@ -99,8 +99,8 @@ impl ActiveScript {
         };
         match self.build_result(&exchange.response) {
             Ok(response) => response,
-            Err(why) => {
-                self.problems.push(why);
+            Err(reason) => {
+                self.problems.push(reason);
                 Err(TransportError::Refused)
             }
         }

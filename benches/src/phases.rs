@@ -1,8 +1,8 @@
 //! Times the phases of a refresh from outside the host.
 //!
 //! A wrapper around the store times the store's calls; the host's own spans (`instantiate`,
-//! `workflow`, `http`) time what happens inside the host. "Wall" is from the beginning of a phase
-//! to its end, "busy" the part of it during which the calling thread worked on it.
+//! `workflow`, `http`) time the work inside the host. "Wall" is from the beginning of a phase to its end, "busy" the
+//! part of it during which the calling thread worked on it.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -54,11 +54,11 @@ struct Sum {
 /// Total time of a phase.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PhaseTime {
-    /// How often it ran.
+    /// The number of runs.
     pub count: u64,
-    /// From beginning to end.
+    /// The time from beginning to end.
     pub wall: Duration,
-    /// While the calling thread worked.
+    /// The time while the calling thread worked.
     pub busy: Duration,
 }
 

@@ -6,7 +6,7 @@ use crate::actions;
 use crate::grant::Grant;
 use crate::model::{RELATION, SHADOW, derived};
 use crate::platform::{
-    Change, Document, Environment, Failure, Key, Reference, Storage, UnixMillis,
+    Change, Document, Environment, Failure, Key, Platform, Reference, Storage, UnixMillis,
 };
 use crate::record::{OwnedDocument, Record, key};
 use crate::sync_schedule;

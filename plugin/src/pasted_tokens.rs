@@ -4,12 +4,13 @@
 //! A refused access token is not a reason to refuse the connection while the refresh token works:
 //! new tokens are requested first, and stored.
 
+use crate::grant::Grant;
 use crate::model::{FieldErrors, ValidatedInput};
 use crate::platform::{Failure, FieldError, Level, OnUnavailable, Platform, Secret, UnixMillis};
 use crate::record::Record;
 use crate::settings::{ClientCredentials, Settings};
 use crate::timing::{MAX_CLOCK_SKEW, MAX_LIFETIME};
-use crate::tokens::{StoredTokens, TokenSource};
+use crate::tokens::{self, ReceivedTokens, StoredTokens, TokenSource, TokenUpdate};
 use crate::webex::authorizations::{TOKENS_READ, fetch_token_expiry};
 use crate::webex::client::{Proxies, Webex};
 use crate::webex::errors::{ErrorKind, WebexError};
@@ -83,6 +84,31 @@ impl ConfirmedTokens {
             TokenSource::Pasted => OnUnavailable::Fail,
             TokenSource::Consented | TokenSource::Refreshed => OnUnavailable::Keep,
         }
+    }
+
+    /// Applies the tokens to `record` in place of the `stored` ones, and logs the warnings.
+    ///
+    /// # Errors
+    /// Those of [`tokens::apply`].
+    pub fn apply(
+        &self,
+        platform: &dyn Platform,
+        settings: &Settings,
+        record: &mut Record,
+        stored: &StoredTokens,
+        now: UnixMillis,
+    ) -> Result<TokenUpdate, Failure> {
+        let received = ReceivedTokens {
+            response: &self.response,
+            stored,
+            source: self.source,
+            issued: self.issued,
+        };
+        let update = tokens::apply(record, Grant::Organization, received, now, settings)?;
+        for warning in &update.warnings {
+            platform.log(Level::Warning, warning);
+        }
+        Ok(update)
     }
 
     /// Adds a note to `failure`, because of which the tokens were not stored, if the pasted refresh

@@ -8,8 +8,7 @@
 use crate::grant::Grant;
 use crate::installation_alert;
 use crate::platform::{
-    Change, Failure, FieldError, Level, Millis, Reference, Secret, Secrets, TransactionLog,
-    UnixMillis, Wakeup,
+    Change, Failure, FieldError, Level, Millis, Platform, Reference, Secret, UnixMillis, Wakeup,
 };
 use crate::record::{Expiry, Record, State};
 use crate::scopes;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::client::Webex;
 use super::errors::{ErrorKind, WebexError};
-use crate::platform::{Platform, Secret, UnixMillis};
+use crate::platform::{Secret, UnixMillis};
 
 /// The scope required for requesting a token's expiry.
 pub const TOKENS_READ: &str = "identity:tokens_read";

@@ -12,7 +12,7 @@ use super::client::Webex;
 use super::errors::{ErrorKind, WebexError};
 use super::token_endpoint::{Credential, WebexClient, request_tokens};
 use super::token_response::TokenResponse;
-use crate::platform::{Platform, Secret};
+use crate::platform::Secret;
 use crate::settings::{ClientCredentials, Settings};
 
 const AUTHORIZE_PATH: &str = "/authorize";

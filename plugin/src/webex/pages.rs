@@ -16,7 +16,7 @@ use super::directory::{Directory, PageParameters, Paging};
 use super::errors::{ResponseHead, WebexError};
 use super::links::NextLink;
 use super::list_body::{ListError, read_number, split_entries};
-use crate::platform::{Platform, Secret};
+use crate::platform::Secret;
 use crate::text::strip_byte_order_mark;
 
 /// The maximum length of a next page's URL in bytes.

@@ -23,7 +23,7 @@ use super::errors::{ErrorKind, ResponseHead, WebexError, classify_status};
 use super::list_body::keep_readable_members;
 use super::redactor::Redactor;
 use super::token_response::{MAX_TOKEN_RESPONSE_BYTES, TokenResponse, TokenResponseError};
-use crate::platform::{HttpError, Platform, Secret};
+use crate::platform::{HttpError, Secret};
 use crate::settings::ClientCredentials;
 use crate::text::strip_byte_order_mark;
 

@@ -17,7 +17,7 @@ use super::directory::Entry;
 use super::errors::{ErrorDetail, ErrorKind, WebexError};
 use super::ids::OrgId;
 use super::redactor::Redactor;
-use crate::platform::{FieldError, Millis, Platform, Secret};
+use crate::platform::{FieldError, Millis, Secret};
 use crate::text::strip_byte_order_mark;
 
 pub use packages::{CALLING, PACKAGES, check_packages, needs_location};

@@ -2,7 +2,6 @@
 
 use serde_json::Map;
 
-use crate::grant::Grant;
 use crate::model::{FieldErrors, Input, ValidatedInput, validate};
 use crate::names;
 use crate::owned_documents::{self, RunTimes};
@@ -15,7 +14,7 @@ use crate::record::{Record, RecordBody, key, secret};
 use crate::reports::{AddReport, ConnectionReport};
 use crate::settings::Settings;
 use crate::text::trim_text;
-use crate::tokens::{self, StoredTokens};
+use crate::tokens::StoredTokens;
 use crate::uniqueness;
 use crate::webex::client::Proxies;
 use crate::workflows::sync::schedule_for_pasted;
@@ -127,23 +126,9 @@ pub fn add(platform: &dyn Platform, request: Request) -> Result<AddReport, Failu
     }
     let (mut refresh, mut check) = (RunTimes::default(), RunTimes::default());
     if let Some(confirmed) = &confirmed {
-        let held = StoredTokens::default();
         let now = platform.now();
-        let token_update = tokens::apply(
-            &mut record,
-            Grant::Organization,
-            tokens::ReceivedTokens {
-                response: &confirmed.response,
-                stored: &held,
-                source: confirmed.source,
-                issued: confirmed.issued,
-            },
-            now,
-            &settings,
-        )?;
-        for warning in &token_update.warnings {
-            platform.log(Level::Warning, warning);
-        }
+        let stored = StoredTokens::default();
+        let token_update = confirmed.apply(platform, &settings, &mut record, &stored, now)?;
         refresh.next = Some(token_update.next_refresh);
         check.next = token_update.next_check;
         owned_changes.extend(token_update.changes);

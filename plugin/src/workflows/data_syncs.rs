@@ -19,7 +19,7 @@ use crate::text::trim_text;
 
 /// The most data syncs that an administrator can add to a record.
 const MAX_ADDED: usize = 50;
-/// The most conditions of a data sync.
+/// The maximum number of conditions of a data sync.
 const MAX_CONDITIONS: usize = 100;
 /// The maximum number of documents that one commit deletes; hosts allow more.
 const COMMIT_SIZE: usize = 500;

@@ -52,18 +52,18 @@ pub fn modify(
 
     let mut confirmed = None;
     if let Some(response) = response {
-        let held = StoredTokens::reveal(&before, Grant::Organization, platform)?;
+        let stored = StoredTokens::reveal(&before, Grant::Organization, platform)?;
         let inquiry = pasted_tokens::TokenChecker {
             platform,
             settings: &settings,
             proxies: &load_proxies(platform, &before, &accepted)?,
-            before: Some((&before, &held)),
+            before: Some((&before, &stored)),
         };
         let tokens = inquiry.confirm(response, &mut accepted)?;
         // Webex may have just filled in the organization.
         check_duplicates(platform, hierarchy, &accepted, &owner)
             .map_err(|failure| tokens.explain(failure))?;
-        confirmed = Some((tokens, held));
+        confirmed = Some((tokens, stored));
     }
 
     let mut record = before.clone();
@@ -75,23 +75,9 @@ pub fn modify(
         .map(|(name, value)| put_or_remove_secret(&owner, name, value.as_ref()))
         .collect();
     changes.extend(owned_documents::sync_names(&mut record, platform)?);
-    if let Some((confirmed, held)) = &confirmed {
+    if let Some((confirmed, stored)) = &confirmed {
         let now = platform.now();
-        let mut token_update = tokens::apply(
-            &mut record,
-            Grant::Organization,
-            tokens::ReceivedTokens {
-                response: &confirmed.response,
-                stored: held,
-                source: confirmed.source,
-                issued: confirmed.issued,
-            },
-            now,
-            &settings,
-        )?;
-        for warning in &token_update.warnings {
-            platform.log(Level::Warning, warning);
-        }
+        let mut token_update = confirmed.apply(platform, &settings, &mut record, stored, now)?;
         changes.append(&mut token_update.changes);
         changes.extend(alerts::clear_resolved(platform, &record, now)?);
         changes.extend(owned_documents::reschedule_grant(

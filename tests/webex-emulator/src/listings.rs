@@ -81,7 +81,7 @@ impl Snapshot {
             }
         }
         let state = shared.state();
-        // Of customers, `orgId` is a filter; roles are the same in every organization.
+        // For customers, `orgId` is a filter; roles are the same in every organization.
         let organization = match (resource.listing, query.get("orgId")) {
             (Listing::Roles | Listing::Customers | Listing::Sites, _) | (_, None) => {
                 caller.0.organization.clone()

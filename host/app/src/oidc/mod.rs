@@ -39,7 +39,7 @@ use crate::config::OidcConfig;
 const MAX_RESPONSE_BYTES: u64 = 256 << 10;
 /// How long the discovery document and the keys are used.
 const CACHE_LIFETIME: Duration = Duration::from_secs(3600);
-/// The most groups of a person that are looked at.
+/// The maximum number of groups of a person that are looked at.
 const MAX_GROUPS: usize = 10_000;
 
 /// The reason why a log-in at a provider failed. Its texts are for the operator, and contain

@@ -18,7 +18,7 @@ use wasmtime::component::Component;
 /// The default size limit in bytes, above which the least recently used files are removed.
 const CAPACITY: u64 = 256 << 20;
 
-/// Has to change with the file layout.
+/// The version of the file layout.
 const FORMAT: &str = "relation-host compiled component 1";
 
 /// The file name suffix of a compiled component.

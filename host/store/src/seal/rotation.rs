@@ -215,7 +215,7 @@ impl<'a> Rotation<'a> {
         let id = newest.saturating_add(1);
         let now = (self.now)();
         let key = super::ClearDataKey::random()?.wrap(&known.kek, self.store.id(), id, now)?;
-        // Of two concurrent rotations, one adds its key and the other adopts that key.
+        // If two rotations run concurrently, one adds its key and the other adopts that key.
         self.store.add_data_key(key).await?;
         self.sealer.reload(self.store).await
     }

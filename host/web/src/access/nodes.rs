@@ -23,7 +23,7 @@ use crate::WebError;
 
 /// The address of the nodes.
 pub(super) const PATH: &str = "/api/data/HierarchyNode/";
-/// The most nodes that a process remembers as stored.
+/// The maximum number of nodes that a process remembers as stored.
 const MAX_KNOWN: usize = 100_000;
 
 /// The name of a node in a request: its dotted path or its pkid.

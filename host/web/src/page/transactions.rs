@@ -24,7 +24,7 @@ use crate::{Web, WebError};
 const PAGE_SIZE: u32 = 50;
 /// The number of log lines that are shown at first.
 const LINES: usize = 200;
-/// The most parts that are shown.
+/// The maximum number of parts that are shown.
 const MAX_PARTS: u32 = 200;
 
 /// A transaction in a list.

@@ -102,6 +102,11 @@ fn serve_webex(
     platform.expect(Method::POST, TOKENS, response);
 }
 
+/// Lets Webex accept the consent of the record's own organization.
+fn serve_tokens(platform: &MemoryPlatform) {
+    serve_webex(platform, ORGANIZATION, json_response(200, token_response()));
+}
+
 /// Returns the data that a failed consent must not change.
 fn snapshot(platform: &MemoryPlatform) -> impl PartialEq + std::fmt::Debug + use<> {
     let record = record(platform);
@@ -124,11 +129,7 @@ fn consent_connects_record_and_sets_organization() {
         .unwrap();
     platform.advance(5 * SECOND);
     let now = platform.now();
-    serve_webex(
-        &platform,
-        ORGANIZATION,
-        json_response(200, token_response()),
-    );
+    serve_tokens(&platform);
     let report = run(&platform, &callback(&begun)).unwrap();
 
     assert_eq!(platform.latest_on_unavailable(), Some(OnUnavailable::Keep));
@@ -236,11 +237,7 @@ fn consent_reconnects_from_any_state() {
         });
         platform.set_now(START + 91 * DAY);
         let begun = begin(&platform);
-        serve_webex(
-            &platform,
-            ORGANIZATION,
-            json_response(200, token_response()),
-        );
+        serve_tokens(&platform);
         let report = run(&platform, &callback(&begun)).unwrap();
         assert_eq!(report.connection.state, State::Connected, "{state:?}");
         assert_eq!(report.cleared.len(), 1, "{state:?}");
@@ -280,11 +277,7 @@ fn missing_scope_is_reported_immediately() {
         "spark-admin:people_read spark-admin:roles_read",
     );
     let begun = begin(&platform);
-    serve_webex(
-        &platform,
-        ORGANIZATION,
-        json_response(200, token_response()),
-    );
+    serve_tokens(&platform);
     let report = run(&platform, &callback(&begun)).unwrap();
     assert_eq!(report.connection.state, State::MissingScope);
     let granted = &report.connection.grants[0];

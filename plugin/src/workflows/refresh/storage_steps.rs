@@ -3,7 +3,7 @@
 use super::{Attempt, Prefetched};
 use crate::grant::Grant;
 use crate::model::derived;
-use crate::platform::{Change, Check, Failure, Level, Platform, Secret, UnixMillis};
+use crate::platform::{Change, Check, Failure, Level, Secret, UnixMillis};
 use crate::record::Record;
 use crate::reports::{ConnectionReport, RefreshOutcome, RefreshReport, Revocation};
 use crate::revocation::revoke;

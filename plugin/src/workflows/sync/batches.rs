@@ -2,7 +2,7 @@
 
 use super::ImportRun;
 use super::state::ListProgress;
-use crate::platform::{Change, Check, Failure, Platform};
+use crate::platform::{Change, Check, Failure};
 
 /// The maximum number of changes and approximate bytes in a commit: a quarter of what hosts allow.
 /// Smaller when a host allows less.

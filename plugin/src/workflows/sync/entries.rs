@@ -55,7 +55,7 @@ pub type LinkedIds = HashMap<(&'static str, String), DocumentId>;
 
 impl ListedEntry {
     /// Compares all `items` of a page that can be read and are not among `seen` with their documents, and parses those
-    /// items that differ. Of two items with the same id, the second one is left out.
+    /// items that differ. A second item with the same id is left out.
     ///
     /// # Errors
     /// Those of the storage.

@@ -14,7 +14,7 @@ use super::entries::owned_filter;
 use super::plan::inapplicable_directories;
 use super::state::ListProgress;
 use crate::alerts::{self, ALERT, Notice, Severity, code};
-use crate::platform::{Change, Failure, Level, Millis, Platform, Reference};
+use crate::platform::{Change, Failure, Level, Millis, Reference};
 use crate::webex::directories::WHOLESALE_CUSTOMERS;
 use crate::webex::directory::Directory;
 use crate::workflows::wholesale::list_ended_customers;

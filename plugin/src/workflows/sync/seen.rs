@@ -6,7 +6,7 @@ use std::hash::BuildHasherDefault;
 use super::ImportRun;
 use super::document_id::{DocumentId, DocumentIdHasher};
 use super::state::{MAX_IDS_PER_DOCUMENT, build_seen_documents, parse_seen, seen_reference};
-use crate::platform::{Change, Failure, Platform, Reference};
+use crate::platform::{Change, Failure, Reference};
 
 /// The maximum number of documents with seen entries that are deleted together.
 const MAX_DELETED: u32 = 100;

@@ -9,7 +9,7 @@ use super::document_id::DocumentId;
 use super::entries::{ListedEntry, WEBEX_ID};
 use super::state::SiteCounts;
 use crate::platform::{
-    Change, Check, Failure, Filter, Level, Platform, RECORD_MODEL, Reference, Scope, UniqueCheck,
+    Change, Check, Failure, Filter, Level, RECORD_MODEL, Reference, Scope, UniqueCheck,
     VersionCheck,
 };
 use crate::sites::mappings::Mappings;

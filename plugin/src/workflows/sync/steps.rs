@@ -10,7 +10,7 @@ use super::entries::{Difference, ListedEntry};
 use super::seen::SeenIds;
 use super::state::{ListProgress, build_seen_documents};
 use crate::grant::Grant;
-use crate::platform::{Change, Failure, Level, Platform};
+use crate::platform::{Change, Failure, Level};
 use crate::webex::directory::{Api, Directory, Entry, Paging};
 use crate::webex::errors::ErrorKind;
 use crate::webex::pages::Page;

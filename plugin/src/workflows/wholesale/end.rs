@@ -1,13 +1,10 @@
 //! The end of an order: its result, the stored customer, the alert, and the removal of old orders.
 
-use super::order::{ENDED, Order, OrderState};
+use super::order::{Order, OrderState, ended_orders};
 use super::steps::OrderRun;
-use super::{ORDER_MODEL, OrderReport, log_error};
+use super::{OrderReport, log_error};
 use crate::alerts::{self, ALERT, Notice, Severity, code};
-use crate::platform::{
-    Change, Failure, Filter, Key, Level, Millis, Platform, Reference, Scope, UnixMillis,
-};
-use crate::record::key;
+use crate::platform::{Change, Failure, Level, Millis, Reference, UnixMillis};
 use crate::webex::errors::{ErrorDetail, WebexError};
 use crate::webex::wholesale::Customer;
 use crate::workflows::sync::DocumentId;
@@ -117,16 +114,7 @@ impl OrderRun<'_> {
 
     /// Returns the changes that remove old orders of the record.
     fn prune(&self, now: UnixMillis) -> Result<Vec<Change>, Failure> {
-        let record = &self.partner.record;
-        let filter = Filter {
-            model: ORDER_MODEL.to_owned(),
-            hierarchy: record.hierarchy.clone(),
-            scope: Scope::Node,
-            equals: vec![
-                Key::new(key::OWNER, &record.pkid),
-                Key::new(ENDED, key::YES),
-            ],
-        };
+        let filter = ended_orders(&self.partner.record);
         let own = self.order.reference();
         let ended = self.partner.platform.find(&filter, None, MAX_PRUNED)?;
         let ended = ended.documents.into_iter();

@@ -163,6 +163,19 @@ impl StoredOrder {
     }
 }
 
+/// Returns the filter of the ended orders of `record`.
+pub(super) fn ended_orders(record: &Record) -> Filter {
+    Filter {
+        model: ORDER_MODEL.to_owned(),
+        hierarchy: record.hierarchy.clone(),
+        scope: Scope::Node,
+        equals: vec![
+            Key::new(key::OWNER, &record.pkid),
+            Key::new(ENDED, key::YES),
+        ],
+    }
+}
+
 /// Lists Webex's ids of the customers of `record` whose orders have ended at or after `since`.
 ///
 /// # Errors
@@ -172,15 +185,7 @@ pub fn list_ended_customers(
     record: &Record,
     since: UnixMillis,
 ) -> Result<Vec<String>, Failure> {
-    let filter = Filter {
-        model: ORDER_MODEL.to_owned(),
-        hierarchy: record.hierarchy.clone(),
-        scope: Scope::Node,
-        equals: vec![
-            Key::new(key::OWNER, &record.pkid),
-            Key::new(ENDED, key::YES),
-        ],
-    };
+    let filter = ended_orders(record);
     let mut customers = Vec::new();
     let mut cursor = None;
     loop {

@@ -2,7 +2,7 @@
 
 use super::order::Order;
 use super::partner::Partner;
-use crate::platform::{Failure, FieldError, MAX_KEY_BYTES, Platform};
+use crate::platform::{Failure, FieldError, MAX_KEY_BYTES};
 use crate::webex::wholesale::{Customer, fetch_customer, find_customer};
 
 /// A customer that a caller has named.

@@ -5,7 +5,7 @@ use super::order::{Operation, Order, OrderState};
 use super::partner::{Partner, RequestError};
 use super::{OrderReport, is_in_progress, latest, log_error};
 use crate::model::derived;
-use crate::platform::{Change, Failure, FieldError, Level, Millis, Platform, UnixMillis};
+use crate::platform::{Change, Failure, FieldError, Level, Millis, UnixMillis};
 use crate::webex::errors::{ErrorKind, WebexError};
 use crate::webex::ids::OrgId;
 use crate::webex::wholesale::{

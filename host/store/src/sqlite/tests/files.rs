@@ -122,30 +122,41 @@ fn schema_of_a_later_release_is_left_alone() {
     assert_eq!(version, 11);
 }
 
+/// The scripts that lead from one version of the schema to the next.
+const MIGRATIONS: [&str; 8] = [
+    include_str!("../schema.sql"),
+    include_str!("../quarantine.sql"),
+    include_str!("../deadlines.sql"),
+    include_str!("../reveals.sql"),
+    include_str!("../scheduled.sql"),
+    include_str!("../sorted.sql"),
+    include_str!("../urgency.sql"),
+    include_str!("../reveals_column.sql"),
+];
+
+/// Creates the database of an earlier release, and runs `data` in it.
+fn create_version(stores: &FileStores, version: u8, data: &str) {
+    let old = Connection::open(stores.path()).unwrap();
+    for script in MIGRATIONS.iter().take(version.into()).chain([&data]) {
+        old.execute_batch(script).unwrap();
+    }
+    old.pragma_update(None, "user_version", version).unwrap();
+}
+
 #[tokio::test]
 async fn accesses_of_version_7_are_migrated() {
     let stores = FileStores::new();
-    let old = Connection::open(stores.path()).unwrap();
-    for step in [
-        include_str!("../schema.sql"),
-        include_str!("../quarantine.sql"),
-        include_str!("../deadlines.sql"),
-        include_str!("../reveals.sql"),
-        include_str!("../scheduled.sql"),
-        include_str!("../sorted.sql"),
-        include_str!("../urgency.sql"),
-        "PRAGMA user_version = 7;
-        INSERT INTO transactions (id, action, subject_name, status, message, submitted, started,
+    create_version(
+        &stores,
+        7,
+        "INSERT INTO transactions (id, action, subject_name, status, message, submitted, started,
             holder, more_reveals) VALUES ('t1', 'refresh', '', 'Success', '', 1, 1, '', 5);
         INSERT INTO transactions (id, action, subject_name, status, message, submitted, started,
             holder) VALUES ('t2', 'refresh', '', 'Success', '', 1, 1, '');
         INSERT INTO transaction_reveals (transaction_id, at, owner_model, owner_pkid, name, outcome)
             VALUES ('t1', 7, 'm', '000000000000000000000001', 'a \"quoted\" name', 'absent'),
                 ('t1', 6, NULL, NULL, 'webex.client-secret', 'opened');",
-    ] {
-        old.execute_batch(step).unwrap();
-    }
-    drop(old);
+    );
     let store = open(&stores.path()).unwrap();
     let migrated = store.transaction("t1").await.unwrap().unwrap();
     let access = |at, owner, name: &str, outcome| SecretAccess {
@@ -173,18 +184,10 @@ async fn accesses_of_version_7_are_migrated() {
 #[tokio::test]
 async fn transactions_of_version_8_get_their_node() {
     let stores = FileStores::new();
-    let old = Connection::open(stores.path()).unwrap();
-    for step in [
-        include_str!("../schema.sql"),
-        include_str!("../quarantine.sql"),
-        include_str!("../deadlines.sql"),
-        include_str!("../reveals.sql"),
-        include_str!("../scheduled.sql"),
-        include_str!("../sorted.sql"),
-        include_str!("../urgency.sql"),
-        include_str!("../reveals_column.sql"),
-        "PRAGMA user_version = 8;
-        INSERT INTO documents (model, pkid, hierarchy, version, body, keys)
+    create_version(
+        &stores,
+        8,
+        "INSERT INTO documents (model, pkid, hierarchy, version, body, keys)
             VALUES ('m', '000000000000000000000001', 'sys.P.C', 1, '{}', '[]');
         INSERT INTO transactions (id, action, subject_model, subject_pkid, subject_name, status,
             message, submitted, started, holder)
@@ -192,10 +195,7 @@ async fn transactions_of_version_8_get_their_node() {
                 ('t1.0001', 'part', 'm', '000000000000000000000001', '', 'Success', '', 1, 1, ''),
                 ('t2', 'refresh', 'm', '000000000000000000000002', '', 'Success', '', 1, 1, ''),
                 ('t3', 'refresh', NULL, NULL, '', 'Success', '', 1, 1, '');",
-    ] {
-        old.execute_batch(step).unwrap();
-    }
-    drop(old);
+    );
     let store = open(&stores.path()).unwrap();
     let node: Option<relation_types::Hierarchy> = Some("sys.P.C".parse().unwrap());
     for (id, expected) in [
@@ -227,24 +227,20 @@ async fn transactions_of_version_8_get_their_node() {
 #[tokio::test]
 async fn first_release_database_is_migrated_with_its_data() {
     let stores = FileStores::new();
-    let old = Connection::open(stores.path()).unwrap();
-    let first = include_str!("../schema.sql");
-    old.execute_batch(&format!(
-        "{first}
-         PRAGMA user_version = 1;
+    create_version(
+        &stores,
+        1,
+        "INSERT INTO documents (model, pkid, hierarchy, version, body, keys)
+         VALUES ('m', '000000000000000000000001', 'sys', 1, '{}', '[]');
          INSERT INTO documents (model, pkid, hierarchy, version, body, keys)
-         VALUES ('m', '000000000000000000000001', 'sys', 1, '{{}}', '[]');
-         INSERT INTO documents (model, pkid, hierarchy, version, body, keys)
-         VALUES ('data/SparkCustomer', '000000000000000000000002', 'sys.P.C', 1, '{{}}',
+         VALUES ('data/SparkCustomer', '000000000000000000000002', 'sys.P.C', 1, '{}',
              '[[\"name\",\"Acme\"],[\"state\",\"expired\"]]');
          INSERT INTO document_keys
          VALUES ('data/SparkCustomer', 'name', 'Acme', '000000000000000000000002'),
              ('data/SparkCustomer', 'state', 'expired', '000000000000000000000002');
          INSERT INTO wakeups VALUES ('m', '000000000000000000000001', 'refresh', 70000, '', 1, 0);
-         INSERT INTO leases VALUES ('m', '000000000000000000000001', 2, 'gone', 69000);"
-    ))
-    .unwrap();
-    drop(old);
+         INSERT INTO leases VALUES ('m', '000000000000000000000001', 2, 'gone', 69000);",
+    );
     let store = open(&stores.path()).unwrap();
     let now = Timestamp(70_000);
     let due = store.due(now, 10, None).await.unwrap();

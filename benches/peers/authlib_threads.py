@@ -41,7 +41,7 @@ class Refresher:
     def __init__(self, arguments):
         self.endpoint = arguments.endpoint
         self.cipher = TokenCipher()
-        # A lock wakes the next thread at once. SQLite's own busy handler would sleep and try again.
+        # A lock wakes the next thread immediately. SQLite's own busy handler would sleep and try again.
         self.writer_lock = threading.Lock()
         self.writer = CustomerTable(arguments.database)
         self.writer.create(self.cipher, arguments.customers)

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
-use relation_host::store::{Change as Stored, Commit};
+use relation_host::store::{Change as StoredChange, Commit};
 use relation_host::types::{Pkid, Reference};
 use relation_host::wakeup_kinds;
 use serde_json::json;
@@ -29,7 +29,7 @@ const BATCH: u64 = 2_000;
 /// Milliseconds in a day.
 const DAY: u64 = 86_400_000;
 
-/// How much of each customer is stored.
+/// The part of each customer that is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
     /// Everything that `add` creates.
@@ -91,7 +91,7 @@ pub async fn make_due(parts: &Parts, customers: std::ops::Range<u64>) -> Result<
     let due = parts.clock.now();
     let mut changes = Vec::new();
     for index in customers {
-        changes.push(Stored::Schedule(relation_host::types::Wakeup {
+        changes.push(StoredChange::Schedule(relation_host::types::Wakeup {
             id: spark_customer::grant::Grant::Organization
                 .refresh_wakeup()
                 .to_owned(),
@@ -108,7 +108,7 @@ pub async fn make_due(parts: &Parts, customers: std::ops::Range<u64>) -> Result<
     Ok(parts.store.commit(commit).await?)
 }
 
-fn batch(parts: &Parts, first: u64, end: u64, extent: Extent) -> Result<Vec<Stored>> {
+fn batch(parts: &Parts, first: u64, end: u64, extent: Extent) -> Result<Vec<StoredChange>> {
     let mut changes = Vec::new();
     for index in first..end {
         let mass = extent == Extent::Record;
@@ -134,7 +134,7 @@ fn draft(parts: &Parts, index: u64) -> Result<Vec<Change>> {
     let platform = DraftPlatform {
         parts,
         index,
-        parts_made: RefCell::new(0),
+        made_pkids: RefCell::new(0),
         changes: RefCell::default(),
     };
     let fields = json!({
@@ -158,7 +158,7 @@ fn draft(parts: &Parts, index: u64) -> Result<Vec<Change>> {
 struct DraftPlatform<'a> {
     parts: &'a Parts,
     index: u64,
-    parts_made: RefCell<u64>,
+    made_pkids: RefCell<u64>,
     changes: RefCell<Vec<Change>>,
 }
 
@@ -233,9 +233,9 @@ impl Environment for DraftPlatform<'_> {
         plugin::UnixMillis(self.parts.clock.now().0)
     }
 
-    /// Not random: keys of parts follow the customer's key, so that tables grow at their end.
+    /// Not random: keys of owned documents follow the customer's key, so that tables grow at their end.
     fn random(&self, count: usize) -> Vec<u8> {
-        let mut made = self.parts_made.borrow_mut();
+        let mut made = self.made_pkids.borrow_mut();
         *made += 1;
         let number = self.index * 64 + *made;
         let mut bytes = vec![0; count.saturating_sub(8)];

@@ -14,7 +14,7 @@ pub const BENCHES: [&str; 7] = [
 /// One goal with the values that were measured.
 #[derive(Debug, Serialize)]
 pub struct GoalRow {
-    what: String,
+    label: String,
     value: Percentiles,
     /// The unit; `None` for a ratio.
     unit: Option<Unit>,
@@ -36,7 +36,7 @@ pub fn goals(reports: &[Report]) -> Vec<GoalRow> {
                 goal,
                 met: goal.is_kept(bounded.value),
                 cells: [bounded.median(), bounded.spread(), bounded.bound(goal)],
-                what: bounded.what,
+                label: bounded.label,
             })
         })
         .collect()
@@ -51,7 +51,7 @@ pub fn render(goals: &[GoalRow]) -> String {
     for row in goals {
         let [median, spread, goal] = &row.cells;
         let verdict = verdict(row.goal, row.value);
-        table.add_row([&row.what, median, spread, goal, verdict]);
+        table.add_row([&row.label, median, spread, goal, verdict]);
     }
     format!("{table}\n")
 }

@@ -1,6 +1,6 @@
 //! `relation-benches`: measures the performance of the host and the plugin.
 //!
-//! Absolute rates drift by a factor of ten beside a busy neighbour. Every figure therefore comes
+//! Absolute rates drift by a factor of ten beside a busy neighbor. Every figure therefore comes
 //! with its ratio to a baseline measured in the same run, alternating with it round by round.
 
 use std::net::SocketAddr;

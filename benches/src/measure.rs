@@ -1,5 +1,5 @@
-//! Measurements: slots of work with their wall and processor time, percentiles over rounds, and
-//! ratios within a round, so that a machine that drifts cannot favour one side.
+//! Measurements: slots of work with their wall and processor time, and percentiles over rounds. Ratios are those within
+//! a round, so that a machine that drifts favors no side.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ impl Measurement {
     }
 }
 
-/// Measures one slot.
+/// A measurement of one slot in progress.
 pub struct Meter {
     begun: Instant,
     cpu: Duration,

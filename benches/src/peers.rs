@@ -177,8 +177,8 @@ pub fn run(plan: &Plan, peers: &Path) -> Result<Report> {
         }
     }
 
-    let row = |what: &str, side: &Series| {
-        let row = Row::new(what, side.percentiles(Measurement::rate)?, Unit::PerSecond);
+    let row = |label: &str, side: &Series| {
+        let row = Row::new(label, side.percentiles(Measurement::rate)?, Unit::PerSecond);
         anyhow::Ok(row.cpu(side.percentiles(Measurement::cpu_each)?))
     };
     let mut own = row("the whole host", &series)?;

@@ -1,8 +1,8 @@
 //! Times the phases of a refresh from outside the host.
 //!
 //! A wrapper around the store times the store's calls; the host's own spans (`instantiate`,
-//! `workflow`, `http`) time what happens inside the host. "Wall" is from the beginning of a phase
-//! to its end, "busy" the part of it during which the calling thread worked on it.
+//! `workflow`, `http`) time the work inside the host. "Wall" is from the beginning of a phase to its end, "busy" the
+//! part of it during which the calling thread worked on it.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -54,11 +54,11 @@ struct Sum {
 /// Total time of a phase.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PhaseTime {
-    /// How often it ran.
+    /// The number of runs.
     pub count: u64,
-    /// From beginning to end.
+    /// The time from beginning to end.
     pub wall: Duration,
-    /// While the calling thread worked.
+    /// The time while the calling thread worked.
     pub busy: Duration,
 }
 
@@ -139,7 +139,7 @@ fn phase_of(span: &str) -> Option<Phase> {
 struct Spans(Phases);
 
 /// State kept with each open span.
-struct Open {
+struct OpenSpan {
     begun: Instant,
     entered: Instant,
     busy: Duration,
@@ -149,7 +149,7 @@ impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
     fn on_new_span(&self, _: &span::Attributes<'_>, id: &span::Id, context: Context<'_, S>) {
         if let Some(span) = context.span(id) {
             let now = Instant::now();
-            span.extensions_mut().insert(Open {
+            span.extensions_mut().insert(OpenSpan {
                 begun: now,
                 entered: now,
                 busy: Duration::ZERO,
@@ -159,7 +159,7 @@ impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
 
     fn on_enter(&self, id: &span::Id, context: Context<'_, S>) {
         if let Some(span) = context.span(id)
-            && let Some(open) = span.extensions_mut().get_mut::<Open>()
+            && let Some(open) = span.extensions_mut().get_mut::<OpenSpan>()
         {
             open.entered = Instant::now();
         }
@@ -167,7 +167,7 @@ impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
 
     fn on_exit(&self, id: &span::Id, context: Context<'_, S>) {
         if let Some(span) = context.span(id)
-            && let Some(open) = span.extensions_mut().get_mut::<Open>()
+            && let Some(open) = span.extensions_mut().get_mut::<OpenSpan>()
         {
             open.busy += open.entered.elapsed();
         }
@@ -176,7 +176,7 @@ impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
     fn on_close(&self, id: span::Id, context: Context<'_, S>) {
         if let Some(span) = context.span(&id)
             && let Some(phase) = phase_of(span.name())
-            && let Some(open) = span.extensions().get::<Open>()
+            && let Some(open) = span.extensions().get::<OpenSpan>()
         {
             self.0.add(phase, open.begun.elapsed(), open.busy);
         }

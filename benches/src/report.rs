@@ -24,7 +24,8 @@ pub struct Report {
 #[derive(Debug, Serialize)]
 pub struct Row {
     /// The measured quantity.
-    pub what: String,
+    #[serde(rename = "what")]
+    pub label: String,
     /// Its ratios to the baselines.
     pub ratios: Vec<Ratio>,
     /// The measured value.
@@ -139,7 +140,7 @@ impl Unit {
         }
     }
 
-    /// The number of decimal places that are worth printing.
+    /// Returns the number of decimal places that are worth printing.
     fn decimals(self) -> usize {
         match self {
             Self::PerSecond | Self::KiloInstructions => 0,
@@ -170,9 +171,9 @@ impl std::fmt::Display for Bound {
 
 impl Row {
     /// Creates a row without a comparison.
-    pub fn new(what: impl Into<String>, value: Percentiles, unit: Unit) -> Self {
+    pub fn new(label: impl Into<String>, value: Percentiles, unit: Unit) -> Self {
         Self {
-            what: what.into(),
+            label: label.into(),
             ratios: Vec::new(),
             value,
             unit,
@@ -205,9 +206,9 @@ impl Row {
 }
 
 /// A figure or a ratio with bounds.
-pub struct Bounded<'a> {
+pub struct BoundedFigure<'a> {
     /// The measured figure, and for a ratio its baseline.
-    pub what: String,
+    pub label: String,
     /// The measured values.
     pub value: Percentiles,
     /// The unit of a figure; `None` for a ratio.
@@ -216,7 +217,7 @@ pub struct Bounded<'a> {
     pub bounds: &'a Bounds,
 }
 
-impl Bounded<'_> {
+impl BoundedFigure<'_> {
     /// Returns the median.
     pub fn median(&self) -> String {
         number(self.value.median, self.unit)
@@ -240,16 +241,16 @@ impl Bounded<'_> {
 
 impl Report {
     /// Returns every figure and ratio with its bounds.
-    pub fn bounded(&self) -> impl Iterator<Item = Bounded<'_>> {
+    pub fn bounded(&self) -> impl Iterator<Item = BoundedFigure<'_>> {
         self.rows.iter().flat_map(|row| {
-            let figure = Bounded {
-                what: row.what.clone(),
+            let figure = BoundedFigure {
+                label: row.label.clone(),
                 value: row.value,
                 unit: Some(row.unit),
                 bounds: &row.bounds,
             };
-            let ratios = row.ratios.iter().map(move |ratio| Bounded {
-                what: format!("{}, against {}", row.what, ratio.to),
+            let ratios = row.ratios.iter().map(move |ratio| BoundedFigure {
+                label: format!("{}, against {}", row.label, ratio.to),
                 value: ratio.value,
                 unit: None,
                 bounds: &ratio.bounds,
@@ -264,7 +265,7 @@ impl Report {
             let limit = bounded.bounds.limit?;
             (!limit.is_kept(bounded.value)).then(|| {
                 let (median, limit) = (bounded.median(), bounded.bound(limit));
-                format!("{}: {}: {median}, limit {limit}", self.bench, bounded.what)
+                format!("{}: {}: {median}, limit {limit}", self.bench, bounded.label)
             })
         })
     }
@@ -286,7 +287,7 @@ impl Report {
             if let Some(cell) = cells.get_mut(2).filter(|_| row.ratios.is_empty()) {
                 *cell = bounds_cell(&row.bounds, row.value);
             }
-            cells.insert(0, row.what.clone());
+            cells.insert(0, row.label.clone());
             cells.push(figure(row.value, row.unit));
             cells.push(
                 row.cpu_us

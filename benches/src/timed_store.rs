@@ -5,7 +5,7 @@ use relation_host::store::layer::{Layered, Operation, StoreLayer};
 
 use crate::phases::{Phase, Phases};
 
-/// Times the inner store's calls.
+/// A layer that times the inner store's calls.
 pub type TimedStore = Layered<Phases>;
 
 impl StoreLayer for Phases {

@@ -1,8 +1,8 @@
 //! A token endpoint that costs next to nothing: one thread, one canned response.
 //!
-//! It sends the same tokens with full lifetimes to every request, as Webex does in its usual mode:
-//! the refresh token stays, its lifetime starts again. The emulated Webex is faithful but expensive;
-//! here the server has to be so cheap that the measurement shows our own cost.
+//! It sends the same tokens with full lifetimes to every request, as Webex does in its usual mode. The refresh token
+//! stays; its lifetime starts again. The emulated Webex is faithful but expensive; here the server has to be so cheap
+//! that the measurement shows our own cost.
 
 use std::net::SocketAddr;
 
@@ -75,7 +75,7 @@ impl TokenServer {
         })
     }
 
-    /// Returns its address.
+    /// Returns the address of the server.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -99,7 +99,7 @@ async fn accept(listener: std::net::TcpListener, response: Vec<u8>) {
     let Ok(listener) = TcpListener::from_std(listener) else {
         return;
     };
-    // Lives as long as the process, which is a benchmark: sharing it costs nothing per request.
+    // Leaked until the process ends, which is a benchmark. Sharing it costs nothing per request.
     let response: &'static [u8] = Vec::leak(response);
     while let Ok((stream, _)) = listener.accept().await {
         tokio::spawn(async move {

@@ -259,10 +259,10 @@ def submit(api: Api, customer: Customer, meta: dict) -> None:
     customer.end("Refused", problem)
 
 
-def settle(waiting: dict[str, Customer], answer: dict) -> int:
-    """Takes ended transactions of a poll answer out of those that are waited for."""
+def settle(waiting: dict[str, Customer], response: dict) -> int:
+    """Takes ended transactions of a poll response out of those that are waited for."""
     count = 0
-    for transaction, entry in answer.items():
+    for transaction, entry in response.items():
         if transaction in waiting and isinstance(entry, dict) and entry.get("status") in ENDED:
             waiting.pop(transaction).end(entry["status"], entry.get("description", ""))
             count += 1
@@ -274,10 +274,10 @@ def poll(api: Api, waiting: dict[str, Customer], ids: list[str]) -> int:
     ended = 0
     for start in range(0, len(ids), MAX_POLLED):
         query = urllib.parse.urlencode({"ids": ",".join(ids[start : start + MAX_POLLED])})
-        status, answer = api.send("GET", f"{TRANSACTIONS}poll/?{query}")
+        status, response = api.send("GET", f"{TRANSACTIONS}poll/?{query}")
         if status != 200:
-            raise Stop(describe(status, answer))
-        ended += settle(waiting, answer)
+            raise Stop(describe(status, response))
+        ended += settle(waiting, response)
     return ended
 
 

@@ -117,6 +117,31 @@ pub struct AlertBody {
 }
 
 impl AlertBody {
+    /// Creates the body of the alert `reference` for another occurrence of `notice`, after `earlier` ones.
+    fn new(
+        record: &Record,
+        reference: &Reference,
+        notice: &Notice,
+        earlier: Option<&Self>,
+        now: UnixMillis,
+    ) -> Self {
+        let latest = derived::format_timestamp(now);
+        Self {
+            id: reference.pkid.clone(),
+            code: notice.code.to_owned(),
+            category: CATEGORY.to_owned(),
+            severity: notice.severity,
+            message: notice.message.clone(),
+            count: earlier.map_or(0, |body| body.count).saturating_add(1),
+            first: earlier.map_or_else(|| latest.clone(), |body| body.first.clone()),
+            latest,
+            subject: record.reference().to_string(),
+            threshold: notice.threshold,
+            generation: 0,
+            grant: Grant::Organization,
+        }
+    }
+
     /// Returns the keys by which the alert of `owner` is found and listed.
     pub fn keys(&self, owner: &str) -> Vec<Key> {
         let severity = match self.severity {
@@ -141,7 +166,7 @@ impl ActiveAlerts {
     ///
     /// # Errors
     /// Storage errors.
-    pub fn load(storage: &(impl Storage + ?Sized), record: &Record) -> Result<Self, Failure> {
+    pub fn load(storage: &dyn Storage, record: &Record) -> Result<Self, Failure> {
         let filter = Filter {
             model: ALERT.to_owned(),
             hierarchy: record.hierarchy.clone(),
@@ -176,7 +201,7 @@ impl ActiveAlerts {
         grant: Grant,
         notice: &Notice,
         now: UnixMillis,
-        environment: &(impl Environment + ?Sized),
+        environment: &dyn Environment,
     ) -> Result<(reports::Alert, Change), Failure> {
         let generation = record.grant_state(grant).generation;
         let earlier = self.0.iter().find(|(_, body)| {
@@ -185,27 +210,20 @@ impl ActiveAlerts {
                 && body.threshold == notice.threshold
                 && body.generation == generation
         });
-        let latest = derived::format_timestamp(now);
-        let (reference, first, count) = match earlier {
-            Some((reference, body)) => (reference.clone(), body.first.clone(), body.count),
-            None => {
-                let reference = Reference::new(ALERT, owned_documents::new_pkid(environment));
-                (reference, latest.clone(), 0)
-            }
+        let reference = match earlier {
+            Some((reference, _)) => reference.clone(),
+            None => Reference::new(ALERT, owned_documents::new_pkid(environment)),
         };
         let body = AlertBody {
-            id: reference.pkid.clone(),
-            code: notice.code.to_owned(),
-            category: CATEGORY.to_owned(),
-            severity: notice.severity,
-            message: notice.message.clone(),
-            count: count.saturating_add(1),
-            first,
-            latest,
-            subject: record.reference().to_string(),
-            threshold: notice.threshold,
             generation,
             grant,
+            ..AlertBody::new(
+                record,
+                &reference,
+                notice,
+                earlier.map(|(_, body)| body),
+                now,
+            )
         };
         Ok((report(&reference, &body), put(record, &reference, &body)?))
     }
@@ -283,23 +301,7 @@ pub fn raise_import(
 ) -> Result<Change, Failure> {
     let earlier: Option<AlertBody> =
         earlier.and_then(|earlier| serde_json::from_str(&earlier.body).ok());
-    let latest = derived::format_timestamp(now);
-    let body = AlertBody {
-        id: reference.pkid.clone(),
-        code: notice.code.to_owned(),
-        category: CATEGORY.to_owned(),
-        severity: notice.severity,
-        message: notice.message.clone(),
-        count: earlier
-            .as_ref()
-            .map_or(1, |body| body.count.saturating_add(1)),
-        first: earlier.map_or_else(|| latest.clone(), |body| body.first),
-        latest,
-        subject: record.reference().to_string(),
-        threshold: notice.threshold,
-        generation: 0,
-        grant: Grant::Organization,
-    };
+    let body = AlertBody::new(record, &reference, notice, earlier.as_ref(), now);
     put(record, &reference, &body)
 }
 
@@ -324,7 +326,7 @@ fn put(record: &Record, reference: &Reference, body: &AlertBody) -> Result<Chang
 /// # Errors
 /// Storage errors.
 pub fn clear_resolved(
-    storage: &(impl Storage + ?Sized),
+    storage: &dyn Storage,
     record: &Record,
     now: UnixMillis,
 ) -> Result<Vec<Change>, Failure> {

@@ -1,4 +1,4 @@
-//! The consents that a record has begun. A record stores enough to recognise a callback, but not
+//! The consents that a record has begun. A record stores enough to recognize a callback, but not
 //! enough to forge one.
 
 use std::collections::BTreeMap;
@@ -54,7 +54,7 @@ pub struct PastConsent {
     pub outcome: ConsentOutcome,
 }
 
-/// Why a consent is finished.
+/// The reason why a consent is finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ConsentOutcome {
@@ -151,16 +151,16 @@ pub fn verifier_name(grant: Grant) -> &'static str {
 }
 
 /// Creates a state: the pkid, a full stop and 256 random bits in base64url.
-pub fn new_state(pkid: &str, environment: &(impl Environment + ?Sized)) -> String {
+pub fn new_state(pkid: &str, environment: &dyn Environment) -> String {
     format!("{pkid}.{}", random_base64url(environment))
 }
 
 /// Creates a PKCE verifier: 256 random bits in base64url, 43 characters.
-pub fn new_verifier(environment: &(impl Environment + ?Sized)) -> Secret {
+pub fn new_verifier(environment: &dyn Environment) -> Secret {
     Secret::new(random_base64url(environment))
 }
 
-fn random_base64url(environment: &(impl Environment + ?Sized)) -> String {
+fn random_base64url(environment: &dyn Environment) -> String {
     URL_SAFE_NO_PAD.encode(environment.random(STATE_BYTES))
 }
 

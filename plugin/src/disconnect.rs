@@ -12,7 +12,7 @@ use crate::settings::Settings;
 use crate::tokens::expiry_wakeup;
 use crate::workflows::sync;
 
-/// Why a connection ended.
+/// The reason why a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Disconnection {
     /// The refresh token has expired; the value is Webex's refusal, if Webex was asked.
@@ -38,8 +38,8 @@ pub struct DisconnectChanges {
 ///
 /// # Errors
 /// Storage errors.
-pub fn disconnect<P: Platform + ?Sized>(
-    platform: &P,
+pub fn disconnect(
+    platform: &dyn Platform,
     record: &mut Record,
     grant: Grant,
     disconnection: Disconnection,

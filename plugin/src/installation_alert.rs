@@ -26,7 +26,7 @@ fn reference() -> Reference {
 /// # Errors
 /// `internal` when the alert cannot be written as JSON.
 pub fn raise(
-    storage: &(impl Storage + ?Sized),
+    storage: &dyn Storage,
     record: &Record,
     error: &WebexError,
     now: UnixMillis,

@@ -4,8 +4,8 @@
 //! Characters that are invisible, or that reorder other characters, are refused, except where a
 //! script needs them:
 //!
-//! - U+200C and U+200D, the joiners, after a virama and between two letters that join, as in
-//!   Persian and in the scripts of India (after RFC 5892, appendix A.1 and A.2);
+//! - U+200C and U+200D, the joiners, after a virama and between two letters that join (RFC 5892, appendix A.1 and A.2),
+//!   as in Persian and in Indic scripts;
 //! - variation selectors after an ideograph, a symbol, or a letter that joins;
 //! - signs that enclose the digits after them, such as U+0600, because they are visible.
 
@@ -28,8 +28,8 @@ pub fn normalize_name(name: &str) -> Cow<'_, str> {
     ComposingNormalizerBorrowed::new_nfc().normalize(name)
 }
 
-/// Lists every form in which a name may be stored, without repetition: composed, and decomposed and
-/// as typed, for records of releases that stored what was typed.
+/// Lists every form in which a name may be stored, without repetition: composed, decomposed and as typed. Earlier
+/// releases stored the typed form.
 pub fn list_spellings(name: &str) -> Vec<String> {
     let decomposed = DecomposingNormalizerBorrowed::new_nfd().normalize(name);
     let mut spellings: Vec<String> = Vec::with_capacity(1);
@@ -49,20 +49,20 @@ pub fn find_hidden_character(text: &str) -> Option<String> {
         .iter()
         .enumerate()
         .find(|(index, _)| is_hidden(&characters, *index))?;
-    let what = if is_bidirectional(*hidden) {
+    let effect = if is_bidirectional(*hidden) {
         "changes the order in which the others are shown"
     } else {
         "cannot be seen"
     };
     Some(format!(
-        "has the character U+{:04X}, which {what}, in place {}: type it again without",
+        "has the character U+{:04X}, which {effect}, in place {}: type it again without",
         u32::from(*hidden),
         index + 1
     ))
 }
 
 /// Removes the characters that are not visible as they are. If there are any, also removes all joiners and variation
-/// selectors, whose visibility depends on their neighbours.
+/// selectors, whose visibility depends on their neighbors.
 pub fn remove_hidden_characters(text: &str) -> Cow<'_, str> {
     if find_hidden_character(text).is_none() {
         return Cow::Borrowed(text);

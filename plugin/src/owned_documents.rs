@@ -6,7 +6,7 @@ use crate::actions;
 use crate::grant::Grant;
 use crate::model::{RELATION, SHADOW, derived};
 use crate::platform::{
-    Change, Document, Environment, Failure, Key, Reference, Storage, UnixMillis,
+    Change, Document, Environment, Failure, Key, Platform, Reference, Storage, UnixMillis,
 };
 use crate::record::{OwnedDocument, Record, key};
 use crate::sync_schedule;
@@ -142,7 +142,7 @@ pub struct RunTimes {
 
 /// Assigns a new record its owned documents: syncs and schedules, and a shadow if its fields name
 /// one.
-pub fn plan(record: &mut Record, environment: &(impl Environment + ?Sized)) {
+pub fn plan(record: &mut Record, environment: &dyn Environment) {
     record.body.owned_documents = TEMPLATES
         .iter()
         .filter(|template| record.grants().contains(&template.grant))
@@ -191,7 +191,7 @@ impl StoredSchedule {
     /// # Errors
     /// Storage errors; `internal` when the document cannot be parsed.
     pub fn read(
-        storage: &(impl Storage + ?Sized),
+        storage: &dyn Storage,
         record: &Record,
         role: &'static str,
     ) -> Result<Self, Failure> {
@@ -207,7 +207,7 @@ impl StoredSchedule {
     /// # Errors
     /// Those of [`read`](Self::read).
     pub fn read_both(
-        storage: &(impl Storage + ?Sized),
+        storage: &dyn Storage,
         record: &Record,
         grant: Grant,
     ) -> Result<[Self; 2], Failure> {
@@ -273,7 +273,7 @@ impl StoredSchedule {
 /// # Errors
 /// Those of [`StoredSchedule::read`].
 pub fn reschedule(
-    storage: &(impl Storage + ?Sized),
+    storage: &dyn Storage,
     record: &Record,
     role: &'static str,
     executed: Option<UnixMillis>,
@@ -289,7 +289,7 @@ pub fn reschedule(
 /// # Errors
 /// Those of [`StoredSchedule::read`].
 pub fn reschedule_grant(
-    storage: &(impl Storage + ?Sized),
+    storage: &dyn Storage,
     record: &Record,
     grant: Grant,
     update: &TokenUpdate,
@@ -309,10 +309,7 @@ pub fn reschedule_grant(
 /// Updates the names of the owned documents, and of the schedules of its data syncs, after a change of the record's
 /// name or shadow. Returns the changes to commit besides the record. Other edits of an administrator in these documents are
 /// kept.
-pub fn sync_names(
-    record: &mut Record,
-    platform: &(impl Storage + Environment + ?Sized),
-) -> Result<Vec<Change>, Failure> {
+pub fn sync_names(record: &mut Record, platform: &dyn Platform) -> Result<Vec<Change>, Failure> {
     let mut changes = Vec::new();
     let mut documents = std::mem::take(&mut record.body.owned_documents);
     let mut shadow = shadow_name(record).map(str::to_owned);
@@ -376,7 +373,7 @@ impl DocumentTemplate {
     }
 }
 
-fn new_shadow(name: String, environment: &(impl Environment + ?Sized)) -> OwnedDocument {
+fn new_shadow(name: String, environment: &dyn Environment) -> OwnedDocument {
     OwnedDocument {
         model: SHADOW_MODEL.to_owned(),
         pkid: new_pkid(environment),
@@ -386,7 +383,7 @@ fn new_shadow(name: String, environment: &(impl Environment + ?Sized)) -> OwnedD
 }
 
 /// Creates a random primary key: 24 lower-case hexadecimal characters.
-pub fn new_pkid(environment: &(impl Environment + ?Sized)) -> String {
+pub fn new_pkid(environment: &dyn Environment) -> String {
     let bytes = environment.random(PKID_BYTES);
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -463,7 +460,7 @@ fn set_next(body: &mut Map<String, Value>, next: Option<UnixMillis>) {
 }
 
 fn stored_body(
-    storage: &(impl Storage + ?Sized),
+    storage: &dyn Storage,
     owned: &OwnedDocument,
 ) -> Result<Option<Map<String, Value>>, Failure> {
     let document = storage.get(&owned.reference())?;

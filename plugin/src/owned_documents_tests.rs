@@ -69,10 +69,10 @@ fn new_record_gets_syncs_schedules_and_shadow() {
     assert_eq!(names(&platform, SHADOW_MODEL), ["Umbra"]);
     let owner = Key::new(key::OWNER, PKID);
     for document in platform.documents() {
-        let part = document.reference.model != crate::platform::RECORD_MODEL;
+        let is_owned = document.reference.model != crate::platform::RECORD_MODEL;
         assert_eq!(
             document.keys.contains(&owner),
-            part,
+            is_owned,
             "{}",
             document.reference
         );
@@ -143,10 +143,10 @@ fn reschedule_recreates_a_deleted_schedule() {
 #[test]
 fn rename_updates_names_and_keeps_manual_edits() {
     let (platform, mut record) = platform_with_owned_documents(Some("Umbra"));
-    let part = record.owned_document(SYNC_USERS).unwrap().clone();
-    let mut body = stored_body(&platform, &part).unwrap().unwrap();
+    let sync = record.owned_document(SYNC_USERS).unwrap().clone();
+    let mut body = stored_body(&platform, &sync).unwrap().unwrap();
     body.insert("description".to_owned(), "weekly".into());
-    let by_hand = Change::Put(document(&record, &part, &body));
+    let by_hand = Change::Put(document(&record, &sync, &body));
     platform.commit(Vec::new(), vec![by_hand]).unwrap();
 
     record.body.fields.insert("name".to_owned(), "Apex".into());
@@ -199,7 +199,7 @@ fn owned_documents_have_distinct_pkids() {
         .body
         .owned_documents
         .iter()
-        .map(|part| part.pkid.as_str())
+        .map(|owned| owned.pkid.as_str())
         .collect();
     pkids.sort_unstable();
     pkids.dedup();
@@ -213,14 +213,14 @@ fn invalid_references_are_dropped_on_load() {
     let whole = record.body.owned_documents.len();
     let mut broken = record.clone();
     for pkid in ["", "0123", &"F".repeat(24), &"é".repeat(12)] {
-        let mut part = record.body.owned_documents[0].clone();
-        part.pkid = pkid.to_owned();
-        broken.body.owned_documents.push(part);
+        let mut owned = record.body.owned_documents[0].clone();
+        owned.pkid = pkid.to_owned();
+        broken.body.owned_documents.push(owned);
     }
     for model in [String::new(), "m".repeat(129)] {
-        let mut part = record.body.owned_documents[0].clone();
-        part.model = model;
-        broken.body.owned_documents.push(part);
+        let mut owned = record.body.owned_documents[0].clone();
+        owned.model = model;
+        broken.body.owned_documents.push(owned);
     }
     let change = Change::Put(broken.to_document().unwrap());
     platform.commit(Vec::new(), vec![change]).unwrap();

@@ -4,12 +4,13 @@
 //! A refused access token is not a reason to refuse the connection while the refresh token works:
 //! new tokens are requested first, and stored.
 
+use crate::grant::Grant;
 use crate::model::{FieldErrors, ValidatedInput};
 use crate::platform::{Failure, FieldError, Level, OnUnavailable, Platform, Secret, UnixMillis};
 use crate::record::Record;
 use crate::settings::{ClientCredentials, Settings};
 use crate::timing::{MAX_CLOCK_SKEW, MAX_LIFETIME};
-use crate::tokens::{StoredTokens, TokenSource};
+use crate::tokens::{self, ReceivedTokens, StoredTokens, TokenSource, TokenUpdate};
 use crate::webex::authorizations::{TOKENS_READ, fetch_token_expiry};
 use crate::webex::client::{Proxies, Webex};
 use crate::webex::errors::{ErrorKind, WebexError};
@@ -85,6 +86,31 @@ impl ConfirmedTokens {
         }
     }
 
+    /// Applies the tokens to `record` in place of the `stored` ones, and logs the warnings.
+    ///
+    /// # Errors
+    /// Those of [`tokens::apply`].
+    pub fn apply(
+        &self,
+        platform: &dyn Platform,
+        settings: &Settings,
+        record: &mut Record,
+        stored: &StoredTokens,
+        now: UnixMillis,
+    ) -> Result<TokenUpdate, Failure> {
+        let received = ReceivedTokens {
+            response: &self.response,
+            stored,
+            source: self.source,
+            issued: self.issued,
+        };
+        let update = tokens::apply(record, Grant::Organization, received, now, settings)?;
+        for warning in &update.warnings {
+            platform.log(Level::Warning, warning);
+        }
+        Ok(update)
+    }
+
     /// Adds a note to `failure`, because of which the tokens were not stored, if the pasted refresh
     /// token was used.
     pub fn explain(&self, failure: Failure) -> Failure {
@@ -96,9 +122,9 @@ impl ConfirmedTokens {
 }
 
 /// The context for asking Webex about pasted tokens.
-pub struct TokenChecker<'a, P: ?Sized> {
+pub struct TokenChecker<'a> {
     /// The platform.
-    pub platform: &'a P,
+    pub platform: &'a dyn Platform,
     /// The settings of the call.
     pub settings: &'a Settings,
     /// The proxies after this call.
@@ -107,7 +133,7 @@ pub struct TokenChecker<'a, P: ?Sized> {
     pub before: Option<(&'a Record, &'a StoredTokens)>,
 }
 
-impl<P: Platform + ?Sized> TokenChecker<'_, P> {
+impl TokenChecker<'_> {
     /// Asks Webex whether `tokens` work and which organization they belong to. The organization
     /// must match the account number; an absent account number is filled in.
     ///
@@ -147,7 +173,7 @@ impl<P: Platform + ?Sized> TokenChecker<'_, P> {
     /// lifetimes of the response count from its issue; otherwise they are assumed.
     fn date_tokens(
         &self,
-        webex: &Webex<'_, P>,
+        webex: &Webex<'_>,
         tokens: TokenResponse,
         now: UnixMillis,
     ) -> ConfirmedTokens {
@@ -177,12 +203,11 @@ impl<P: Platform + ?Sized> TokenChecker<'_, P> {
         }
     }
 
-    /// Asks Webex when the access token expires. None when Webex cannot be asked, or names an
-    /// impossible time: in the past although the token works, or after the lifetime that the
-    /// response names.
+    /// Asks Webex when the access token expires. None when Webex cannot be asked, or names an impossible time. This is
+    /// one in the past although the token works, or after the lifetime that the response names.
     fn fetch_expiry(
         &self,
-        webex: &Webex<'_, P>,
+        webex: &Webex<'_>,
         tokens: &TokenResponse,
         now: UnixMillis,
     ) -> Option<UnixMillis> {
@@ -205,7 +230,7 @@ impl<P: Platform + ?Sized> TokenChecker<'_, P> {
     /// Requests new tokens, because Webex refused the access token.
     fn renew(
         &self,
-        webex: &Webex<'_, P>,
+        webex: &Webex<'_>,
         pasted: &TokenResponse,
         refusal: WebexError,
         accepted: &mut ValidatedInput,
@@ -246,7 +271,7 @@ impl<P: Platform + ?Sized> TokenChecker<'_, P> {
     /// in the token itself, or of the record that stored the refresh token. So no tokens are lost.
     fn find_organization(
         &self,
-        webex: &Webex<'_, P>,
+        webex: &Webex<'_>,
         response: &TokenResponse,
         own: Option<OrgId>,
         accepted: &ValidatedInput,

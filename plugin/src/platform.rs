@@ -79,7 +79,7 @@ impl FieldError {
     }
 }
 
-/// Why an operation failed; the variant says who must act (see the contract's `failure`).
+/// The reason why an operation failed. The variant says who must act (see the contract's `failure`).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// The caller must correct the input; all field errors are listed.
@@ -189,7 +189,7 @@ pub type HttpRequest = http::Request<Vec<u8>>;
 /// An HTTP response with its complete body.
 pub type HttpResponse = http::Response<Vec<u8>>;
 
-/// Why a request has no complete response.
+/// The reason why a request has no complete response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HttpError {
     /// The host's policy forbids the target; the text names the rule and the setting.

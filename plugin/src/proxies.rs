@@ -9,8 +9,8 @@ use crate::record::secret;
 ///
 /// # Errors
 /// The errors of the platform, except that a proxy cannot be used.
-pub fn check_proxies<P: Platform + ?Sized>(
-    platform: &P,
+pub fn check_proxies(
+    platform: &dyn Platform,
     accepted: &ValidatedInput,
     errors: &mut FieldErrors,
 ) -> Result<(), Failure> {
@@ -22,7 +22,7 @@ pub fn check_proxies<P: Platform + ?Sized>(
         };
         match outcome {
             Ok(()) => {}
-            Err(Failure::LimitExceeded(why)) => errors.add(*field, why),
+            Err(Failure::LimitExceeded(reason)) => errors.add(*field, reason),
             Err(Failure::Invalid(refusals)) => {
                 for error in refusals {
                     errors.add(*field, error.message);

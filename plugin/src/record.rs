@@ -140,8 +140,8 @@ impl GrantState {
 
 /// The body of a record's document.
 ///
-/// `fields` are the model's own fields (see [`crate::model`]), as the administrator gave them and
-/// without any secret: a proxy string is stored here without its password.
+/// `fields` are the model's own fields (see [`crate::model`]), as the administrator gave them, without secrets. A proxy
+/// string is stored here without its password.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RecordBody {
     /// The model's fields by name, including `name` and `notes`.
@@ -225,7 +225,7 @@ impl Record {
     ///
     /// # Errors
     /// `not-found`; storage errors.
-    pub fn load(storage: &(impl Storage + ?Sized), pkid: &str) -> Result<Self, Failure> {
+    pub fn load(storage: &dyn Storage, pkid: &str) -> Result<Self, Failure> {
         let reference = Reference::record(pkid);
         match storage.get(&reference)? {
             Some(document) => Self::from_document(document),
@@ -311,7 +311,7 @@ impl Record {
     /// Marks the grants as uncertain if an earlier call on this record was interrupted, because its
     /// requests may have been carried out. The first commit of the record after an interruption
     /// must store this.
-    pub fn note_interruption(&mut self, journal: &(impl TransactionLog + ?Sized)) {
+    pub fn note_interruption(&mut self, journal: &dyn TransactionLog) {
         if journal.interrupted().is_none() {
             return;
         }

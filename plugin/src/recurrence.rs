@@ -3,9 +3,9 @@
 //! The time zones are those of the IANA database that is compiled into the plugin. These rules apply where a
 //! local time is not one instant:
 //!
-//! - A local time that does not exist, because clocks are set forward, is taken as many minutes later as the
-//!   clocks were set: 02:30 becomes 03:30.
-//! - Of a local time that exists twice, because clocks are set back, the first is taken.
+//! - A local time that does not exist, because clocks are set forward, is moved by the same minutes: 02:30 becomes
+//!   03:30.
+//! - If a local time exists twice, because clocks are set back, the first one counts.
 //! - A month without the start's day has its last day instead: the 31st becomes the 30th of April.
 
 use std::fmt;

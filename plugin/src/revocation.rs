@@ -17,18 +17,18 @@ use crate::webex::errors::{ErrorKind, WebexError};
 use crate::webex::ids::OrgId;
 use crate::webex::oauth;
 
-/// Revokes what was granted for `record`, with the access token of each grant and through `proxies`,
-/// which the caller revealed before they were deleted with the record.
+/// Revokes what was granted for `record`, with the access token of each grant and through `proxies`, which the caller
+/// revealed before they were deleted with the record.
 ///
 /// Never fails: errors are part of the outcome.
-pub fn revoke<P: Platform + ?Sized>(
-    platform: &P,
+pub fn revoke(
+    platform: &dyn Platform,
     settings: &Settings,
     record: &Record,
     tokens: &[(Grant, Secret)],
     proxies: &Proxies,
 ) -> Revocation {
-    let skipped = |why: &str| Revocation::Skipped(why.to_owned());
+    let skipped = |reason: &str| Revocation::Skipped(reason.to_owned());
     let Some((_, access_token)) = tokens.first() else {
         return skipped("there are no tokens");
     };
@@ -72,9 +72,9 @@ pub fn revoke<P: Platform + ?Sized>(
 
 /// Revokes the authorization of the grant with this state, unless another record may use the same authorization.
 /// `others` has the times at which the grants of other records of the organization began.
-fn revoke_own<P: Platform + ?Sized>(
-    platform: &P,
-    webex: &Webex<'_, P>,
+fn revoke_own(
+    platform: &dyn Platform,
+    webex: &Webex<'_>,
     client_id: &str,
     access_token: &Secret,
     state: &GrantState,
@@ -135,8 +135,8 @@ fn find_nearest<'a>(
 }
 
 /// Reports the result of a revocation. `are_refused`: Webex refused the refresh tokens before.
-fn report<P: Platform + ?Sized>(
-    platform: &P,
+fn report(
+    platform: &dyn Platform,
     result: Result<(), WebexError>,
     are_refused: bool,
 ) -> Revocation {
@@ -147,18 +147,18 @@ fn report<P: Platform + ?Sized>(
         ),
         Err(error) => {
             // Without the error's advice, which is about repeating the request: the record is gone.
-            let why = error.reason_with_tracking_id();
-            let text = format!("the tokens were not revoked at Webex: {why}");
+            let reason = error.reason_with_tracking_id();
+            let text = format!("the tokens were not revoked at Webex: {reason}");
             platform.log(Level::Warning, &text);
-            Revocation::Failed(why)
+            Revocation::Failed(reason)
         }
     }
 }
 
 /// Returns when the grants of all other connected records of the organization began, where it is
 /// known.
-fn find_other_grants<P: Platform + ?Sized>(
-    platform: &P,
+fn find_other_grants(
+    platform: &dyn Platform,
     record: &Record,
 ) -> Result<Vec<Option<UnixMillis>>, Failure> {
     let mut others = Vec::new();
@@ -309,7 +309,9 @@ mod tests {
         assert!(matches!(unknown, Revocation::Skipped(_)));
         platform.unset("webex.client-id");
         let unconfigured = run(&platform, &known, Some(ACCESS_TOKEN));
-        assert!(matches!(unconfigured, Revocation::Skipped(why) if why.contains("client-id")));
+        assert!(
+            matches!(unconfigured, Revocation::Skipped(reason) if reason.contains("client-id"))
+        );
         assert!(platform.sent().is_empty());
     }
 
@@ -332,7 +334,7 @@ mod tests {
         platform.serve(|_, _| json_response(200, json!({"id": "P", "items": []})));
         let shared = run(&platform, &own, Some(ACCESS_TOKEN));
         assert!(
-            matches!(shared, Revocation::Skipped(why) if why.contains("lists no authorization"))
+            matches!(shared, Revocation::Skipped(reason) if reason.contains("lists no authorization"))
         );
         assert_eq!(platform.sent().len(), 3);
     }
@@ -394,7 +396,7 @@ mod tests {
             list(&platform, listed);
             let outcome = run(&platform, &own, Some(ACCESS_TOKEN));
             assert!(
-                matches!(&outcome, Revocation::Skipped(why) if why.contains("cannot be told")),
+                matches!(&outcome, Revocation::Skipped(reason) if reason.contains("cannot be told")),
                 "{outcome:?}"
             );
             platform.assert_script_done();
@@ -408,7 +410,9 @@ mod tests {
         own.body.connection.granted = Some(START);
         store_other(&platform, Some(START + SECOND));
         let outcome = run(&platform, &own, Some(ACCESS_TOKEN));
-        assert!(matches!(outcome, Revocation::Skipped(why) if why.contains("the same grant")));
+        assert!(
+            matches!(outcome, Revocation::Skipped(reason) if reason.contains("the same grant"))
+        );
         assert!(platform.sent().is_empty());
     }
 
@@ -420,7 +424,7 @@ mod tests {
         let forbidden = json!({"message": "missing scopes", "trackingId": "T1"});
         platform.expect(Method::GET, "/v1/people/me", json_response(403, forbidden));
         let outcome = run(&platform, &own, Some(ACCESS_TOKEN));
-        assert!(matches!(outcome, Revocation::Failed(why) if why.contains("T1")));
+        assert!(matches!(outcome, Revocation::Failed(reason) if reason.contains("T1")));
         assert!(platform.logged(Level::Warning, "not revoked"));
     }
 
@@ -437,7 +441,9 @@ mod tests {
                 }
                 platform.serve(|_, _| json_response(401, json!({"message": "no valid token"})));
                 match run(&platform, &own, Some(ACCESS_TOKEN)) {
-                    Revocation::Skipped(why) => assert!(is_known && why.contains("valid"), "{why}"),
+                    Revocation::Skipped(reason) => {
+                        assert!(is_known && reason.contains("valid"), "{reason}")
+                    }
                     Revocation::Failed(_) => assert!(!is_known),
                     Revocation::Revoked => panic!("nothing was revoked"),
                 }
@@ -459,9 +465,9 @@ mod tests {
             let record = record(&platform);
             platform.expect(Method::DELETE, "/authorizations", response);
             match run(&platform, &record, Some(ACCESS_TOKEN)) {
-                Revocation::Failed(why) => {
-                    assert!(!why.contains(ACCESS_TOKEN), "{why}");
-                    assert!(!why.contains("try again"), "{why}");
+                Revocation::Failed(reason) => {
+                    assert!(!reason.contains(ACCESS_TOKEN), "{reason}");
+                    assert!(!reason.contains("try again"), "{reason}");
                 }
                 other => panic!("{other:?}"),
             }

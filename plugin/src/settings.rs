@@ -96,7 +96,7 @@ pub const SETTINGS: &[Setting] = &[
         key: SCOPES,
         secret: false,
         format: SOME_SCOPES,
-        // What the imports need, and the two by which tokens are inspected and revoked
+        // The scopes that the imports need, and the two by which tokens are inspected and revoked
         // (developer.webex.com, "Integrations", scopes).
         default: Some(
             "spark-admin:organizations_read spark-admin:licenses_read spark-admin:roles_read \
@@ -209,7 +209,7 @@ pub const SETTINGS: &[Setting] = &[
     },
 ];
 
-/// When access tokens are refreshed.
+/// The settings for refreshing access tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefreshPolicy {
     /// [`REFRESH_PERIOD`].
@@ -271,7 +271,7 @@ impl Settings {
     ///
     /// # Errors
     /// `internal` with each invalid key and the values it allows.
-    pub fn load(environment: &(impl Environment + ?Sized)) -> Result<Self, Failure> {
+    pub fn load(environment: &dyn Environment) -> Result<Self, Failure> {
         Self::from_pairs(environment.settings()?).map_err(|errors| {
             let texts = errors.into_iter().map(|FieldError { field, message }| {
                 format!("the setting `{field}` cannot be used: {message}")
@@ -285,7 +285,7 @@ impl Settings {
     ///
     /// # Errors
     /// `invalid` with an error for each invalid key.
-    pub fn check(environment: &(impl Environment + ?Sized)) -> Result<(), Failure> {
+    pub fn check(environment: &dyn Environment) -> Result<(), Failure> {
         match Self::from_pairs(environment.settings()?) {
             Ok(_) => Ok(()),
             Err(errors) => Err(Failure::Invalid(errors)),
@@ -393,7 +393,7 @@ impl ClientCredentials {
     /// Those of revealing the secret.
     pub fn reveal(
         settings: &Settings,
-        secrets: &(impl Secrets + ?Sized),
+        secrets: &dyn Secrets,
     ) -> Result<Result<Self, &'static str>, Failure> {
         let secret = secrets.reveal_setting(CLIENT_SECRET)?;
         let secret = secret.filter(|secret| !secret.expose().is_empty());
@@ -419,7 +419,7 @@ fn connect_lifetime(text: &str) -> Option<Millis> {
     duration(text).filter(|lifetime| allowed.contains(lifetime))
 }
 
-/// An empty id is none.
+/// Parses a client id; an empty one is none.
 fn client_id(text: &str) -> Option<Option<String>> {
     let sound = text.bytes().all(|byte| byte.is_ascii_graphic());
     sound.then(|| Some(text.to_owned()).filter(|id| !id.is_empty()))
@@ -433,7 +433,7 @@ fn scopes(text: &str) -> Option<Vec<String>> {
     sound.then_some(names)
 }
 
-/// Without any scope Webex refuses, except where scopes come in addition.
+/// Parses scopes. Webex refuses a consent without any scope, except where scopes come in addition.
 fn some_scopes(text: &str) -> Option<Vec<String>> {
     scopes(text).filter(|names| !names.is_empty())
 }

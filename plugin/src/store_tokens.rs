@@ -62,8 +62,8 @@ pub trait StorageSteps {
 /// # Errors
 /// `not-found` when the record was deleted; `conflict` and `unavailable` of the last attempt; errors of
 /// the `steps`.
-pub fn store_tokens<P: Platform + ?Sized>(
-    platform: &P,
+pub fn store_tokens(
+    platform: &dyn Platform,
     settings: &Settings,
     tokens: &IssuedTokens<'_>,
     mut record: Record,
@@ -100,8 +100,8 @@ pub fn store_tokens<P: Platform + ?Sized>(
 }
 
 /// Applies the tokens to `record` and commits it.
-fn try_commit<P: Platform + ?Sized>(
-    platform: &P,
+fn try_commit(
+    platform: &dyn Platform,
     settings: &Settings,
     tokens: &IssuedTokens<'_>,
     record: &mut Record,

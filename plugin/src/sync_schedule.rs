@@ -95,7 +95,7 @@ impl SyncSchedule {
     /// # Errors
     /// Those of the storage.
     pub fn read(
-        storage: &(impl Storage + ?Sized),
+        storage: &dyn Storage,
         record: &Record,
         sync: &str,
     ) -> Result<Option<Self>, Failure> {
@@ -215,7 +215,7 @@ pub fn removal_changes(record: &Record, sync: &str) -> [Change; 2] {
 /// # Errors
 /// Those of the storage.
 pub fn rename_changes(
-    storage: &(impl Storage + ?Sized),
+    storage: &dyn Storage,
     record: &Record,
     renamed: &[(String, String)],
 ) -> Result<Vec<Change>, Failure> {

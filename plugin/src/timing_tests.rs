@@ -122,7 +122,7 @@ fn expiries(access_at: u64, access: u64, refresh_at: u64, refresh: u64) -> Expir
     }
 }
 
-/// Expiries of two tokens with the same lifetime, issued at 0.
+/// Returns the expiries of two tokens with the same lifetime, issued at 0.
 fn expiries_of_both(lifetime: u64) -> Expiries {
     expiries(lifetime, lifetime, lifetime, lifetime)
 }

@@ -8,8 +8,7 @@
 use crate::grant::Grant;
 use crate::installation_alert;
 use crate::platform::{
-    Change, Failure, FieldError, Level, Millis, Reference, Secret, Secrets, TransactionLog,
-    UnixMillis, Wakeup,
+    Change, Failure, FieldError, Level, Millis, Platform, Reference, Secret, UnixMillis, Wakeup,
 };
 use crate::record::{Expiry, Record, State};
 use crate::scopes;
@@ -59,17 +58,13 @@ impl StoredTokens {
     ///
     /// # Errors
     /// Those of a store that cannot be reached.
-    pub fn reveal(
-        record: &Record,
-        grant: Grant,
-        platform: &(impl Secrets + TransactionLog + ?Sized),
-    ) -> Result<Self, Failure> {
+    pub fn reveal(record: &Record, grant: Grant, platform: &dyn Platform) -> Result<Self, Failure> {
         let owner = record.reference();
         let reveal = |name: &str| match platform.reveal(&owner, name) {
-            Err(Failure::Internal(why)) => {
+            Err(Failure::Internal(reason)) => {
                 platform.log(
                     Level::Warning,
-                    &format!("the stored token is replaced: {why}"),
+                    &format!("the stored token is replaced: {reason}"),
                 );
                 Ok(None)
             }

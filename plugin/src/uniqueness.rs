@@ -14,7 +14,7 @@ use crate::webex::ids::OrgId;
 
 /// Checks that name and organization are unused at `hierarchy`; `except` is the record itself.
 pub fn find_duplicates(
-    storage: &(impl Storage + ?Sized),
+    storage: &dyn Storage,
     hierarchy: &str,
     accepted: &ValidatedInput,
     except: Option<&Reference>,

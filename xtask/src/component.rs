@@ -40,7 +40,7 @@ pub fn build(folders: &Folders, selection: Selection) -> Result<()> {
 /// Builds one package as a component.
 ///
 /// Uses `cargo rustc --crate-type cdylib`: `cargo build` would also build the plugin's rlib, and cargo
-/// skips link-time optimisation when a build makes both.
+/// skips link-time optimization when a build makes both.
 fn build_one(package: &str, target_directory: &Path) -> Result<()> {
     step::run(workspace::cargo().args([
         "rustc",

@@ -47,7 +47,7 @@ Builds the components and the host.
 
 usage: cargo xtask build [--release]
 
-  --release    optimise the host and the emulator too; components are always optimised
+  --release    optimize the host and the emulator too; components are always optimized
 
 Results, under the target directory:
   component/spark-customer.wasm      the plugin, as a component
@@ -76,7 +76,7 @@ ARGS go to `cargo test`: `cargo xtask test refresh` runs the tests with `refresh
 `cargo xtask test -- --nocapture` shows their output.";
 
 const BENCH_HELP: &str = "\
-Builds everything optimised, then runs the benchmark program.
+Builds everything optimized, then runs the benchmark program.
 
 usage: cargo xtask bench [peers|table] [ARGS]
 
@@ -90,7 +90,7 @@ ARGS go to the program; `cargo xtask bench -- --help` lists the benchmarks. Meas
 machine, and compare figures of the same run only.";
 
 const FUZZ_HELP: &str = "\
-Builds the components and an optimised fuzzer, then runs the fuzz targets on all cores.
+Builds the components and an optimized fuzzer, then runs the fuzz targets on all cores.
 
 usage: cargo xtask fuzz [ARGS]
 

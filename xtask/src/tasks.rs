@@ -11,12 +11,12 @@ use crate::step::{run, run_for_code, step};
 use crate::workspace::Folders;
 use crate::{mutants, peers, setup as wasm_setup, workspace};
 
-/// How the host and its programs are compiled. The component is always optimised.
+/// The profile by which the host and its programs are compiled. The component is always optimized.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
-    /// Compiles quickly; selected dependencies are optimised.
+    /// Compiles quickly; selected dependencies are optimized.
     Dev,
-    /// Optimises everything.
+    /// Optimizes everything.
     Release,
 }
 
@@ -144,7 +144,7 @@ pub fn fuzz(args: &[OsString]) -> Result<ExitCode> {
     // The same selection as for the tests, so that dependencies are compiled once.
     step(
         "fuzzer",
-        "compile the fuzzer and the host, optimised",
+        "compile the fuzzer and the host, optimized",
         || {
             run(workspace::cargo()
                 .args([

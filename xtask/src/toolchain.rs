@@ -32,7 +32,7 @@ pub struct Toolchain {
     pub target_libdir: PathBuf,
 }
 
-/// Whether [`TARGET`] can be compiled for.
+/// The readiness to compile for [`TARGET`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Readiness {
     /// A program was compiled and linked.

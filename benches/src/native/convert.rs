@@ -9,13 +9,13 @@ use relation_host::types as host;
 use secrecy::SecretString;
 use spark_customer::platform as plugin;
 
-type Converted<T> = Result<T, plugin::Failure>;
+type Conversion<T> = Result<T, plugin::Failure>;
 
 fn malformed(error: impl std::fmt::Display) -> plugin::Failure {
     plugin::Failure::Internal(error.to_string())
 }
 
-pub fn reference(from: &plugin::Reference) -> Converted<host::Reference> {
+pub fn reference(from: &plugin::Reference) -> Conversion<host::Reference> {
     let pkid = from.pkid.parse().map_err(malformed)?;
     Ok(host::Reference::new(from.model.clone(), pkid))
 }
@@ -35,7 +35,7 @@ fn key_out(from: host::Key) -> plugin::Key {
     plugin::Key::new(from.name, from.value)
 }
 
-fn document(from: plugin::Document) -> Converted<host::Document> {
+fn document(from: plugin::Document) -> Conversion<host::Document> {
     Ok(host::Document {
         reference: reference(&from.reference)?,
         hierarchy: from.hierarchy.parse().map_err(malformed)?,
@@ -55,7 +55,7 @@ pub fn document_out(from: host::Document) -> plugin::Document {
     }
 }
 
-pub fn filter(from: plugin::Filter) -> Converted<host::Filter> {
+pub fn filter(from: plugin::Filter) -> Conversion<host::Filter> {
     let scope = match from.scope {
         plugin::Scope::Node => host::Scope::Node,
         plugin::Scope::Subtree => host::Scope::Subtree,
@@ -74,7 +74,7 @@ pub fn page_out(from: host::Page<host::Document>) -> plugin::Page {
     }
 }
 
-pub fn wakeup(from: plugin::Wakeup) -> Converted<host::Wakeup> {
+pub fn wakeup(from: plugin::Wakeup) -> Conversion<host::Wakeup> {
     Ok(host::Wakeup {
         id: from.id,
         subject: reference(&from.subject)?,
@@ -94,7 +94,7 @@ pub fn wakeup_out(from: host::Wakeup) -> plugin::Wakeup {
     }
 }
 
-pub fn check(from: plugin::Check) -> Converted<store::Check> {
+pub fn check(from: plugin::Check) -> Conversion<store::Check> {
     Ok(match from {
         plugin::Check::Version(check) => {
             store::Check::Version(reference(&check.reference)?, check.version)
@@ -108,7 +108,7 @@ pub fn check(from: plugin::Check) -> Converted<store::Check> {
 }
 
 /// Converts a change for the store, its secret sealed.
-pub fn change(sealer: &Sealer, from: plugin::Change) -> Converted<store::Change> {
+pub fn change(sealer: &Sealer, from: plugin::Change) -> Conversion<store::Change> {
     Ok(match from {
         plugin::Change::Put(one) => store::Change::Put(document(one)?),
         plugin::Change::Delete(of) => store::Change::Delete(reference(&of)?),

@@ -1,9 +1,8 @@
 //! Lets the plugin's synchronous workflows wait without holding a thread, as the component does.
 //!
 //! A workflow that runs as a component waits on a fibre of wasmtime, and its thread continues with
-//! other calls. On threads of its own the native baseline would pay for context switches that the
-//! component does not have, and the comparison would flatter the component. So it runs on a
-//! coroutine with its own stack too, and stacks are reused.
+//! other calls. On threads of its own, the native baseline would pay for context switches. The component has none, so
+//! the comparison would flatter it. So it runs on a coroutine with its own stack too, and stacks are reused.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -37,7 +36,7 @@ impl Stacks {
     }
 }
 
-/// Lets synchronous code on a coroutine wait for a future.
+/// A means for synchronous code on a coroutine to wait for a future.
 pub struct Waiter<'a> {
     yielder: &'a Yielder<Waker, ()>,
     waker: RefCell<Waker>,
@@ -100,8 +99,8 @@ struct SendCoroutine<T>(Coroutine<Waker, (), T, DefaultStack>);
 // SAFETY: it is suspended only inside `Waiter::block_on`. Its stack then holds that function's
 // future, which is Send, and the closure given to `run`, which is Send. It also holds the frames of
 // a workflow and of the platform under it. Their values are strings, documents, requests and cells
-// of them, owned by or borrowed from that same stack, which moves as a whole. None of it belongs to
-// a thread: no lock guards, no `Rc`, and no thread-local's address (see `poll`).
+// of them, owned by or borrowed from that same stack, which moves as a whole. No part of it belongs to a thread: no
+// lock guards, no `Rc`, and no thread-local's address (see `poll`).
 unsafe impl<T: Send> Send for SendCoroutine<T> {}
 
 impl<T> Future for CoroutineFuture<T> {

@@ -1,15 +1,14 @@
 //! The native baseline: the plugin's own workflow, linked as a library, over the host's own parts.
 //!
-//! It does the same durable work as a call through the host: a begin that claims the lease and
-//! records the transaction, the workflow's commit fenced by the lease, and an end that closes both.
-//! It omits the costs of the component: a fresh instance, the crossing of its border, and the
-//! bookkeeping of a call's limits.
+//! It does the same durable work as a call through the host. The begin claims the lease and records the transaction,
+//! the lease fences the workflow's commit, and the end closes both. It omits the costs of the component: a fresh
+//! instance, the crossing of its border, and the bookkeeping of a call's limits.
 
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use relation_host::imports::Journal;
-use relation_host::store::{Begin, BeginOutcome, End};
+use relation_host::store::{BeginOutcome, CallEnd, CallStart};
 use relation_host::transactions::{NewTransaction, Status, TransactionOutcome};
 use relation_host::types::{Pkid, Reference};
 use spark_customer::grant::Grant;
@@ -27,7 +26,7 @@ mod platform;
 use coroutine::Stacks;
 use platform::NativePlatform;
 
-/// Runs workflows natively. Cheap to clone.
+/// A native runner of workflows. Cheap to clone.
 #[derive(Clone)]
 pub struct Native {
     parts: Arc<Parts>,
@@ -52,7 +51,7 @@ impl Native {
         let (claimed, now) = (parts.clock.monotonic(), parts.clock.now());
         let subject = Reference::record(pkid.clone());
         let id = uuid::Uuid::now_v7().to_string();
-        let begun = parts.store.begin(Begin {
+        let begun = parts.store.begin(CallStart {
             transaction: NewTransaction {
                 id: id.clone(),
                 action: "refresh".to_owned(),
@@ -103,7 +102,7 @@ impl Native {
                 completed,
             },
         };
-        let end = End {
+        let end = CallEnd {
             transaction: journal.close(outcome),
             lease,
             wakeup: None,

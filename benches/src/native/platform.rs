@@ -108,7 +108,7 @@ impl Storage for NativePlatform<'_> {
         Ok(convert::page_out(page))
     }
 
-    /// The store of a benchmark is always available.
+    /// Commits once: the store of a benchmark is always available.
     fn commit_with(
         &self,
         checks: Vec<Check>,
@@ -219,10 +219,10 @@ impl plugin::TransactionLog for NativePlatform<'_> {
             .log(now, convert::level(level), message.to_owned());
     }
 
-    /// No benchmark has calls with parts.
+    /// Records nothing: no benchmark has calls with parts.
     fn record_part(&self, _: &str, _: UnixMillis, _: Result<&str, &str>) {}
 
-    /// Benchmarks interrupt no call.
+    /// Returns none: benchmarks interrupt no call.
     fn interrupted(&self) -> Option<UnixMillis> {
         None
     }

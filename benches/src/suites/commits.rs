@@ -152,9 +152,9 @@ pub async fn run(plan: &Plan) -> Result<Report> {
         }
         let limit =
             |least: f64| Bounds::limit(Bound::AtLeast(least)).only_if(lanes == LIMIT_WRITERS);
-        let row = |what: &str, side: &Series| {
-            let what = format!("{what}, {lanes} writers");
-            let row = Row::new(what, side.percentiles(Measurement::rate)?, Unit::PerSecond);
+        let row = |label: &str, side: &Series| {
+            let label = format!("{label}, {lanes} writers");
+            let row = Row::new(label, side.percentiles(Measurement::rate)?, Unit::PerSecond);
             anyhow::Ok(row.cpu(side.percentiles(Measurement::cpu_each)?))
         };
         let to_single = grouped_side.ratio(&single_side, Measurement::rate)?;

@@ -31,18 +31,18 @@ pub async fn run(plan: &Plan) -> Result<Report> {
         dispatched.add(drain(&world, plan.backlog).await?);
         called.add(call(&world, &rotation, plan.slot).await?);
     }
-    let row = |what: String, side: &Series| {
-        let row = Row::new(what, side.percentiles(Measurement::rate)?, Unit::PerSecond);
+    let row = |label: String, side: &Series| {
+        let row = Row::new(label, side.percentiles(Measurement::rate)?, Unit::PerSecond);
         anyhow::Ok(row.cpu(side.percentiles(Measurement::cpu_each)?))
     };
-    let what = format!("dispatcher, {} due", plan.backlog);
+    let label = format!("dispatcher, {} due", plan.backlog);
     let to_calls = dispatched.ratio(&called, Measurement::rate)?;
     let to = format!("direct calls, {GOAL_LANES} in flight");
     Ok(Report {
         bench: "drain",
         title: TITLE,
         rows: vec![
-            row(what, &dispatched)?.ratio(to.clone(), to_calls, BOUNDS),
+            row(label, &dispatched)?.ratio(to.clone(), to_calls, BOUNDS),
             row(to, &called)?,
         ],
         notes: vec!["ratios of rates: higher is better".to_owned()],

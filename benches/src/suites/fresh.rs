@@ -96,8 +96,8 @@ pub async fn run(plan: &Plan) -> Result<Report> {
         described.add(per_call(serially(plan.slot, describe).await?));
         instantiated.add(per_call(serially(plan.slot, instantiate).await?));
     }
-    let row = |what: &str, side: &Series| {
-        let row = Row::new(what, side.percentiles(Measurement::each)?, Unit::Micros);
+    let row = |label: &str, side: &Series| {
+        let row = Row::new(label, side.percentiles(Measurement::each)?, Unit::Micros);
         anyhow::Ok(row.cpu(side.percentiles(Measurement::cpu_each)?))
     };
     Ok(Report {

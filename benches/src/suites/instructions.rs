@@ -34,9 +34,9 @@ pub async fn run(plan: &Plan) -> Result<Report> {
         let component = instructions(plan, &[])?;
         let native = instructions(plan, &[NATIVE])?;
         let value = |value| Percentiles::from_values([value]).context("nothing was counted");
-        let row = |what: &str, count: f64| {
+        let row = |label: &str, count: f64| {
             anyhow::Ok(Row::new(
-                what,
+                label,
                 value(count / 1000.0)?,
                 Unit::KiloInstructions,
             ))

@@ -22,7 +22,7 @@ pub mod refresh;
 pub mod stored;
 pub mod web;
 
-/// Names in running order, with what they measure.
+/// Names in running order, each with its measured quantity.
 pub const BENCHES: [(&str, &str); 9] = [
     ("fresh", fresh::TITLE),
     ("refresh", refresh::TITLE),

@@ -17,7 +17,7 @@ pub const TITLE: &str = "phases of a refresh";
 /// Numbers of operations in flight: one, and the number that the goals of other benchmarks use.
 const IN_FLIGHT: [usize; 2] = [1, 32];
 
-/// The two sides.
+/// The two variants of a refresh.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Variant {
     Component,
@@ -26,13 +26,13 @@ enum Variant {
 
 /// A part of a call: the sum of some phases minus others.
 struct CallPart {
-    what: &'static str,
+    label: &'static str,
     plus: &'static [Phase],
     minus: &'static [Phase],
 }
 
-const fn part(what: &'static str, plus: &'static [Phase], minus: &'static [Phase]) -> CallPart {
-    CallPart { what, plus, minus }
+const fn part(label: &'static str, plus: &'static [Phase], minus: &'static [Phase]) -> CallPart {
+    CallPart { label, plus, minus }
 }
 
 const PARTS: [CallPart; 10] = [
@@ -245,8 +245,8 @@ fn to_rows(variant: Variant, lanes: usize, rounds: &[Round]) -> Vec<Row> {
             Variant::Component => "component",
             Variant::Native => "native",
         };
-        let what = format!("{name}, {lanes} in flight: {}", part.what);
-        Some(Row::new(what, wall, Unit::Micros).cpu(busy).ratio(
+        let label = format!("{name}, {lanes} in flight: {}", part.label);
+        Some(Row::new(label, wall, Unit::Micros).cpu(busy).ratio(
             "the whole call",
             share,
             Bounds::NONE,

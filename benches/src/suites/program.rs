@@ -116,10 +116,10 @@ pub fn idle_memory(plan: &Plan, name: &str, customers: u64) -> Result<Vec<Row>> 
         peak.push(megabytes(&status, "VmHWM")?);
     }
     let values = |values| Percentiles::from_values(values).context("no host was measured");
-    let what = format!("resident memory of an idle host with {customers} customers");
-    let at_peak = format!("{what}, peak since its start");
+    let label = format!("resident memory of an idle host with {customers} customers");
+    let at_peak = format!("{label}, peak since its start");
     Ok(vec![
-        Row::new(what, values(resident)?, Unit::Megabytes).bounds(MEMORY),
+        Row::new(label, values(resident)?, Unit::Megabytes).bounds(MEMORY),
         Row::new(at_peak, values(peak)?, Unit::Megabytes),
     ])
 }

@@ -25,8 +25,8 @@ const TO_NATIVE: Bounds = Bounds::goal(Bound::AtLeast(0.85)).and_limit(Bound::At
 /// The bounds of the component's rate to the floor. A slow disk makes the floor slow, but not the component.
 const TO_FLOOR: Bounds = Bounds::goal(Bound::AtLeast(0.3)).and_limit(Bound::AtLeast(0.02));
 
-/// Customers per lane: a customer must not come round again while it is in flight, or within the
-/// millisecond that distinguishes one attempt from the next.
+/// Customers per lane: a customer must not come round again while in flight, or within the millisecond that separates
+/// two attempts.
 const CUSTOMERS_PER_LANE: u64 = 16;
 
 /// The customers to refresh, in rotation.
@@ -150,9 +150,9 @@ pub async fn run(plan: &Plan) -> Result<Report> {
         }
         let at_goal = lanes == GOAL_LANES;
         let by_cpu = native.ratio(&component, Measurement::cpu_each)?;
-        let row = |what: &str, side: &Series| {
-            let what = format!("{what}, {lanes} in flight");
-            let row = Row::new(what, side.percentiles(Measurement::rate)?, Unit::PerSecond);
+        let row = |label: &str, side: &Series| {
+            let label = format!("{label}, {lanes} in flight");
+            let row = Row::new(label, side.percentiles(Measurement::rate)?, Unit::PerSecond);
             anyhow::Ok(row.cpu(side.percentiles(Measurement::cpu_each)?))
         };
         rows.push(

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use relation_host::schedule::{DispatchSummary, Dispatcher, DispatcherOptions};
-use relation_host::store::{Begin, BeginOutcome, DueWakeup, End, WakeupSettlement};
+use relation_host::store::{BeginOutcome, CallEnd, CallStart, DueWakeup, WakeupSettlement};
 use relation_host::transactions::{NewTransaction, Status, TransactionOutcome, TransactionUpdate};
 use relation_host::types::{Filter, Hierarchy, Key, RECORD_MODEL, Reference, Scope};
 
@@ -242,7 +242,7 @@ impl FilledStore {
         for wakeup in due {
             let now = parts.clock.now();
             let id = uuid::Uuid::now_v7().to_string();
-            let begin = Begin {
+            let begin = CallStart {
                 transaction: NewTransaction {
                     id: id.clone(),
                     action: "refresh".to_owned(),
@@ -259,7 +259,7 @@ impl FilledStore {
             let BeginOutcome::Started(lease) = parts.store.begin(begin).await? else {
                 anyhow::bail!("{} could not begin", wakeup.wakeup.subject);
             };
-            let end = End {
+            let end = CallEnd {
                 transaction: TransactionUpdate {
                     id,
                     outcome: Some(TransactionOutcome {
@@ -332,10 +332,10 @@ pub async fn run(plan: &Plan) -> Result<Report> {
         }
     }
     let mut rows = Vec::new();
-    for ((work, what), sides) in ALL.iter().zip(&sides) {
+    for ((work, label), sides) in ALL.iter().zip(&sides) {
         for (customers, side) in plan.sizes.iter().zip(sides) {
-            let what = format!("{what}; {customers} stored");
-            let row = Row::new(what, side.percentiles(Measurement::each)?, Unit::Micros);
+            let label = format!("{label}; {customers} stored");
+            let row = Row::new(label, side.percentiles(Measurement::each)?, Unit::Micros);
             let row = row.cpu(side.percentiles(Measurement::cpu_each)?);
             rows.push(match (sides.first(), plan.sizes.first()) {
                 (Some(least), Some(fewest)) if fewest != customers => {

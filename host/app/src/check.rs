@@ -160,8 +160,8 @@ pub fn require_prerequisites(installation: &Installation) -> Result<(), AppError
     findings.iter().try_for_each(CheckFinding::to_result)
 }
 
-/// Logs a warning for each local problem of an installation whose host is open, so that the plugin, the store and
-/// its key are known to work.
+/// Logs a warning for each local problem of an installation whose host is open. The plugin, the store and its key are
+/// then known to work.
 pub fn warn_at_start(installation: &Installation) {
     let findings = [
         check_configuration(installation),

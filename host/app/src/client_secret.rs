@@ -142,10 +142,10 @@ fn identity(_metadata: &std::fs::Metadata) -> [i64; 4] {
 }
 
 fn read(file: &Path) -> Result<SecretString, AppError> {
-    const WHAT: &str = "the client secret (webex.client-secret-file)";
-    let secret = secret_text::read_line_of_file(file, WHAT);
+    const NAME: &str = "the client secret (webex.client-secret-file)";
+    let secret = secret_text::read_line_of_file(file, NAME);
     let checked = secret.and_then(|secret| {
-        check_client_secret(&secret, WHAT, &file.display())?;
+        check_client_secret(&secret, NAME, &file.display())?;
         Ok(secret)
     });
     checked.map_err(|error| {
@@ -168,7 +168,7 @@ fn read(file: &Path) -> Result<SecretString, AppError> {
 /// The secret holds white space or a character that is not ASCII.
 pub fn check_client_secret(
     secret: &SecretString,
-    what: &str,
+    name: &str,
     source: &dyn fmt::Display,
 ) -> Result<(), AppError> {
     // RFC 6749, appendix A.2. Secrets of Webex contain no space either.
@@ -179,7 +179,7 @@ pub fn check_client_secret(
     {
         true => Ok(()),
         false => Err(AppError::usage(format!(
-            "cannot use {what}: {source} holds white space or a character that is not ASCII; write the secret \
+            "cannot use {name}: {source} holds white space or a character that is not ASCII; write the secret \
              there and nothing else"
         ))),
     }

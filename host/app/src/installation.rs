@@ -25,7 +25,7 @@ pub const CLIENT_SECRET: &str = "webex.client-secret";
 /// The number of requests that Contact Center's API accepts from a client in a minute.
 const CONTACT_CENTER_RATE: NonZeroU32 = NonZeroU32::new(300).unwrap();
 
-/// Where the component of the plugin is.
+/// The location of the plugin's component.
 #[derive(Clone, Debug)]
 pub struct PluginFile {
     /// A file, in place of the embedded component.

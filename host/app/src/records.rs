@@ -93,8 +93,8 @@ impl StoredRecord {
     }
 }
 
-/// Returns the argument with which a command selects a record, for a shell: the name, or the pkid if the name is
-/// shared, empty, looks like an option, or cannot be typed.
+/// Returns the argument with which a command selects a record, for a shell. This is the name, or the pkid if the name
+/// is shared, empty, like an option, or cannot be typed.
 pub(crate) fn selector(name: &str, pkid: &Pkid, shares_name: bool) -> String {
     let is_invisible = |c: char| c.is_control() || is_invisible(c);
     match shares_name || name.is_empty() || name.starts_with('-') || name.contains(is_invisible) {

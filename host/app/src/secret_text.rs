@@ -13,15 +13,15 @@ use crate::{AppError, ErrorKind};
 /// The maximum size of a secret, in bytes. A token response has about 1 KiB.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// Reads the secret `what` in a file, which is one line, and refuses likely mistakes.
+/// Reads the secret `name` in a file, which is one line, and refuses likely mistakes.
 ///
 /// # Errors
 /// The file cannot be read or does not hold one secret.
-pub fn read_line_of_file(file: &Path, what: &str) -> Result<SecretString, AppError> {
-    let bytes = read_file(file).map_err(|error| read_error(what, &file.display(), &error))?;
+pub fn read_line_of_file(file: &Path, name: &str) -> Result<SecretString, AppError> {
+    let bytes = read_file(file).map_err(|error| read_error(name, &file.display(), &error))?;
     let source = format!("the file {}", file.display());
-    let secret = decode(&bytes, what, &source, &file.display())?;
-    check_line(&secret, what, &file.display())?;
+    let secret = decode(&bytes, name, &source, &file.display())?;
+    check_line(&secret, name, &file.display())?;
     Ok(secret)
 }
 
@@ -50,12 +50,12 @@ pub fn read_bounded(reader: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
 }
 
 /// Builds the error of a source that cannot be read.
-pub fn read_error(what: &str, source: &impl std::fmt::Display, error: &io::Error) -> AppError {
+pub fn read_error(name: &str, source: &impl std::fmt::Display, error: &io::Error) -> AppError {
     let kind = match error.kind() {
         io::ErrorKind::NotFound => ErrorKind::Usage,
         _ => ErrorKind::Failed,
     };
-    AppError::new(kind, format!("cannot read {what} from {source}: {error}"))
+    AppError::new(kind, format!("cannot read {name} from {source}: {error}"))
 }
 
 /// Decodes UTF-8, and removes a byte order mark and surrounding white space. `place` is the full and `source` the
@@ -65,16 +65,16 @@ pub fn read_error(what: &str, source: &impl std::fmt::Display, error: &io::Error
 /// The bytes are in another encoding, or hold nothing.
 pub fn decode(
     bytes: &[u8],
-    what: &str,
+    name: &str,
     place: &str,
     source: &impl std::fmt::Display,
 ) -> Result<SecretString, AppError> {
     let text = text::decode(bytes)
-        .map_err(|found| AppError::usage(format!("cannot read {what}: {place} {found}")))?;
+        .map_err(|found| AppError::usage(format!("cannot read {name}: {place} {found}")))?;
     let text = text.trim();
     if text.is_empty() {
         return Err(AppError::usage(format!(
-            "cannot read {what}: {source} is empty"
+            "cannot read {name}: {source} is empty"
         )));
     }
     Ok(SecretString::from(text))
@@ -86,7 +86,7 @@ pub fn decode(
 /// The secret has one of the mistakes.
 pub fn check_line(
     secret: &SecretString,
-    what: &str,
+    name: &str,
     source: &impl std::fmt::Display,
 ) -> Result<(), AppError> {
     const QUOTES: [char; 9] = [
@@ -105,7 +105,7 @@ pub fn check_line(
     };
     match wrong {
         Some(wrong) => Err(AppError::usage(format!(
-            "cannot use {what}: {source} {wrong}"
+            "cannot use {name}: {source} {wrong}"
         ))),
         None => Ok(()),
     }

@@ -36,7 +36,7 @@ const NEEDS_PERSON: [State; 4] = [
 pub struct Status {
     /// The time of reading.
     pub at: Timestamp,
-    /// Whether somebody must act, and who.
+    /// The person who must act, if anybody.
     pub verdict: Verdict,
     /// The problems of the installation, for its operator.
     pub problems: Vec<Problem>,

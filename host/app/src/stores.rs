@@ -28,7 +28,7 @@ struct StoreKind {
     parse: fn(&str, &Path) -> Result<StoreUrl, String>,
 }
 
-/// How to open a store.
+/// The mode in which a store is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenMode {
     /// For reading, also on a read-only file system. The store must exist.

@@ -1,5 +1,5 @@
-//! Checks every connection once after an upgrade, so that new requirements of a release or of changed
-//! settings, such as another scope, show immediately and not only at the next refresh.
+//! Checks every connection once after an upgrade. New requirements of a release or of settings, such as another scope,
+//! then show before the next refresh.
 
 use relation_host::Host;
 use relation_host::reports::{ConnectionReport, State};
@@ -48,7 +48,7 @@ async fn check_connections(
     if progress.revision == revision && progress.next.is_none() {
         return Ok(());
     }
-    let why = match progress.revision.is_empty() {
+    let reason = match progress.revision.is_empty() {
         true => "at the first start",
         false => "after an upgrade or a change of settings",
     };
@@ -82,7 +82,7 @@ async fn check_connections(
         save_progress(host, &progress).await?;
         pages += 1;
         if progress.next.is_none() {
-            tracing::info!(checked, "every connection was checked {why}");
+            tracing::info!(checked, "every connection was checked {reason}");
             return Ok(());
         }
         if pages % PAGES_PER_LOG_LINE == 0 {
@@ -107,7 +107,7 @@ async fn check_record(host: &Host, connection: &ConnectionReport) -> u64 {
     checked
 }
 
-/// Returns a digest of what the check depends on: the plugin and its settings. None of them is a secret.
+/// Returns a digest of what the check depends on: the plugin and its settings. They are not secrets.
 fn revision(host: &Host, config: &Config) -> String {
     let mut digest = Sha256::new_with_prefix(host.plugin().name());
     for (key, value) in &config.settings {

@@ -60,7 +60,7 @@ impl GrantSelector {
     }
 }
 
-/// Prints the results of calls for several grants one by one, and ends with the first error.
+/// A printer of the results of calls for several grants. It ends with the first error.
 pub struct GrantReporter<'a> {
     context: &'a Context,
     lines: bool,

@@ -8,7 +8,7 @@ use super::invocation::complete;
 use super::streams::stderr;
 pub use super::streams::stdout::write;
 
-/// Prints results, as JSON or as text.
+/// The printer of results, as JSON or as text.
 #[derive(Clone, Copy, Debug)]
 pub struct Output {
     /// JSON instead of text.

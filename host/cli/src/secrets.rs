@@ -83,12 +83,12 @@ impl SecretSource {
 
     /// Reads the token endpoint's JSON response. Only its syntax is checked.
     pub fn read_token_response(&self) -> Result<SecretString, AppError> {
-        const WHAT: &str = "the token endpoint's JSON response";
-        let text = self.read(WHAT)?;
+        const NAME: &str = "the token endpoint's JSON response";
+        let text = self.read(NAME)?;
         match parse_object(&text) {
             Ok(_) => Ok(text),
             Err(place) => Err(AppError::usage(format!(
-                "{WHAT} from {self} must be one JSON object, {place}"
+                "{NAME} from {self} must be one JSON object, {place}"
             ))
             .hint("{\"access_token\": …, \"refresh_token\": …, \"expires_in\": …}")),
         }

@@ -45,7 +45,7 @@ impl Shutdown {
         Ok(Self { requested })
     }
 
-    /// Returns the token that is cancelled when a stop is requested.
+    /// Returns the token that is canceled when a stop is requested.
     pub fn token(&self) -> &CancellationToken {
         &self.requested
     }
@@ -145,7 +145,7 @@ impl SignalSource for Signals {
 mod tests {
     use super::*;
 
-    /// Sends signals after these pauses, in milliseconds.
+    /// A source of signals after these pauses, in milliseconds.
     struct DelayedSignals(std::vec::IntoIter<u64>);
 
     impl SignalSource for DelayedSignals {

@@ -29,7 +29,7 @@ pub struct Column {
     max: Option<usize>,
 }
 
-/// How a column's texts are made to fit. The number is the minimum width.
+/// The way in which a column's texts are made to fit. The number is the minimum width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fit {
     /// Never changed: times, states and keys are of no use if cut.

@@ -1,9 +1,8 @@
 //! Classifies IP addresses: globally reachable or reserved for some purpose.
 //!
-//! Sources: the IANA registries of special-purpose IPv4 and IPv6 addresses (RFC 6890 and its
-//! updates) and of IPv6 unicast space, of which only 2000::/3 is assigned. Addresses that the
-//! registry lists as "globally reachable: N/A", and relics of transition mechanisms, count as not
-//! reachable.
+//! Sources: the IANA registries of special-purpose IPv4 and IPv6 addresses (RFC 6890 and its updates) and of IPv6
+//! unicast space. Only 2000::/3 of it is assigned. Addresses that the registry lists as "globally reachable: N/A", and
+//! relics of transition mechanisms, count as not reachable.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

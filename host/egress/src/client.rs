@@ -82,7 +82,7 @@ pub enum ClientError {
     },
 }
 
-/// Sends requests to permitted origins. Cheap to clone; clones share their connections.
+/// A client that sends requests to permitted origins. Cheap to clone; clones share their connections.
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
 
@@ -170,7 +170,7 @@ impl Client {
         }))
     }
 
-    /// The policy of permitted origins.
+    /// Returns the policy of permitted origins.
     pub fn policy(&self) -> &Policy {
         &self.0.connector.policy
     }

@@ -74,7 +74,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    /// The name of the limit's setting in the configuration file.
+    /// Returns the name of the limit's setting in the configuration file.
     pub fn setting(self) -> &'static str {
         match self {
             Self::RequestHead | Self::ResponseHead => "limits.headers",
@@ -112,10 +112,10 @@ pub enum EgressError {
     #[error(transparent)]
     Denied(#[from] Denial),
     /// The request itself is not permitted.
-    #[error("the request is not sent: {what}")]
+    #[error("the request is not sent: {reason}")]
     Refused {
         /// The offending part, without its value.
-        what: String,
+        reason: String,
     },
     /// A part of a message exceeds its limit.
     #[error("{limit} `{origin}` is larger than {bytes} bytes{}, the limit `{}`", .limit.size_hint_text(), .limit.setting())]
@@ -211,7 +211,7 @@ fn execution_hint(phase: RequestPhase) -> &'static str {
     }
 }
 
-/// In earlier phases the connect timeout may have expired, which has no setting.
+/// Returns the hint about a deadline. In earlier phases the connect timeout may have expired, which has no setting.
 fn deadline_hint(phase: RequestPhase) -> &'static str {
     if phase >= RequestPhase::Response {
         " (`limits.request-time`)"

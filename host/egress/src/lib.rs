@@ -5,7 +5,7 @@
 //! [`http::Response`].
 //!
 //! # Checks of a request, in order
-//! 1. **Normalise.** The URI's scheme, host and port become an [`Origin`] with one spelling.
+//! 1. **Normalize.** The URI's scheme, host and port become an [`Origin`] with one spelling.
 //!    Decimal or hexadecimal IPv4, IPv4-mapped IPv6, percent-encoding, upper case, a trailing dot
 //!    and international names all result in the same text. User info is rejected. The request is
 //!    built from the origin, so that check and connection cannot read one text in two ways.
@@ -16,10 +16,9 @@
 //!    differs from the URI, `CONNECT` and `TRACE`. See [`EgressError::Refused`].
 //! 4. **Budget.** A request to an API with a [`RequestBudget`] waits for its turn.
 //! 5. **Resolve and drop.** Every resolved address that is not globally reachable is dropped (see
-//!    [`AddressClass`]), unless `egress.allow` lists that address as a literal with the same scheme
-//!    and port. `http://127.0.0.1:8080` permits 127.0.0.1 for `http` on port 8080;
-//!    `http://localhost:8080` alone permits no address. The connection uses the checked address, so
-//!    changing a name between check and connect has no effect.
+//!    [`AddressClass`]), unless `egress.allow` lists the address itself with the same scheme and port.
+//!    `http://127.0.0.1:8080` permits 127.0.0.1 for `http` on port 8080; `http://localhost:8080` alone permits no
+//!    address. The connection uses the checked address, so changing a name between check and connect has no effect.
 //! 6. **Connect, TLS, send**, all before the call's deadline, which also limits the response body.
 //!    Redirects are returned like other responses and not followed.
 //!

@@ -17,7 +17,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// `http` or `https`.
+    /// Returns `http` or `https`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -25,7 +25,7 @@ impl Scheme {
         }
     }
 
-    /// The port of a URI without an explicit port.
+    /// Returns the port of a URI without an explicit port.
     pub fn default_port(self) -> u16 {
         match self {
             Self::Http => 80,
@@ -48,7 +48,7 @@ impl fmt::Display for Scheme {
 
 /// A scheme, host and port in the one spelling that all checks and connections use.
 ///
-/// Hosts are normalised as in the WHATWG URL standard. In addition, one trailing dot is dropped,
+/// Hosts are normalized as in the WHATWG URL standard. In addition, one trailing dot is dropped,
 /// and an IPv4-mapped IPv6 address becomes its IPv4 address.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin {
@@ -117,12 +117,12 @@ impl Origin {
         Ok(Self { scheme, host, port })
     }
 
-    /// The scheme.
+    /// Returns the scheme.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// The host: a lower-case ASCII name without a trailing dot, or an address.
+    /// Returns the host: a lower-case ASCII name without a trailing dot, or an address.
     pub fn host(&self) -> &Host<String> {
         &self.host
     }
@@ -136,12 +136,12 @@ impl Origin {
         }
     }
 
-    /// The port, explicit or default.
+    /// Returns the port, explicit or default.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The address, if the host is an address.
+    /// Returns the address, if the host is an address.
     pub fn literal(&self) -> Option<IpAddr> {
         match self.host {
             Host::Domain(_) => None,
@@ -150,7 +150,7 @@ impl Origin {
         }
     }
 
-    /// `host:port` for a `Host` field or an absolute URI: without the scheme's default port.
+    /// Returns `host:port` for a `Host` field or an absolute URI: without the scheme's default port.
     pub(super) fn authority(&self) -> String {
         if self.port == self.scheme.default_port() {
             self.host.to_string()
@@ -159,12 +159,12 @@ impl Origin {
         }
     }
 
-    /// `host:port`, always with the port, for `CONNECT`.
+    /// Returns `host:port`, always with the port, for `CONNECT`.
     pub(super) fn host_and_port(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// The same scheme and port at an address: the entry that permits the address.
+    /// Returns the same scheme and port at an address: the entry that permits the address.
     pub(super) fn with_address(&self, address: IpAddr) -> Self {
         let host = match address {
             IpAddr::V4(address) => Host::Ipv4(address),
@@ -178,7 +178,7 @@ impl Origin {
     }
 }
 
-/// The port by RFC 3986: only digits. Number parsers accept a sign too.
+/// Parses the port by RFC 3986: only digits. Number parsers accept a sign too.
 fn parse_port(authority: &Authority) -> Option<u16> {
     let port = authority.port()?;
     let digits = port.as_str().bytes().all(|byte| byte.is_ascii_digit());

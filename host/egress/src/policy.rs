@@ -122,12 +122,12 @@ fn not_listed(setting: Setting, origin: &Origin, nothing_listed: bool) -> String
         Setting::Callbacks => "callback to ",
         Setting::Proxies => "proxy ",
     };
-    let why = if nothing_listed {
+    let reason = if nothing_listed {
         "is empty, so nothing may be reached"
     } else {
         "has no entry for this scheme, host and port"
     };
-    format!("{what}`{origin}` is not allowed: `{setting}` {why}; add \"{origin}\" to it")
+    format!("{what}`{origin}` is not allowed: `{setting}` {reason}; add \"{origin}\" to it")
 }
 
 fn not_global(setting: Setting, origin: &Origin, addresses: &[(IpAddr, AddressClass)]) -> String {
@@ -177,7 +177,7 @@ fn not_global(setting: Setting, origin: &Origin, addresses: &[(IpAddr, AddressCl
 pub struct Target(Arc<Origin>);
 
 impl Target {
-    /// The permitted origin.
+    /// Returns the permitted origin.
     pub fn origin(&self) -> &Origin {
         &self.0
     }
@@ -289,8 +289,8 @@ impl Policy {
         }
     }
 
-    /// Checks a request's URI before its name is resolved: against the allow-list and, if the host is an
-    /// address or a name of this machine, by the address.
+    /// Checks a request's URI before its name is resolved: against the allow-list. An address, or a name of this
+    /// machine, is also checked as an address.
     ///
     /// # Errors
     /// [`Denial::Target`], [`Denial::Origin`] or [`Denial::Address`].
@@ -337,8 +337,8 @@ impl Policy {
         })
     }
 
-    /// Checks a proxy before its name is resolved: by its name and, if the host is an address or a
-    /// name of this machine, by the address.
+    /// Checks a proxy before its name is resolved: by its name. An address, or a name of this machine, is also checked
+    /// as an address.
     ///
     /// # Errors
     /// [`Denial::Origin`] or [`Denial::Address`].

@@ -31,7 +31,7 @@ pub(super) struct Route {
 }
 
 impl Route {
-    /// The peer that the connection is made to: the proxy, or the target.
+    /// Returns the peer that the connection is made to: the proxy, or the target.
     pub(super) fn next_hop(&self) -> Peer {
         match &self.proxy {
             Some(proxy) => Peer::Proxy(proxy.origin().clone()),
@@ -39,7 +39,7 @@ impl Route {
         }
     }
 
-    /// The peer that sends the response: a proxy in absolute form, or the target.
+    /// Returns the peer that sends the response: a proxy in absolute form, or the target.
     pub(super) fn responder(&self) -> Peer {
         match self.target.origin().scheme() {
             Scheme::Http => self.next_hop(),

@@ -85,7 +85,7 @@ impl ProxyUrl {
         })))
     }
 
-    /// The proxy's address.
+    /// Returns the proxy's address.
     pub fn origin(&self) -> &Origin {
         &self.0.origin
     }
@@ -95,7 +95,7 @@ impl ProxyUrl {
         self.0.authorization.is_some()
     }
 
-    /// The value of `Proxy-Authorization`, marked sensitive.
+    /// Returns the value of `Proxy-Authorization`, marked sensitive.
     pub(super) fn authorization(&self) -> Option<HeaderValue> {
         let mut value = HeaderValue::from_str(self.0.exposed()?).ok()?;
         value.set_sensitive(true);

@@ -60,7 +60,7 @@ pub(super) fn prepare(
         });
     }
     let unusable = |_| EgressError::Refused {
-        what: "its address cannot be written as a request line".to_owned(),
+        reason: "its address cannot be written as a request line".to_owned(),
     };
     let authority = origin.authority();
     let host = HeaderValue::from_str(&authority).map_err(|error| unusable(error.into()))?;
@@ -80,8 +80,8 @@ pub(super) fn prepare(
     Ok(())
 }
 
-fn refused(what: String) -> Result<(), EgressError> {
-    Err(EgressError::Refused { what })
+fn refused(reason: String) -> Result<(), EgressError> {
+    Err(EgressError::Refused { reason })
 }
 
 fn check_fields(
@@ -136,7 +136,7 @@ fn is_host_of(value: &HeaderValue, origin: &Origin) -> bool {
     uri.and_then(|uri| Origin::from_uri(&uri).ok()).as_ref() == Some(origin)
 }
 
-/// The size of the fields on the wire: name, colon, space, value, line end.
+/// Returns the size of the fields on the wire: name, colon, space, value, line end.
 fn field_bytes(headers: &HeaderMap) -> usize {
     let field = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
     headers.iter().map(field).sum()

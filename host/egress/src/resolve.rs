@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use async_trait::async_trait;
 
-/// Resolves names to addresses. Tests script the results; a platform may implement its own
+/// A resolver of names to addresses. Tests script the results; a platform may implement its own
 /// resolver.
 #[async_trait]
 pub trait Resolve: Send + Sync + 'static {

@@ -14,7 +14,7 @@ use url::Host;
 use super::error::{EgressError, Peer};
 use super::origin::Origin;
 use super::stream::Stream;
-use relation_types::text::{self, NotUtf8};
+use relation_types::text::{self, TextError};
 
 /// The setting with a file of extra certificate authorities.
 const CA_FILE: &str = "egress.extra-ca";
@@ -134,9 +134,9 @@ pub(super) fn read_ca_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
     // Binary certificates (DER) are not PEM and get their own error below.
     let text = match text::decode(&bytes) {
         Ok(text) => text.as_bytes(),
-        Err(found @ (NotUtf8::Utf16 | NotUtf8::Utf32)) => return Err(format!("it {found}")),
+        Err(found @ (TextError::Utf16 | TextError::Utf32)) => return Err(format!("it {found}")),
         // Comments between certificates may have any encoding.
-        Err(NotUtf8::SingleByte { .. } | NotUtf8::Binary) => bytes.as_slice(),
+        Err(TextError::SingleByte { .. } | TextError::Binary) => bytes.as_slice(),
     };
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(text)
         .collect::<Result<_, _>>()

@@ -13,7 +13,7 @@ use super::error::{EgressError, Limit, RequestPhase};
 use super::pool::{RequestBody, Route};
 use super::proxy::{Proxies, ProxyUrl};
 
-/// Sends requests in place of a network, and returns whole responses.
+/// A sender of requests in place of a network. It returns whole responses.
 ///
 /// [`Client`] implements this trait, so an observer can forward requests to a client. The result is
 /// the same as without the observer, except that the response head is returned together with the
@@ -147,7 +147,7 @@ pub(super) async fn exchange(
     ))
 }
 
-/// The size of the header fields on the wire, in bytes.
+/// Returns the size of the header fields on the wire, in bytes.
 fn header_bytes(fields: &HeaderMap) -> usize {
     let field = |(name, value): (&HeaderName, &HeaderValue)| {
         name.as_str().len() + ": ".len() + value.len() + "\r\n".len()
@@ -168,7 +168,7 @@ async fn collect_request(
     let path = head.uri.path_and_query().cloned();
     let uri = uri.path_and_query(path.unwrap_or_else(|| http::uri::PathAndQuery::from_static("/")));
     head.uri = uri.build().map_err(|error| EgressError::Refused {
-        what: format!("its address cannot be written: {error}"),
+        reason: format!("its address cannot be written: {error}"),
     })?;
     let body = body.collect().await;
     let body = body.map_err(|_| EgressError::RequestBody {

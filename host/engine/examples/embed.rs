@@ -23,7 +23,7 @@ use webex_emulator::{Consent, DEFAULT_CLIENT_SECRET, Emulator};
 /// The page of the engine to which Webex returns the browser after the consent.
 const REDIRECT: &str = "http://127.0.0.1:8400/callback";
 
-/// Prints what the host has done. An engine would count it or send notices.
+/// An observer that prints what the host has done. An engine would count it or send notices.
 struct Printer;
 
 impl Observer for Printer {

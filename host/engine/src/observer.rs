@@ -10,7 +10,7 @@ use crate::transactions::Status;
 use crate::types::{Document, Reference};
 use crate::{CallErrorKind, WakeupOutcome};
 
-/// Receives the events of a host. The store has what an event reports, unless the event says otherwise.
+/// A receiver of a host's events. The store has what an event reports, unless the event says otherwise.
 ///
 /// A hook runs within the call that it reports, so it must return quickly: hand slow work to a
 /// channel. A hook cannot fail a call or a commit: a panic is caught and logged.

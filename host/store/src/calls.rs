@@ -23,13 +23,13 @@ pub struct Lease {
     pub expires: Timestamp,
     /// The start of the latest earlier call on the subject that was interrupted; `None` if a call on the
     /// subject has ended since. A call is interrupted when its host ended, when its lease expired or was
-    /// lost, or by [`End::interrupted`].
+    /// lost, or by [`CallEnd::interrupted`].
     pub interrupted: Option<Timestamp>,
 }
 
 /// The start of a call: the lease to claim and the transaction to record.
 #[derive(Clone, Debug)]
-pub struct Begin {
+pub struct CallStart {
     /// The transaction to record, as `processing`.
     pub transaction: NewTransaction,
     /// The subject to lease; `None` for calls that do not work on a record.
@@ -53,11 +53,11 @@ pub enum BeginOutcome<T = Option<Lease>> {
     Started(T),
     /// Another call holds the subject, at the latest until the given moment.
     Busy(Timestamp),
-    /// The wakeup was settled, rescheduled or cancelled meanwhile, so there is nothing to do.
+    /// The wakeup was settled, rescheduled or canceled meanwhile, so there is nothing to do.
     Gone,
 }
 
-/// How to settle the wakeup that a call ran for.
+/// The settlement of the wakeup that a call ran for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WakeupSettlement {
     /// The workflow ran: remove the wakeup, unless it was scheduled again meanwhile.
@@ -75,7 +75,7 @@ pub enum WakeupSettlement {
 ///
 /// [`TransactionOutcome::bulk`]: relation_types::transactions::TransactionOutcome::bulk
 #[derive(Clone, Debug)]
-pub struct End {
+pub struct CallEnd {
     /// The last update of the transaction, including its final status.
     pub transaction: TransactionUpdate,
     /// The lease to release. A lost lease is left alone.
@@ -89,7 +89,7 @@ pub struct End {
     pub interrupted: bool,
 }
 
-impl End {
+impl CallEnd {
     /// Returns whether the call is a [queued call](relation_types::QUEUED_CALL_MODEL).
     pub fn is_of_queued_call(&self) -> bool {
         let due = match &self.wakeup {
@@ -133,14 +133,14 @@ pub struct RedateReport {
 pub trait CallStore: Send + Sync + 'static {
     /// Claims the subject and records the transaction, in one write. The transaction's node is that of the document
     /// of its subject, if there is one.
-    async fn begin(&self, begin: Begin) -> Result<BeginOutcome, StoreError>;
+    async fn begin(&self, begin: CallStart) -> Result<BeginOutcome, StoreError>;
 
     /// Stores an update of a running transaction between commits. An update of a transaction that has
     /// ended is dropped.
     async fn report(&self, update: TransactionUpdate) -> Result<(), StoreError>;
 
     /// Ends a call. Ending the same call again changes nothing.
-    async fn end(&self, end: End) -> Result<(), StoreError>;
+    async fn end(&self, end: CallEnd) -> Result<(), StoreError>;
 
     /// Releases the leases and closes the transactions of dead hosts. The transaction of a queued call becomes
     /// `Queued` again.

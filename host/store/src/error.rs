@@ -4,7 +4,7 @@ use super::Lease;
 use crate::seal::DataKey;
 use relation_types::{Filter, Reference};
 
-/// The error of a store operation. Nothing was changed.
+/// The error of a store operation. No data was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A check of the commit failed; the text names it.
@@ -23,8 +23,8 @@ pub enum StoreError {
     /// does.
     #[error("a secret was sealed with data key {0}, which is not the newest one")]
     StaleKey(u32),
-    /// The input is malformed: a body that is not a JSON object, a secret or wakeup without its
-    /// document, a cursor of another listing, or an update of an unknown transaction.
+    /// The input is malformed, such as a body that is not a JSON object, a wakeup without its document, or a cursor of
+    /// another listing.
     #[error("{0}")]
     Invalid(String),
     /// The store cannot be reached or written now; try again later.
@@ -83,7 +83,7 @@ impl StoreError {
         Self::Conflict(format!("transaction {id} exists already"))
     }
 
-    /// Reports the begin of a queued call whose transaction is not queued.
+    /// Reports the start of a queued call whose transaction is not queued.
     pub fn not_queued(id: &str) -> Self {
         Self::Conflict(format!("transaction {id} is not queued"))
     }

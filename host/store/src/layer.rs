@@ -7,8 +7,8 @@ use async_trait::async_trait;
 
 use super::seal::{DataKey, Sealed};
 use super::{
-    Begin, BeginOutcome, CallStore, Commit, DocumentStore, DueWakeup, End, KeyStore, KeyUse,
-    PruneReport, PruneRequest, Recovery, RedateReport, ResealStep, Retirement, SecretScope,
+    BeginOutcome, CallEnd, CallStart, CallStore, Commit, DocumentStore, DueWakeup, KeyStore,
+    KeyUse, PruneReport, PruneRequest, Recovery, RedateReport, ResealStep, Retirement, SecretScope,
     SortOrder, Store, StoreError, StoredSecret, TransactionStore, WakeupStore,
 };
 use relation_types::transactions::{Transaction, TransactionFilter, TransactionUpdate};
@@ -119,7 +119,7 @@ pub trait StoreLayer: Send + Sync + 'static {
     fn begin(
         &self,
         inner: &dyn Store,
-        begin: Begin,
+        begin: CallStart,
     ) -> impl Future<Output = Result<BeginOutcome, StoreError>> + Send {
         async move { inner.begin(begin).await }
     }
@@ -128,7 +128,7 @@ pub trait StoreLayer: Send + Sync + 'static {
     fn end(
         &self,
         inner: &dyn Store,
-        end: End,
+        end: CallEnd,
     ) -> impl Future<Output = Result<(), StoreError>> + Send {
         async move { inner.end(end).await }
     }
@@ -246,7 +246,7 @@ impl<L: StoreLayer> WakeupStore for Layered<L> {
 
 #[async_trait]
 impl<L: StoreLayer> CallStore for Layered<L> {
-    async fn begin(&self, begin: Begin) -> Result<BeginOutcome, StoreError> {
+    async fn begin(&self, begin: CallStart) -> Result<BeginOutcome, StoreError> {
         let work = self.layer.begin(self.inner.as_ref(), begin);
         self.layer.wrap(Operation::Begin, work).await
     }
@@ -256,7 +256,7 @@ impl<L: StoreLayer> CallStore for Layered<L> {
         self.layer.wrap(Operation::Report, work).await
     }
 
-    async fn end(&self, end: End) -> Result<(), StoreError> {
+    async fn end(&self, end: CallEnd) -> Result<(), StoreError> {
         let work = self.layer.end(self.inner.as_ref(), end);
         self.layer.wrap(Operation::End, work).await
     }

@@ -25,7 +25,7 @@ mod transactions;
 mod wakeups;
 
 pub use calls::{
-    Begin, BeginOutcome, CLOCK_TOLERANCE, CallStore, End, Lease, Recovery, RedateReport,
+    BeginOutcome, CLOCK_TOLERANCE, CallEnd, CallStart, CallStore, Lease, Recovery, RedateReport,
     WakeupSettlement,
 };
 pub use documents::{Change, Check, Commit, DocumentStore, SORT_KEYS, SortOrder};

@@ -101,8 +101,8 @@ impl Ownership {
 
 /// Creates the file at `path` durably, with mode 0600. Root creates the file for the owner of its directory.
 ///
-/// The content is written to a temporary file that is then renamed: neither a crash nor a second process can
-/// leave or read half a file.
+/// The content is written to a temporary file that is then renamed. No crash leaves, and no other process reads, half a
+/// file.
 ///
 /// # Errors
 /// `AlreadyExists` if there is a file, which stays as it is; every other error of the file system.

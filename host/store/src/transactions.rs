@@ -31,8 +31,8 @@ impl PruneRequest {
         completed.is_some_and(|completed| completed < before)
     }
 
-    /// Returns whether a walk in the order of ids can stop at a step whose transactions all began at or
-    /// after `started`: all later ones began later still.
+    /// Returns whether a walk in the order of ids can stop at a step whose transactions all began at or after
+    /// `started`: all later ones began later still.
     pub fn ends_at(&self, started: Timestamp) -> bool {
         started >= self.succeeded_before.max(self.failed_before)
     }

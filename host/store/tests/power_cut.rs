@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use relation_store::sqlite::{SqliteOptions, SqliteStore};
 use relation_store::{
-    Begin, BeginOutcome, CallStore, Change, Check, Commit, DocumentStore, DueWakeup, End, Lease,
-    Recovery, TransactionStore, WakeupSettlement, WakeupStore,
+    BeginOutcome, CallEnd, CallStart, CallStore, Change, Check, Commit, DocumentStore, DueWakeup,
+    Lease, Recovery, TransactionStore, WakeupSettlement, WakeupStore,
 };
 use relation_types::transactions::{NewTransaction, Status, TransactionOutcome, TransactionUpdate};
 use relation_types::{Document, Reference, Timestamp, Wakeup};
@@ -182,7 +182,7 @@ fn schedule(due: Timestamp) -> Change {
 }
 
 async fn begin(store: &SqliteStore, id: &str, wakeup: Option<DueWakeup>) -> Lease {
-    let begin = Begin {
+    let begin = CallStart {
         transaction: NewTransaction {
             id: id.to_owned(),
             action: "refresh".to_owned(),
@@ -202,8 +202,8 @@ async fn begin(store: &SqliteStore, id: &str, wakeup: Option<DueWakeup>) -> Leas
     }
 }
 
-fn end(id: &str, lease: &Lease, wakeup: Option<WakeupSettlement>) -> End {
-    End {
+fn end(id: &str, lease: &Lease, wakeup: Option<WakeupSettlement>) -> CallEnd {
+    CallEnd {
         transaction: TransactionUpdate {
             id: id.to_owned(),
             outcome: Some(TransactionOutcome {

@@ -98,10 +98,10 @@ pub fn parse_size<T: TryFrom<u64>>(value: DeValue<'_>) -> Result<T, ValueError> 
     T::try_from(size.as_u64()).map_err(|_| "is more than this machine can address".into())
 }
 
-/// Parses one of a set of words. `what` is their noun in errors, such as `store`.
+/// Parses one of a set of words. `noun` is their name in errors, such as `store`.
 pub fn parse_word<T: Copy>(
     value: DeValue<'_>,
-    what: &str,
+    noun: &str,
     words: &[(&'static str, T)],
 ) -> Result<T, ValueError> {
     let text = parse_any_text(value)?;
@@ -109,7 +109,7 @@ pub fn parse_word<T: Copy>(
         return Ok(*word);
     }
     let names: Vec<&'static str> = words.iter().map(|(name, _)| *name).collect();
-    let error = ValueError::new(format!("there is no {what} {text:?}"));
+    let error = ValueError::new(format!("there is no {noun} {text:?}"));
     Err(match find_nearest(&text, &names) {
         Some(name) => error.hint(format!("did you mean \"{name}\"?")),
         None => error.hint(format!("one of {}", names.join(", "))),

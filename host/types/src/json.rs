@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 /// Checks that `text` is one JSON object, as strictly as if it were parsed to a
-/// [`serde_json::Map`]: numbers, escapes and the depth of nesting count too.
+/// [`serde_json::Map`]: numbers, escapes and nesting count too.
 ///
 /// # Errors
 /// Those of [`serde_json::from_str`]. The error may repeat a part of the text.
@@ -23,9 +23,9 @@ impl<'de> Deserialize<'de> for Object {
 }
 
 /// Any JSON value.
-struct Checked;
+struct AnyJson;
 
-impl<'de> Deserialize<'de> for Checked {
+impl<'de> Deserialize<'de> for AnyJson {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(CheckVisitor)
     }
@@ -34,44 +34,44 @@ impl<'de> Deserialize<'de> for Checked {
 struct CheckVisitor;
 
 impl<'de> Visitor<'de> for CheckVisitor {
-    type Value = Checked;
+    type Value = AnyJson;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object")
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Checked, E> {
-        Ok(Checked)
+    fn visit_bool<E: Error>(self, _: bool) -> Result<AnyJson, E> {
+        Ok(AnyJson)
     }
 
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Checked, E> {
-        Ok(Checked)
+    fn visit_i64<E: Error>(self, _: i64) -> Result<AnyJson, E> {
+        Ok(AnyJson)
     }
 
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Checked, E> {
-        Ok(Checked)
+    fn visit_u64<E: Error>(self, _: u64) -> Result<AnyJson, E> {
+        Ok(AnyJson)
     }
 
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Checked, E> {
-        Ok(Checked)
+    fn visit_f64<E: Error>(self, _: f64) -> Result<AnyJson, E> {
+        Ok(AnyJson)
     }
 
-    fn visit_str<E: Error>(self, _: &str) -> Result<Checked, E> {
-        Ok(Checked)
+    fn visit_str<E: Error>(self, _: &str) -> Result<AnyJson, E> {
+        Ok(AnyJson)
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Checked, E> {
-        Ok(Checked)
+    fn visit_unit<E: Error>(self) -> Result<AnyJson, E> {
+        Ok(AnyJson)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Checked, A::Error> {
-        while let Some(Checked) = items.next_element()? {}
-        Ok(Checked)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<AnyJson, A::Error> {
+        while let Some(AnyJson) = items.next_element()? {}
+        Ok(AnyJson)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Checked, A::Error> {
-        while let Some((Checked, Checked)) = members.next_entry()? {}
-        Ok(Checked)
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<AnyJson, A::Error> {
+        while let Some((AnyJson, AnyJson)) = members.next_entry()? {}
+        Ok(AnyJson)
     }
 }
 

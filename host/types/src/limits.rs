@@ -183,7 +183,7 @@ limits! {
 }
 
 impl Limits {
-    /// The duration of a lease: four times the total time of a request, and longer than any call.
+    /// Returns the duration of a lease: four times the total time of a request, and longer than any call.
     pub fn lease(&self) -> Duration {
         let call = self.time.saturating_add(Duration::from_secs(5));
         self.request_time.saturating_mul(4).max(call)

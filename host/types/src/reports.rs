@@ -1,5 +1,5 @@
 //! The results of the workflows in the host's own types, which are stable for embedders and
-//! serialise to JSON.
+//! serialize to JSON.
 
 mod description;
 
@@ -46,7 +46,7 @@ impl State {
         Self::Connected,
     ];
 
-    /// The state's name in the contract.
+    /// Returns the state's name in the contract.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NotConnected => "not-connected",
@@ -91,7 +91,7 @@ pub enum Grant {
 }
 
 impl Grant {
-    /// The grant's name in the contract.
+    /// Returns the grant's name in the contract.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Organization => "organization",
@@ -366,7 +366,7 @@ pub struct ConnectReport {
     pub message: String,
 }
 
-/// The access token of a grant, for another workflow of the platform. Serialised without the token.
+/// The access token of a grant, for another workflow of the platform. Serialized without the token.
 #[derive(Clone, Debug, Serialize)]
 pub struct AccessTokenReport {
     /// The access token.

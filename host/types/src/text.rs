@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// The reason why bytes cannot be used as text. The error text follows the name of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotUtf8 {
+pub enum TextError {
     /// UTF-16, as some editors and shells of Windows write it.
     Utf16,
     /// UTF-32.
@@ -20,7 +20,7 @@ pub enum NotUtf8 {
     Binary,
 }
 
-impl fmt::Display for NotUtf8 {
+impl fmt::Display for TextError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Utf16 => f.write_str("is UTF-16; save it as UTF-8"),
@@ -35,19 +35,19 @@ impl fmt::Display for NotUtf8 {
     }
 }
 
-impl std::error::Error for NotUtf8 {}
+impl std::error::Error for TextError {}
 
 /// Reads `bytes` as UTF-8 and drops a leading byte order mark.
 ///
 /// # Errors
 /// The bytes are in another encoding, which the error names.
-pub fn decode(bytes: &[u8]) -> Result<&str, NotUtf8> {
+pub fn decode(bytes: &[u8]) -> Result<&str, TextError> {
     // The mark of little-endian UTF-32 begins with that of UTF-16.
     match bytes {
-        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => return Err(NotUtf8::Utf32),
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => return Err(NotUtf8::Utf16),
+        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => return Err(TextError::Utf32),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => return Err(TextError::Utf16),
         // Without a mark: the first character of every expected input is ASCII.
-        [0, first, ..] | [first, 0, ..] if *first != 0 => return Err(NotUtf8::Utf16),
+        [0, first, ..] | [first, 0, ..] if *first != 0 => return Err(TextError::Utf16),
         _ => {}
     }
     match std::str::from_utf8(bytes) {
@@ -58,9 +58,9 @@ pub fn decode(bytes: &[u8]) -> Result<&str, NotUtf8> {
             let is_text = |byte: &u8| *byte >= b' ' || byte.is_ascii_whitespace();
             if rest.iter().all(is_text) && valid.iter().all(is_text) {
                 let breaks = valid.iter().filter(|byte| **byte == b'\n').count();
-                Err(NotUtf8::SingleByte { line: 1 + breaks })
+                Err(TextError::SingleByte { line: 1 + breaks })
             } else {
-                Err(NotUtf8::Binary)
+                Err(TextError::Binary)
             }
         }
     }
@@ -154,20 +154,23 @@ mod tests {
         let marked = "\u{feff}{\"a\": 1}";
         for text in [marked, "{\"a\": \"\u{e4}\"}", "a"] {
             for order in [u16::to_le_bytes, u16::to_be_bytes] {
-                assert_eq!(decode(&utf16(text, order)), Err(NotUtf8::Utf16), "{text}");
+                assert_eq!(decode(&utf16(text, order)), Err(TextError::Utf16), "{text}");
             }
         }
         let utf32: Vec<u8> = marked
             .chars()
             .flat_map(|c| u32::from(c).to_le_bytes())
             .collect();
-        assert_eq!(decode(&utf32), Err(NotUtf8::Utf32));
+        assert_eq!(decode(&utf32), Err(TextError::Utf32));
         assert_eq!(
             decode(b"a = 1\nb = \"M\xfcller\"\n"),
-            Err(NotUtf8::SingleByte { line: 2 })
+            Err(TextError::SingleByte { line: 2 })
         );
-        assert_eq!(decode(b"\x80 5"), Err(NotUtf8::SingleByte { line: 1 }));
-        assert_eq!(decode(b"\x7fELF\x02\x01\x01\x00\xff"), Err(NotUtf8::Binary));
+        assert_eq!(decode(b"\x80 5"), Err(TextError::SingleByte { line: 1 }));
+        assert_eq!(
+            decode(b"\x7fELF\x02\x01\x01\x00\xff"),
+            Err(TextError::Binary)
+        );
     }
 
     const DAY: u64 = 86_400;
@@ -182,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_is_its_two_largest_neighbouring_units() {
+    fn a_span_is_its_two_largest_neighboring_units() {
         let text = |seconds| format_span(Duration::from_secs(seconds));
         assert_eq!(text(12 * DAY + 4 * 3600 + 59 * 60), "12 d 4 h");
         assert_eq!(text(7 * DAY), "7 d");

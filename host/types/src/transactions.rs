@@ -7,7 +7,7 @@ use crate::{CALLBACK_MODEL, Hierarchy, Pkid, Reference, Scope, Timestamp};
 /// The status of a transaction, in the platform's terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Status {
-    /// The call waits for its first attempt, or for another one. Of a bulk: not all of its calls have ended.
+    /// The call waits for its first attempt, or for another one. For a bulk: not all of its calls have ended.
     Queued,
     /// The call runs.
     Processing,
@@ -150,7 +150,7 @@ pub struct NewTransaction {
     pub subject: Option<Reference>,
     /// The subject's display name, such as the customer's name; may be empty.
     pub subject_name: String,
-    /// The node of a subject that does not exist yet. Of an existing subject, the store records the node of its
+    /// The node of a subject that does not exist yet. If the subject exists, the store records the node of its
     /// document.
     pub hierarchy: Option<Hierarchy>,
     /// The originator of the call; `None`: a schedule, or a person at the host.

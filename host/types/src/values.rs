@@ -343,8 +343,7 @@ pub struct Wakeup {
     pub subject: Reference,
     /// The earliest time of the call.
     pub due: Timestamp,
-    /// The time after which the call comes too late. Of due wakeups, the earliest deadline runs
-    /// first.
+    /// The time after which the call comes too late. The due wakeup with the earliest deadline runs first.
     pub deadline: Option<Timestamp>,
     /// Data of the plugin, opaque to the host.
     pub payload: String,

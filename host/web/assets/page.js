@@ -263,7 +263,7 @@ const session = document.querySelector("[data-session-ends]");
 if (session) {
   let ends = Number(session.dataset.sessionEnds);
   const show = () => { session.hidden = ends - (Date.now() + offset) > 120000; };
-  // What was typed stays: the request prolongs the session without leaving the page.
+  // The typed text stays: the request prolongs the session without leaving the page.
   session.querySelector("button").addEventListener("click", async () => {
     try {
       const response = await fetch("/session", { redirect: "error" });

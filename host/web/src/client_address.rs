@@ -10,7 +10,7 @@ use axum::response::Response;
 use crate::Web;
 use crate::access::ClientAddress;
 
-/// A layer that sets the [`ClientAddress`] of a request.
+/// Sets the [`ClientAddress`] of a request.
 pub(crate) async fn set(State(web): State<Web>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let peer = peer.map(|peer| peer.0.ip().to_canonical());

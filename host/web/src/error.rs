@@ -38,7 +38,7 @@ impl WebError {
         Self { status, error }
     }
 
-    /// What is outside of the principal's nodes and what does not exist have this one error.
+    /// Creates the one error for objects outside of the principal's nodes and for objects that do not exist.
     pub fn not_found() -> Self {
         AppError::new(ErrorKind::NotFound, "there is nothing at this address").into()
     }
@@ -64,7 +64,7 @@ impl WebError {
     }
 }
 
-/// A layer that gives errors of the framework the form of all errors.
+/// Gives errors of the framework the form of all errors.
 pub(crate) async fn describe_error(response: Response) -> Response {
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();

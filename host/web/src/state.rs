@@ -1,4 +1,4 @@
-//! What every handler works with: the host and the options.
+//! The state of every handler: the host and the options.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -109,42 +109,42 @@ impl Web {
         }
     }
 
-    /// The host.
+    /// Returns the host.
     pub fn host(&self) -> &Host {
         &self.parts.host
     }
 
-    /// The host's store.
+    /// Returns the host's store.
     pub fn store(&self) -> &dyn Store {
         self.parts.host.store().as_ref()
     }
 
-    /// The host's clock.
+    /// Returns the host's clock.
     pub fn clock(&self) -> &dyn Clock {
         self.parts.host.clock().as_ref()
     }
 
-    /// The current time.
+    /// Returns the current time.
     pub fn now(&self) -> Timestamp {
         self.clock().now()
     }
 
-    /// The model that the plugin describes.
+    /// Returns the model that the plugin describes.
     pub fn model(&self) -> &Model {
         &self.parts.model
     }
 
-    /// The options.
+    /// Returns the options.
     pub fn options(&self) -> &WebOptions {
         self.parts.access.options()
     }
 
-    /// The parts that the functions for users, sessions, keys and the audit log work with.
+    /// Returns the parts that the functions for users, sessions, keys and the audit log work with.
     pub fn access(&self) -> &AccessParts {
         &self.parts.access
     }
 
-    /// The transactions whose progress browsers follow.
+    /// Returns the transactions whose progress browsers follow.
     pub(crate) fn live(&self) -> &Live {
         &self.parts.live
     }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::platform::Environment;
-use crate::testing::{MemoryPlatform, PKID, connected_record, json_response};
+use crate::testing::{MemoryPlatform, PKID, connected_record, field_errors, json_response};
 
 const REDIRECT: &str = "http://127.0.0.1:8085/callback";
 
@@ -17,16 +17,6 @@ fn invoke_with(
 ) -> Result<Value, Failure> {
     let result = invoke(platform, action, PKID, &arguments.to_string())?;
     Ok(serde_json::from_str(&result).unwrap())
-}
-
-fn field_errors(result: Result<Value, Failure>) -> Vec<(String, String)> {
-    match result {
-        Err(Failure::Invalid(errors)) => errors
-            .into_iter()
-            .map(|error| (error.field, error.message))
-            .collect(),
-        other => panic!("{other:?}"),
-    }
 }
 
 fn described(name: &str) -> (Value, Value) {

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::platform::Failure;
+use crate::testing::field_errors;
 use crate::webex::wholesale::PACKAGES;
 
 /// Returns the fields with errors.
@@ -11,11 +11,7 @@ fn errors(action: &Action, arguments: Value) -> Vec<(String, String)> {
     let text = arguments.to_string();
     match Arguments::parse(&text, action.parameters, action.check) {
         Ok(_) => Vec::new(),
-        Err(Failure::Invalid(errors)) => errors
-            .into_iter()
-            .map(|error| (error.field, error.message))
-            .collect(),
-        Err(other) => panic!("{other:?}"),
+        Err(failure) => field_errors::<()>(Err(failure)),
     }
 }
 

@@ -85,10 +85,10 @@ impl Exchange {
     }
 }
 
-type Begun = (FutureIncomingResponse, Result<(), ErrorCode>);
+type PendingResponse = (FutureIncomingResponse, Result<(), ErrorCode>);
 
 /// Sends the request and its body.
-fn begin(request: &HttpRequest) -> Result<Begun, HttpError> {
+fn begin(request: &HttpRequest) -> Result<PendingResponse, HttpError> {
     let (head, body) = (request, request.body());
     let outgoing = OutgoingRequest::new(fields(head.headers(), body.len())?);
     let described = outgoing

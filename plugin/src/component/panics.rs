@@ -5,7 +5,7 @@ use std::panic;
 use crate::contract::bindings::automate::platform::transactions;
 use crate::platform::Level;
 
-/// Runs when the module is initialised, before any export.
+/// Runs when the module is initialized, before any export.
 #[used]
 #[unsafe(link_section = ".init_array")]
 static INITIALIZE: extern "C" fn() = log_panics;

@@ -17,7 +17,7 @@ pub struct Proxy {
     port: u16,
 }
 
-/// Why a text is not a proxy string. No error repeats the text, which may contain a password.
+/// The reason why a text is not a proxy string. No error repeats the text, which may contain a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyError {
     /// The scheme is not `http` or `https`.
@@ -115,7 +115,7 @@ impl Proxy {
         })
     }
 
-    /// Returns the normalised string with its password, for `egress.use-proxies`.
+    /// Returns the normalized string with its password, for `egress.use-proxies`.
     pub fn to_secret(&self) -> Secret {
         let credentials = match (&self.user, &self.password) {
             (Some(user), Some(password)) => format!("{user}:{}@", password.expose()),
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn proxy_spellings_are_normalised() {
+    fn proxy_spellings_are_normalized() {
         for text in [
             "HTTPS://Proxy.Example.com:443",
             "https://proxy.example.com:443/",

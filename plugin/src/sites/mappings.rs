@@ -84,8 +84,8 @@ impl Mapping {
     fn find_error(&self) -> Option<String> {
         let node = find_node_error(&self.intermediate_node);
         let search = || find_search_error(&self.search_string);
-        node.map(|why| format!("IntermediateNode {why}"))
-            .or_else(|| search().map(|why| format!("searchString {why}")))
+        node.map(|reason| format!("IntermediateNode {reason}"))
+            .or_else(|| search().map(|reason| format!("searchString {reason}")))
     }
 }
 
@@ -117,7 +117,7 @@ impl Mappings {
     ///
     /// # Errors
     /// Those of the storage.
-    pub fn load(storage: &(impl Storage + ?Sized), hierarchy: &str) -> Result<Self, Failure> {
+    pub fn load(storage: &dyn Storage, hierarchy: &str) -> Result<Self, Failure> {
         let mut found = Self::default();
         super::for_each(storage, &filter(hierarchy), |document| {
             found.add(hierarchy, document);
@@ -137,7 +137,7 @@ impl Mappings {
         };
         let mapping = Mapping::new(hierarchy, &stored.intermediate_node, &stored.search_string);
         match mapping.find_error() {
-            Some(why) => self.unusable.push((reference, why)),
+            Some(reason) => self.unusable.push((reference, reason)),
             None => self.usable.push((reference, mapping)),
         }
     }

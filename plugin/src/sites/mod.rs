@@ -57,7 +57,7 @@ pub fn build(reference: Reference, node: String, location: Location<'_>, list: &
 }
 
 /// Returns `site` with the new name of its `location`. None if the location's name is unchanged, or the site does not
-/// have the location's old name any more: a person has renamed the site, and that name stays.
+/// have the location's old name any more. A name that a person has given stays.
 pub fn rename(site: &Document, location: Location<'_>) -> Option<Document> {
     let mut body: Map<String, Value> = serde_json::from_str(&site.body).ok()?;
     let text = |name: &str| body.get(name).and_then(Value::as_str);
@@ -133,10 +133,7 @@ pub fn list_filter(hierarchy: &str) -> Filter {
 ///
 /// # Errors
 /// Those of the storage.
-pub fn describe_kept(
-    storage: &(impl Storage + ?Sized),
-    hierarchy: &str,
-) -> Result<Option<String>, Failure> {
+pub fn describe_kept(storage: &dyn Storage, hierarchy: &str) -> Result<Option<String>, Failure> {
     const MOST: u32 = 1000;
     let count = |filter: &Filter, one: &str| -> Result<Option<String>, Failure> {
         let page = storage.find(filter, None, MOST)?;
@@ -172,7 +169,7 @@ pub fn site_filter(hierarchy: &str, scope: Scope) -> Filter {
 /// # Errors
 /// Those of the storage.
 pub fn for_each(
-    storage: &(impl Storage + ?Sized),
+    storage: &dyn Storage,
     filter: &Filter,
     mut take: impl FnMut(Document),
 ) -> Result<(), Failure> {

@@ -8,8 +8,8 @@
 //! 4. A full stop, a slash and a backslash each become `_`.
 //! 5. The text is cut to [`MAX_NODE_BYTES`], or to the room that the parent's path leaves.
 //! 6. An empty text becomes `Location`.
-//! 7. If the node is in use, ignoring case, `_` and 8 hexadecimal digits are appended, which are derived from the
-//!    location's id; after that 24 digits, and then a number.
+//! 7. If the node is in use, ignoring case, `_` and 8 hexadecimal digits of the location's id are appended; if that is
+//!    in use too, 24 digits, and then a number.
 
 use std::collections::HashSet;
 
@@ -29,7 +29,7 @@ const UNNAMED: &str = "Location";
 const SEPARATORS: [char; 3] = ['.', '/', '\\'];
 /// The lengths of the suffixes that tell nodes of the same name apart, in hexadecimal digits.
 const SUFFIX_DIGITS: [usize; 2] = [8, 24];
-/// The maximum number behind a suffix.
+/// The maximum number after a suffix.
 const MAX_NUMBER: u32 = 99;
 
 /// Returns the visible form of a location's name: one line without hidden characters, never empty.
@@ -228,14 +228,14 @@ mod tests {
     #[test]
     fn node_errors_say_what_is_possible() {
         assert_eq!(find_node_error("Germany (North)"), None);
-        for (text, why) in [
+        for (text, reason) in [
             (" ", "empty"),
             ("a.b", "one node"),
             ("a/b", "one node"),
             ("a\u{200b}", "cannot be seen"),
         ] {
             let error = find_node_error(text).unwrap();
-            assert!(error.contains(why), "{error}");
+            assert!(error.contains(reason), "{error}");
         }
         assert!(find_node_error(&"x".repeat(257)).is_some());
     }

@@ -7,6 +7,7 @@ mod web;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 
 pub use fixtures::{
     ACCESS_TOKEN, DATA_SYNCS, HIERARCHY, ORGANIZATION, PKID, REFRESH_TOKEN, connected_record,
@@ -29,6 +30,17 @@ pub const DAY: Millis = Millis::from_hours(24);
 
 /// The name, the start and the outcome of a part of a call.
 type RecordedPart = (String, UnixMillis, Result<String, String>);
+
+/// Returns the fields and messages of an `invalid` failure. Any other result is one message without a field.
+pub fn field_errors<T: fmt::Debug>(result: Result<T, Failure>) -> Vec<(String, String)> {
+    match result {
+        Err(Failure::Invalid(errors)) => errors
+            .into_iter()
+            .map(|error| (error.field, error.message))
+            .collect(),
+        other => vec![(String::new(), format!("{other:?}"))],
+    }
+}
 
 /// A complete platform in memory.
 ///

@@ -16,7 +16,7 @@ pub(super) struct Store {
     pub(super) secrets: BTreeMap<(Reference, String), Secret>,
     pub(super) wakeups: BTreeMap<(Reference, String), Wakeup>,
     commit_faults: CommitFaults,
-    // Of each attempted commit.
+    // The handling of each attempted commit while the store is unavailable.
     pub(super) on_unavailable: Vec<OnUnavailable>,
 }
 

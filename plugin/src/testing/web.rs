@@ -102,7 +102,7 @@ impl MemoryPlatform {
         self.expect_with(method, url_part, move |_, _| response);
     }
 
-    /// Like [`expect`](Self::expect), with a response created when the request arrives.
+    /// Works like [`expect`](Self::expect), with a response created when the request arrives.
     pub fn expect_with(
         &self,
         method: Method,

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::client::Webex;
 use super::errors::{ErrorKind, WebexError};
-use crate::platform::{Platform, Secret, UnixMillis};
+use crate::platform::{Secret, UnixMillis};
 
 /// The scope required for requesting a token's expiry.
 pub const TOKENS_READ: &str = "identity:tokens_read";
@@ -19,10 +19,7 @@ const TOKEN_EXPIRY: &str = "/authorizations/tokenExpiry";
 ///
 /// # Errors
 /// Any response that does not name a time.
-pub fn fetch_token_expiry<P: Platform + ?Sized>(
-    webex: &Webex<'_, P>,
-    token: &Secret,
-) -> Result<UnixMillis, WebexError> {
+pub fn fetch_token_expiry(webex: &Webex<'_>, token: &Secret) -> Result<UnixMillis, WebexError> {
     let response = webex.get_json(TOKEN_EXPIRY, token)?;
     // In milliseconds, unlike the rest of the API.
     let expiry = response.get("exp").and_then(|value| match value {
@@ -31,11 +28,11 @@ pub fn fetch_token_expiry<P: Platform + ?Sized>(
         _ => None,
     });
     expiry.map(UnixMillis).ok_or_else(|| {
-        let what = "the response names no time".to_owned();
+        let reason = "the response names no time".to_owned();
         WebexError::new(
             ErrorKind::Unavailable,
             "asking for the token's expiry",
-            Some(what),
+            Some(reason),
         )
     })
 }
@@ -54,13 +51,13 @@ pub struct Authorization {
 ///
 /// # Errors
 /// Any response that is not the person, or not the list.
-pub fn list_authorizations<P: Platform + ?Sized>(
-    webex: &Webex<'_, P>,
+pub fn list_authorizations(
+    webex: &Webex<'_>,
     client_id: &str,
     token: &Secret,
 ) -> Result<Vec<Authorization>, WebexError> {
-    let unusable = |request: &str, what: &str| {
-        WebexError::new(ErrorKind::Unavailable, request, Some(what.to_owned()))
+    let unusable = |request: &str, reason: &str| {
+        WebexError::new(ErrorKind::Unavailable, request, Some(reason.to_owned()))
     };
     let person = webex.get_json("/people/me", token)?;
     let person = person.get("id").and_then(Value::as_str);
@@ -92,11 +89,7 @@ pub fn list_authorizations<P: Platform + ?Sized>(
 ///
 /// # Errors
 /// Any other response than success.
-pub fn revoke_authorization<P: Platform + ?Sized>(
-    webex: &Webex<'_, P>,
-    id: &str,
-    token: &Secret,
-) -> Result<(), WebexError> {
+pub fn revoke_authorization(webex: &Webex<'_>, id: &str, token: &Secret) -> Result<(), WebexError> {
     let id = utf8_percent_encode(id, OUTSIDE_IDS);
     match webex.delete(&format!("{AUTHORIZATIONS}/{id}"), token) {
         Err(error) if error.kind == ErrorKind::NotFound => Ok(()),

@@ -33,7 +33,7 @@ impl Proxies {
     ///
     /// # Errors
     /// Those of revealing a secret.
-    pub fn reveal(record: &Record, secrets: &(impl Secrets + ?Sized)) -> Result<Self, Failure> {
+    pub fn reveal(record: &Record, secrets: &dyn Secrets) -> Result<Self, Failure> {
         let reveal_field = |name: &str| match record.text(name) {
             Some(_) => secrets.reveal(&record.reference(), name),
             None => Ok(None),
@@ -46,19 +46,23 @@ impl Proxies {
 }
 
 /// A client of Webex's API for one customer.
-pub struct Webex<'a, P: ?Sized> {
-    platform: &'a P,
+pub struct Webex<'a> {
+    platform: &'a dyn Platform,
     base_url: String,
     redactor: Redactor,
 }
 
-impl<'a, P: Platform + ?Sized> Webex<'a, P> {
+impl<'a> Webex<'a> {
     /// Creates a client of the configured base URL and sets `proxies` for the rest of the call.
     ///
     /// # Errors
     /// Those of [`use_proxies`](crate::platform::Http::use_proxies): `invalid`, and
     /// `limit-exceeded` when the host's policy forbids a proxy.
-    pub fn new(platform: &'a P, settings: &Settings, proxies: &Proxies) -> Result<Self, Failure> {
+    pub fn new(
+        platform: &'a dyn Platform,
+        settings: &Settings,
+        proxies: &Proxies,
+    ) -> Result<Self, Failure> {
         platform.use_proxies(proxies.http.as_ref(), proxies.https.as_ref())?;
         let mut redactor = Redactor::default();
         for proxy in [&proxies.http, &proxies.https].into_iter().flatten() {
@@ -88,9 +92,9 @@ impl<'a, P: Platform + ?Sized> Webex<'a, P> {
         response: &HttpResponse,
         token: &Secret,
     ) -> Result<Value, WebexError> {
-        let unusable = |what| {
+        let unusable = |reason| {
             let head = ResponseHead::from_response(response, self.now());
-            WebexError::unusable(request, head, what, &self.redactor_with(&[token]))
+            WebexError::unusable(request, head, reason, &self.redactor_with(&[token]))
         };
         check_content(response).map_err(unusable)?;
         let content: Value = serde_json::from_slice(strip_byte_order_mark(response.body()))
@@ -153,8 +157,8 @@ impl<'a, P: Platform + ?Sized> Webex<'a, P> {
     ) -> Result<(String, HttpResponse), WebexError> {
         let request = label(&method, address);
         let redactor = self.redactor_with(&[token]);
-        let built = build_request(method, address, body, token).map_err(|(kind, what)| {
-            WebexError::new(kind, request.clone(), Some(what.to_owned()))
+        let built = build_request(method, address, body, token).map_err(|(kind, reason)| {
+            WebexError::new(kind, request.clone(), Some(reason.to_owned()))
         })?;
         let response = self
             .send(built)
@@ -209,8 +213,8 @@ fn build_request(
     token: &Secret,
 ) -> Result<HttpRequest, (ErrorKind, &'static str)> {
     let Some(authorization) = bearer(token) else {
-        let what = "the access token has characters that no token can have";
-        return Err((ErrorKind::Unauthorized, what));
+        let reason = "the access token has characters that no token can have";
+        return Err((ErrorKind::Unauthorized, reason));
     };
     let mut built = http::Request::builder()
         .method(method)

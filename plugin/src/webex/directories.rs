@@ -9,7 +9,7 @@ const PAGE_SIZE: u32 = 250;
 
 const BY_LINK: Directory = Directory {
     model: "",
-    what: "",
+    plural: "",
     api: Api::Webex,
     path: "",
     grant: Grant::Organization,
@@ -26,7 +26,7 @@ const BY_LINK: Directory = Directory {
 /// The organization itself.
 pub const ORGANIZATION: Directory = Directory {
     model: "device/spark/Organization",
-    what: "organizations",
+    plural: "organizations",
     path: "/organizations",
     scope: "spark-admin:organizations_read",
     selection: Selection::OwnId,
@@ -36,7 +36,7 @@ pub const ORGANIZATION: Directory = Directory {
 /// The roles that users can have; the same in every organization.
 pub const ROLES: Directory = Directory {
     model: "device/spark/Role",
-    what: "roles",
+    plural: "roles",
     path: "/roles",
     scope: "spark-admin:roles_read",
     selection: Selection::Whole,
@@ -46,7 +46,7 @@ pub const ROLES: Directory = Directory {
 /// The licenses of the organization, with the number of used ones.
 pub const LICENSES: Directory = Directory {
     model: "device/spark/License",
-    what: "licenses",
+    plural: "licenses",
     path: "/licenses",
     scope: "spark-admin:licenses_read",
     ..BY_LINK
@@ -55,7 +55,7 @@ pub const LICENSES: Directory = Directory {
 /// The locations of workspaces, an API whose end Webex announced.
 pub const WORKSPACE_LOCATIONS: Directory = Directory {
     model: "device/spark/WorkspaceLocation",
-    what: "workspace locations",
+    plural: "workspace locations",
     path: "/workspaceLocations",
     scope: "spark-admin:workspace_locations_read",
     keys: &[("location", "locationId")],
@@ -66,7 +66,7 @@ pub const WORKSPACE_LOCATIONS: Directory = Directory {
 /// The locations of the organization.
 pub const LOCATIONS: Directory = Directory {
     model: "device/spark/Location",
-    what: "locations",
+    plural: "locations",
     path: "/locations",
     scope: "spark-admin:locations_read",
     paging: Paging::Link(Some(PAGE_SIZE)),
@@ -77,7 +77,7 @@ pub const LOCATIONS: Directory = Directory {
 /// The users of the organization.
 pub const USERS: Directory = Directory {
     model: "device/spark/User",
-    what: "users",
+    plural: "users",
     path: "/people",
     scope: "spark-admin:people_read",
     paging: Paging::Link(Some(PAGE_SIZE)),
@@ -93,7 +93,7 @@ pub const USERS: Directory = Directory {
 /// The workspaces of the organization.
 pub const PLACES: Directory = Directory {
     model: "device/spark/Place",
-    what: "workspaces",
+    plural: "workspaces",
     path: "/workspaces",
     scope: "spark-admin:workspaces_read",
     paging: Paging::Position(PageParameters {
@@ -109,7 +109,7 @@ pub const PLACES: Directory = Directory {
 /// The groups of the organization.
 pub const GROUPS: Directory = Directory {
     model: "device/spark/Group",
-    what: "groups",
+    plural: "groups",
     path: "/groups",
     scope: "identity:groups_read",
     paging: Paging::Position(PageParameters {
@@ -125,7 +125,7 @@ pub const GROUPS: Directory = Directory {
 /// The sites of the organization's Contact Center.
 pub const CONTACT_CENTER_SITES: Directory = Directory {
     model: "device/spark/CXSite",
-    what: "Contact Center sites",
+    plural: "Contact Center sites",
     api: Api::ContactCenter,
     path: "/organization/{organization}/v2/site",
     scope: "cjp:config_read",
@@ -143,7 +143,7 @@ pub const CONTACT_CENTER_SITES: Directory = Directory {
 /// The customers of a wholesale partner.
 pub const WHOLESALE_CUSTOMERS: Directory = Directory {
     model: "device/spark/WholesaleCustomer",
-    what: "wholesale customers",
+    plural: "wholesale customers",
     path: "/wholesale/customers",
     grant: Grant::WholesaleCustomers,
     scope: "spark-admin:wholesale_customers_read",
@@ -161,7 +161,7 @@ pub const WHOLESALE_CUSTOMERS: Directory = Directory {
 /// The users of a wholesale partner's customers.
 pub const WHOLESALE_SUBSCRIBERS: Directory = Directory {
     model: "device/spark/WholesaleSubscriber",
-    what: "wholesale subscribers",
+    plural: "wholesale subscribers",
     path: "/wholesale/subscribers",
     grant: Grant::WholesaleUsers,
     scope: "spark-admin:wholesale_subscribers_read",

@@ -20,7 +20,7 @@ pub struct Directory {
     /// The model as which the entries are stored.
     pub model: &'static str,
     /// The name of the entries in messages, in the plural.
-    pub what: &'static str,
+    pub plural: &'static str,
     /// The root of the API that has the list.
     pub api: Api,
     /// The path below the API's root; `{organization}` stands for the organization's bare UUID.
@@ -65,7 +65,7 @@ pub enum Api {
     ContactCenter,
 }
 
-/// How the entries of the record's organization are found.
+/// The way in which the entries of the record's organization are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selection {
     /// The list is the same for every organization, or the path names the organization.
@@ -149,7 +149,7 @@ pub struct Entry {
 /// The members with the name of an entry, the first one that is there.
 const NAMES: &[&str] = &["name", "displayName"];
 
-/// Why an entry cannot be used.
+/// The reason why an entry cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EntryError {
     /// The entry is not valid JSON; the text says why.
@@ -174,9 +174,9 @@ impl Entry {
     pub fn parse(item: &[u8]) -> Result<Self, EntryError> {
         let fields = serde_json::from_slice(item).map_err(|error| {
             // Line and column are relative to the entry, so they do not help a person.
-            let why = error.to_string();
-            let why = why.split(" at line ").next().unwrap_or_default();
-            EntryError::Json(why.to_owned())
+            let reason = error.to_string();
+            let reason = reason.split(" at line ").next().unwrap_or_default();
+            EntryError::Json(reason.to_owned())
         })?;
         let Value::Object(fields) = fields else {
             return Err(EntryError::NoObject);
@@ -392,13 +392,13 @@ mod tests {
     }
 
     #[test]
-    fn unreadable_entry_is_labelled_with_its_cause() {
+    fn unreadable_entry_is_labeled_with_its_cause() {
         let deep = format!(
             "{{\"id\":\"R1\",\"x\":{}{}}}",
             "[".repeat(200),
             "]".repeat(200)
         );
-        for (item, why, name) in [
+        for (item, reason, name) in [
             (r#"{"id":"R1","name":"\ud83d"}"#, "hex escape", Some("R1")),
             (
                 r#"{"id":"R1","n":1e400}"#,
@@ -416,7 +416,7 @@ mod tests {
         ] {
             match Entry::parse(item.as_bytes()).unwrap_err() {
                 EntryError::Json(text) => {
-                    assert!(text.contains(why), "{text}");
+                    assert!(text.contains(reason), "{text}");
                     assert!(!text.contains("line"), "{text}");
                 }
                 other => panic!("{other:?}"),

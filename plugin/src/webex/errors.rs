@@ -15,7 +15,7 @@ use crate::timing;
 /// The kind of an error, which says who must act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// A person must consent again: Webex refuses the grant for good.
+    /// A person must consent again: Webex refuses the grant permanently.
     Refused,
     /// The operator must act: Webex does not accept the client id or the client secret, or has
     /// disabled the integration.
@@ -81,7 +81,7 @@ impl fmt::Display for ErrorDetail {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ErrorDetails(Vec<ErrorDetail>);
 
-/// Why a request to Webex failed. None of its texts contains a secret.
+/// The reason why a request to Webex failed. Its texts do not contain secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebexError {
     /// The kind, which says who must act.
@@ -104,8 +104,8 @@ pub struct WebexError {
     pub content_type: MediaType,
     /// Whether the body is an error of Webex's API, and not of a proxy.
     pub is_webex: bool,
-    /// Whether the request may have been carried out although its result is lost: no readable
-    /// response arrived, or a gateway had none (502, 504), or the server broke off (500).
+    /// Whether the request may have been carried out although its result is lost. Then no readable response arrived, a
+    /// gateway had none (502, 504), or the server broke off (500).
     pub lost: bool,
 }
 

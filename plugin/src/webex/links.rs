@@ -13,7 +13,7 @@ use http::header::LINK;
 /// The maximum edit distance from `next` at which a relation counts as a damaged one.
 const MAX_SIMILAR_EDITS: usize = 2;
 
-/// Why the `Link` headers of a response leave open whether the list continues.
+/// The reason why the `Link` headers of a response leave open whether the list continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum LinkError {
     /// The header does not follow the grammar.

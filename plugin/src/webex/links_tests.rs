@@ -144,7 +144,7 @@ fn mentions_next(header: &[u8]) -> bool {
         .any(|four| four == b"next")
 }
 
-/// A valid header with a link to the next page among others.
+/// Returns a valid header with a link to the next page among others.
 fn any_header_with_next() -> impl Strategy<Value = Vec<u8>> {
     let links = prop::collection::vec(
         prop_oneof![

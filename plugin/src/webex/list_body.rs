@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 
 use crate::text::strip_byte_order_mark;
 
-/// Why a body is not a list.
+/// The reason why a body is not a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ListError {
     /// The body is not JSON from this position on.

@@ -12,7 +12,7 @@ use super::client::Webex;
 use super::errors::{ErrorKind, WebexError};
 use super::token_endpoint::{Credential, WebexClient, request_tokens};
 use super::token_response::TokenResponse;
-use crate::platform::{Platform, Secret};
+use crate::platform::Secret;
 use crate::settings::{ClientCredentials, Settings};
 
 const AUTHORIZE_PATH: &str = "/authorize";
@@ -57,8 +57,8 @@ pub fn authorize_url(
 ///   verifier do not belong to it.
 /// - [`ErrorKind::Client`] when Webex does not accept the client id or secret.
 /// - All other errors say nothing about the consent.
-pub fn exchange<P: Platform + ?Sized>(
-    webex: &Webex<'_, P>,
+pub fn exchange(
+    webex: &Webex<'_>,
     client: &ClientCredentials,
     code: &Secret,
     redirect_uri: &RedirectUrl,
@@ -87,8 +87,8 @@ pub fn exchange<P: Platform + ?Sized>(
 /// - [`ErrorKind::Refused`] only when Webex says that this refresh token is dead.
 /// - [`ErrorKind::Client`] when Webex does not accept the client id or secret.
 /// - All other errors say nothing about the grant.
-pub fn refresh<P: Platform + ?Sized>(
-    webex: &Webex<'_, P>,
+pub fn refresh(
+    webex: &Webex<'_>,
     client: &ClientCredentials,
     refresh_token: &Secret,
     access_token: impl FnOnce() -> Option<Secret>,
@@ -109,8 +109,8 @@ pub fn refresh<P: Platform + ?Sized>(
 ///
 /// # Errors
 /// Any other response than success.
-pub fn revoke<P: Platform + ?Sized>(
-    webex: &Webex<'_, P>,
+pub fn revoke(
+    webex: &Webex<'_>,
     client_id: &str,
     organization: &str,
     access_token: &Secret,

@@ -17,7 +17,7 @@ pub enum TokenTrust {
     Issued,
 }
 
-/// Why the organization of a token is unknown.
+/// The reason why the organization of a token is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OrganizationError {
     /// Webex does not accept the token.
@@ -50,9 +50,9 @@ pub enum OrganizationError {
 ///
 /// # Errors
 /// See [`OrganizationError`].
-pub fn resolve_organization<P: Platform + ?Sized>(
-    webex: &Webex<'_, P>,
-    platform: &P,
+pub fn resolve_organization(
+    webex: &Webex<'_>,
+    platform: &dyn Platform,
     token: &Secret,
     expected: Option<OrgId>,
     trust: TokenTrust,
@@ -60,7 +60,7 @@ pub fn resolve_organization<P: Platform + ?Sized>(
     let mut evidence = Evidence {
         trust,
         is_proven: trust == TokenTrust::Issued,
-        first_seen: String::new(),
+        first_response: String::new(),
         missing: None,
     };
     let (path, read): (_, Reader) = match expected {
@@ -111,7 +111,7 @@ pub fn resolve_organization<P: Platform + ?Sized>(
     }
 }
 
-/// Reads the requested object: none when the JSON is something else, `Some(None)` when it names no
+/// The requested object: none when the JSON is something else, `Some(None)` when it names no
 /// single organization.
 type Reader = fn(&Value) -> Option<Option<OrgId>>;
 
@@ -121,7 +121,7 @@ struct Evidence {
     // Whether a response has proven that the token works.
     is_proven: bool,
     // The first response that did not prove it.
-    first_seen: String,
+    first_response: String,
     // That response, if it says that the requested object does not exist.
     missing: Option<WebexError>,
 }
@@ -161,11 +161,11 @@ impl Evidence {
             }
             ErrorKind::Forbidden | ErrorKind::NotFound | ErrorKind::Rejected => {
                 self.is_proven |= error.kind == ErrorKind::Forbidden && error.is_webex;
-                let seen = error.describe_response();
-                if self.first_seen.is_empty() && error.kind == ErrorKind::NotFound {
+                let description = error.describe_response();
+                if self.first_response.is_empty() && error.kind == ErrorKind::NotFound {
                     self.missing = Some(error);
                 }
-                self.note_response(seen);
+                self.note_response(description);
                 Ok(None)
             }
             // An HTML page in place of JSON, or a redirect to one.
@@ -179,9 +179,9 @@ impl Evidence {
         }
     }
 
-    fn note_response(&mut self, seen: String) {
-        if self.first_seen.is_empty() {
-            self.first_seen = seen;
+    fn note_response(&mut self, description: String) {
+        if self.first_response.is_empty() {
+            self.first_response = description;
         }
     }
 
@@ -192,7 +192,7 @@ impl Evidence {
         OrganizationError::Unverified(format!(
             "{}, which does not show that Webex accepts them; check webex.base-url in the host's \
              configuration, and whether a proxy or a filter responds in place of Webex",
-            self.first_seen
+            self.first_response
         ))
     }
 }
@@ -351,7 +351,7 @@ mod tests {
     fn pasted_token_needs_a_response_from_webex() {
         let page =
             |status| raw_response(status, &[("content-type", "text/html; charset=x")], "<p>");
-        for (response, first_seen) in [
+        for (response, first_response) in [
             (page(200), "200 OK and text/html"),
             (page(302), "302 Found and text/html"),
             (page(401), "401 Unauthorized and text/html"),
@@ -380,11 +380,11 @@ mod tests {
                 let error = ask(&platform, ACCESS_TOKEN, expected).unwrap_err();
                 assert!(
                     matches!(&error, OrganizationError::Unverified(_)),
-                    "{first_seen}: {error:?}"
+                    "{first_response}: {error:?}"
                 );
                 let message = error.to_string();
                 for part in [
-                    first_seen,
+                    first_response,
                     "webex.base-url",
                     "proxy",
                     "https://webexapis.com/v1/org",

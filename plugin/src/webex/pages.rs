@@ -16,7 +16,7 @@ use super::directory::{Directory, PageParameters, Paging};
 use super::errors::{ResponseHead, WebexError};
 use super::links::NextLink;
 use super::list_body::{ListError, read_number, split_entries};
-use crate::platform::{Platform, Secret};
+use crate::platform::Secret;
 use crate::text::strip_byte_order_mark;
 
 /// The maximum length of a next page's URL in bytes.
@@ -44,7 +44,7 @@ pub struct Page {
     pub total: Option<u64>,
 }
 
-/// Why a link to the next page is not followed.
+/// The reason why a link to the next page is not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum LinkTargetError {
     #[error("the link to the next page is not a URL")]
@@ -57,7 +57,7 @@ enum LinkTargetError {
     Secret,
 }
 
-impl<P: Platform + ?Sized> Webex<'_, P> {
+impl Webex<'_> {
     /// Returns the URL of the first page of the list at `path`, which starts with a slash.
     pub fn first_page_url(&self, path: &str, filters: &Filters) -> String {
         let query: String = filters
@@ -127,18 +127,18 @@ impl<P: Platform + ?Sized> Webex<'_, P> {
         let mut total = None;
         let mut overlaps = false;
         if let Paging::Position(parameters) | Paging::Number(parameters) = directory.paging {
-            let counted = read_number(response.body(), parameters.total);
+            let reported = read_number(response.body(), parameters.total);
             let is_by_position = matches!(directory.paging, Paging::Position(_));
             let step = match is_by_position {
                 true => u64::try_from(items.len()).unwrap_or(u64::MAX),
                 false => 1,
             };
-            total = counted.filter(|_| is_by_position);
+            total = reported.filter(|_| is_by_position);
             if next.is_none() && link_error.is_none() && !items.is_empty() {
                 // An entry that is deleted while the list is read moves all later ones, and one of them would be missed
                 // between two pages.
                 overlaps = is_by_position && items.len() > 1;
-                next = find_next_position(address, parameters, step, overlaps, counted);
+                next = find_next_position(address, parameters, step, overlaps, reported);
             }
         }
         Ok(Page {
@@ -194,8 +194,8 @@ impl<P: Platform + ?Sized> Webex<'_, P> {
     }
 }
 
-/// Returns the URL of the page after the one at `current`, whose position or number is `step` further, or one less if it
-/// `overlaps` with this one; none after the last one of `total`.
+/// Returns the URL of the page after the one at `current`, whose position or number is `step` further. The step is one
+/// less if the page `overlaps` with this one; none after the last one of `total`.
 fn find_next_position(
     current: &str,
     parameters: PageParameters,

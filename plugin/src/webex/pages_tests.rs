@@ -216,15 +216,15 @@ fn positions_follow_the_entries_until_the_list_ends() {
     let (following, _) = next(&PLACES, places, r#"{"items":[{"id":"1"}]}"#);
     assert!(following.unwrap().ends_with("start=5"));
     let groups = "https://webexapis.com/v1/groups?startIndex=1&count=250";
-    let counted = |total: u32| format!("{{\"totalResults\":{total},\"groups\":{two}}}");
+    let with_total = |total: u32| format!("{{\"totalResults\":{total},\"groups\":{two}}}");
     assert_eq!(
-        next(&GROUPS, groups, &counted(3)),
+        next(&GROUPS, groups, &with_total(3)),
         (
             Some("https://webexapis.com/v1/groups?count=250&startIndex=2".to_owned()),
             Some(3)
         )
     );
-    assert_eq!(next(&GROUPS, groups, &counted(2)), (None, Some(2)));
+    assert_eq!(next(&GROUPS, groups, &with_total(2)), (None, Some(2)));
     let sites = "https://api.wxcc-eu2.cisco.com/organization/x/v2/site?page=0&pageSize=100";
     let paged = |pages: u32| format!("{{\"meta\":{{\"totalPages\":{pages}}},\"data\":{two}}}");
     assert_eq!(next(&CONTACT_CENTER_SITES, sites, &paged(1)), (None, None));

@@ -23,7 +23,7 @@ use super::errors::{ErrorKind, ResponseHead, WebexError, classify_status};
 use super::list_body::keep_readable_members;
 use super::redactor::Redactor;
 use super::token_response::{MAX_TOKEN_RESPONSE_BYTES, TokenResponse, TokenResponseError};
-use crate::platform::{HttpError, Platform, Secret};
+use crate::platform::{HttpError, Secret};
 use crate::settings::ClientCredentials;
 use crate::text::strip_byte_order_mark;
 
@@ -55,14 +55,14 @@ pub(super) enum Credential {
     Code,
 }
 
-/// Sends the library's requests. The library keeps only the body of a response, so the transport
+/// The sender of the library's requests. The library keeps only the body of a response, so the transport
 /// records the head.
-pub(super) struct OAuthTransport<'a, P: ?Sized> {
-    webex: &'a Webex<'a, P>,
+pub(super) struct OAuthTransport<'a> {
+    webex: &'a Webex<'a>,
     response_head: RefCell<Option<ResponseHead>>,
 }
 
-impl<P: Platform + ?Sized> SyncHttpClient for OAuthTransport<'_, P> {
+impl SyncHttpClient for OAuthTransport<'_> {
     type Error = HttpError;
 
     fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
@@ -119,14 +119,14 @@ fn is_error_body(body: &[u8]) -> bool {
 /// - [`ErrorKind::Refused`] only when Webex says that the credential is dead.
 /// - [`ErrorKind::Client`] when Webex does not accept the client id or secret.
 /// - All other errors say nothing about the grant.
-pub(super) fn request_tokens<P: Platform + ?Sized>(
-    webex: &Webex<'_, P>,
+pub(super) fn request_tokens(
+    webex: &Webex<'_>,
     client: &ClientCredentials,
     credential: Credential,
     secrets: impl FnOnce() -> Vec<Secret>,
     send: impl FnOnce(
         &TokenClient,
-        &OAuthTransport<'_, P>,
+        &OAuthTransport<'_>,
     ) -> Result<WireResponse, RequestTokenError<HttpError, WireErrorResponse>>,
 ) -> Result<TokenResponse, WebexError> {
     let address = webex.address(TOKEN_PATH);
@@ -201,9 +201,9 @@ fn into_webex_error(
     }
 }
 
-/// Decides whether an error response refuses the credential, or says nothing about it: by status
-/// and codes, and in a body without a code by the sentences that Webex is known to use. An error
-/// with the status of a success counts as a 400.
+/// Decides whether an error response refuses the credential, or says nothing about it. Status and codes decide; in a
+/// body without a code, the sentences that Webex is known to use. An error with the status of a success counts as a
+/// 400.
 fn classify_error(head: &ResponseHead, body: &ErrorBody, credential: Credential) -> ErrorKind {
     let status = head.status.as_u16();
     if !head.status.is_success() && !matches!(status, 400 | 401 | 403) {

@@ -111,7 +111,7 @@ pub struct TokenResponse {
     pub scopes: Option<Vec<String>>,
 }
 
-/// Why a text is not a token response. The error does not repeat the text, which contains tokens.
+/// The reason why a text is not a token response. The error does not repeat the text, which contains tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenResponseError {
     /// The text is empty.
@@ -352,8 +352,8 @@ impl TryFrom<Fields> for TokenResponse {
     }
 }
 
-/// Whether a text can be a token: visible ASCII (RFC 6749, appendix A.12, without the space), of a
-/// length that fits into a header, and not in quotes.
+/// Whether a text can be a token: visible ASCII (RFC 6749, appendix A.12, without the space), short enough for a
+/// header, and not in quotes.
 pub fn is_token(text: &str) -> bool {
     find_token_error(text).is_none()
 }

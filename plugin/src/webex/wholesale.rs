@@ -17,7 +17,7 @@ use super::directory::Entry;
 use super::errors::{ErrorDetail, ErrorKind, WebexError};
 use super::ids::OrgId;
 use super::redactor::Redactor;
-use crate::platform::{FieldError, Millis, Platform, Secret};
+use crate::platform::{FieldError, Millis, Secret};
 use crate::text::strip_byte_order_mark;
 
 pub use packages::{CALLING, PACKAGES, check_packages, needs_location};
@@ -273,8 +273,8 @@ fn contains_word(text: &str, word: &str) -> bool {
 ///
 /// # Errors
 /// Any response that is not a list of customers; a list that does not end.
-pub fn find_customer<P: Platform + ?Sized>(
-    webex: &Webex<'_, P>,
+pub fn find_customer(
+    webex: &Webex<'_>,
     external_id: &str,
     token: &Secret,
 ) -> Result<Option<Customer>, WebexError> {
@@ -307,8 +307,8 @@ fn unfinished(error: String) -> WebexError {
 ///
 /// # Errors
 /// Any other response that is not a customer.
-pub fn fetch_customer<P: Platform + ?Sized>(
-    webex: &Webex<'_, P>,
+pub fn fetch_customer(
+    webex: &Webex<'_>,
     id: &str,
     token: &Secret,
 ) -> Result<Option<Customer>, WebexError> {
@@ -332,8 +332,8 @@ pub fn fetch_customer<P: Platform + ?Sized>(
 ///
 /// # Errors
 /// Any response other than success.
-pub fn create_customer<P: Platform + ?Sized>(
-    webex: &Webex<'_, P>,
+pub fn create_customer(
+    webex: &Webex<'_>,
     body: &Value,
     token: &Secret,
 ) -> Result<Option<String>, WebexError> {
@@ -355,8 +355,8 @@ pub fn create_customer<P: Platform + ?Sized>(
 ///
 /// # Errors
 /// Any response other than success.
-pub fn update_customer<P: Platform + ?Sized>(
-    webex: &Webex<'_, P>,
+pub fn update_customer(
+    webex: &Webex<'_>,
     id: &str,
     body: &Value,
     token: &Secret,
@@ -370,11 +370,7 @@ pub fn update_customer<P: Platform + ?Sized>(
 ///
 /// # Errors
 /// Any response other than success.
-pub fn delete_customer<P: Platform + ?Sized>(
-    webex: &Webex<'_, P>,
-    id: &str,
-    token: &Secret,
-) -> Result<(), WebexError> {
+pub fn delete_customer(webex: &Webex<'_>, id: &str, token: &Secret) -> Result<(), WebexError> {
     webex.delete(&customer_path(id), token)
 }
 
@@ -383,8 +379,8 @@ pub fn delete_customer<P: Platform + ?Sized>(
 ///
 /// # Errors
 /// Any response other than JSON.
-pub fn identify_organization<P: Platform + ?Sized>(
-    webex: &Webex<'_, P>,
+pub fn identify_organization(
+    webex: &Webex<'_>,
     organization: OrgId,
     token: &Secret,
 ) -> Result<(), WebexError> {

@@ -11,11 +11,11 @@ use crate::workflows::refresh::refresh;
 /// refreshed first.
 ///
 /// # Errors
-/// - `invalid` (`min-valid-ms`) when a fresh token does not live that long; or a grant that the record does not have
+/// - `invalid` (`min-valid-ms`) when a fresh token is not valid for that long; or a grant that the record does not have
 /// - `reauthorize` when there are no tokens, or Webex refuses them
 /// - those of the refresh; `not-found`, `conflict`, `unavailable`
-pub fn access_token<P: Platform + ?Sized>(
-    platform: &P,
+pub fn access_token(
+    platform: &dyn Platform,
     pkid: &str,
     grant: Grant,
     min_valid: Millis,
@@ -30,7 +30,7 @@ pub fn access_token<P: Platform + ?Sized>(
         if left < min_valid {
             let hours = left.0 / Millis::from_hours(1).0;
             let message = format!(
-                "Webex's tokens for {} do not live that long: a fresh one has {} d {} h left",
+                "Webex's tokens for {} are not valid for that long: a fresh one has {} d {} h left",
                 record.display_name(grant),
                 hours / 24,
                 hours % 24
@@ -78,7 +78,7 @@ pub(super) fn require_usable(record: &Record, grant: Grant) -> Result<(), Failur
 }
 
 /// Returns for how long the access token is still valid.
-fn remaining<P: Platform + ?Sized>(platform: &P, record: &Record, grant: Grant) -> Millis {
+fn remaining(platform: &dyn Platform, record: &Record, grant: Grant) -> Millis {
     let access = record.grant_state(grant).access;
     access.map_or(Millis::ZERO, |access| access.at - platform.now())
 }

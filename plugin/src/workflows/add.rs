@@ -2,7 +2,6 @@
 
 use serde_json::Map;
 
-use crate::grant::Grant;
 use crate::model::{FieldErrors, Input, ValidatedInput, validate};
 use crate::names;
 use crate::owned_documents::{self, RunTimes};
@@ -15,7 +14,7 @@ use crate::record::{Record, RecordBody, key, secret};
 use crate::reports::{AddReport, ConnectionReport};
 use crate::settings::Settings;
 use crate::text::trim_text;
-use crate::tokens::{self, StoredTokens};
+use crate::tokens::StoredTokens;
 use crate::uniqueness;
 use crate::webex::client::Proxies;
 use crate::workflows::sync::schedule_for_pasted;
@@ -47,7 +46,7 @@ pub struct Request {
 /// `invalid` with all errors by field; `conflict`; `unavailable` and `rate-limited` if storage or
 /// Webex failed or another server responded. No record is created then, unless the host reports that it
 /// keeps the commit.
-pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<AddReport, Failure> {
+pub fn add(platform: &dyn Platform, request: Request) -> Result<AddReport, Failure> {
     let request = Request {
         hierarchy: trim_path(&request.hierarchy),
         ..request
@@ -127,23 +126,9 @@ pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<AddRe
     }
     let (mut refresh, mut check) = (RunTimes::default(), RunTimes::default());
     if let Some(confirmed) = &confirmed {
-        let held = StoredTokens::default();
         let now = platform.now();
-        let token_update = tokens::apply(
-            &mut record,
-            Grant::Organization,
-            tokens::ReceivedTokens {
-                response: &confirmed.response,
-                stored: &held,
-                source: confirmed.source,
-                issued: confirmed.issued,
-            },
-            now,
-            &settings,
-        )?;
-        for warning in &token_update.warnings {
-            platform.log(Level::Warning, warning);
-        }
+        let stored = StoredTokens::default();
+        let token_update = confirmed.apply(platform, &settings, &mut record, &stored, now)?;
         refresh.next = Some(token_update.next_refresh);
         check.next = token_update.next_check;
         owned_changes.extend(token_update.changes);
@@ -223,10 +208,7 @@ fn check_request(request: &Request, errors: &mut FieldErrors) {
 
 // Finds the record of an earlier call with this pkid (interrupted after its commit) or this
 // idempotency key.
-fn find_existing<P: Platform + ?Sized>(
-    platform: &P,
-    request: &Request,
-) -> Result<Option<AddReport>, Failure> {
+fn find_existing(platform: &dyn Platform, request: &Request) -> Result<Option<AddReport>, Failure> {
     let mut found = platform.get(&Reference::record(&request.pkid))?;
     if found.is_none()
         && let Some(filter) = filter_by_idempotency_key(request)
@@ -266,8 +248,8 @@ fn filter_by_idempotency_key(request: &Request) -> Option<crate::platform::Filte
 }
 
 // Another call committed first: report its result as if it had been found at the beginning.
-fn resolve_conflict<P: Platform + ?Sized>(
-    platform: &P,
+fn resolve_conflict(
+    platform: &dyn Platform,
     request: &Request,
     accepted: &ValidatedInput,
     conflict: String,

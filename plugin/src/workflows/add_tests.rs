@@ -428,8 +428,8 @@ fn forbidden_proxy_is_reported_at_its_field() {
     for tokens in [false, true] {
         for field in ["http_proxy", "https_proxy"] {
             let platform = webex();
-            let why = "egress.proxies does not list http://proxy.example:3128";
-            platform.refuse_proxies(Failure::LimitExceeded(why.to_owned()));
+            let reason = "egress.proxies does not list http://proxy.example:3128";
+            platform.refuse_proxies(Failure::LimitExceeded(reason.to_owned()));
             let fields =
                 json!({ field: "http://bob:hunter2@proxy.example:3128", "account_email": "x" });
             let request = match tokens {
@@ -441,7 +441,10 @@ fn forbidden_proxy_is_reported_at_its_field() {
                 panic!("{errors:?}");
             };
             assert_eq!(email.field, "account_email");
-            assert_eq!((proxy.field.as_str(), proxy.message.as_str()), (field, why));
+            assert_eq!(
+                (proxy.field.as_str(), proxy.message.as_str()),
+                (field, reason)
+            );
             assert!(platform.sent().is_empty());
             assert_eq!(platform.documents(), []);
         }

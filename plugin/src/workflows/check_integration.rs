@@ -36,7 +36,7 @@ const USED_SCOPES: [(&str, &str); 5] = [
 ///
 /// # Errors
 /// `invalid` for unusable settings; `unavailable` of the storage of secrets.
-pub fn check_integration<P: Platform + ?Sized>(platform: &P) -> Result<Vec<Finding>, Failure> {
+pub fn check_integration(platform: &dyn Platform) -> Result<Vec<Finding>, Failure> {
     let settings = Settings::load(platform)?;
     let mut findings = vec![check_base_url(&settings), check_scopes(&settings)];
     let client = match ClientCredentials::reveal(&settings, platform)? {
@@ -153,7 +153,7 @@ fn check_clock(difference: Millis, ahead: bool) -> Finding {
             "the clock is {} min {direction} Webex's, so expiries and consents are wrong",
             seconds / 60
         ),
-        "synchronise the clock, for example by NTP",
+        "synchronize the clock, for example by NTP",
     )
 }
 

@@ -16,7 +16,7 @@ fn found(platform: &MemoryPlatform, check: &str) -> (FindingLevel, String) {
     (finding.level, finding.message)
 }
 
-fn answering(status: u16, body: Value) -> MemoryPlatform {
+fn responding(status: u16, body: Value) -> MemoryPlatform {
     let platform = MemoryPlatform::new();
     platform.serve(move |_, request| match *request.method() {
         Method::POST => json_response(status, body.clone()),
@@ -27,7 +27,7 @@ fn answering(status: u16, body: Value) -> MemoryPlatform {
 
 #[test]
 fn refused_token_proves_the_client() {
-    let platform = answering(400, json!({ "error": "invalid_grant" }));
+    let platform = responding(400, json!({ "error": "invalid_grant" }));
     let (level, message) = found(&platform, "client");
     assert_eq!(level, FindingLevel::Ok, "{message}");
     assert_eq!(platform.sent().len(), 2);
@@ -35,7 +35,7 @@ fn refused_token_proves_the_client() {
 
 #[test]
 fn wrong_secret_is_an_error_without_the_secret() {
-    let platform = answering(401, json!({ "error": "invalid_client" }));
+    let platform = responding(401, json!({ "error": "invalid_client" }));
     let (level, message) = found(&platform, "client");
     assert_eq!(level, FindingLevel::Error);
     assert!(message.contains("invalid_client"), "{message}");
@@ -64,21 +64,21 @@ fn unreachable_or_foreign_server_is_an_error() {
     platform.serve(|_, _| raw_response(404, &[("content-type", "text/html")], "<html>"));
     assert_eq!(found(&platform, "webex").0, FindingLevel::Error);
     let tokens = json!({ "access_token": "a", "expires_in": 1, "refresh_token": "r" });
-    let platform = answering(200, tokens);
+    let platform = responding(200, tokens);
     assert_eq!(found(&platform, "client").0, FindingLevel::Error);
 }
 
 #[test]
 fn client_that_could_not_be_checked_is_an_error() {
     for status in [429, 500, 503] {
-        let platform = answering(status, json!({ "message": "not now", "trackingId": "T1" }));
+        let platform = responding(status, json!({ "message": "not now", "trackingId": "T1" }));
         assert_eq!(found(&platform, "webex").0, FindingLevel::Error, "{status}");
     }
 }
 
 #[test]
 fn base_url_ends_with_the_version() {
-    let platform = answering(400, json!({ "error": "invalid_grant" }));
+    let platform = responding(400, json!({ "error": "invalid_grant" }));
     assert_eq!(found(&platform, "base-url").0, FindingLevel::Ok);
     platform.set("webex.base-url", "https://webexapis.com");
     assert_eq!(found(&platform, "base-url").0, FindingLevel::Warning);
@@ -86,7 +86,7 @@ fn base_url_ends_with_the_version() {
 
 #[test]
 fn missing_scope_is_named_with_its_use() {
-    let platform = answering(400, json!({ "error": "invalid_grant" }));
+    let platform = responding(400, json!({ "error": "invalid_grant" }));
     platform.set("webex.scopes", &Settings::default().scopes.base.join(" "));
     assert_eq!(found(&platform, "scopes").0, FindingLevel::Ok);
     platform.set("webex.scopes", "spark-admin:people_read");

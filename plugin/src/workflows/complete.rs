@@ -38,8 +38,8 @@ const STEPS: u32 = 4;
 /// # Errors
 /// Those of the contract; each leaves the connection unchanged. The consent is used up once its code may
 /// have reached Webex, or the callback has an error. Before that, the same callback can be tried again.
-pub fn complete_connect<P: Platform + ?Sized>(
-    platform: &P,
+pub fn complete_connect(
+    platform: &dyn Platform,
     pkid: &str,
     callback: &str,
 ) -> Result<ConnectReport, Failure> {
@@ -190,8 +190,8 @@ fn find_pending(
 }
 
 /// Invalidates the state of the pending consent and removes its verifier.
-fn consume<P: Platform + ?Sized>(
-    platform: &P,
+fn consume(
+    platform: &dyn Platform,
     record: &mut Record,
     grant: Grant,
     outcome: ConsentOutcome,
@@ -210,8 +210,8 @@ fn consume<P: Platform + ?Sized>(
 }
 
 /// Makes a used-up consent pending again, because its code did not reach Webex. Returns the failure of the call.
-fn restore<P: Platform + ?Sized>(
-    platform: &P,
+fn restore(
+    platform: &dyn Platform,
     mut record: Record,
     grant: Grant,
     pending: PendingConsent,
@@ -274,14 +274,14 @@ fn consent_ended(
     })
 }
 
-fn require_new_consent(what: &str) -> Failure {
+fn require_new_consent(reason: &str) -> Failure {
     Failure::Reauthorize(format!(
-        "{what}; the connection is unchanged; begin again with connect"
+        "{reason}; the connection is unchanged; begin again with connect"
     ))
 }
 
-fn reject_callback(what: &str) -> Failure {
-    Failure::Invalid(vec![FieldError::new("callback", what)])
+fn reject_callback(reason: &str) -> Failure {
+    Failure::Invalid(vec![FieldError::new("callback", reason)])
 }
 
 /// Maps an error that the callback has instead of a code.
@@ -321,8 +321,8 @@ fn map_callback_error(
 }
 
 /// The steps of a consent in storing its tokens.
-struct ConsentSteps<'a, P: ?Sized> {
-    platform: &'a P,
+struct ConsentSteps<'a> {
+    platform: &'a dyn Platform,
     grant: Grant,
     // The hash of the consent's state.
     state: String,
@@ -331,7 +331,7 @@ struct ConsentSteps<'a, P: ?Sized> {
     cleared: Vec<Reference>,
 }
 
-impl<P: Platform + ?Sized> StorageSteps for ConsentSteps<'_, P> {
+impl StorageSteps for ConsentSteps<'_> {
     fn prepare(&mut self, record: &mut Record) -> Result<(StoredTokens, Vec<Check>), Failure> {
         let checks = self.fill_in_organization(record)?;
         record.body.consents.succeed(self.grant, &self.state);
@@ -360,7 +360,7 @@ impl<P: Platform + ?Sized> StorageSteps for ConsentSteps<'_, P> {
     }
 }
 
-impl<P: Platform + ?Sized> ConsentSteps<'_, P> {
+impl ConsentSteps<'_> {
     /// Sets missing account numbers from the organization. Returns the conditions of the commit: no other
     /// record at the node has the organization.
     fn fill_in_organization(&self, record: &mut Record) -> Result<Vec<Check>, Failure> {

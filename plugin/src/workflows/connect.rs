@@ -18,8 +18,8 @@ use crate::webex::oauth;
 /// # Errors
 /// `not-found`; `invalid` (`redirect-uri`, `grant`); `limit-exceeded` when a setting is missing,
 /// so that no person consents in vain; `conflict` and `unavailable` of the storage.
-pub fn connect<P: Platform + ?Sized>(
-    platform: &P,
+pub fn connect(
+    platform: &dyn Platform,
     pkid: &str,
     grant: Grant,
     redirect_uri: &str,

@@ -67,12 +67,12 @@ fn link_expires_after_the_configured_lifetime() {
 fn state_and_verifier_are_not_stored_in_clear() {
     let platform = MemoryPlatform::connected().unwrap();
     let begun = begin(&platform);
-    let (pkid, chance) = begun.state.split_once('.').unwrap();
-    assert_eq!((pkid, chance.len()), (PKID, 43));
+    let (pkid, random) = begun.state.split_once('.').unwrap();
+    assert_eq!((pkid, random.len()), (PKID, 43));
     let verifier = verifier(&platform).unwrap();
     assert_eq!(verifier.expose().len(), 43);
     let visible = platform.visible_output();
-    for secret in [chance, verifier.expose()] {
+    for secret in [random, verifier.expose()] {
         assert!(!visible.contains(secret));
     }
     assert!(visible.contains(&consent::hash_state(&begun.state)));
@@ -94,10 +94,10 @@ fn connect_leaves_the_connection_unchanged() {
 fn second_link_has_new_state_and_verifier() {
     let platform = MemoryPlatform::connected().unwrap();
     let first = begin(&platform);
-    let held = verifier(&platform);
+    let first_verifier = verifier(&platform);
     let second = begin(&platform);
     assert_ne!(first.state, second.state);
-    assert_ne!(held, verifier(&platform));
+    assert_ne!(first_verifier, verifier(&platform));
 }
 
 #[test]

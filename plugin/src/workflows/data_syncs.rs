@@ -19,7 +19,7 @@ use crate::text::trim_text;
 
 /// The most data syncs that an administrator can add to a record.
 const MAX_ADDED: usize = 50;
-/// The most conditions of a data sync.
+/// The maximum number of conditions of a data sync.
 const MAX_CONDITIONS: usize = 100;
 /// The maximum number of documents that one commit deletes; hosts allow more.
 const COMMIT_SIZE: usize = 500;
@@ -90,7 +90,7 @@ pub struct DeleteReport {
     pub sync_pkid: String,
     /// Whether a schedule was deleted with it.
     pub had_schedule: bool,
-    /// Whether an import that had not ended was cancelled.
+    /// Whether an import that had not ended was canceled.
     pub cancelled_import: bool,
     /// The result for the administrator.
     pub message: String,
@@ -102,8 +102,8 @@ pub struct DeleteReport {
 /// # Errors
 /// `invalid` with all errors, by member: every member with which the data sync cannot be executed, a name that is taken
 /// or cannot be changed, and too many data syncs; `not-found`, `conflict`, `unavailable`.
-pub fn save_data_sync<P: Platform + ?Sized>(
-    platform: &P,
+pub fn save_data_sync(
+    platform: &dyn Platform,
     pkid: &str,
     selector: Option<&str>,
     members: &Map<String, Value>,
@@ -191,13 +191,13 @@ pub fn save_data_sync<P: Platform + ?Sized>(
 }
 
 /// Deletes the data sync `selector`, which an administrator has added to the record `pkid`, with its schedule and its
-/// wakeups. An import by it that has not ended is cancelled; what was imported stays.
+/// wakeups. An import by it that has not ended is canceled; what was imported stays.
 ///
 /// # Errors
 /// `invalid`, field `sync`, for an unknown data sync and for one of those that every record has; `not-found`,
 /// `conflict`, `unavailable`.
-pub fn delete_data_sync<P: Platform + ?Sized>(
-    platform: &P,
+pub fn delete_data_sync(
+    platform: &dyn Platform,
     pkid: &str,
     selector: &str,
 ) -> Result<DeleteReport, Failure> {
@@ -217,8 +217,8 @@ pub fn delete_data_sync<P: Platform + ?Sized>(
     let wakeups = platform.wakeups(&record.reference())?;
     let cancelled_import = wakeups.iter().any(|wakeup| wakeup.id == import);
     // If an interruption leaves a part of these, the import begins its list again.
-    let seen = find_seen(platform, &record, sync)?;
-    for batch in seen.chunks(COMMIT_SIZE) {
+    let seen_documents = find_seen_documents(platform, &record, sync)?;
+    for batch in seen_documents.chunks(COMMIT_SIZE) {
         let changes = batch.iter().cloned().map(Change::Delete).collect();
         platform.commit(vec![record.version_check()], changes)?;
     }
@@ -230,9 +230,9 @@ pub fn delete_data_sync<P: Platform + ?Sized>(
     ]);
     platform.commit(vec![record.version_check(), found.version_check()], changes)?;
     let message = match (had_schedule, cancelled_import) {
-        (true, true) => "deleted with its schedule, and its import was cancelled",
+        (true, true) => "deleted with its schedule, and its import was canceled",
         (true, false) => "deleted with its schedule",
-        (false, true) => "deleted, and its import was cancelled",
+        (false, true) => "deleted, and its import was canceled",
         (false, false) => "deleted",
     };
     let message = format!("{} was {message}; what it imported stays", found.name);
@@ -397,8 +397,8 @@ fn document(record: &Record, pkid: &str, name: &str, body: &Map<String, Value>) 
 }
 
 /// Returns the documents with the entries that an unfinished import has seen.
-fn find_seen<P: Platform + ?Sized>(
-    platform: &P,
+fn find_seen_documents(
+    platform: &dyn Platform,
     record: &Record,
     sync: &str,
 ) -> Result<Vec<Reference>, Failure> {

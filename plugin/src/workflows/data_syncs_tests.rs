@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::owned_documents::SCHEDULE;
 use crate::platform::{Environment, Storage};
-use crate::testing::{CommitFault, DATA_SYNCS, MemoryPlatform, PKID};
+use crate::testing::{CommitFault, DATA_SYNCS, MemoryPlatform, PKID, field_errors};
 use crate::workflows::schedules::{ScheduleRequest, schedule_data_sync};
 use crate::workflows::sync::{IMPORT_MODEL, SEEN_MODEL, schedule_import, sync};
 
@@ -17,18 +17,11 @@ fn save(
     save_data_sync(platform, PKID, selector, members.as_object().unwrap())
 }
 
-fn errors(result: Result<SaveReport, Failure>) -> Vec<(String, String)> {
-    match result {
-        Err(Failure::Invalid(errors)) => errors
-            .into_iter()
-            .map(|error| (error.field, error.message))
-            .collect(),
-        other => panic!("{other:?}"),
-    }
-}
-
 fn fields(result: Result<SaveReport, Failure>) -> Vec<String> {
-    errors(result).into_iter().map(|(field, _)| field).collect()
+    field_errors(result)
+        .into_iter()
+        .map(|(field, _)| field)
+        .collect()
 }
 
 fn nightly() -> Value {
@@ -150,7 +143,7 @@ fn all_errors_are_reported_by_member() {
         (json!({"name": "roles-licenses"}), "name", "is not possible"),
         (json!({"name": DATA_SYNCS[0]}), "name", "is not possible"),
     ] {
-        let errors = errors(save(&platform, None, members));
+        let errors = field_errors(save(&platform, None, members));
         let is_told = errors
             .iter()
             .any(|(name, error)| name == field && error.contains(text));
@@ -171,7 +164,7 @@ fn names_are_unique_in_every_spelling() {
     .unwrap();
     for name in ["Café", "Cafe\u{301}", "sync-all of Acme"] {
         let again = json!({"name": name, "model_type_list": models, "description": "other"});
-        let errors = errors(save(&platform, None, again));
+        let errors = field_errors(save(&platform, None, again));
         assert_eq!(errors[0].0, "name", "{name}");
         assert!(errors[0].1.contains("is taken"), "{errors:?}");
     }
@@ -199,7 +192,7 @@ fn number_of_data_syncs_is_limited() {
         members["name"] = format!("Nightly {number}").into();
         save(&platform, None, members).unwrap();
     }
-    let errors = errors(save(&platform, None, nightly()));
+    let errors = field_errors(save(&platform, None, nightly()));
     assert!(errors[0].1.contains("has 50 added"), "{errors:?}");
     let changed = save(
         &platform,

@@ -42,11 +42,7 @@ struct RevocationSecrets {
 ///
 /// # Errors
 /// `not-found`, `conflict`, `unavailable`. A failed revocation is not an error.
-pub fn delete<P: Platform + ?Sized>(
-    platform: &P,
-    pkid: &str,
-    dry_run: bool,
-) -> Result<Deletion, Failure> {
+pub fn delete(platform: &dyn Platform, pkid: &str, dry_run: bool) -> Result<Deletion, Failure> {
     let record = Record::load(platform, pkid)?;
     let mut documents = find_imported(platform, &record)?;
     let imported = documents.len();
@@ -140,8 +136,8 @@ fn has_client_error(record: &Record) -> bool {
     })
 }
 
-fn reveal_secrets<P: Platform + ?Sized>(
-    platform: &P,
+fn reveal_secrets(
+    platform: &dyn Platform,
     record: &Record,
     grants: Vec<Grant>,
 ) -> Result<RevocationSecrets, Failure> {
@@ -159,8 +155,8 @@ fn reveal_secrets<P: Platform + ?Sized>(
 
 // Finds imported documents. Orders and the states of imports come first: neither may resume once other documents are
 // deleted.
-fn find_imported<P: Platform + ?Sized>(
-    platform: &P,
+fn find_imported(
+    platform: &dyn Platform,
     record: &Record,
 ) -> Result<Vec<RemovedDocument>, Failure> {
     let mut found = Vec::new();
@@ -176,15 +172,12 @@ fn find_imported<P: Platform + ?Sized>(
 }
 
 // Finds the documents that name the record as their owner, and those that the record lists.
-fn find_owned<P: Platform + ?Sized>(
-    platform: &P,
-    record: &Record,
-) -> Result<Vec<RemovedDocument>, Failure> {
+fn find_owned(platform: &dyn Platform, record: &Record) -> Result<Vec<RemovedDocument>, Failure> {
     let parts: Vec<Reference> = record
         .body
         .owned_documents
         .iter()
-        .map(|part| part.reference())
+        .map(|owned| owned.reference())
         .collect();
     let mut parts: Vec<Document> = platform.get_many(&parts)?.into_iter().flatten().collect();
     for model in OWNED_MODELS {
@@ -200,7 +193,7 @@ fn find_owned<P: Platform + ?Sized>(
 }
 
 fn for_each_owned(
-    storage: &(impl Storage + ?Sized),
+    storage: &dyn Storage,
     record: &Record,
     model: &str,
     mut take: impl FnMut(Document),

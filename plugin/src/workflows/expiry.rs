@@ -21,8 +21,8 @@ use crate::tokens::{derive_state, expiry_wakeup, refresh_wakeup};
 ///
 /// # Errors
 /// `not-found`; `invalid` (field `grant`); `conflict` and `unavailable` of the storage.
-pub fn check_expiry<P: Platform + ?Sized>(
-    platform: &P,
+pub fn check_expiry(
+    platform: &dyn Platform,
     pkid: &str,
     grant: Grant,
 ) -> Result<ExpiryReport, Failure> {
@@ -30,8 +30,8 @@ pub fn check_expiry<P: Platform + ?Sized>(
 }
 
 /// Works like [`check_expiry`] on a record that was just read.
-pub(super) fn check_record<P: Platform + ?Sized>(
-    platform: &P,
+pub(super) fn check_record(
+    platform: &dyn Platform,
     mut record: Record,
     grant: Grant,
 ) -> Result<ExpiryReport, Failure> {
@@ -89,8 +89,8 @@ struct CheckOutcome {
 }
 
 /// A check of the expiries of a grant that has tokens.
-struct ExpiryCheck<'a, P: ?Sized> {
-    platform: &'a P,
+struct ExpiryCheck<'a> {
+    platform: &'a dyn Platform,
     grant: Grant,
     refresh: Expiry,
     alerts: &'a ActiveAlerts,
@@ -98,7 +98,7 @@ struct ExpiryCheck<'a, P: ?Sized> {
     now: UnixMillis,
 }
 
-impl<P: Platform + ?Sized> ExpiryCheck<'_, P> {
+impl ExpiryCheck<'_> {
     fn run(&self, record: &mut Record) -> Result<CheckOutcome, Failure> {
         let (refresh, now) = (self.refresh, self.now);
         let connection = record.grant_state(self.grant);

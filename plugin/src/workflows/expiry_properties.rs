@@ -12,7 +12,7 @@ use crate::alerts::{ALERT, AlertBody};
 use crate::platform::{Environment, Millis, UnixMillis};
 use crate::testing::*;
 
-/// A connection whose refresh token expires `lifetime` milliseconds after `START`.
+/// Creates a connection whose refresh token expires `lifetime` milliseconds after `START`.
 fn connected(lifetime: Millis, thresholds: &[u64]) -> MemoryPlatform {
     let platform = MemoryPlatform::new();
     let words: Vec<String> = thresholds.iter().map(|each| format!("{each}s")).collect();

@@ -175,8 +175,8 @@ fn each_grant_is_connected_by_its_own_consent() {
         let verifier = consent::verifier_name(grant);
         assert_eq!(platform.secret(&Reference::record(PKID), verifier), None);
         for role in [grant.refresh_schedule(), grant.expiry_schedule()] {
-            let part = record(&platform).owned_document(role).cloned().unwrap();
-            let schedule = platform.get(&part.reference()).unwrap().unwrap();
+            let owned = record(&platform).owned_document(role).cloned().unwrap();
+            let schedule = platform.get(&owned.reference()).unwrap().unwrap();
             assert!(schedule.body.contains("\"active\":true"), "{role}");
         }
     }

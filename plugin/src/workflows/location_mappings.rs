@@ -30,8 +30,8 @@ pub struct MappingReport {
 /// # Errors
 /// `invalid` (`intermediate_node`, `search_string`) for a node that is a site, and for a text that leads to another
 /// node already; `not-found`, `conflict`, `unavailable`.
-pub fn add_mapping<P: Platform + ?Sized>(
-    platform: &P,
+pub fn add_mapping(
+    platform: &dyn Platform,
     pkid: &str,
     intermediate_node: &str,
     search_string: &str,
@@ -49,23 +49,23 @@ pub fn add_mapping<P: Platform + ?Sized>(
     let mut errors = Vec::new();
     let path = format!("{customer}.{node}");
     if !has_room(&path) {
-        let why = format!("the path {path} leaves no room for the nodes of sites");
-        errors.push(FieldError::new("intermediate_node", why));
+        let reason = format!("the path {path} leaves no room for the nodes of sites");
+        errors.push(FieldError::new("intermediate_node", reason));
     } else if is_used(platform, &site_filter(&path, Scope::Node))? {
-        let why = format!("{node} is the node of a site, and sites have no sites below them");
-        errors.push(FieldError::new("intermediate_node", why));
+        let reason = format!("{node} is the node of a site, and sites have no sites below them");
+        errors.push(FieldError::new("intermediate_node", reason));
     }
     let mut all = stored.iter();
     if let Some((_, other)) = all.find(|(_, other)| other.spells_node_differently(&mapping)) {
         let other = &other.intermediate_node;
-        let why = format!("is {other} in another mapping; a node has one spelling");
-        errors.push(FieldError::new("intermediate_node", why));
+        let reason = format!("is {other} in another mapping; a node has one spelling");
+        errors.push(FieldError::new("intermediate_node", reason));
     }
     let mut all = stored.iter();
     if let Some((_, other)) = all.find(|(_, other)| other.searches_same(&mapping)) {
         let other = &other.intermediate_node;
-        let why = format!("leads to {other} already; remove that mapping first");
-        errors.push(FieldError::new("search_string", why));
+        let reason = format!("leads to {other} already; remove that mapping first");
+        errors.push(FieldError::new("search_string", reason));
     }
     if !errors.is_empty() {
         return Err(Failure::Invalid(errors));
@@ -87,8 +87,8 @@ pub fn add_mapping<P: Platform + ?Sized>(
 ///
 /// # Errors
 /// `invalid` (`search_string`) if there is none; `not-found`, `conflict`, `unavailable`.
-pub fn remove_mapping<P: Platform + ?Sized>(
-    platform: &P,
+pub fn remove_mapping(
+    platform: &dyn Platform,
     pkid: &str,
     intermediate_node: &str,
     search_string: &str,
@@ -107,10 +107,10 @@ pub fn remove_mapping<P: Platform + ?Sized>(
             true => "there is no mapping".to_owned(),
             false => format!("there are {}", all.join(", ")),
         };
-        let why = format!("no mapping leads from {search:?} to {node:?}; {others}");
+        let reason = format!("no mapping leads from {search:?} to {node:?}; {others}");
         return Err(Failure::Invalid(vec![FieldError::new(
             "search_string",
-            why,
+            reason,
         )]));
     }
     platform.commit(vec![record.version_check()], changes)?;
@@ -119,7 +119,7 @@ pub fn remove_mapping<P: Platform + ?Sized>(
     Ok(report(platform, mapping, true, message))
 }
 
-fn is_used<P: Platform + ?Sized>(platform: &P, filter: &Filter) -> Result<bool, Failure> {
+fn is_used(platform: &dyn Platform, filter: &Filter) -> Result<bool, Failure> {
     Ok(!platform.find(filter, None, 1)?.documents.is_empty())
 }
 
@@ -130,8 +130,8 @@ fn describe(mapping: &Mapping) -> String {
     )
 }
 
-fn report<P: Platform + ?Sized>(
-    platform: &P,
+fn report(
+    platform: &dyn Platform,
     mapping: Mapping,
     changed: bool,
     message: String,

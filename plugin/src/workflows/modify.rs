@@ -25,8 +25,8 @@ use crate::workflows::sync::schedule_for_pasted;
 /// # Errors
 /// `not-found`; `invalid` with all errors by field; `conflict`; `unavailable` and `rate-limited`
 /// if storage or Webex failed. The record stays unchanged then.
-pub fn modify<P: Platform + ?Sized>(
-    platform: &P,
+pub fn modify(
+    platform: &dyn Platform,
     pkid: &str,
     fields: &Secret,
     token_response: Option<&Secret>,
@@ -52,18 +52,18 @@ pub fn modify<P: Platform + ?Sized>(
 
     let mut confirmed = None;
     if let Some(response) = response {
-        let held = StoredTokens::reveal(&before, Grant::Organization, platform)?;
+        let stored = StoredTokens::reveal(&before, Grant::Organization, platform)?;
         let inquiry = pasted_tokens::TokenChecker {
             platform,
             settings: &settings,
             proxies: &load_proxies(platform, &before, &accepted)?,
-            before: Some((&before, &held)),
+            before: Some((&before, &stored)),
         };
         let tokens = inquiry.confirm(response, &mut accepted)?;
         // Webex may have just filled in the organization.
         check_duplicates(platform, hierarchy, &accepted, &owner)
             .map_err(|failure| tokens.explain(failure))?;
-        confirmed = Some((tokens, held));
+        confirmed = Some((tokens, stored));
     }
 
     let mut record = before.clone();
@@ -75,23 +75,9 @@ pub fn modify<P: Platform + ?Sized>(
         .map(|(name, value)| put_or_remove_secret(&owner, name, value.as_ref()))
         .collect();
     changes.extend(owned_documents::sync_names(&mut record, platform)?);
-    if let Some((confirmed, held)) = &confirmed {
+    if let Some((confirmed, stored)) = &confirmed {
         let now = platform.now();
-        let mut token_update = tokens::apply(
-            &mut record,
-            Grant::Organization,
-            tokens::ReceivedTokens {
-                response: &confirmed.response,
-                stored: held,
-                source: confirmed.source,
-                issued: confirmed.issued,
-            },
-            now,
-            &settings,
-        )?;
-        for warning in &token_update.warnings {
-            platform.log(Level::Warning, warning);
-        }
+        let mut token_update = confirmed.apply(platform, &settings, &mut record, stored, now)?;
         changes.append(&mut token_update.changes);
         changes.extend(alerts::clear_resolved(platform, &record, now)?);
         changes.extend(owned_documents::reschedule_grant(
@@ -137,8 +123,8 @@ pub fn modify<P: Platform + ?Sized>(
     }
 }
 
-fn check_duplicates<P: Platform + ?Sized>(
-    platform: &P,
+fn check_duplicates(
+    platform: &dyn Platform,
     hierarchy: &str,
     accepted: &ValidatedInput,
     owner: &Reference,
@@ -150,10 +136,7 @@ fn check_duplicates<P: Platform + ?Sized>(
 
 /// Makes the refreshes due now that are retried because Webex was not reached, after a change of the
 /// proxies.
-fn hasten_retries<P: Platform + ?Sized>(
-    platform: &P,
-    record: &mut Record,
-) -> Result<Vec<Change>, Failure> {
+fn hasten_retries(platform: &dyn Platform, record: &mut Record) -> Result<Vec<Change>, Failure> {
     let due = platform.now() + MIN_DELAY;
     let mut changes = Vec::new();
     for grant in record.grants() {
@@ -202,8 +185,8 @@ fn put_or_remove_secret(owner: &Reference, name: &str, value: Option<&Secret>) -
 }
 
 // Returns the proxies after the change: the given ones, and the stored ones that are kept.
-fn load_proxies<P: Platform + ?Sized>(
-    platform: &P,
+fn load_proxies(
+    platform: &dyn Platform,
     before: &Record,
     accepted: &ValidatedInput,
 ) -> Result<Proxies, Failure> {

@@ -189,9 +189,9 @@ fn rename_renames_owned_documents() {
         ]
     );
     let record = Record::load(&platform, PKID).unwrap();
-    let part = record.owned_document(REFRESH_SCHEDULE).unwrap();
-    assert_eq!(part.name, "RefreshSparkApex");
-    let schedule = platform.get(&part.reference()).unwrap().unwrap();
+    let owned = record.owned_document(REFRESH_SCHEDULE).unwrap();
+    assert_eq!(owned.name, "RefreshSparkApex");
+    let schedule = platform.get(&owned.reference()).unwrap().unwrap();
     assert!(schedule.body.contains("\"active\":true"));
     add(&platform, added(OTHER_PKID, json!({"name": "Acme"}), false)).unwrap();
 }

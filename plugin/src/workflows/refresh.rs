@@ -25,8 +25,8 @@ use crate::webex::oauth;
 use crate::webex::token_response::TokenResponse;
 
 /// One running refresh.
-struct Attempt<'a, P: ?Sized> {
-    platform: &'a P,
+struct Attempt<'a> {
+    platform: &'a dyn Platform,
     grant: Grant,
     settings: Settings,
     proxies: Proxies,
@@ -46,11 +46,7 @@ struct Prefetched {
 }
 
 impl Prefetched {
-    fn read<P: Platform + ?Sized>(
-        platform: &P,
-        record: &Record,
-        grant: Grant,
-    ) -> Result<Self, Failure> {
+    fn read(platform: &dyn Platform, record: &Record, grant: Grant) -> Result<Self, Failure> {
         let alerts = ActiveAlerts::load(platform, record)?;
         let [refresh_schedule, expiry_schedule] =
             StoredSchedule::read_both(platform, record, grant)?;
@@ -69,8 +65,8 @@ impl Prefetched {
 /// `not-found`; `conflict` when the record changed so that the response no longer applies, or the
 /// lease was lost; `reauthorize` when the record has no refresh token; `unavailable` of the storage.
 /// An error response of Webex is an outcome, not an error.
-pub fn refresh<P: Platform + ?Sized>(
-    platform: &P,
+pub fn refresh(
+    platform: &dyn Platform,
     pkid: &str,
     grant: Grant,
     requested_at: UnixMillis,
@@ -79,8 +75,8 @@ pub fn refresh<P: Platform + ?Sized>(
 }
 
 /// Works like [`refresh`] on a record that was just read.
-pub(super) fn refresh_record<P: Platform + ?Sized>(
-    platform: &P,
+pub(super) fn refresh_record(
+    platform: &dyn Platform,
     record: Record,
     grant: Grant,
     requested_at: UnixMillis,
@@ -174,7 +170,7 @@ fn report_expired(record: &Record, grant: Grant) -> Option<RefreshReport> {
     })
 }
 
-impl<P: Platform + ?Sized> Attempt<'_, P> {
+impl Attempt<'_> {
     /// Requests new tokens. If the request cannot be sent, the operator must act; the reason is recorded
     /// like a response. The outer result fails only if the platform does.
     fn request_tokens(&self) -> Result<Result<TokenResponse, WebexError>, Failure> {

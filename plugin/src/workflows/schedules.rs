@@ -65,8 +65,8 @@ pub struct UnscheduleReport {
 /// # Errors
 /// `invalid` with all errors, by the name of the argument: an unknown data sync or one that cannot be executed, an
 /// unusable time, and a schedule without a run in the future; `not-found`, `conflict`, `unavailable`.
-pub fn schedule_data_sync<P: Platform + ?Sized>(
-    platform: &P,
+pub fn schedule_data_sync(
+    platform: &dyn Platform,
     pkid: &str,
     selector: &str,
     request: ScheduleRequest<'_>,
@@ -119,8 +119,8 @@ pub fn schedule_data_sync<P: Platform + ?Sized>(
 ///
 /// # Errors
 /// `invalid` for an unknown data sync, field `sync`; `not-found`, `conflict`, `unavailable`.
-pub fn unschedule_data_sync<P: Platform + ?Sized>(
-    platform: &P,
+pub fn unschedule_data_sync(
+    platform: &dyn Platform,
     pkid: &str,
     selector: &str,
 ) -> Result<UnscheduleReport, Failure> {
@@ -148,14 +148,14 @@ pub fn unschedule_data_sync<P: Platform + ?Sized>(
 /// one commit. Occurrences that were missed are made up by one run. An import that has not ended is left to end.
 ///
 /// # Errors
-/// Those of the storage. A data sync, schedule or record that is gone is not an error: the wakeup is cancelled.
-pub(super) fn run_schedule<P: Platform + ?Sized>(
-    platform: &P,
+/// Those of the storage. A data sync, schedule or record that is gone is not an error: the wakeup is canceled.
+pub(super) fn run_schedule(
+    platform: &dyn Platform,
     wakeup: &Wakeup,
     sync_pkid: &str,
 ) -> Result<WakeReport, Failure> {
     let subject = &wakeup.subject;
-    let dismiss = |why: String| dismiss(platform, subject, &wakeup.id, why);
+    let dismiss = |reason: String| dismiss(platform, subject, &wakeup.id, reason);
     let record = match Record::load(platform, &subject.pkid) {
         Ok(record) => record,
         Err(Failure::NotFound(_)) => return dismiss(format!("{subject} does not exist any more")),
@@ -174,12 +174,12 @@ pub(super) fn run_schedule<P: Platform + ?Sized>(
     };
     let recurrence = match schedule.recurrence() {
         Ok(recurrence) => recurrence,
-        Err(why) => {
-            let why = format!(
-                "the schedule of {name} cannot be used: its member {why}; schedule the data sync again"
+        Err(reason) => {
+            let reason = format!(
+                "the schedule of {name} cannot be used: its member {reason}; schedule the data sync again"
             );
-            platform.log(Level::Warning, &why);
-            return dismiss(why);
+            platform.log(Level::Warning, &reason);
+            return dismiss(reason);
         }
     };
     let Some(due) = schedule.next() else {

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::owned_documents::SCHEDULE;
 use crate::platform::{Environment, Reference, Storage};
-use crate::testing::{CommitFault, DATA_SYNCS, DAY, HOUR, MemoryPlatform, PKID, START};
+use crate::testing::{
+    CommitFault, DATA_SYNCS, DAY, HOUR, MemoryPlatform, PKID, START, field_errors,
+};
 use crate::workflows::wake::wake;
 
 const WAKEUP: &str = "schedule.all";
@@ -27,7 +29,7 @@ fn schedule(
     schedule_data_sync(platform, PKID, "all", request).unwrap()
 }
 
-/// A platform with a run of everything at 03:00 UTC every day.
+/// Creates a platform with a run of everything at 03:00 UTC every day.
 fn daily() -> MemoryPlatform {
     let platform = MemoryPlatform::connected().unwrap();
     schedule(&platform, "2026-01-01T03:00", None, Some("1d"));
@@ -56,7 +58,7 @@ fn run_at(platform: &MemoryPlatform, now: UnixMillis) -> WakeReport {
 fn message(report: WakeReport) -> String {
     match report {
         WakeReport::Synced(report) => report.message,
-        WakeReport::Nothing(why) => why,
+        WakeReport::Nothing(reason) => reason,
         other => panic!("{other:?}"),
     }
 }
@@ -66,16 +68,6 @@ fn end_import(platform: &MemoryPlatform) {
     let due = import_wakeup(platform).expect("an import is due");
     let cancel = Change::Cancel(due.subject, due.id);
     platform.commit(Vec::new(), vec![cancel]).unwrap();
-}
-
-fn errors(result: Result<ScheduleReport, Failure>) -> Vec<(String, String)> {
-    match result {
-        Err(Failure::Invalid(errors)) => errors
-            .into_iter()
-            .map(|error| (error.field, error.message))
-            .collect(),
-        other => panic!("{other:?}"),
-    }
 }
 
 #[test]
@@ -130,7 +122,7 @@ fn all_errors_are_reported_by_argument() {
         every: Some("often"),
         until: Some("never"),
     };
-    let found = errors(schedule_data_sync(&platform, PKID, "alll", request));
+    let found = field_errors(schedule_data_sync(&platform, PKID, "alll", request));
     let fields: Vec<&str> = found.iter().map(|(field, _)| field.as_str()).collect();
     assert_eq!(fields, ["sync", "start", "time_zone", "every", "until"]);
     assert!(
@@ -175,7 +167,7 @@ fn all_errors_are_reported_by_argument() {
             every,
             until,
         };
-        let found = errors(schedule_data_sync(&platform, PKID, "all", request));
+        let found = field_errors(schedule_data_sync(&platform, PKID, "all", request));
         assert_eq!(found[0].0, field);
         assert!(found[0].1.contains(text), "{found:?}");
     }

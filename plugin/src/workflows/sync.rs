@@ -62,8 +62,8 @@ const WAIT_FOR_ANOTHER: Millis = Millis::from_seconds(30);
 /// - `reauthorize` when there is no access token, Webex refuses the token after a refresh, or no list can be read
 /// - `rate-limited` and `unavailable`; completed steps stay stored
 /// - `not-found`, `conflict`, `limit-exceeded`
-pub fn sync<P: Platform + ?Sized>(
-    platform: &P,
+pub fn sync(
+    platform: &dyn Platform,
     pkid: &str,
     sync: &str,
     accepts_removals: bool,
@@ -98,20 +98,20 @@ pub fn sync<P: Platform + ?Sized>(
     loop {
         match run.step()? {
             Step::Done => {}
-            Step::Spent => return run.pause(),
+            Step::PauseDue => return run.pause(),
             Step::Finished => return run.finish(),
         }
     }
 }
 
 /// An import during one call.
-struct ImportRun<'a, P: ?Sized> {
-    platform: &'a P,
+struct ImportRun<'a> {
+    platform: &'a dyn Platform,
     settings: Settings,
     record: Record,
     sync: DataSync,
     // None until the first request.
-    access: Option<WebexAccess<'a, P>>,
+    access: Option<WebexAccess<'a>>,
     import: Import,
     // The version of its stored document; 0: not stored.
     version: u64,
@@ -133,9 +133,9 @@ struct ImportRun<'a, P: ?Sized> {
     until: UnixMillis,
 }
 
-impl<P: Platform + ?Sized> ImportRun<'_, P> {
+impl ImportRun<'_> {
     /// Whether the call should begin no further step. A due refresh of the record goes first.
-    fn is_spent(&self) -> bool {
+    fn is_pause_due(&self) -> bool {
         let now = self.platform.now();
         let is_due = |next: UnixMillis| next <= now;
         let mut grants = self.record.grants().iter();
@@ -165,8 +165,8 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             .collect())
     }
 
-    /// Reads the lists from the first page again that another import has changed since this one was interrupted: the
-    /// entries that it added on pages already read were not seen.
+    /// Restarts the lists that another import has changed since this one was interrupted. Entries that it added on
+    /// pages already read were not seen.
     fn restart_shared_lists(&mut self, others: &[Import]) {
         for other in others {
             if other.progressed <= self.import.progressed {
@@ -182,7 +182,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
     }
 
     /// Finds another unfinished import of this record that reads one of the same lists, and that a wakeup will
-    /// continue: its removals could remove what this import adds.
+    /// continue. Its removals could remove what this import adds.
     fn find_competitor(&self, others: &[Import]) -> Result<Option<String>, Failure> {
         if others.is_empty() {
             return Ok(None);
@@ -192,7 +192,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         let now = self.platform.now();
         let competes = |other: &&Import| {
             let mut lists = other.lists.iter().map(|list| list.model.as_str());
-            // Of two imports that have begun, the earlier one goes on.
+            // If both imports have begun, the earlier one goes on.
             let is_first = self.import.steps_done() > 0
                 && (self.import.begun, &self.sync.pkid) < (other.begun, &other.sync);
             !is_first
@@ -292,16 +292,20 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             message = format!("imported {counts}");
         }
         for (list, directory) in self.import.lists.iter().zip(&self.sync.lists) {
-            let what = directory.what;
+            let plural = directory.plural;
             let separator = if message.is_empty() { "" } else { "; " };
-            if let Some(why) = &list.failed {
-                message.push_str(&format!("{separator}the {what} could not be read: {why}"));
-            } else if let Some(removal) = list.held {
-                let why = removal.explain(what);
-                message.push_str(&format!("{separator}none of the {what} was removed: {why}"));
-            } else if let Some(why) = &list.partial {
+            if let Some(reason) = &list.failed {
                 message.push_str(&format!(
-                    "{separator}none of the {what} was removed, because {why}"
+                    "{separator}the {plural} could not be read: {reason}"
+                ));
+            } else if let Some(removal) = list.held {
+                let reason = removal.explain(plural);
+                message.push_str(&format!(
+                    "{separator}none of the {plural} was removed: {reason}"
+                ));
+            } else if let Some(reason) = &list.partial {
+                message.push_str(&format!(
+                    "{separator}none of the {plural} was removed, because {reason}"
                 ));
             }
             if let Some(left) = list.sites.describe_left() {
@@ -317,20 +321,20 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
     /// Records each list as a part of the call.
     fn record_parts(&self) {
         for (list, directory) in self.import.lists.iter().zip(&self.sync.lists) {
-            let what = directory.what;
+            let plural = directory.plural;
             let counts = match list.sites.describe_left() {
-                None => format_count(list, what),
-                Some(left) => format!("{}; {left}", format_count(list, what)),
+                None => format_count(list, plural),
+                Some(left) => format!("{}; {left}", format_count(list, plural)),
             };
             let message = match (list.held, &list.partial) {
                 (Some(removal), _) => {
-                    format!("{counts}; none was removed: {}", removal.explain(what))
+                    format!("{counts}; none was removed: {}", removal.explain(plural))
                 }
-                (None, Some(why)) => format!("{counts}; none was removed, because {why}"),
+                (None, Some(reason)) => format!("{counts}; none was removed, because {reason}"),
                 (None, None) => counts,
             };
             let outcome = match &list.failed {
-                Some(why) => Err(why.as_str()),
+                Some(reason) => Err(reason.as_str()),
                 None => Ok(message.as_str()),
             };
             let started = list.begun.unwrap_or(self.import.begun);
@@ -361,7 +365,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         let lists = self.import.lists.iter().zip(&self.sync.lists);
         let each: Vec<String> = lists
             .filter(|(list, _)| list.failed.is_none())
-            .map(|(list, directory)| format_count(list, directory.what))
+            .map(|(list, directory)| format_count(list, directory.plural))
             .collect();
         match each.as_slice() {
             [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
@@ -370,7 +374,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
     }
 }
 
-fn format_count(list: &ListProgress, what: &str) -> String {
+fn format_count(list: &ListProgress, plural: &str) -> String {
     let sites = |count| if count == 1 { "site" } else { "sites" };
     let changes: Vec<String> = [
         (list.added, "added".to_owned()),
@@ -393,11 +397,11 @@ fn format_count(list: &ListProgress, what: &str) -> String {
         true => "nothing changed".to_owned(),
         false => changes.join(", "),
     };
-    let what = match list.found {
-        1 => what.trim_end_matches('s'),
-        _ => what,
+    let name = match list.found {
+        1 => plural.trim_end_matches('s'),
+        _ => plural,
     };
-    format!("{} {what} ({changes})", list.found)
+    format!("{} {name} ({changes})", list.found)
 }
 
 #[cfg(test)]

@@ -29,8 +29,8 @@ pub struct ConnectionTest {
 /// `not-found`; `invalid` (`grant`); `reauthorize` when there is no access token, Webex refuses it, or it
 /// belongs to another organization; `unavailable` and `rate-limited` when Webex could not be asked;
 /// `limit-exceeded` when a policy or a limit of the host forbids the request.
-pub fn test_connection<P: Platform + ?Sized>(
-    platform: &P,
+pub fn test_connection(
+    platform: &dyn Platform,
     pkid: &str,
     grant: Grant,
 ) -> Result<ConnectionTest, Failure> {

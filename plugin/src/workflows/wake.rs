@@ -17,7 +17,7 @@ use crate::sync_schedule;
 ///
 /// # Errors
 /// Those of the workflow; the host then tries the same wakeup again later.
-pub fn wake<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<WakeReport, Failure> {
+pub fn wake(platform: &dyn Platform, wakeup: &Wakeup) -> Result<WakeReport, Failure> {
     let Wakeup { id, subject, .. } = wakeup;
     if subject.model == RECORD_MODEL
         && let Some(data_sync) = sync::from_wakeup(wakeup)
@@ -42,8 +42,8 @@ pub fn wake<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<WakeR
         .or(checks)
         .filter(|_| subject.model == RECORD_MODEL);
     let Some(grant) = known else {
-        let why = format!("the wakeup `{id}` of {subject} does not belong to this plugin");
-        return dismiss(platform, subject, id, why);
+        let reason = format!("the wakeup `{id}` of {subject} does not belong to this plugin");
+        return dismiss(platform, subject, id, reason);
     };
     let gone = |subject: &Reference| format!("{subject} does not exist any more");
     let record = match Record::load(platform, &subject.pkid) {
@@ -70,23 +70,23 @@ pub fn wake<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<WakeR
     };
     match result {
         Err(Failure::NotFound(_)) => dismiss(platform, subject, id, gone(subject)),
-        Err(Failure::Reauthorize(why)) => dismiss(platform, subject, id, why),
+        Err(Failure::Reauthorize(reason)) => dismiss(platform, subject, id, reason),
         result => result,
     }
 }
 
 /// Whether `wakeup` is still scheduled as delivered. If so, an attempt that seems later was made while
 /// the clock was ahead.
-fn is_scheduled<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<bool, Failure> {
+fn is_scheduled(platform: &dyn Platform, wakeup: &Wakeup) -> Result<bool, Failure> {
     let scheduled = platform.wakeups(&wakeup.subject)?;
     let same = |each: &Wakeup| each.id == wakeup.id && each.due == wakeup.due;
     Ok(scheduled.iter().any(same))
 }
 
-/// Begins or resumes an import. A failure that needs a person is not tried again: the next consent, or the next run of
+/// Begins or resumes an import. A failure that needs a person is not tried again. The next consent, or the next run of
 /// the data sync, begins an import as well.
-fn run_import<P: Platform + ?Sized>(
-    platform: &P,
+fn run_import(
+    platform: &dyn Platform,
     wakeup: &Wakeup,
     data_sync: &str,
 ) -> Result<WakeReport, Failure> {
@@ -100,12 +100,12 @@ fn run_import<P: Platform + ?Sized>(
     match result {
         Ok(Some(report)) => Ok(WakeReport::Synced(report)),
         Ok(None) => {
-            let why = format!("the data sync {data_sync} of {subject} does not exist any more");
-            dismiss(platform, subject, &wakeup.id, why)
+            let reason = format!("the data sync {data_sync} of {subject} does not exist any more");
+            dismiss(platform, subject, &wakeup.id, reason)
         }
         Err(Failure::NotFound(_)) => {
-            let why = format!("{subject} does not exist any more");
-            dismiss(platform, subject, &wakeup.id, why)
+            let reason = format!("{subject} does not exist any more");
+            dismiss(platform, subject, &wakeup.id, reason)
         }
         Err(failure @ Failure::Reauthorize(_)) => {
             dismiss(platform, subject, &wakeup.id, failure.to_string())?;
@@ -116,8 +116,8 @@ fn run_import<P: Platform + ?Sized>(
 }
 
 /// Continues an order of a wholesale customer.
-fn run_order<P: Platform + ?Sized>(
-    platform: &P,
+fn run_order(
+    platform: &dyn Platform,
     wakeup: &Wakeup,
     order: &Reference,
 ) -> Result<WakeReport, Failure> {
@@ -125,27 +125,27 @@ fn run_order<P: Platform + ?Sized>(
     match wholesale::continue_order(platform, &subject.pkid, order) {
         Ok(Some(report)) => Ok(WakeReport::Synced(report)),
         Ok(None) => {
-            let why = format!("the order {order} has ended, or does not exist any more");
-            dismiss(platform, subject, &wakeup.id, why)
+            let reason = format!("the order {order} has ended, or does not exist any more");
+            dismiss(platform, subject, &wakeup.id, reason)
         }
         Err(Failure::NotFound(_)) => {
-            let why = format!("{subject} does not exist any more");
-            dismiss(platform, subject, &wakeup.id, why)
+            let reason = format!("{subject} does not exist any more");
+            dismiss(platform, subject, &wakeup.id, reason)
         }
         Err(failure) => Err(failure),
     }
 }
 
 /// Cancels the wakeup `id` of `subject`, which has no purpose any more.
-pub(super) fn dismiss<P: Platform + ?Sized>(
-    platform: &P,
+pub(super) fn dismiss(
+    platform: &dyn Platform,
     subject: &Reference,
     id: &str,
-    why: String,
+    reason: String,
 ) -> Result<WakeReport, Failure> {
     let cancel = Change::Cancel(subject.clone(), id.to_owned());
     platform.commit(Vec::new(), vec![cancel])?;
-    Ok(WakeReport::Nothing(why))
+    Ok(WakeReport::Nothing(reason))
 }
 
 #[cfg(test)]

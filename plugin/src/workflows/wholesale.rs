@@ -71,8 +71,8 @@ pub struct OrderReport {
 /// - `invalid`: errors of Webex, by argument; the id is in use; another order for the id is in progress
 /// - `reauthorize`, `rate-limited`, `unavailable`, `limit-exceeded`: nothing was requested
 /// - `not-found`, `conflict`
-pub fn add<P: Platform + ?Sized>(
-    platform: &P,
+pub fn add(
+    platform: &dyn Platform,
     pkid: &str,
     external_id: &str,
     request: Map<String, Value>,
@@ -106,8 +106,8 @@ pub fn add<P: Platform + ?Sized>(
 ///
 /// # Errors
 /// As [`add`], and `invalid` for packages that need another one; `conflict` while Webex works on the customer.
-pub fn modify<P: Platform + ?Sized>(
-    platform: &P,
+pub fn modify(
+    platform: &dyn Platform,
     pkid: &str,
     selector: &str,
     change: &PackageChange,
@@ -143,11 +143,7 @@ pub fn modify<P: Platform + ?Sized>(
 ///
 /// # Errors
 /// As [`add`].
-pub fn delete<P: Platform + ?Sized>(
-    platform: &P,
-    pkid: &str,
-    selector: &str,
-) -> Result<OrderReport, Failure> {
+pub fn delete(platform: &dyn Platform, pkid: &str, selector: &str) -> Result<OrderReport, Failure> {
     let mut partner = Partner::open(platform, pkid)?;
     let selected = select(&mut partner, selector)?;
     let stored = Order::load(platform, &partner.record, &selected.name)?;
@@ -182,11 +178,7 @@ pub fn delete<P: Platform + ?Sized>(
 ///
 /// # Errors
 /// `invalid` (`customer`) if there is no such customer; otherwise as [`add`].
-pub fn check<P: Platform + ?Sized>(
-    platform: &P,
-    pkid: &str,
-    selector: &str,
-) -> Result<OrderReport, Failure> {
+pub fn check(platform: &dyn Platform, pkid: &str, selector: &str) -> Result<OrderReport, Failure> {
     let mut partner = Partner::open(platform, pkid)?;
     let selected = select(&mut partner, selector)?;
     let stored = Order::load(platform, &partner.record, &selected.name)?;
@@ -229,13 +221,13 @@ pub fn check<P: Platform + ?Sized>(
 ///
 /// # Errors
 /// Those of the storage and the settings. An error of Webex postpones the order, until its time has passed.
-pub fn continue_order<P: Platform + ?Sized>(
-    platform: &P,
+pub fn continue_order(
+    platform: &dyn Platform,
     pkid: &str,
     reference: &Reference,
 ) -> Result<Option<SyncReport>, Failure> {
     let partner = Partner::open(platform, pkid)?;
-    let stored = order::Stored::load(platform, reference)?;
+    let stored = order::StoredOrder::load(platform, reference)?;
     match stored.running() {
         Some(order) => {
             let run = OrderRun::resume(partner, order.clone(), stored.version);
@@ -311,7 +303,7 @@ fn report_customer(record: &Record, customer: &Customer, message: String) -> Ord
 }
 
 /// Logs an error of Webex and returns its text.
-fn log_error<P: Platform + ?Sized>(platform: &P, text: &str) {
+fn log_error(platform: &dyn Platform, text: &str) {
     platform.log(Level::Warning, text);
 }
 

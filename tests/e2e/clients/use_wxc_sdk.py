@@ -17,9 +17,9 @@ integration = Integration(
 
 
 def connect():
-    answer = query(consent(integration.auth_url(state="a state")))
-    assert answer["state"] == "a state"
-    return integration.tokens_from_code(answer["code"])
+    callback = query(consent(integration.auth_url(state="a state")))
+    assert callback["state"] == "a state"
+    return integration.tokens_from_code(callback["code"])
 
 
 tokens = connect()

@@ -1,5 +1,5 @@
-//! Common parts of the end-to-end tests: a world with a host, a store, an emulated Webex and one
-//! clock, and the programs under test as processes.
+//! Common parts of the end-to-end tests: a world with a host, a store, an emulated Webex and one clock; the programs as
+//! processes.
 //!
 //! This crate is test code: it panics with a message where a test could not continue.
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// How far the programs' clock is ahead of the machine's. Clones share it.
+/// The clock of the programs, ahead of the machine's by these milliseconds. Clones share it.
 #[derive(Clone, Default)]
 pub struct Time(Arc<AtomicU64>);
 

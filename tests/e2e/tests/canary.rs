@@ -1,5 +1,5 @@
-//! Asserts that no secret is ever in clear: in the database and the files beside it, in the output
-//! of commands, or in logs at their finest level.
+//! Asserts that secrets are never in clear: not in the database and the files beside it, in outputs of commands, or in
+//! the finest logs.
 
 use std::path::Path;
 

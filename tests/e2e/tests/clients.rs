@@ -228,9 +228,9 @@ impl Client {
         let mut row = self.heading();
         for cell in [
             text("connect"),
-            &summarise(&report["modes"], "all modes"),
+            &summarize(&report["modes"], "all modes"),
             text("refused"),
-            &summarise(&report["resources"], ""),
+            &summarize(&report["resources"], ""),
             &revoke,
         ] {
             let cell = cell.replace('|', "\\|").replace('<', "&lt;");
@@ -241,7 +241,7 @@ impl Client {
 }
 
 /// Lists what works and what does not, with its error; `all` replaces the list of everything.
-fn summarise(outcomes: &Value, all: &str) -> String {
+fn summarize(outcomes: &Value, all: &str) -> String {
     let outcomes = outcomes.as_object().expect("an object");
     let (works, fails): (Vec<_>, Vec<_>) = outcomes
         .iter()

@@ -83,7 +83,7 @@ fn sorted(body: &[&str]) -> String {
     uses.chain(items).collect()
 }
 
-/// The items of a WIT file: its lines without comments and blank lines.
+/// Returns the items of a WIT file: its lines without comments and blank lines.
 fn items(file: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(file).unwrap();
     let lines = text.lines().map(str::trim);
@@ -93,7 +93,7 @@ fn items(file: &Path) -> Vec<String> {
         .collect()
 }
 
-/// The items of each WIT file in a folder.
+/// Returns the items of each WIT file in a folder.
 fn package(folder: &Path) -> BTreeMap<String, Vec<String>> {
     let entries = std::fs::read_dir(folder).unwrap();
     let files = entries.map(|entry| entry.unwrap().path());
@@ -106,7 +106,7 @@ fn package(folder: &Path) -> BTreeMap<String, Vec<String>> {
         .collect()
 }
 
-/// The released packages whose version `wit` still has, with other items.
+/// Returns the released packages whose version `wit` still has, with other items.
 fn changed_releases(wit: &Path) -> Vec<String> {
     let Ok(releases) = std::fs::read_dir(wit.join("released")) else {
         return Vec::new();

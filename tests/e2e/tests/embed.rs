@@ -42,7 +42,7 @@ fn embedding_example_connects_a_customer() {
     }
 }
 
-/// Records events as texts.
+/// A recorder of events as texts.
 #[derive(Default)]
 struct EventLog {
     events: Mutex<Vec<String>>,

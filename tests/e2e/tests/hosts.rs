@@ -1,5 +1,5 @@
-//! Hosts on one store file in real time: concurrent calls, a lease that is lost, a call that is
-//! stopped, and an import as large as the default limits are meant for.
+//! Hosts on one store file in real time: concurrent calls, a lost lease, a stopped call, and an import as large as the
+//! default limits allow.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -125,7 +125,7 @@ async fn host_without_its_lease_writes_nothing() {
     assert_eq!(errors[0].field, "token", "{errors:?}");
 }
 
-/// Lets time pass before the next secret is revealed, as if the host was suspended there.
+/// A suspension of the host before the next secret is revealed: time passes there.
 #[derive(Default)]
 struct Suspension(Mutex<Option<(Arc<ManualClock>, Duration)>>);
 

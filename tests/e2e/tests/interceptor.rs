@@ -11,16 +11,16 @@ use relation_host::imports::{HttpError, Import, ImportCall, Interceptor, Interve
 use relation_host::reports::RefreshOutcome;
 use relation_host::types::Failure;
 
-/// Sees every import and replaces the result of one.
+/// An interceptor that sees every import and replaces the result of one.
 #[derive(Default)]
 struct TestInterceptor {
-    seen: Mutex<Vec<(Import, bool)>>,
+    calls: Mutex<Vec<(Import, bool)>>,
     intervention: Mutex<Option<(Import, bool, Intervention)>>,
 }
 
 impl TestInterceptor {
     fn next(&self, call: &ImportCall, before: bool) -> Intervention {
-        self.seen.lock().push((call.import, before));
+        self.calls.lock().push((call.import, before));
         let mut intervention = self.intervention.lock();
         match intervention.take_if(|(import, when, _)| (*import, *when) == (call.import, before)) {
             Some((_, _, intervention)) => intervention,
@@ -52,9 +52,9 @@ async fn interceptor_sees_each_import() {
         .start()
         .await;
     let customer = world.add_customer("Acme").await;
-    interceptor.seen.lock().clear();
+    interceptor.calls.lock().clear();
     let _ = world.host().refresh(&customer.pkid).await.unwrap();
-    let seen = interceptor.seen.lock().clone();
+    let calls = interceptor.calls.lock().clone();
     for import in [
         Import::StorageGet,
         Import::SecretsReveal,
@@ -62,12 +62,12 @@ async fn interceptor_sees_each_import() {
         Import::StorageCommit,
     ] {
         assert!(
-            seen.contains(&(import, true)) && seen.contains(&(import, false)),
-            "{seen:?}"
+            calls.contains(&(import, true)) && calls.contains(&(import, false)),
+            "{calls:?}"
         );
     }
-    let (begun, ended): (Vec<&_>, Vec<&_>) = seen.iter().partition(|(_, before)| *before);
-    assert_eq!(begun.len(), ended.len(), "{seen:?}");
+    let (begun, ended): (Vec<&_>, Vec<&_>) = calls.iter().partition(|(_, before)| *before);
+    assert_eq!(begun.len(), ended.len(), "{calls:?}");
 }
 
 #[tokio::test]

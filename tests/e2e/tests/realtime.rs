@@ -1,5 +1,5 @@
-//! One customer's lifecycle in real time, each part in its own process: the emulated Webex, the
-//! commands of an administrator, and the service that keeps the connection alive.
+//! One customer's lifecycle in real time. The emulated Webex, the administrator's commands and the service have a
+//! process each.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};

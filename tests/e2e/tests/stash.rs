@@ -23,7 +23,7 @@ const APPLIED: StashSummary = StashSummary {
     waiting: 0,
 };
 
-/// Every refresh token works once, and its second use ends the grant, so that any loss shows.
+/// Creates a world in which every refresh token works once. Its second use ends the grant, so that any loss shows.
 async fn world() -> (World, Customer) {
     let world = World::builder().mode(Mode::Rotate).start().await;
     world.emulator.set_reuse_detection(true);

@@ -98,7 +98,7 @@ pub enum BodyMutation {
     Echo(&'static str),
 }
 
-/// Responds to the requests of one trial at a time.
+/// A Webex that responds to the requests of one trial at a time.
 #[derive(Default)]
 pub struct FakeWebex(Mutex<Inner>);
 

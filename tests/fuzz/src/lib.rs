@@ -2,8 +2,8 @@
 //! is linked.
 //!
 //! A target derives a structured input from bytes ([`input`]), creates a world ([`worlds`]), makes
-//! one call through the host ([`trial`]), and judges the outcome by the contract ([`oracle`]). The
-//! same targets run as tests, as the program `relation-fuzz` ([`campaign`]), and under cargo-fuzz.
+//! one call through the host ([`trial`]), and judges the outcome ([`oracle`]). The same targets run as tests, as the
+//! program `relation-fuzz` ([`campaign`]), and under cargo-fuzz.
 #![deny(missing_docs)]
 
 pub mod call;

@@ -106,7 +106,7 @@ fn run(options: &Options) -> Result<ExitCode> {
             }
             if reported.elapsed() >= Duration::from_secs(5) {
                 reported = Instant::now();
-                let (paths, findings) = progress.seen();
+                let (paths, findings) = progress.counts();
                 let executions = progress.executions();
                 eprintln!(
                     "{target:9} {executions:>10} executions, {paths} ways, {findings} findings"

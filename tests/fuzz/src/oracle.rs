@@ -46,10 +46,10 @@ pub(crate) async fn check(mut trial: Trial<'_>, call: CallOutcome, allowed: Allo
         calls: trial.calls,
         signature,
         path,
-        finding: found.err().map(|Violation(kind, what)| Finding {
+        finding: found.err().map(|Violation(kind, description)| Finding {
             kind,
             function: call.function.to_owned(),
-            what,
+            description,
         }),
     }
 }
@@ -274,8 +274,8 @@ async fn check_unchanged(
     let kept = call.function == "wake"
         || *stored_state == StoredState::read(&trial.untouched_store).await?;
     if *documents != *trial.before || !kept {
-        let what = format!("it changed what is stored, and said no: {failure}");
-        return Err(Violation(FindingKind::State, what));
+        let description = format!("it changed what is stored, and said no: {failure}");
+        return Err(Violation(FindingKind::State, description));
     }
     Ok(())
 }
@@ -293,8 +293,9 @@ async fn check_tokens_kept(
     let (before, after) = (expiry(&trial.before, &record), expiry(documents, &record));
     let lost = trial.had_tokens && !trial.has_tokens().await;
     if before != after || lost {
-        let what = format!("a passing fault took {before:?} for {after:?}, tokens lost: {lost}");
-        return Err(Violation(FindingKind::State, what));
+        let description =
+            format!("a passing fault took {before:?} for {after:?}, tokens lost: {lost}");
+        return Err(Violation(FindingKind::State, description));
     }
     Ok(())
 }
@@ -331,14 +332,14 @@ async fn check_deleted(
         document.reference == reference || (!allowed.unreadable && document.keys.iter().any(owned))
     };
     if let Some(left) = documents.iter().find(belongs) {
-        let what = format!("{} is left after the deletion", left.reference);
-        return Err(Violation(FindingKind::State, what));
+        let description = format!("{} is left after the deletion", left.reference);
+        return Err(Violation(FindingKind::State, description));
     }
     let wakeups = trial.store.wakeups(&reference).await.unwrap_or_default();
     let token = trial.store.sealed(&reference, "refresh_token").await;
     if !wakeups.is_empty() || !matches!(token, Ok(None)) {
-        let what = "wakeups or secrets are left after the deletion".to_owned();
-        return Err(Violation(FindingKind::State, what));
+        let description = "wakeups or secrets are left after the deletion".to_owned();
+        return Err(Violation(FindingKind::State, description));
     }
     Ok(())
 }
@@ -374,11 +375,11 @@ async fn check_readable(
     if gone && (call.function == "delete" || never_was) {
         return Ok(());
     }
-    check_result(&checked, allowed).map_err(|Violation(kind, what)| {
-        let what = format!("afterwards its own check-expiry says: {what}");
+    check_result(&checked, allowed).map_err(|Violation(kind, description)| {
+        let description = format!("afterwards its own check-expiry says: {description}");
         match kind {
-            FindingKind::Failure => Violation(FindingKind::State, what),
-            kind => Violation(kind, what),
+            FindingKind::Failure => Violation(FindingKind::State, description),
+            kind => Violation(kind, description),
         }
     })
 }

@@ -21,7 +21,7 @@ use crate::worlds::{WorldKind, WorldSnapshots};
 /// The start time of every world: 2026-01-01T00:00:00Z.
 pub const START_TIME: Timestamp = Timestamp(1_767_225_600_000);
 
-/// Why a runner could not be created.
+/// The reason why a runner could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum RunnerError {
     /// The component's file could not be read.
@@ -54,7 +54,7 @@ pub enum RunnerError {
     WorldKind(String),
 }
 
-/// Runs trials, one at a time. Another thread takes [`TrialRunner::fork`].
+/// A runner of trials, one at a time. Another thread takes [`TrialRunner::fork`].
 pub struct TrialRunner {
     runtime: Runtime,
     pub(crate) shared: Arc<Shared>,
@@ -167,7 +167,7 @@ fn defaults() -> BTreeMap<String, String> {
     .into()
 }
 
-/// The client secret of every trial.
+/// Returns the client secret of every trial.
 pub(crate) fn client_secret() -> String {
     format!("{CANARY}client")
 }

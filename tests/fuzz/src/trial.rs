@@ -19,8 +19,8 @@ use crate::runner::{RunnerError, TrialRunner, client_secret};
 use crate::verdict::Verdict;
 use crate::worlds::WorldSnapshot;
 
-/// Seed of a trial's randomness: the same for every trial, so that only the input differs, and
-/// another than that of the worlds, which have used up names already.
+/// Seed of a trial's randomness: the same for every trial, so that only the input differs. The worlds have another
+/// seed, since they have used up names.
 pub(crate) const SEED: u64 = 0x5eed;
 
 /// One trial.
@@ -159,7 +159,7 @@ impl<'b> Trial<'b> {
     pub async fn run(mut self, call: Call, allowed: Allowances) -> Verdict {
         self.had_tokens = self.has_tokens().await;
         match self.call(call).await {
-            Some(seen) => oracle::check(self, seen, allowed).await,
+            Some(observed) => oracle::check(self, observed, allowed).await,
             None => Verdict::idle(),
         }
     }

@@ -25,7 +25,7 @@ pub struct Finding {
     /// The exported function of the call.
     pub function: String,
     /// Its description.
-    pub what: String,
+    pub description: String,
 }
 
 /// Kinds of findings.
@@ -52,7 +52,7 @@ impl fmt::Display for Finding {
             FindingKind::State => "state",
             FindingKind::Host => "host",
         };
-        write!(f, "{kind} in {}: {}", self.function, self.what)
+        write!(f, "{kind} in {}: {}", self.function, self.description)
     }
 }
 
@@ -63,7 +63,7 @@ impl Finding {
             "{:?} {} {}",
             self.kind,
             self.function,
-            fingerprint(&self.what, 12)
+            fingerprint(&self.description, 12)
         )
     }
 }

@@ -39,7 +39,10 @@ fn panic_is_a_finding_with_a_minimal_input() {
     let found = found("panic");
     assert_eq!(found.finding.kind, FindingKind::Trap);
     assert!(
-        found.finding.what.contains("the plugin's own message"),
+        found
+            .finding
+            .description
+            .contains("the plugin's own message"),
         "{}",
         found.finding
     );
@@ -77,7 +80,11 @@ fn cargo_fuzz_target_skips_inputs_with_the_canary() {
 fn a_trap_is_a_finding() {
     let found = found("deep_recursion");
     assert_eq!(found.finding.kind, FindingKind::Trap);
-    assert!(found.finding.what.contains("stack"), "{}", found.finding);
+    assert!(
+        found.finding.description.contains("stack"),
+        "{}",
+        found.finding
+    );
 }
 
 #[test]
@@ -85,7 +92,11 @@ fn exceeded_limit_is_a_finding() {
     for what in ["memory_bomb", "host_call_flood"] {
         let found = found(what);
         assert_eq!(found.finding.kind, FindingKind::Trap, "{what}");
-        assert!(found.finding.what.contains("limits."), "{}", found.finding);
+        assert!(
+            found.finding.description.contains("limits."),
+            "{}",
+            found.finding
+        );
     }
 }
 
@@ -94,7 +105,7 @@ fn failure_outside_the_contract_is_a_finding() {
     let found = found("many_changes");
     assert_eq!(found.finding.kind, FindingKind::Failure);
     assert!(
-        found.finding.what.contains("limits.changes"),
+        found.finding.description.contains("limits.changes"),
         "{}",
         found.finding
     );

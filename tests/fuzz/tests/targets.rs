@@ -23,13 +23,13 @@ use support::{component, corpus, findings, runner};
 /// Calls of exported functions per target; `cargo xtask fuzz` makes more.
 const EXECUTIONS: u64 = 1_000;
 /// Time limit per target on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+const MAX_DURATION: Duration = Duration::from_secs(20);
 
 #[track_caller]
 fn finds_nothing(target: Target) {
     let plan = Plan {
         executions: EXECUTIONS,
-        until: Some(Instant::now() + PATIENCE),
+        until: Some(Instant::now() + MAX_DURATION),
         seed: 4,
         jobs: 1,
         corpus: files::read(&corpus(target)).unwrap(),

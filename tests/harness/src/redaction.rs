@@ -48,8 +48,8 @@ fn is_digest(text: &str) -> bool {
     })
 }
 
-/// Replaces secrets by their digests: the values of secret fields, and learned values anywhere. Clones share
-/// what they learned.
+/// A redactor that replaces secrets by their digests: values of secret fields, and learned values anywhere. Clones
+/// share what they learned.
 #[derive(Clone, Default)]
 pub struct Redactor {
     /// Longest first, so that a value that contains another is replaced as a whole.

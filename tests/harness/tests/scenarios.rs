@@ -349,8 +349,8 @@ host = 3
     );
     let again = ran(&text);
     assert_eq!(
-        serde_json::to_string(&failed.seen).unwrap(),
-        serde_json::to_string(&failure(&again).seen).unwrap()
+        serde_json::to_string(&failed.observation).unwrap(),
+        serde_json::to_string(&failure(&again).observation).unwrap()
     );
 }
 
@@ -423,7 +423,7 @@ fn reports_include_every_scenario() {
         xml.contains("tests=\"3\" skipped=\"0\" failures=\"1\" errors=\"1\""),
         "{xml}"
     );
-    assert!(!xml.contains('\u{1b}'), "no colours in XML");
+    assert!(!xml.contains('\u{1b}'), "no colors in XML");
     let human = report::format_result(&all[1]);
     assert!(
         human.contains("FAIL") && human.contains("expected \"x\""),

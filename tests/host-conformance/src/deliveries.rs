@@ -9,15 +9,15 @@ use crate::bindings::automate::platform::scheduling::Wakeup;
 use crate::bindings::automate::platform::storage::{self, Change};
 use crate::bindings::automate::platform::types::{Failure, Reference};
 use crate::driver_actions;
-use crate::outcome::NotPassed;
+use crate::outcome::CheckFailure;
 use crate::samples::{self, SAMPLE, SUITE, WAKEUP_SUBJECT, key};
 use crate::state::{CheckStatus, State};
 
 /// A wakeup of the record: its id, and the moments of its due time and deadline.
-type Planned = (&'static str, u64, Option<u64>);
+type PlannedWakeup = (&'static str, u64, Option<u64>);
 
 /// Written in this order, which is not the order of delivery.
-const PLAN: &[Planned] = &[
+const PLAN: &[PlannedWakeup] = &[
     ("order-3", 3, None),
     ("order-1", 1, None),
     ("order-2", 2, None),
@@ -55,7 +55,7 @@ fn payload(state: &State, id: &str) -> String {
     json!({ "suite": state.pkid, "node": state.context("delivery").node, "id": id }).to_string()
 }
 
-fn record_wakeup(state: &State, (id, due, deadline): Planned) -> Wakeup {
+fn record_wakeup(state: &State, (id, due, deadline): PlannedWakeup) -> Wakeup {
     Wakeup {
         id: id.into(),
         subject: samples::record(&state.pkid),
@@ -93,8 +93,8 @@ pub fn handle_record_wakeup(state: &mut State, wakeup: &Wakeup) -> Result<String
     let earlier = state.arrivals.iter().filter(|came| *came == id).count();
     state.arrivals.push(id.into());
     if now < wakeup.due {
-        let why = format!("{id} was delivered at {now} but due at {}", wakeup.due);
-        state.record_not_passed("delivery.not-before", NotPassed::Failed(why));
+        let reason = format!("{id} was delivered at {now} but due at {}", wakeup.due);
+        state.record_not_passed("delivery.not-before", CheckFailure::Failed(reason));
     }
     check_content(state, wakeup, earlier);
     let mut changes = Vec::new();
@@ -102,8 +102,8 @@ pub fn handle_record_wakeup(state: &mut State, wakeup: &Wakeup) -> Result<String
     match (id, earlier) {
         ("order-1", 0) => changes = move_and_cancel(state, now),
         ("cancelled", _) => {
-            let why = "the wakeup was delivered".to_owned();
-            state.record_not_passed("delivery.cancelled", NotPassed::Failed(why));
+            let reason = "the wakeup was delivered".to_owned();
+            state.record_not_passed("delivery.cancelled", CheckFailure::Failed(reason));
         }
         ("again", 0) => {
             let again = record_wakeup(state, ("again", AGAIN, None));
@@ -125,8 +125,8 @@ pub fn handle_record_wakeup(state: &mut State, wakeup: &Wakeup) -> Result<String
         (END, _) => changes = conclude(state, earlier, now)?,
         (_, 0) => {}
         (_, _) => {
-            let why = format!("{id} was delivered again after it had run");
-            state.record_not_passed("delivery.once", NotPassed::Failed(why));
+            let reason = format!("{id} was delivered again after it had run");
+            state.record_not_passed("delivery.once", CheckFailure::Failed(reason));
         }
     }
     state.inside = None;
@@ -138,8 +138,8 @@ pub fn handle_record_wakeup(state: &mut State, wakeup: &Wakeup) -> Result<String
 fn check_content(state: &mut State, wakeup: &Wakeup, earlier: usize) {
     let id = wakeup.id.as_str();
     let Some(planned) = PLAN.iter().find(|(planned, ..)| *planned == id) else {
-        let why = format!("{id} was delivered but never scheduled");
-        return state.record_not_passed("delivery.content", NotPassed::Failed(why));
+        let reason = format!("{id} was delivered but never scheduled");
+        return state.record_not_passed("delivery.content", CheckFailure::Failed(reason));
     };
     let mut expected = record_wakeup(state, *planned);
     match (id, earlier) {
@@ -147,8 +147,8 @@ fn check_content(state: &mut State, wakeup: &Wakeup, earlier: usize) {
         ("moved", _) if state.moments.contains_key("moved") => {
             expected.due = moment_ms(state, MOVED_TO);
             if wakeup.due != expected.due {
-                let why = format!("it was delivered with its old due time {}", wakeup.due);
-                return state.record_not_passed("delivery.moved", NotPassed::Failed(why));
+                let reason = format!("it was delivered with its old due time {}", wakeup.due);
+                return state.record_not_passed("delivery.moved", CheckFailure::Failed(reason));
             }
         }
         (END, _) | (_, 1..) => expected.due = wakeup.due,
@@ -156,17 +156,17 @@ fn check_content(state: &mut State, wakeup: &Wakeup, earlier: usize) {
     }
     let fields = |wakeup: &Wakeup| (wakeup.due, wakeup.deadline, wakeup.payload.clone());
     if fields(wakeup) != fields(&expected) {
-        let why = format!("scheduled as {expected:?}, delivered as {wakeup:?}");
-        state.record_not_passed("delivery.content", NotPassed::Failed(why));
+        let reason = format!("scheduled as {expected:?}, delivered as {wakeup:?}");
+        state.record_not_passed("delivery.content", CheckFailure::Failed(reason));
     }
 }
 
 /// Moves, cancels and deletes wakeups that are due later.
 fn move_and_cancel(state: &mut State, now: u64) -> Vec<Change> {
     if now >= moment_ms(state, MOVED_FROM) {
-        let why = "the first wakeup was delivered too late: use a longer `moment`";
+        let reason = "the first wakeup was delivered too late: use a longer `moment`";
         for id in ["delivery.moved", "delivery.cancelled", "delivery.deleted"] {
-            state.record_not_passed(id, NotPassed::Skipped(why.into()));
+            state.record_not_passed(id, CheckFailure::Skipped(reason.into()));
         }
         return Vec::new();
     }
@@ -255,12 +255,12 @@ fn conclude(state: &mut State, waited: usize, now: u64) -> Result<Vec<Change>, F
             outcomes.push((check, false, never.clone()));
         }
     }
-    for (check, passed, why) in outcomes {
+    for (check, passed, reason) in outcomes {
         let skipped = matches!(state.results.get(check), Some(CheckStatus::Skipped(_)));
         if passed && !skipped {
             state.record_pass(check);
         } else if !passed {
-            state.record_not_passed(check, NotPassed::Failed(why));
+            state.record_not_passed(check, CheckFailure::Failed(reason));
         }
     }
     Ok(Vec::new())

@@ -26,8 +26,8 @@ use crate::bindings::wasi::random::random;
 use crate::checks::{egress, proxies};
 use crate::deliveries;
 use crate::exchange::{Request, send};
-use crate::outcome::{NotPassed, Outcome, ensure, ensure_eq, fail};
-use crate::registry::{self, CHECKS, DecidedBy, FRESH, ONE_AT_A_TIME};
+use crate::outcome::{CheckFailure, Outcome, ensure, ensure_eq, fail};
+use crate::registry::{self, CHECKS, DecisionMethod, FRESH, ONE_AT_A_TIME};
 use crate::samples::{self, SAMPLE};
 use crate::state::{CheckStatus, State};
 
@@ -120,8 +120,8 @@ pub fn enter(state: &mut State) {
     let instance_calls = CALLS.fetch_add(1, Ordering::Relaxed) + 1;
     state.calls += 1;
     if instance_calls > 1 {
-        let why = format!("an instance received call number {instance_calls}");
-        state.record_not_passed(FRESH, NotPassed::Failed(why));
+        let reason = format!("an instance received call number {instance_calls}");
+        state.record_not_passed(FRESH, CheckFailure::Failed(reason));
     } else if state.calls == 2 {
         state.record_pass(FRESH);
     }
@@ -155,8 +155,8 @@ fn check_proxy_reset(state: &mut State) {
 /// Enters the exclusive section. The next save leaves it. Returns an id of this stay.
 fn enter_exclusive(state: &mut State) -> Result<String, Failure> {
     if state.inside.is_some() && transactions::interrupted().is_none() {
-        let why = "a call found another call in progress";
-        state.record_not_passed(ONE_AT_A_TIME, NotPassed::Failed(why.into()));
+        let reason = "a call found another call in progress";
+        state.record_not_passed(ONE_AT_A_TIME, CheckFailure::Failed(reason.into()));
     }
     let stay = samples::pkid();
     state.inside = Some(stay.clone());
@@ -168,8 +168,8 @@ fn enter_exclusive(state: &mut State) -> Result<String, Failure> {
 fn check_undisturbed(state: &mut State, stay: &str, rounds: u32) -> Result<(), Failure> {
     for _ in 0..rounds {
         if State::load(&state.pkid)?.inside.as_deref() != Some(stay) {
-            let why = "another call began while one was in progress";
-            state.record_not_passed(ONE_AT_A_TIME, NotPassed::Failed(why.into()));
+            let reason = "another call began while one was in progress";
+            state.record_not_passed(ONE_AT_A_TIME, CheckFailure::Failed(reason.into()));
             break;
         }
     }
@@ -194,8 +194,8 @@ fn hold_exclusive(state: &mut State) -> Result<(), Failure> {
 /// Runs the next group of checks.
 fn run_next_group(state: &mut State) -> Result<(), Failure> {
     if let Some(cut) = state.running.take() {
-        let why = "the call was cut off during the check".to_owned();
-        state.record_not_passed(&cut, NotPassed::Failed(why));
+        let reason = "the call was cut off during the check".to_owned();
+        state.record_not_passed(&cut, CheckFailure::Failed(reason));
     }
     check_proxy_reset(state);
     let Some(group) = registry::next_group(state) else {
@@ -208,7 +208,7 @@ fn run_next_group(state: &mut State) -> Result<(), Failure> {
         .iter()
         .filter(|check| registry::group(check.id) == group);
     for (check, done) in of_group.zip(0..) {
-        let DecidedBy::Checks(run) = check.decided_by else {
+        let DecisionMethod::Checks(run) = check.decided_by else {
             continue;
         };
         if state.results.contains_key(check.id) {
@@ -225,7 +225,7 @@ fn run_next_group(state: &mut State) -> Result<(), Failure> {
 }
 
 /// Returns the document that a call without a lease tries to write.
-fn outlived_document(state: &State) -> Result<Document, NotPassed> {
+fn outlived_document(state: &State) -> Result<Document, CheckFailure> {
     match state.marks.get("outlived") {
         Some(pkid) => samples::read(&Reference {
             model: SAMPLE.into(),

@@ -6,7 +6,7 @@ use crate::bindings::wasi::http::types::{
     RequestOptions, Scheme,
 };
 use crate::bindings::wasi::io::streams::StreamError;
-use crate::outcome::{NotPassed, fail};
+use crate::outcome::{CheckFailure, fail};
 
 /// The most bytes of one write.
 const CHUNK: usize = 4096;
@@ -89,7 +89,7 @@ pub fn certainly_not_sent(code: &ErrorCode) -> bool {
 }
 
 /// Sends a request, which must succeed.
-pub fn send_ok(request: &Request<'_>) -> Result<Response, NotPassed> {
+pub fn send_ok(request: &Request<'_>) -> Result<Response, CheckFailure> {
     send(request).or_else(|code| {
         fail(format!(
             "{}{} got no response: {code:?}",

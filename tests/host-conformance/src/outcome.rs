@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use crate::bindings::automate::platform::types::Failure;
 
 /// The reason why a check did not pass.
-pub enum NotPassed {
+pub enum CheckFailure {
     /// The host violates the contract: the expected and the actual result.
     Failed(String),
     /// The check could not be tried, with the reason.
@@ -13,22 +13,22 @@ pub enum NotPassed {
 }
 
 /// The outcome of a check.
-pub type Outcome = Result<(), NotPassed>;
+pub type Outcome = Result<(), CheckFailure>;
 
-impl From<Failure> for NotPassed {
+impl From<Failure> for CheckFailure {
     fn from(failure: Failure) -> Self {
         Self::Failed(format!("the host refused a valid operation: {failure:?}"))
     }
 }
 
 /// Fails the check with a reason.
-pub fn fail<T>(why: impl Into<String>) -> Result<T, NotPassed> {
-    Err(NotPassed::Failed(why.into()))
+pub fn fail<T>(reason: impl Into<String>) -> Result<T, CheckFailure> {
+    Err(CheckFailure::Failed(reason.into()))
 }
 
 /// Skips the check with a reason.
-pub fn skip<T>(why: impl Into<String>) -> Result<T, NotPassed> {
-    Err(NotPassed::Skipped(why.into()))
+pub fn skip<T>(reason: impl Into<String>) -> Result<T, CheckFailure> {
+    Err(CheckFailure::Skipped(reason.into()))
 }
 
 /// Fails the check unless `found` equals `expected`.
@@ -76,9 +76,9 @@ pub fn ensure_refused<T>(what: &str, result: Result<T, Failure>, by: &str) -> Ou
 
 /// Truncates long values.
 fn short(value: &impl Debug) -> String {
-    const LONGEST: usize = 400;
+    const MAX_CHARACTERS: usize = 400;
     let text = format!("{value:?}");
-    match text.char_indices().nth(LONGEST) {
+    match text.char_indices().nth(MAX_CHARACTERS) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text,
     }

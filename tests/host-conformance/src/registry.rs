@@ -1,4 +1,4 @@
-//! All checks: their stable ids, the behaviour they require, and how they are decided.
+//! All checks: their stable ids, the behavior they require, and how they are decided.
 
 use crate::checks::{commit, documents, egress, find, limits, malformed, scheduling, secrets};
 use crate::checks::{environment, proxies};
@@ -7,7 +7,7 @@ use crate::samples::CheckContext;
 use crate::state::State;
 
 /// The way in which a check is decided.
-pub enum DecidedBy {
+pub enum DecisionMethod {
     /// By this function, in one call.
     Checks(fn(&CheckContext) -> Outcome),
     /// By wakeups.
@@ -20,10 +20,10 @@ pub enum DecidedBy {
 pub struct CheckEntry {
     /// The id. The part before the first full stop is the group; a call of `checks` runs one group.
     pub id: &'static str,
-    /// The behaviour of a host that passes.
+    /// The behavior of a host that passes.
     pub says: &'static str,
     /// The way in which the check is decided.
-    pub decided_by: DecidedBy,
+    pub decided_by: DecisionMethod,
 }
 
 /// The check of wakeups and concurrent calls.
@@ -39,7 +39,7 @@ const fn immediate(
     CheckEntry {
         id,
         says,
-        decided_by: DecidedBy::Checks(run),
+        decided_by: DecisionMethod::Checks(run),
     }
 }
 
@@ -47,7 +47,7 @@ const fn by_wakeup(id: &'static str, says: &'static str) -> CheckEntry {
     CheckEntry {
         id,
         says,
-        decided_by: DecidedBy::Delivery,
+        decided_by: DecisionMethod::Delivery,
     }
 }
 
@@ -55,7 +55,7 @@ const fn by_driver(id: &'static str, says: &'static str, without: &'static str) 
     CheckEntry {
         id,
         says,
-        decided_by: DecidedBy::Driver(without),
+        decided_by: DecisionMethod::Driver(without),
     }
 }
 
@@ -104,7 +104,7 @@ pub const CHECKS: &[CheckEntry] = &[
     immediate("secrets.setting", "a secret setting is revealed, and one that is not configured is none", secrets::setting),
     immediate("scheduling.list", "the wakeups of a subject are listed as they were scheduled, earliest first", scheduling::list),
     immediate("scheduling.move", "a wakeup that is scheduled again is moved", scheduling::moved),
-    immediate("scheduling.cancel", "cancelling removes the wakeup and no other", scheduling::cancel),
+    immediate("scheduling.cancel", "canceling removes the wakeup and no other", scheduling::cancel),
     immediate("scheduling.subject", "a wakeup's subject exists after the commit, or the commit fails", scheduling::subject),
     immediate("scheduling.bounds", "an id has 1 to 64 bytes and a payload at most 4096", scheduling::bounds),
     immediate("config.get", "a setting is read, and one that is not configured is none", environment::config),
@@ -147,7 +147,7 @@ pub const CHECKS: &[CheckEntry] = &[
     by_wakeup("delivery.order", "wakeups of one subject without deadlines come in the order in which they are due"),
     by_wakeup("delivery.deadline", "of wakeups that are due, those with the earliest deadline are delivered first, and those without one last"),
     by_wakeup("delivery.moved", "a moved wakeup is delivered at its new due time"),
-    by_wakeup("delivery.cancelled", "a cancelled wakeup is not delivered"),
+    by_wakeup("delivery.cancelled", "a canceled wakeup is not delivered"),
     by_wakeup("delivery.deleted", "a wakeup whose subject was deleted is not delivered"),
     by_wakeup("delivery.rescheduled", "a wakeup that its own call schedules again is delivered again"),
     by_wakeup("delivery.retried", "a wakeup whose call failed is retried later"),
@@ -161,7 +161,7 @@ pub fn next_group(state: &State) -> Option<&'static str> {
     CHECKS
         .iter()
         .find(|check| {
-            matches!(check.decided_by, DecidedBy::Checks(_))
+            matches!(check.decided_by, DecisionMethod::Checks(_))
                 && !state.results.contains_key(check.id)
         })
         .map(|check| group(check.id))

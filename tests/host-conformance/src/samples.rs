@@ -9,7 +9,7 @@ use crate::bindings::automate::platform::types::{Failure, Reference};
 use crate::bindings::wasi::clocks::wall_clock;
 use crate::bindings::wasi::random::random;
 use crate::options::Options;
-use crate::outcome::{NotPassed, fail};
+use crate::outcome::{CheckFailure, fail};
 
 /// The model of most documents.
 pub const SAMPLE: &str = "conformance/Sample";
@@ -182,7 +182,7 @@ pub fn wakeup(subject: &Document, id: &str, payload: &str) -> Wakeup {
 }
 
 /// Reads a document, which must exist.
-pub fn read(reference: &Reference) -> Result<Document, NotPassed> {
+pub fn read(reference: &Reference) -> Result<Document, CheckFailure> {
     match storage::get(reference)? {
         Some(document) => Ok(document),
         None => fail(format!(

@@ -9,8 +9,8 @@ use crate::bindings::automate::platform::storage::{self, Change, Document, OnUna
 use crate::bindings::automate::platform::transactions::{self, Level};
 use crate::bindings::automate::platform::types::{Failure, Reference};
 use crate::options::Options;
-use crate::outcome::{NotPassed, Outcome};
-use crate::registry::{self, DecidedBy};
+use crate::outcome::{CheckFailure, Outcome};
+use crate::registry::{self, DecisionMethod};
 use crate::samples::{self, CheckContext, SUITE};
 
 /// The status of a check.
@@ -111,10 +111,13 @@ impl State {
                     // No other call wrote: the lease is lost, or the host is wrong.
                     return storage::commit(&[], &changes, OnUnavailable::Fail);
                 }
-                let why = "another call wrote the record's documents while this one ran";
-                theirs.record_not_passed(registry::ONE_AT_A_TIME, NotPassed::Failed(why.into()));
+                let reason = "another call wrote the record's documents while this one ran";
+                theirs.record_not_passed(
+                    registry::ONE_AT_A_TIME,
+                    CheckFailure::Failed(reason.into()),
+                );
                 storage::commit(&[], &[Change::Put(theirs.document())], OnUnavailable::Fail)?;
-                Err(Failure::Conflict(why.into()))
+                Err(Failure::Conflict(reason.into()))
             }
             Err(failure) => Err(failure),
         }
@@ -133,15 +136,15 @@ impl State {
     pub fn record_outcome(&mut self, id: &str, outcome: Outcome) {
         let status = match outcome {
             Ok(()) => CheckStatus::Passed,
-            Err(NotPassed::Failed(why)) => CheckStatus::Failed(why),
-            Err(NotPassed::Skipped(why)) => CheckStatus::Skipped(why),
+            Err(CheckFailure::Failed(reason)) => CheckStatus::Failed(reason),
+            Err(CheckFailure::Skipped(reason)) => CheckStatus::Skipped(reason),
         };
         if matches!(self.results.get(id), Some(CheckStatus::Failed(_))) {
             return;
         }
         let (level, line) = match &status {
-            CheckStatus::Failed(why) => (Level::Error, format!("{id}: FAILED {why}")),
-            CheckStatus::Skipped(why) => (Level::Info, format!("{id}: skipped: {why}")),
+            CheckStatus::Failed(reason) => (Level::Error, format!("{id}: FAILED {reason}")),
+            CheckStatus::Skipped(reason) => (Level::Info, format!("{id}: skipped: {reason}")),
             CheckStatus::Passed | CheckStatus::Pending => (Level::Info, format!("{id}: ok")),
         };
         transactions::log(level, &line);
@@ -149,7 +152,7 @@ impl State {
     }
 
     /// Records that a check did not pass, as [`State::record_outcome`] does.
-    pub fn record_not_passed(&mut self, id: &str, verdict: NotPassed) {
+    pub fn record_not_passed(&mut self, id: &str, verdict: CheckFailure) {
         self.record_outcome(id, Err(verdict));
     }
 
@@ -162,13 +165,13 @@ impl State {
     pub fn status_of(&self, check: &registry::CheckEntry) -> CheckStatus {
         match (self.results.get(check.id), &check.decided_by) {
             (Some(status), _) => status.clone(),
-            (None, DecidedBy::Delivery) if self.moments.contains_key("deliveries") => {
+            (None, DecisionMethod::Delivery) if self.moments.contains_key("deliveries") => {
                 CheckStatus::Pending
             }
-            (None, DecidedBy::Delivery | DecidedBy::Checks(_)) => {
+            (None, DecisionMethod::Delivery | DecisionMethod::Checks(_)) => {
                 CheckStatus::Skipped("`checks` has not reached it".into())
             }
-            (None, DecidedBy::Driver(why)) => CheckStatus::Skipped((*why).into()),
+            (None, DecisionMethod::Driver(reason)) => CheckStatus::Skipped((*reason).into()),
         }
     }
 
@@ -189,13 +192,13 @@ impl State {
         let checks: Vec<_> = registry::CHECKS
             .iter()
             .map(|check| {
-                let (status, why) = match self.status_of(check) {
+                let (status, reason) = match self.status_of(check) {
                     CheckStatus::Passed => ("passed", None),
-                    CheckStatus::Failed(why) => ("failed", Some(why)),
-                    CheckStatus::Skipped(why) => ("skipped", Some(why)),
+                    CheckStatus::Failed(reason) => ("failed", Some(reason)),
+                    CheckStatus::Skipped(reason) => ("skipped", Some(reason)),
                     CheckStatus::Pending => ("pending", None),
                 };
-                json!({ "id": check.id, "says": check.says, "status": status, "why": why })
+                json!({ "id": check.id, "says": check.says, "status": status, "why": reason })
             })
             .collect();
         json!({ "suite": crate::IDENTITY, "next": self.next(), "checks": checks }).to_string()

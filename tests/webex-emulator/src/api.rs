@@ -66,8 +66,8 @@ impl FromRequestParts<Shared> for Caller {
             .state()
             .authenticate(token)
             .map(Self)
-            .map_err(|why| ApiError::Unauthorized {
-                revoked: (why == Refusal::Revoked).then(|| Digest::from_secret(token)),
+            .map_err(|reason| ApiError::Unauthorized {
+                revoked: (reason == Refusal::Revoked).then(|| Digest::from_secret(token)),
             })
     }
 }
@@ -99,7 +99,7 @@ pub(crate) async fn organization(
     }
 }
 
-/// `GET /v1/people/me`: the administrator who authorised the token.
+/// `GET /v1/people/me`: the administrator who authorized the token.
 pub(crate) async fn me(
     State(shared): State<Shared>,
     caller: Caller,
@@ -143,7 +143,7 @@ pub(crate) fn administrator_id(organization: &Organization) -> String {
     ids::encode("PEOPLE", &ids::administrator(&organization.uuid))
 }
 
-/// Formats the times of organizations and authorisations: `2015-10-18T14:26:16+00:00`.
+/// Formats the times of organizations and authorizations: `2015-10-18T14:26:16+00:00`.
 pub(crate) fn with_offset(millis: u64) -> String {
     time(millis).format("%Y-%m-%dT%H:%M:%S+00:00").to_string()
 }

@@ -14,7 +14,7 @@ use crate::consent::{Consent, Decision};
 use crate::consent_page;
 use crate::shared::{Parts, Shared};
 
-/// The parts of a valid authorisation request; the token endpoint compares later requests with
+/// The parts of a valid authorization request; the token endpoint compares later requests with
 /// them.
 #[derive(Clone, Debug)]
 pub(crate) struct AuthorizationRequest {
@@ -26,11 +26,11 @@ pub(crate) struct AuthorizationRequest {
     pub(crate) challenge: Option<String>,
 }
 
-/// Why a request for authorisation failed.
+/// The reason why a request for authorization failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AuthorizationError {
-    /// RFC 6749 section 4.1.2.1: with client or redirect address in doubt the browser must not be
-    /// redirected; the page shows this text instead.
+    /// RFC 6749 section 4.1.2.1: if client or redirect address is in doubt, the browser must not be redirected. The
+    /// page shows this text instead.
     Page(String),
     /// The client gets this error at its redirect address.
     Redirect(String),

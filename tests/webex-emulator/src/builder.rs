@@ -208,7 +208,7 @@ impl Builder {
         self
     }
 
-    /// Sets the behaviour of operations on the customers of wholesale partners. Default:
+    /// Sets the behavior of operations on the customers of wholesale partners. Default:
     /// [`WholesaleSettings::default`].
     pub fn wholesale(mut self, settings: WholesaleSettings) -> Self {
         self.settings.wholesale = settings;

@@ -2,7 +2,7 @@
 
 use crate::state::Organization;
 
-/// An administrator's decision on a request for authorisation.
+/// An administrator's decision on a request for authorization.
 #[derive(Clone, Debug)]
 #[must_use = "a consent does nothing until it is given"]
 pub struct Consent(pub(crate) Decision);
@@ -91,8 +91,8 @@ fn owned<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> Vec<String> {
     texts.map(|text| text.as_ref().to_owned()).collect()
 }
 
-/// Why the browser was not redirected: client, redirect address or organization is unknown. It
+/// The reason why the browser was not redirected: client, redirect address or organization is unknown. It
 /// holds the text of the error page.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the consent page shows an error: {0}")]
-pub struct NotRedirected(pub(crate) String);
+pub struct RedirectError(pub(crate) String);

@@ -87,7 +87,7 @@ async fn sites_in_region(
     list_sites(&shared, &caller, Some(region), &organization, &request)
 }
 
-/// On a host of no region, any region is meant.
+/// Lists sites. On a host of no region, any region is meant.
 async fn sites(
     State(shared): State<Shared>,
     Path(organization): Path<String>,

@@ -13,7 +13,7 @@ use crate::record::InvalidatedTokens;
 /// The header with the tracking id; its case varies between responses of the real service.
 pub(crate) const TRACKING_ID: HeaderName = HeaderName::from_static("trackingid");
 
-/// Why an API request failed.
+/// The reason why an API request failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ApiError {
     /// No access token, or one that is unknown, expired or revoked; a revoked one is named, because

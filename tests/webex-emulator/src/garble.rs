@@ -161,7 +161,7 @@ fn patched(body: &[u8], patch: &Map<String, Value>) -> Body {
     Body::from(json.to_string())
 }
 
-/// JSON Merge Patch, RFC 7396.
+/// Applies a JSON Merge Patch, RFC 7396.
 pub(crate) fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();

@@ -18,7 +18,7 @@ pub enum ProcessingStage {
     After,
 }
 
-/// Holds every request whose path it matches, from its creation until [`Gate::release`] or drop.
+/// A hold on every request with a matching path, from its creation until [`Gate::release`] or drop.
 #[must_use = "a gate that is dropped holds nothing"]
 #[derive(Debug)]
 pub struct Gate {

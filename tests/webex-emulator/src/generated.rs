@@ -1,5 +1,5 @@
-//! Generated entries. Each is derived from its organization, kind and index, so that a listing of any
-//! size needs no memory, and a seed determines all of them.
+//! Generated entries. Each is derived from its organization, kind and index. A listing of any size therefore needs no
+//! memory, and a seed determines all entries.
 
 mod calling;
 mod draw;

@@ -9,7 +9,7 @@ use http::header::CONTENT_LENGTH;
 use http::{Method, Request};
 use http_body_util::BodyExt as _;
 
-use crate::serve::{Latency, NoResponse, process_request};
+use crate::serve::{ConnectionEnd, Latency, process_request};
 use crate::webex::Webex;
 
 /// A client's timeout and size limit.
@@ -17,7 +17,7 @@ use crate::webex::Webex;
 pub struct ClientLimits {
     /// Timeout: a latency as long as this makes the client disconnect. Default: 30 s.
     pub time: Duration,
-    /// Maximum size of a body in bytes. Of a longer body the client gets one more byte, to notice.
+    /// Maximum size of a body in bytes. A longer body reaches the client with one more byte, so that the client notices.
     /// Default: 16 MiB.
     pub body: usize,
 }
@@ -64,8 +64,8 @@ pub enum ClientOutcome {
 }
 
 impl Webex {
-    /// Handles one request as the listener does (it is recorded, held at gates, and hits its
-    /// faults), but without a connection and without waiting for any latency.
+    /// Handles one request as the listener does: it is recorded, held at gates, and hits its faults. There is no
+    /// connection and no wait for a latency.
     ///
     /// The request's URI may be absolute, on any host; without a `Host` header it is also the
     /// origin of the URLs in the response. Dropping the future is the client hanging up. It runs on
@@ -84,8 +84,8 @@ impl Webex {
             let is_head = request.method() == Method::HEAD;
             let outcome = match process_request(&webex, request, &mut latency).await {
                 Ok(response) => read(response, limits.body, is_head).await,
-                Err(NoResponse::Reset { processed }) => ClientOutcome::Reset { processed },
-                Err(NoResponse::Disconnected { processed }) => {
+                Err(ConnectionEnd::Reset { processed }) => ClientOutcome::Reset { processed },
+                Err(ConnectionEnd::Disconnected { processed }) => {
                     ClientOutcome::Disconnected { processed }
                 }
             };

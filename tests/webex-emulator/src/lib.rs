@@ -60,7 +60,7 @@ mod webex;
 mod wholesale;
 
 pub use builder::{Builder, StartError};
-pub use consent::{Consent, NotRedirected};
+pub use consent::{Consent, RedirectError};
 pub use contact_center::Region;
 pub use directory::{License, Role};
 pub use emulator::Emulator;

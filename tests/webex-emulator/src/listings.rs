@@ -81,7 +81,7 @@ impl Snapshot {
             }
         }
         let state = shared.state();
-        // Of customers, `orgId` is a filter; roles are the same in every organization.
+        // For customers, `orgId` is a filter; roles are the same in every organization.
         let organization = match (resource.listing, query.get("orgId")) {
             (Listing::Roles | Listing::Customers | Listing::Sites, _) | (_, None) => {
                 caller.0.organization.clone()
@@ -289,7 +289,7 @@ fn list(
     Ok(response)
 }
 
-/// Without an administrator's scope, a request for people has to say whom it looks for.
+/// Checks a request for people. Without an administrator's scope, it has to say whom it looks for.
 fn check_person_query(caller: &Caller, query: &Query) -> Result<(), ApiError> {
     let is_specific = ["email", "displayName", "id"]
         .iter()

@@ -164,7 +164,7 @@ struct Arguments {
 }
 
 impl Arguments {
-    /// Sets numbers of generated entries, and the behaviour of the lists.
+    /// Sets numbers of generated entries, and the behavior of the lists.
     fn configure_entries(&self, mut builder: Builder) -> Builder {
         let counts = [
             (Listing::People, self.people),

@@ -109,11 +109,11 @@ pub enum PagingDefect {
     },
 }
 
-/// How a list is split into pages.
+/// The way in which a list is split into pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PagingStyle {
-    /// One page with all entries. If a page size is set, next URLs are opaque: they have a cursor and a
-    /// parameter without `=`, but neither filters nor a meaningful `max`.
+    /// One page with all entries. If a page size is set, next URLs are opaque. They have a cursor and a parameter
+    /// without `=`, but neither filters nor a meaningful `max`.
     Whole,
     /// `max`, and next URLs with a cursor.
     Cursor {
@@ -137,7 +137,7 @@ pub(crate) enum PagingStyle {
 }
 
 impl PagingStyle {
-    /// `offset` and `max`, with next and previous URLs.
+    /// Describes pages by `offset` and `max`, with next and previous URLs.
     pub(crate) const fn offset(default: usize, limit: usize) -> Self {
         Self::Numbered {
             start: "offset",

@@ -39,9 +39,9 @@ const SECRET_PARAMETERS: [&str; 7] = [
     "token",
 ];
 
-/// Why there is no response.
+/// The reason why a connection ends without a response.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-pub(crate) enum NoResponse {
+pub(crate) enum ConnectionEnd {
     /// The connection has to be reset.
     #[error("the connection is reset on purpose")]
     Reset { processed: bool },
@@ -50,7 +50,7 @@ pub(crate) enum NoResponse {
     Disconnected { processed: bool },
 }
 
-/// How a latency passes.
+/// The way in which a latency passes.
 #[derive(Debug)]
 pub(crate) enum Latency {
     /// In real time.
@@ -82,7 +82,7 @@ impl Latency {
 pub(crate) async fn serve(
     webex: Webex,
     request: Request<Incoming>,
-) -> Result<Response, NoResponse> {
+) -> Result<Response, ConnectionEnd> {
     let (head, body) = request.into_parts();
     // The rest of a longer one does not matter.
     let body = match Limited::new(body, MAX_REQUEST_BODY + 1).collect().await {
@@ -107,7 +107,7 @@ pub(crate) async fn process_request(
     webex: &Webex,
     request: Request<Bytes>,
     latency: &mut Latency,
-) -> Result<Response, NoResponse> {
+) -> Result<Response, ConnectionEnd> {
     let Webex { shared, router } = webex;
     let (head, body) = request.into_parts();
     if body.len() > MAX_REQUEST_BODY {
@@ -128,18 +128,18 @@ pub(crate) async fn process_request(
     }
 
     if !pause(shared, &path, &faults, ProcessingStage::Before, latency).await {
-        return Err(NoResponse::Disconnected { processed: false });
+        return Err(ConnectionEnd::Disconnected { processed: false });
     }
     if let Some(fault) = &faults.fault {
         if matches!(fault, FaultKind::ResetBefore) {
             flight.end(Outcome::Reset, None);
-            return Err(NoResponse::Reset { processed: false });
+            return Err(ConnectionEnd::Reset { processed: false });
         }
         if faults.prevents_processing()
             && let Some(response) = garble::replacement_response(fault)
         {
             if !pause(shared, &path, &faults, ProcessingStage::After, latency).await {
-                return Err(NoResponse::Disconnected { processed: false });
+                return Err(ConnectionEnd::Disconnected { processed: false });
             }
             return Ok(finish(flight, response, &tracking, None));
         }
@@ -150,12 +150,12 @@ pub(crate) async fn process_request(
     let learned = response.extensions_mut().remove::<InvalidatedTokens>();
 
     if !pause(shared, &path, &faults, ProcessingStage::After, latency).await {
-        return Err(NoResponse::Disconnected { processed: true });
+        return Err(ConnectionEnd::Disconnected { processed: true });
     }
     match &faults.fault {
         Some(FaultKind::ResetAfter) => {
             flight.end(Outcome::Reset, None);
-            Err(NoResponse::Reset { processed: true })
+            Err(ConnectionEnd::Reset { processed: true })
         }
         Some(fault) => {
             let GarbledResponse {

@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::serve::{NoResponse, serve};
+use crate::serve::{ConnectionEnd, serve};
 use crate::webex::Webex;
 
 /// Grace period for requests in flight once the emulator is stopped.
@@ -58,7 +58,7 @@ async fn serve_connection(stream: TcpStream, webex: Webex, stop: watch::Receiver
         let response = serve(webex.clone(), request);
         // Boxed because polling without shutdown needs `Unpin`.
         Box::pin(response)
-            as Pin<Box<dyn Future<Output = Result<Response<Body>, NoResponse>> + Send>>
+            as Pin<Box<dyn Future<Output = Result<Response<Body>, ConnectionEnd>> + Send>>
     });
     let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     let mut stop_requested = pin!(wait_for_stop(stop));
@@ -74,7 +74,11 @@ async fn serve_connection(stream: TcpStream, webex: Webex, stop: watch::Receiver
         }
     };
     let stream = connection.into_parts().io.into_inner();
-    let reset = result.is_err_and(|error| error.source().is_some_and(|why| why.is::<NoResponse>()));
+    let reset = result.is_err_and(|error| {
+        error
+            .source()
+            .is_some_and(|reason| reason.is::<ConnectionEnd>())
+    });
     if reset {
         // With no time to linger, closing sends RST in place of FIN.
         let _ = stream.set_zero_linger();

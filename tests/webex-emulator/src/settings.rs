@@ -1,4 +1,4 @@
-//! The settings of an emulator: token lifetimes, clients, refresh behaviour, error bodies.
+//! The settings of an emulator: token lifetimes, clients, refresh behavior, error bodies.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -24,7 +24,7 @@ pub const DEFAULT_CLIENT_ID: &str =
 /// The secret of [`DEFAULT_CLIENT_ID`]. It is public and protects nothing.
 pub const DEFAULT_CLIENT_SECRET: &str = "emulated-client-secret";
 
-/// Returns the time in milliseconds since the Unix epoch, UTC.
+/// A function that returns the time in milliseconds since the Unix epoch, UTC.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// Returns the system's clock.
@@ -166,7 +166,7 @@ pub(crate) struct Settings {
     pub(crate) generated: HashMap<Listing, usize>,
     pub(crate) workspace_locations: WorkspaceLocations,
     pub(crate) contact_center: ContactCenterSettings,
-    /// The behaviour of wholesale operations at the start.
+    /// The behavior of wholesale operations at the start.
     pub(crate) wholesale: WholesaleSettings,
 }
 

@@ -1,4 +1,4 @@
-//! The state of the emulated service: organizations, authorisations, and live tokens.
+//! The state of the emulated service: organizations, authorizations, and live tokens.
 
 mod authorizations;
 mod codes;
@@ -49,7 +49,7 @@ pub struct Organization {
     pub created: u64,
 }
 
-/// Why a token was rejected.
+/// The reason why a token was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// Never issued, issued to another client, or forgotten.
@@ -82,7 +82,7 @@ pub(crate) struct Proposal {
     pub(crate) without: Vec<String>,
 }
 
-/// One authorisation with every token issued under it.
+/// One authorization with every token issued under it.
 #[derive(Clone)]
 struct Family {
     organization_uuid: String,
@@ -135,7 +135,7 @@ pub(crate) struct State {
     administrator_roles: HashMap<String, Vec<Role>>,
     /// Listings without an entry have their usual pages.
     pub(crate) paging: HashMap<Listing, Paging>,
-    /// The behaviour of wholesale operations.
+    /// The behavior of wholesale operations.
     pub(crate) wholesale: WholesaleSettings,
     /// Background work on customers, by customer id.
     operations: HashMap<String, Operation>,
@@ -144,7 +144,7 @@ pub(crate) struct State {
     /// Requests to Contact Center by client id: the start of a minute, and their number since.
     contact_center_requests: HashMap<String, (u64, u64)>,
     codes: HashMap<Digest, Code>,
-    /// By UUID of the authorisation.
+    /// By UUID of the authorization.
     families: HashMap<String, Family>,
     refresh_tokens: HashMap<Digest, RefreshToken>,
     access_tokens: HashMap<Digest, AccessToken>,
@@ -241,7 +241,7 @@ impl State {
         })
     }
 
-    /// Authorises the client as an administrator of the organization.
+    /// Authorizes the client as an administrator of the organization.
     pub(crate) fn grant(
         &mut self,
         organization_uuid: &str,
@@ -359,7 +359,7 @@ impl State {
         })
     }
 
-    /// Revokes all of the organization's authorisations, for one client or for all.
+    /// Revokes all of the organization's authorizations, for one client or for all.
     pub(crate) fn revoke_organization(
         &mut self,
         organization_uuid: &str,

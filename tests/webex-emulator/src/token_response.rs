@@ -38,7 +38,7 @@ impl TokenResponse {
     }
 }
 
-/// A token pair created for a test, as if an administrator had just authorised the integration.
+/// A token pair created for a test, as if an administrator had just authorized the integration.
 ///
 /// `Debug` shows no token.
 #[derive(Clone)]

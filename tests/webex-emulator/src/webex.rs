@@ -81,7 +81,7 @@ impl Webex {
         self.shared.state().create_organization(display_name)
     }
 
-    /// Authorises the first client as the administrator, with exactly these scopes.
+    /// Authorizes the first client as the administrator, with exactly these scopes.
     pub fn grant<S: Into<String>>(
         &self,
         organization: &Organization,
@@ -90,7 +90,7 @@ impl Webex {
         self.grant_to(self.client_id(), organization, scopes)
     }
 
-    /// Authorises this client as the administrator, with exactly these scopes.
+    /// Authorizes this client as the administrator, with exactly these scopes.
     pub fn grant_to<S: Into<String>>(
         &self,
         client_id: &str,
@@ -186,13 +186,12 @@ impl Webex {
         self.shared.recorder.idle().await;
     }
 
-    /// Returns violations by clients: two requests in flight with one refresh token, or the use of
-    /// a token or code that its holder knew to be revoked, rotated out or used.
+    /// Returns violations by clients: two requests in flight with one refresh token, or the use of a token or code that
+    /// its holder knew to be invalid.
     ///
-    /// A client learns from a whole response that rotated the token out, exchanged the code or
-    /// rejected either as invalid, or from its own successful revocation. The first use of a token
-    /// that was revoked without its knowledge, or whose successor was lost on the way, is no
-    /// violation.
+    /// A client learns this from a whole response that rotates out, exchanges or rejects the token or code, or from its
+    /// own revocation. The first use of a token that was revoked without its knowledge, or whose successor was lost on
+    /// the way, is no violation.
     pub fn violations(&self) -> Vec<String> {
         self.shared.recorder.violations()
     }

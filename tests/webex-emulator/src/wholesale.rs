@@ -1,4 +1,4 @@
-//! Operations of a wholesale partner on customers. They are accepted at once and take effect later.
+//! Operations of a wholesale partner on customers. They are accepted immediately and take effect later.
 
 pub(crate) mod request;
 
@@ -26,7 +26,7 @@ use crate::state::OperationKind;
 const CUSTOMERS_WRITE: &str = "spark-admin:wholesale_customers_write";
 const CUSTOMERS: &str = "/v1/wholesale/customers";
 
-/// How the provisioning of a customer ends.
+/// The outcome of a customer's provisioning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
@@ -55,7 +55,7 @@ impl ProvisioningOutcome {
     }
 }
 
-/// The behaviour of operations on customers.
+/// The behavior of operations on customers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WholesaleSettings {

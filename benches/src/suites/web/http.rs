@@ -8,8 +8,8 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// How long a response may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The maximum time of a response.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A connection to the server.
 pub struct Connection {
@@ -89,11 +89,11 @@ impl Connection {
 
     async fn receive(&mut self) -> Result<()> {
         let read = self.stream.read_buf(&mut self.received);
-        match tokio::time::timeout(PATIENCE, read).await {
+        match tokio::time::timeout(RESPONSE_TIMEOUT, read).await {
             Ok(Ok(1..)) => Ok(()),
             Ok(Ok(_)) => bail!("the server has closed a connection"),
             Ok(Err(error)) => Err(error.into()),
-            Err(_) => bail!("the server has not responded for {PATIENCE:?}"),
+            Err(_) => bail!("the server has not responded for {RESPONSE_TIMEOUT:?}"),
         }
     }
 }

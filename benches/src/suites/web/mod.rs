@@ -239,9 +239,9 @@ async fn measure_requests(plan: &Plan, server: &Server) -> Result<Vec<Row>> {
     }
     let millis = |slot: &Measurement| slot.each() / 1000.0;
     let mut rows = Vec::new();
-    for ((request, what, goal), side) in REQUESTS.iter().zip(&sides) {
-        let what = format!("{what}; {} stored", server.customers);
-        let row = Row::new(what, side.percentiles(millis)?, Unit::Millis)
+    for ((request, label, goal), side) in REQUESTS.iter().zip(&sides) {
+        let label = format!("{label}; {} stored", server.customers);
+        let row = Row::new(label, side.percentiles(millis)?, Unit::Millis)
             .cpu(side.percentiles(Measurement::cpu_each)?)
             .bounds(Bounds::goal(Bound::AtMost(*goal)));
         rows.push(match (request, sides.get(1)) {
@@ -279,11 +279,11 @@ async fn measure_rate(plan: &Plan, server: &Arc<Server>) -> Result<Row> {
     }
     let of_two = |slot: &Measurement| 2e6 / slot.cpu_each().max(1.0);
     let observed = lists.percentiles(Measurement::rate)?;
-    let what = format!(
+    let label = format!(
         "lists of 50 on two processors ({:.0} /s beside the client)",
         observed.median
     );
-    Ok(Row::new(what, lists.percentiles(of_two)?, Unit::PerSecond)
+    Ok(Row::new(label, lists.percentiles(of_two)?, Unit::PerSecond)
         .cpu(lists.percentiles(Measurement::cpu_each)?)
         .bounds(Bounds::goal(Bound::AtLeast(2000.0))))
 }
@@ -385,10 +385,10 @@ async fn measure_beside_slow(plan: &Plan, server: &Server) -> Result<Row> {
         beside.add(measured);
     }
     let millis = |slot: &Measurement| slot.each() / 1000.0;
-    let what = format!("GET a list of 50 beside {} slow clients", slow + stuck);
+    let label = format!("GET a list of 50 beside {} slow clients", slow + stuck);
     let ratio = beside.ratio(&alone, millis)?;
     Ok(
-        Row::new(what, beside.percentiles(millis)?, Unit::Millis).ratio(
+        Row::new(label, beside.percentiles(millis)?, Unit::Millis).ratio(
             "alone",
             ratio,
             Bounds::goal(Bound::AtMost(1.5)),

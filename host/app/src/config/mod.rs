@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use relation_host::Retention;
 use relation_host::limits::{Limit, LimitUnit, LimitValue, Limits};
-use relation_host::text::{self, NotUtf8};
+use relation_host::text::{self, TextError};
 use relation_toml::{DeValue, ParseError, ParseErrors, Source, Table, ValueError};
 
 use crate::StoreUrl;
@@ -92,7 +92,7 @@ pub struct Egress {
     pub extra_ca: Option<PathBuf>,
 }
 
-/// How due wakeups are run. Fields that are `None` take the library's defaults.
+/// The settings for running due wakeups. Fields that are `None` take the library's defaults.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dispatch {
     /// The maximum number of concurrent workflows.
@@ -120,7 +120,7 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
         /// The detected encoding.
-        found: NotUtf8,
+        found: TextError,
     },
     /// The file has invalid settings.
     #[error("the configuration {} is wrong:{}", path.display(), ErrorList(errors))]

@@ -22,7 +22,7 @@ const DEFAULT_PORT: u16 = 8400;
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// How the API and the page are served.
+/// The settings of the API and the page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebConfig {
     /// The address to listen on.

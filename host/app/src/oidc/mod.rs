@@ -39,7 +39,7 @@ use crate::config::OidcConfig;
 const MAX_RESPONSE_BYTES: u64 = 256 << 10;
 /// How long the discovery document and the keys are used.
 const CACHE_LIFETIME: Duration = Duration::from_secs(3600);
-/// The most groups of a person that are looked at.
+/// The maximum number of groups of a person that are looked at.
 const MAX_GROUPS: usize = 10_000;
 
 /// The reason why a log-in at a provider failed. Its texts are for the operator, and contain
@@ -160,12 +160,12 @@ pub struct Provider {
 struct Shared {
     config: OidcConfig,
     client: Client,
-    known: Mutex<Option<Known>>,
+    known: Mutex<Option<KnownProvider>>,
 }
 
 /// The provider's metadata and keys, and the time when they were read.
 #[derive(Clone)]
-struct Known {
+struct KnownProvider {
     metadata: Arc<Metadata>,
     keys: Arc<Keys>,
     at: Timestamp,
@@ -239,7 +239,7 @@ impl Provider {
         })
     }
 
-    /// The configuration.
+    /// Returns the configuration.
     pub fn config(&self) -> &OidcConfig {
         &self.shared.config
     }
@@ -332,13 +332,13 @@ impl Provider {
     }
 
     /// Returns what is known of the provider, or reads it.
-    async fn known(&self, now: Timestamp) -> Result<Known, OidcError> {
+    async fn known(&self, now: Timestamp) -> Result<KnownProvider, OidcError> {
         let known = self.shared.known.lock().clone();
         if let Some(known) = known.filter(|known| now.since(known.at) < CACHE_LIFETIME) {
             return Ok(known);
         }
         let metadata = self.fetch_metadata().await?;
-        let known = Known {
+        let known = KnownProvider {
             keys: Arc::new(self.fetch_keys(&metadata).await?),
             metadata: Arc::new(metadata),
             at: now,

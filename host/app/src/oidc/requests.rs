@@ -43,7 +43,7 @@ pub(super) async fn get(client: &Client, address: &str) -> Result<Bytes, OidcErr
     match response.status() {
         StatusCode::OK => Ok(response.into_body()),
         status => Err(OidcError::Unusable(format!(
-            "{address} answers with status {}",
+            "{address} responds with status {}",
             status.as_u16()
         ))),
     }
@@ -66,7 +66,7 @@ pub(super) async fn send(
         status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
             let status = status.as_u16();
             Err(OidcError::Unavailable(format!(
-                "{address} answers with status {status}"
+                "{address} responds with status {status}"
             )))
         }
         status if status.is_redirection() => Err(OidcError::Unusable(format!(

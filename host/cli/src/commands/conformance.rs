@@ -122,7 +122,7 @@ fn line(finding: &Finding) -> String {
         Status::Skipped => "skipped",
         Status::Pending => "pending",
     };
-    let text = finding.why.as_ref().unwrap_or(&finding.says);
+    let text = finding.reason.as_ref().unwrap_or(&finding.says);
     format!(
         "{status:<7}  {}: {}",
         finding.id,

@@ -193,8 +193,8 @@ fn redirect(
 }
 
 /// Reports why a paste is not the callback. `link` describes the link that stays valid.
-fn reject_paste(context: &Context, link: &str, why: &str) -> Result<(), AppError> {
-    let message = format!("this is not the redirect URL of this consent: {why}");
+fn reject_paste(context: &Context, link: &str, reason: &str) -> Result<(), AppError> {
+    let message = format!("this is not the redirect URL of this consent: {reason}");
     match context.output.json {
         true => {
             let event = Event::Refused { message: &message };

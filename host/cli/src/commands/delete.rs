@@ -121,10 +121,10 @@ fn render_text(output: &DeletionOutput, dry_run: bool) -> String {
     let tokens = match &deletion.revocation {
         Revocation::Revoked if dry_run => "would be revoked at Webex".to_owned(),
         Revocation::Revoked => "revoked at Webex".to_owned(),
-        Revocation::Skipped(why) => format!("not revoked: {}", escape_control_chars(why)),
-        Revocation::Failed(why) => format!(
+        Revocation::Skipped(reason) => format!("not revoked: {}", escape_control_chars(reason)),
+        Revocation::Failed(reason) => format!(
             "could not be revoked, and are valid until their expiry: {}",
-            escape_control_chars(why)
+            escape_control_chars(reason)
         ),
     };
     let kept: Vec<String> = kept

@@ -24,7 +24,7 @@ pub enum Command {
     List(ListArgs),
     /// Give a key a new secret, and print it; the present one stays valid for a while
     Rotate(RotateArgs),
-    /// Revoke a key at once and for good
+    /// Revoke a key immediately and permanently
     Revoke(KeyArgs),
 }
 

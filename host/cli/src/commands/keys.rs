@@ -61,7 +61,7 @@ async fn open_sealer(context: &Context) -> Result<(Arc<dyn Store>, Sealer), AppE
     Ok((store, sealer))
 }
 
-/// Reports the progress of an operation on many secrets: as a bar at a terminal, or as lines of JSON.
+/// A reporter of the progress of an operation on many secrets: as a bar at a terminal, or as lines of JSON.
 struct ProgressReporter {
     output: Output,
     bar: indicatif::ProgressBar,

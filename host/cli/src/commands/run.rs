@@ -39,7 +39,7 @@ does not wait for later wakeups, such as retries. Its exit code is for the custo
   6  the operator must correct a setting, a policy, a limit or a proxy first
 6 precedes 4, and 4 precedes 5.")]
 pub struct Args {
-    /// Exit when no wakeup is due now or within 2 seconds; the exit code summarises the customers
+    /// Exit when no wakeup is due now or within 2 seconds; the exit code summarizes the customers
     #[arg(long)]
     until_idle: bool,
     /// The maximum number of concurrent workflows, in place of the configured one

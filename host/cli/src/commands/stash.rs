@@ -23,15 +23,15 @@ pub enum Command {
     Apply,
 }
 
-/// Whether an entry will be applied.
+/// The state of an entry: whether it will be applied.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum EntryState {
-    /// Will be applied when the store can be written.
+    /// The entry is applied when the store can be written.
     Waiting,
-    /// Is not a valid entry, and will be quarantined by the next replay.
+    /// The file is not a valid entry. The next replay quarantines it.
     Unreadable,
-    /// Was quarantined. The log has the reason.
+    /// The entry is in quarantine. The log has the reason.
     Quarantined,
 }
 

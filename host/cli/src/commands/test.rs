@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::GlobalArgs;
 use crate::output::{Output, escape_control_chars};
 use crate::streams::stderr;
-use crate::streams::stdout::write_coloured;
+use crate::streams::stdout::write_colored;
 use crate::table::{Column, Table};
 use crate::{context, error};
 
@@ -144,7 +144,7 @@ fn run_scenarios(
     let mut print_error = None;
     let all = suite::run_all(selected, component, jobs, |ran| {
         if !output.json && print_error.is_none() {
-            print_error = write_coloured(&report::format_result(ran)).err();
+            print_error = write_colored(&report::format_result(ran)).err();
         }
     });
     let took = started.elapsed();
@@ -162,7 +162,7 @@ fn run_scenarios(
 fn print_summary(all: &[ScenarioResult], took: Duration, output: Output) -> Result<(), AppError> {
     match output.json {
         true => output.print(&report::to_json(all, took), |_| String::new()),
-        false => write_coloured(&report::format_summary(
+        false => write_colored(&report::format_summary(
             ResultCounts::from_results(all),
             took,
         )),
@@ -235,7 +235,7 @@ fn update(
                     "       {rewritten} {steps} of {file} rewritten: look at the change\n"
                 ));
             }
-            written = write_coloured(&text);
+            written = write_colored(&text);
         }
         all.push(ran);
     }

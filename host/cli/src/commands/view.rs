@@ -43,7 +43,7 @@ pub fn render_connection(connection: &ConnectionReport, now: Timestamp) -> Strin
     format!("{own}\n\n{rows}")
 }
 
-/// Whether the notes of a connection are shown. They are hidden if an error that follows says the same.
+/// The display of a connection's notes. They are hidden if an error that follows says the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notes {
     Shown,

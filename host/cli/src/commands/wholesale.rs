@@ -138,7 +138,7 @@ pub struct DeleteArgs {
     wait: WaitArgs,
 }
 
-/// Whether a command waits for Webex.
+/// The option not to wait for Webex.
 #[derive(Clone, Copy, Debug, clap::Args)]
 struct WaitArgs {
     /// Do not wait until Webex has carried out the request: `relation-host run` does

@@ -10,7 +10,7 @@ use webex_emulator::{Consent, Mode, Organization};
 
 use super::steps::{Checks, DemoRun, StoreContents};
 
-/// The redirect address. Nothing listens there: the demo reads the address itself.
+/// The redirect address. No server listens there: the demo reads the address itself.
 pub const REDIRECT: &str = "http://127.0.0.1:8400/callback";
 /// The models that the import after a consent fills.
 const IMPORTED: [&str; 2] = ["device/spark/Role", "device/spark/License"];

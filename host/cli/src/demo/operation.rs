@@ -147,7 +147,7 @@ async fn repeat_add(
         .add(request(organization, grant)?)
         .await?;
     let mut checks = Checks::default();
-    checks.holds("the host recognised the repetition", again.value.replayed);
+    checks.holds("the host recognized the repetition", again.value.replayed);
     let same = Some(&again.value.connection.pkid) == demo.customer.as_ref();
     checks.holds("the result names the same record", same);
     let after = demo.store_contents().await?;

@@ -50,7 +50,8 @@ pub struct Checks(Vec<Check>);
 
 #[derive(Serialize)]
 struct Check {
-    what: String,
+    #[serde(rename = "what")]
+    claim: String,
     holds: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     found: Option<String>,
@@ -83,19 +84,19 @@ struct Step<'a> {
 
 impl Checks {
     /// Adds a check of a condition.
-    pub fn holds(&mut self, what: impl Into<String>, holds: bool) {
+    pub fn holds(&mut self, claim: impl Into<String>, holds: bool) {
         self.0.push(Check {
-            what: what.into(),
+            claim: claim.into(),
             holds,
             found: None,
         });
     }
 
     /// Adds a check of equality. A failed check reports both values.
-    pub fn equal<T: PartialEq + Debug>(&mut self, what: impl Into<String>, found: T, expected: T) {
+    pub fn equal<T: PartialEq + Debug>(&mut self, claim: impl Into<String>, found: T, expected: T) {
         let holds = found == expected;
         self.0.push(Check {
-            what: what.into(),
+            claim: claim.into(),
             holds,
             found: (!holds).then(|| format!("{found:?} in place of {expected:?}")),
         });
@@ -153,8 +154,8 @@ impl DemoRun {
             .iter()
             .filter(|check| !check.holds)
             .map(|check| match &check.found {
-                Some(found) => format!("\n  {}: {found}", check.what),
-                None => format!("\n  {}", check.what),
+                Some(found) => format!("\n  {}: {found}", check.claim),
+                None => format!("\n  {}", check.claim),
             })
             .collect();
         let message = format!("step {}, {title:?}, failed:{}", self.steps, wrong.concat());
@@ -294,7 +295,7 @@ fn render_text(step: &Step<'_>) -> String {
             Some(found) => format!(": {}", escape_control_chars(found)),
             None => String::new(),
         };
-        lines.push(format!("   {verdict} {}{found}", check.what));
+        lines.push(format!("   {verdict} {}{found}", check.claim));
     }
     lines.push(String::new());
     lines.join("\n") + "\n"

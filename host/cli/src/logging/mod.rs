@@ -117,7 +117,7 @@ impl<'a> MakeWriter<'a> for LogDestination {
     }
 }
 
-/// Writes one log line, in one write.
+/// A writer of one log line, in one write.
 enum LineWriter {
     Writer(&'static BackgroundWriter),
     Warning,

@@ -16,12 +16,12 @@ pub fn write(text: &str) -> Result<(), AppError> {
     write_to(io::stdout().lock(), &[text, end])
 }
 
-/// Writes coloured text. Colours are removed if stdout is not a terminal.
+/// Writes colored text. Colors are removed if stdout is not a terminal.
 ///
 /// # Errors
 /// Like [`write()`].
 #[cfg(feature = "scenarios")]
-pub fn write_coloured(text: &str) -> Result<(), AppError> {
+pub fn write_colored(text: &str) -> Result<(), AppError> {
     write_to(anstream::stdout().lock(), &[text])
 }
 

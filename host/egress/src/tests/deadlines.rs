@@ -28,6 +28,12 @@ async fn timeout_of(client: &Client, url: &str, proxies: &Proxies) -> (RequestPh
     }
 }
 
+/// Sends to `server` with a deadline of five seconds. Returns the phase of the time-out and the elapsed seconds.
+async fn timeout_at(server: &Server) -> (RequestPhase, u64) {
+    let url = server.url();
+    timeout_of(&client(&[&url]), &url, &Proxies::default()).await
+}
+
 struct StuckResolver;
 
 #[async_trait]
@@ -86,12 +92,7 @@ async fn while_the_proxy_opens_a_tunnel() {
 #[tokio::test(start_paused = true)]
 async fn while_waiting_for_the_response() {
     let server = Server::start(|connection| connection.silent()).await;
-    let ended = timeout_of(
-        &client(&[&server.url()]),
-        &server.url(),
-        &Proxies::default(),
-    )
-    .await;
+    let ended = timeout_at(&server).await;
     assert_eq!(ended, (RequestPhase::Response, 5));
 }
 
@@ -103,12 +104,7 @@ async fn while_the_response_head_never_ends() {
         connection.silent().await;
     })
     .await;
-    let ended = timeout_of(
-        &client(&[&server.url()]),
-        &server.url(),
-        &Proxies::default(),
-    )
-    .await;
+    let ended = timeout_at(&server).await;
     assert_eq!(ended, (RequestPhase::Response, 5));
 }
 
@@ -122,12 +118,7 @@ async fn while_the_body_stalls() {
         connection.silent().await;
     })
     .await;
-    let ended = timeout_of(
-        &client(&[&server.url()]),
-        &server.url(),
-        &Proxies::default(),
-    )
-    .await;
+    let ended = timeout_at(&server).await;
     assert_eq!(ended, (RequestPhase::Body, 5));
 }
 
@@ -145,12 +136,7 @@ async fn while_the_body_drips() {
         }
     })
     .await;
-    let ended = timeout_of(
-        &client(&[&server.url()]),
-        &server.url(),
-        &Proxies::default(),
-    )
-    .await;
+    let ended = timeout_at(&server).await;
     assert_eq!(ended, (RequestPhase::Body, 5));
 }
 

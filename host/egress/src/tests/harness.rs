@@ -29,7 +29,7 @@ pub(super) struct ServerConnection {
     /// The connection's number at its server, counted from 1.
     pub(super) number: usize,
     pub(super) stream: Box<dyn Io>,
-    seen: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl ServerConnection {
@@ -44,7 +44,7 @@ impl ServerConnection {
             }
         }
         let text = String::from_utf8(bytes).unwrap();
-        self.seen.lock().push(text.clone());
+        self.requests.lock().push(text.clone());
         Some(text)
     }
 
@@ -89,7 +89,7 @@ pub(super) fn field<'a>(request: &'a str, name: &str) -> Option<&'a str> {
 pub(super) struct Server {
     pub(super) address: SocketAddr,
     connections: Arc<AtomicUsize>,
-    seen: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
@@ -111,18 +111,18 @@ impl Server {
         let server = Self {
             address: listener.local_addr().unwrap(),
             connections: Arc::default(),
-            seen: Arc::default(),
+            requests: Arc::default(),
         };
-        let (connections, seen) = (server.connections.clone(), server.seen.clone());
+        let (connections, requests) = (server.connections.clone(), server.requests.clone());
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 let number = connections.fetch_add(1, Ordering::SeqCst) + 1;
-                let seen = seen.clone();
+                let requests = requests.clone();
                 tokio::spawn(handler(ServerConnection {
                     number,
                     stream: Box::new(stream),
-                    seen,
+                    requests,
                 }));
             }
         });
@@ -142,9 +142,9 @@ impl Server {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// The requests read so far, on all connections.
+    /// Returns the requests read so far, on all connections.
     pub(super) fn requests(&self) -> Vec<String> {
-        self.seen.lock().clone()
+        self.requests.lock().clone()
     }
 }
 
@@ -156,7 +156,7 @@ pub(super) struct ScriptedResolver {
 }
 
 impl ScriptedResolver {
-    /// The number of lookups, for all names.
+    /// Returns the number of lookups, for all names.
     pub(super) fn lookup_count(&self) -> Arc<AtomicUsize> {
         Arc::clone(&self.lookup_count)
     }
@@ -218,7 +218,7 @@ pub(super) fn proxy(url: impl Into<String>) -> ProxyUrl {
     ProxyUrl::parse(&url.into().into()).unwrap()
 }
 
-/// The same proxy for both schemes.
+/// Returns the same proxy for both schemes.
 pub(super) fn via(url: impl Into<String>) -> Proxies {
     let proxy = proxy(url);
     Proxies {
@@ -243,7 +243,7 @@ pub(super) async fn call_via(
     Ok((status, String::from_utf8(body.to_vec()).unwrap()))
 }
 
-/// Like [`call_via`], without a proxy.
+/// Works like [`call_via`], without a proxy.
 pub(super) async fn call(
     client: &Client,
     request: Request<Full<Bytes>>,

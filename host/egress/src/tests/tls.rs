@@ -43,7 +43,7 @@ impl Authority {
         self.acceptor_with(name, 2000, year, rustls::DEFAULT_VERSIONS)
     }
 
-    /// Like [`Authority::acceptor`], with a certificate valid from the year `first` to `last`, and
+    /// Works like [`Authority::acceptor`], with a certificate valid from the year `first` to `last`, and
     /// with these TLS versions only.
     pub(super) fn acceptor_with(
         &self,

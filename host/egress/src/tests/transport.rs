@@ -95,7 +95,7 @@ async fn transport_response_body_is_limited() {
     );
 }
 
-/// Responds to every request with this status and a header field of this many bytes.
+/// A transport that responds with this status and a header field of this many bytes.
 struct FixedResponse(u16, usize);
 
 #[async_trait]
@@ -185,7 +185,7 @@ async fn transport_errors_say_whether_it_may_have_been_sent() {
     }
 }
 
-/// Forwards every request to a client.
+/// A transport that forwards every request to a client.
 struct Forwarding(Client);
 
 #[async_trait]
@@ -354,7 +354,7 @@ async fn requests_to_an_api_with_a_budget_are_spread() {
         let (client, deadline) = (client.clone(), within(30));
         async move { client.send(request, &Proxies::default(), deadline).await }
     };
-    // 30 seconds have room for 150 requests at once, and for none after them.
+    // 30 seconds have room for 150 concurrent requests, and for none after them.
     let begun = Instant::now();
     let first = (0..150).map(|_| send("/center/v2/site?page=1"));
     for sent in futures_util::future::join_all(first).await {

@@ -18,7 +18,7 @@ use wasmtime::component::Component;
 /// The default size limit in bytes, above which the least recently used files are removed.
 const CAPACITY: u64 = 256 << 20;
 
-/// Has to change with the file layout.
+/// The version of the file layout.
 const FORMAT: &str = "relation-host compiled component 1";
 
 /// The file name suffix of a compiled component.
@@ -71,7 +71,7 @@ enum CacheError {
 }
 
 impl CacheError {
-    /// A full disk or read-only directory only costs time at each start, so it is logged at a low
+    /// Logs the error. A full disk or read-only directory only costs time at each start, so it is logged at a low
     /// level. A possible attack or failing disk is always a warning.
     fn log(&self) {
         match self {
@@ -100,7 +100,7 @@ impl ComponentCache {
         self
     }
 
-    /// The cache's directory.
+    /// Returns the cache's directory.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
@@ -242,7 +242,7 @@ pub(super) fn load_or_compile(
     }
 }
 
-/// The file name of a component that this engine has compiled.
+/// Returns the file name of a component that this engine has compiled.
 fn name(engine: &Engine, bytes: &[u8]) -> String {
     let mut all = Sha256Hasher(Sha256::new());
     FORMAT.hash(&mut all);
@@ -297,7 +297,7 @@ fn check_trusted(path: &Path, metadata: &Metadata) -> Result<(), CacheError> {
     })
 }
 
-/// Without Unix owners and modes, the directory must protect its files.
+/// Trusts each file. Without Unix owners and modes, the directory must protect its files.
 #[cfg(not(unix))]
 fn check_trusted(_path: &Path, _metadata: &Metadata) -> Result<(), CacheError> {
     Ok(())

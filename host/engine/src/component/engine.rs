@@ -13,7 +13,7 @@ pub const TICK: Duration = Duration::from_millis(10);
 /// Memory of an instance slot that stays mapped for the next call: most calls use less.
 const KEEP_RESIDENT: usize = 1 << 20;
 
-/// The configuration of every engine of this host.
+/// Returns the configuration of every engine of this host.
 pub fn config(limits: &Limits) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(limits.calls)

@@ -7,7 +7,7 @@ use chacha20::rand_core::TryRng;
 
 use relation_types::entropy::Entropy;
 
-/// Adapts an [`Entropy`] to the generator trait that the WASI implementation expects.
+/// An adapter of an [`Entropy`] to the generator trait that the WASI implementation expects.
 pub(super) struct EntropyRng(pub(super) Arc<dyn Entropy>);
 
 impl TryRng for EntropyRng {

@@ -74,7 +74,7 @@ pub enum GuestErrorKind {
 }
 
 impl GuestErrorKind {
-    /// The code of the error in JSON and metrics.
+    /// Returns the code of the error in JSON and metrics.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Panic { .. } => "panic",

@@ -116,7 +116,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, InspectError> {
     inspect_with(bytes, None)
 }
 
-/// Like [`inspect`], but loads the compiled component from the cache if present.
+/// Works like [`inspect`], but loads the compiled component from the cache if present.
 ///
 /// # Errors
 /// The same as [`inspect`].

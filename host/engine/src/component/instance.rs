@@ -137,7 +137,7 @@ impl WasiHttpView for CallState {
     }
 }
 
-/// Presents the host's clock to the guest.
+/// The host's clock as the guest sees it.
 struct GuestClock(Arc<dyn Clock>);
 
 impl HostWallClock for GuestClock {
@@ -160,7 +160,7 @@ impl HostMonotonicClock for GuestClock {
     }
 }
 
-/// Traps a guest that exceeds its memory or table limit, so that the error can name the limit.
+/// A limiter that traps a guest beyond its memory or table limit, so that the error can name the limit.
 pub(crate) struct Limiter {
     limits: Limits,
     memory_exceeded: Arc<Mutex<bool>>,

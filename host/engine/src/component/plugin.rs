@@ -41,7 +41,7 @@ impl Plugin {
         Self::load_with(bytes, settings, limits, None)
     }
 
-    /// Like [`Plugin::load`], but loads the compiled component from the cache if present.
+    /// Works like [`Plugin::load`], but loads the compiled component from the cache if present.
     pub fn load_with(
         bytes: &[u8],
         settings: impl IntoIterator<Item = (String, String)>,
@@ -100,12 +100,12 @@ impl Plugin {
         }
     }
 
-    /// The plugin's name and version.
+    /// Returns the plugin's name and version.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The limits of the plugin's calls.
+    /// Returns the limits of the plugin's calls.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }

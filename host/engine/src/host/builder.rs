@@ -56,7 +56,7 @@ pub enum BuildError {
     Store(#[from] StoreError),
 }
 
-/// Collects the parts of a [`Host`].
+/// A builder of a [`Host`].
 #[derive(Default)]
 pub struct HostBuilder {
     component: Option<ComponentSource>,

@@ -18,7 +18,9 @@ use crate::imports::journal::Journal;
 use crate::imports::{UnreportedEffects, convert as shared, lease_valid_until};
 use crate::limits::Limit;
 use crate::observer::CallEnded;
-use crate::store::{Begin, BeginOutcome, DueWakeup, End, Lease, StoreError, WakeupSettlement};
+use crate::store::{
+    BeginOutcome, CallEnd, CallStart, DueWakeup, Lease, StoreError, WakeupSettlement,
+};
 use crate::transactions::{Level, NewTransaction, Originator, TransactionOutcome};
 use crate::types::{Failure, Hierarchy, Pkid, Reference, Timestamp};
 
@@ -86,7 +88,7 @@ impl CallRequest {
 }
 
 /// A call that holds its lease and may run.
-pub(super) struct Started {
+pub(super) struct StartedCall {
     pub(super) journal: Journal,
     pub(super) lease: Option<Lease>,
     input_secrets: Vec<SecretString>,
@@ -99,8 +101,8 @@ pub(super) struct Started {
     claimed: Duration,
 }
 
-impl Started {
-    /// The id of the call's transaction.
+impl StartedCall {
+    /// Returns the id of the call's transaction.
     pub(super) fn transaction(&self) -> &str {
         self.journal.id()
     }
@@ -182,7 +184,7 @@ impl Host {
         &self,
         request: &CallRequest,
         submitted: Timestamp,
-    ) -> Result<Started, CallError> {
+    ) -> Result<StartedCall, CallError> {
         let call_error = |kind| CallError {
             transaction: None,
             kind,
@@ -218,7 +220,7 @@ impl Host {
         &self,
         request: &CallRequest,
         submitted: Timestamp,
-    ) -> Result<BeginOutcome<Box<Started>>, StoreError> {
+    ) -> Result<BeginOutcome<Box<StartedCall>>, StoreError> {
         // Stashed commits come first: without them the call would begin with tokens that were
         // already used.
         if let ReplayStatus::Busy(until) = self.replay_record(&request.subject).await? {
@@ -248,7 +250,7 @@ impl Host {
         &self,
         request: &CallRequest,
         submitted: Timestamp,
-    ) -> Result<BeginOutcome<Box<Started>>, StoreError> {
+    ) -> Result<BeginOutcome<Box<StartedCall>>, StoreError> {
         let services = &self.parts.services;
         let claimed = services.clock.monotonic();
         let now = services.clock.now();
@@ -258,7 +260,7 @@ impl Host {
             Some(run) => run.transaction.clone(),
             None => known.unwrap_or_else(|| self.new_transaction_id(now)),
         };
-        let begin = Begin {
+        let begin = CallStart {
             transaction: NewTransaction {
                 id: id.clone(),
                 action: request.action.clone(),
@@ -279,7 +281,7 @@ impl Host {
             BeginOutcome::Started(lease) => {
                 request.transaction.lock().take();
                 tracing::debug!(transaction = id, action = request.action, subject = %request.subject, "call started");
-                BeginOutcome::Started(Box::new(Started {
+                BeginOutcome::Started(Box::new(StartedCall {
                     journal: Journal::new(&id, services.limits.log),
                     lease,
                     input_secrets: request.input_secrets.clone(),
@@ -301,7 +303,7 @@ impl Host {
     /// Runs a fresh instance and separates refusals from guest errors.
     pub(super) async fn instance<G>(
         &self,
-        started: Option<&Started>,
+        started: Option<&StartedCall>,
         run: impl AsyncFnOnce(&Guest, &mut GuestStore) -> wasmtime::Result<Result<G, platform::Failure>>,
     ) -> Result<G, CallErrorKind> {
         let services = &self.parts.services;
@@ -339,7 +341,7 @@ impl Host {
     /// unavailable, the lease expires by itself and the wakeup stays due, so no work is lost.
     pub(super) async fn finish<T>(
         &self,
-        started: &Started,
+        started: &StartedCall,
         result: &Result<T, CallErrorKind>,
         summary: impl FnOnce(&T) -> CallSummary,
         wakeup: Option<WakeupSettlement>,
@@ -370,7 +372,7 @@ impl Host {
             summary.status = status;
             wakeup = Some(settlement);
         }
-        let end = End {
+        let end = CallEnd {
             transaction: journal.close(TransactionOutcome {
                 status: summary.status,
                 message: summary.message.clone(),
@@ -404,7 +406,7 @@ impl Host {
 
 /// Whether the next call must know that this call may have used a token without storing the
 /// response. A stopped instance cannot report this itself.
-fn was_interrupted<T>(started: &Started, result: &Result<T, CallErrorKind>) -> bool {
+fn was_interrupted<T>(started: &StartedCall, result: &Result<T, CallErrorKind>) -> bool {
     let was_interrupted_before = || {
         let lease = started.lease.as_ref();
         lease.is_some_and(|lease| lease.interrupted.is_some())
@@ -417,7 +419,7 @@ fn was_interrupted<T>(started: &Started, result: &Result<T, CallErrorKind>) -> b
 
 impl Host {
     /// Logs the outcome of a call and its customer.
-    async fn log_summary(&self, started: &Started, summary: &CallSummary) {
+    async fn log_summary(&self, started: &StartedCall, summary: &CallSummary) {
         if !summary.is_logged() {
             return;
         }

@@ -163,8 +163,8 @@ impl Host {
                 "no room is in reserve in the stash {directory}: while the disk is full, a response \
                  of Webex may be lost; free space on that disk, and the room is reserved again"
             ),
-            Err(why) => tracing::warn!(
-                "no room can be reserved in the stash {directory}: {why}; while the disk is full, a \
+            Err(reason) => tracing::warn!(
+                "no room can be reserved in the stash {directory}: {reason}; while the disk is full, a \
                  response of Webex may be lost"
             ),
         }

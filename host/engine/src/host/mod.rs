@@ -58,7 +58,7 @@ use setting_names::check_names;
 pub use stash_replay::StashSummary;
 pub use wake::WakeupOutcome;
 
-/// Runs the workflows of one plugin on one store. Cheap to clone; clones are the same host.
+/// The runner of one plugin's workflows on one store. Cheap to clone; clones are the same host.
 #[derive(Clone)]
 pub struct Host {
     parts: Arc<Parts>,
@@ -164,22 +164,22 @@ impl Host {
         HostBuilder::default()
     }
 
-    /// The host's store.
+    /// Returns the host's store.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.parts.services.store
     }
 
-    /// The host's clock.
+    /// Returns the host's clock.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.parts.services.clock
     }
 
-    /// The host's plugin.
+    /// Returns the host's plugin.
     pub fn plugin(&self) -> &Plugin {
         &self.parts.plugin
     }
 
-    /// The stash, if configured.
+    /// Returns the stash, if configured.
     pub fn stash(&self) -> Option<&Stash> {
         self.parts.services.stash.as_deref()
     }
@@ -414,7 +414,7 @@ impl Host {
         self.refresh_grant(pkid, Grant::Organization).await
     }
 
-    /// Like [`Host::refresh`], for any grant of the record.
+    /// Works like [`Host::refresh`], for any grant of the record.
     pub async fn refresh_grant(
         &self,
         pkid: &Pkid,
@@ -466,7 +466,7 @@ impl Host {
         self.check_grant(pkid, Grant::Organization).await
     }
 
-    /// Like [`Host::check_expiry`], for any grant of the record.
+    /// Works like [`Host::check_expiry`], for any grant of the record.
     pub async fn check_grant(
         &self,
         pkid: &Pkid,

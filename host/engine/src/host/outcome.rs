@@ -42,7 +42,7 @@ impl CallSummary {
         }
     }
 
-    /// Summarises a call that failed or was refused.
+    /// Summarizes a call that failed or was refused.
     pub(super) fn error(kind: &CallErrorKind) -> Self {
         let level = match kind {
             CallErrorKind::Refused(Failure::Reauthorize(_)) => Level::ERROR,
@@ -107,7 +107,7 @@ impl CallSummary {
     }
 }
 
-/// A refresh without new tokens is a failed transaction, even if the call itself worked.
+/// Summarizes a refresh. One without new tokens is a failed transaction, even if the call itself worked.
 pub(super) fn summarize_refresh(report: &RefreshReport) -> CallSummary {
     let message = report.message.clone();
     let summary = match report.is_connected() {
@@ -134,7 +134,7 @@ pub(super) fn summarize_expiry(report: &ExpiryReport) -> CallSummary {
     summary.with_health(expiry_health(report)).with_name(name)
 }
 
-/// Summarises an import. If a list could not be read, the others are stored.
+/// Summarizes an import. If a list could not be read, the others are stored.
 pub(super) fn summarize_sync(report: &SyncReport) -> CallSummary {
     let summary = CallSummary::success(report.message.clone());
     match report.is_complete() {
@@ -223,7 +223,7 @@ fn expiry_health(report: &ExpiryReport) -> ConnectionHealth {
     alert.max(health(&report.connection))
 }
 
-/// Summarises the result of an action by its members `message` and `connection`, if it has them.
+/// Summarizes the result of an action by its members `message` and `connection`, if it has them.
 pub(super) fn summarize_action(action: &str, result: &Value) -> CallSummary {
     let message = result.get("message").and_then(Value::as_str);
     let message = message.map_or_else(|| format!("{action} succeeded"), str::to_owned);
@@ -238,7 +238,7 @@ pub(super) fn summarize_action(action: &str, result: &Value) -> CallSummary {
     }
 }
 
-/// The health of a connection: that of its worst grant.
+/// Returns the health of a connection: that of its worst grant.
 fn health(connection: &ConnectionReport) -> ConnectionHealth {
     let grants = connection.grants.iter();
     let grants = grants.map(|status| (status.state, status.failed_refresh.as_ref()));

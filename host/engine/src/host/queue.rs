@@ -217,7 +217,7 @@ impl Host {
         Ok(id)
     }
 
-    /// Stores several calls at once, as the parts of one transaction, a bulk. Returns the bulk's id; its calls are
+    /// Stores several calls together, as the parts of one transaction, a bulk. Returns the bulk's id; its calls are
     /// listed by [`TransactionFilter::parent`]. The bulk is `Queued` until its last call has ended. It then has
     /// `Success`, `Success With Async Failures` or `Fail`.
     ///
@@ -258,9 +258,9 @@ impl Host {
         Ok(id)
     }
 
-    /// Cancels a transaction. A queued call does not run, and ends as `Fail`. A running call ends by itself, but
-    /// nothing that continues it starts: no further attempt of a queued call, and no further step of an import. Of a
-    /// bulk, all calls that have not ended are canceled.
+    /// Cancels a transaction. A queued call does not run, and ends as `Fail`. A running call ends by itself, but is not
+    /// continued: a queued call has no further attempt, an import no further step. For a bulk, all calls that have not
+    /// ended are canceled.
     ///
     /// For a running call, this waits for its end, at most for the duration of a call.
     ///

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::call::{CallRequest, Started};
+use super::call::{CallRequest, StartedCall};
 use super::outcome::CallSummary;
 use super::queue::{CANCELED, QueueError, QueuedCall, RECORD_KEY, StoredCall, queued_call};
 use super::wake::retry_time;
@@ -11,7 +11,7 @@ use super::{CallError, CallErrorKind, CallOutput, Host, WakeupOutcome};
 use crate::reports::WakeReport;
 use crate::store::seal::SealError;
 use crate::store::{
-    Begin, BeginOutcome, Change, Commit, DueWakeup, End, StoreError, WakeupSettlement,
+    BeginOutcome, CallEnd, CallStart, Change, Commit, DueWakeup, StoreError, WakeupSettlement,
 };
 use crate::transactions::{
     Level, LogLine, NewTransaction, Status, Transaction, TransactionOutcome, TransactionUpdate,
@@ -176,7 +176,7 @@ impl Host {
     async fn end_queued(&self, due: &DueWakeup, message: &str) -> Result<bool, StoreError> {
         let now = self.clock().now();
         let id = due.wakeup.payload.clone();
-        let begin = Begin {
+        let begin = CallStart {
             transaction: NewTransaction {
                 id: id.clone(),
                 started: now,
@@ -197,7 +197,7 @@ impl Host {
             message: message.to_owned(),
             completed: now,
         };
-        let end = End {
+        let end = CallEnd {
             transaction: TransactionUpdate {
                 id,
                 outcome: Some(outcome),
@@ -282,7 +282,7 @@ impl Host {
     /// Returns the number of removed wakeups.
     async fn cancel_continuation(
         &self,
-        started: &Started,
+        started: &StartedCall,
         transaction: &Transaction,
     ) -> Result<usize, StoreError> {
         let mut canceled = 0;

@@ -8,9 +8,8 @@ use crate::types::FieldError;
 /// The minimum similarity (Jaro-Winkler, 0 to 1) at which a setting is suggested for an unknown one.
 const MIN_SIMILARITY: f64 = 0.75;
 
-/// Returns an error for each setting that the plugin does not describe, and for each that is secret where the
-/// plugin expects plain text, or plain where it expects a secret. A plugin that describes no settings is not
-/// checked.
+/// Returns an error for each setting that the plugin does not describe. A plain setting in place of a secret one is an
+/// error too, and the reverse. A plugin that describes no settings is not checked.
 pub(super) fn check_names<S>(
     described: &[SettingDescription],
     plain: &BTreeMap<String, String>,

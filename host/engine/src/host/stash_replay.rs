@@ -1,7 +1,7 @@
 //! Replays the stash: applies stashed commits in a call of their own, before any other call on the
 //! record.
 
-use super::call::{CallRequest, Started};
+use super::call::{CallRequest, StartedCall};
 use super::outcome::CallSummary;
 use super::{CallErrorKind, Host};
 use crate::imports::alerts::{self, KnownAlerts};
@@ -46,7 +46,7 @@ enum EntryOutcome {
 }
 
 impl Host {
-    /// The outcome of the replay when this host was built.
+    /// Returns the outcome of the replay when this host was built.
     pub fn stash_at_start(&self) -> StashSummary {
         self.parts.stash_at_start.get().copied().unwrap_or_default()
     }
@@ -128,7 +128,7 @@ impl Host {
 
     async fn apply_all(
         &self,
-        started: &Started,
+        started: &StartedCall,
         subject: &Reference,
         summary: &mut StashSummary,
     ) -> Result<(), StoreError> {
@@ -154,7 +154,7 @@ impl Host {
 
     async fn apply(
         &self,
-        started: &Started,
+        started: &StartedCall,
         subject: &Reference,
         name: &EntryName,
     ) -> Result<EntryOutcome, StoreError> {
@@ -174,11 +174,11 @@ impl Host {
         let stashed = match stashed {
             Ok(Some(stashed)) => stashed,
             Ok(None) => return Ok(EntryOutcome::Gone),
-            Err(StashError::Unreadable { path, why }) => {
-                stash.quarantine(name, &why).map_err(unreadable)?;
+            Err(StashError::Unreadable { path, reason }) => {
+                stash.quarantine(name, &reason).map_err(unreadable)?;
                 note(
                     Level::Error,
-                    format!("{} was moved aside: {why}", path.display()),
+                    format!("{} was moved aside: {reason}", path.display()),
                 );
                 return Ok(EntryOutcome::Quarantined);
             }
@@ -202,17 +202,17 @@ impl Host {
                 self.report_alerts(started, &stashed);
                 Ok(EntryOutcome::Applied)
             }
-            Err(StoreError::Conflict(why)) => {
-                tracing::warn!(?customer, %subject, epoch = stashed.epoch, transaction = stashed.transaction, why, "a stashed response is superseded and was dropped");
+            Err(StoreError::Conflict(reason)) => {
+                tracing::warn!(?customer, %subject, epoch = stashed.epoch, transaction = stashed.transaction, reason, "a stashed response is superseded and was dropped");
                 note(
                     Level::Warning,
-                    format!("{label} is superseded and was dropped: {why}"),
+                    format!("{label} is superseded and was dropped: {reason}"),
                 );
                 Ok(EntryOutcome::Superseded)
             }
-            Err(StoreError::Invalid(why)) => {
-                stash.quarantine(name, &why).map_err(unreadable)?;
-                note(Level::Error, format!("{label} was moved aside: {why}"));
+            Err(StoreError::Invalid(reason)) => {
+                stash.quarantine(name, &reason).map_err(unreadable)?;
+                note(Level::Error, format!("{label} was moved aside: {reason}"));
                 Ok(EntryOutcome::Quarantined)
             }
             Err(error) => Err(error),
@@ -221,14 +221,18 @@ impl Host {
 
     /// Reports the alerts of a stashed commit that the store has. The call that stashed the commit
     /// could not report them.
-    fn report_alerts(&self, started: &Started, stashed: &StashedCommit) {
+    fn report_alerts(&self, started: &StartedCall, stashed: &StashedCommit) {
         let observers = &self.parts.services.observers;
         let changed = KnownAlerts::default().find_changed(&stashed.changes);
         alerts::notify(observers, &changed, &stashed.subject, started.transaction());
     }
 
     /// Writes one commit, fenced by this call's lease.
-    async fn write(&self, started: &Started, stashed: &StashedCommit) -> Result<(), StoreError> {
+    async fn write(
+        &self,
+        started: &StartedCall,
+        stashed: &StashedCommit,
+    ) -> Result<(), StoreError> {
         let record = stashed.record();
         let name = record.and_then(|record| record.keys.iter().find(|key| key.name == "name"));
         if let Some(name) = name {

@@ -11,8 +11,7 @@ use crate::wakeup_kinds;
 
 impl Host {
     /// Executes a data sync of the record, or the first part of it if it takes several calls. With
-    /// `accept_removals`, removes what has vanished at Webex even if that is most of what is
-    /// stored.
+    /// `accept_removals`, removes vanished entries, even if most of the stored ones have vanished.
     pub async fn sync(
         &self,
         pkid: &Pkid,
@@ -48,7 +47,7 @@ impl Host {
         };
         let failed = |error| call_error(CallErrorKind::Store(error));
         loop {
-            let Some(wakeup) = self.waiting(&subject, sync).await? else {
+            let Some(wakeup) = self.find_continuation(&subject, sync).await? else {
                 return Ok(None);
             };
             match self.run_wakeup(wakeup).await.map_err(failed)? {
@@ -69,7 +68,7 @@ impl Host {
     }
 
     /// Finds the wakeup that continues an import. Its payload is the data sync's primary key.
-    async fn waiting(
+    async fn find_continuation(
         &self,
         subject: &Reference,
         sync: &Pkid,

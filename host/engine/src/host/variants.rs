@@ -31,8 +31,8 @@ impl Host {
         }
     }
 
-    /// Returns this host for one call, and the id that the call's transaction will have, for a caller that may not wait
-    /// for the call's end.
+    /// Returns this host for one call, and the id of the call's transaction. It is for a caller that may not wait for
+    /// the end.
     #[must_use]
     pub fn for_transaction(&self) -> (Self, String) {
         let id = self.new_transaction_id(self.clock().now());

@@ -39,7 +39,7 @@ impl Host {
 pub enum WakeupOutcome {
     /// Another host holds the record, at most until this time; the wakeup stays due.
     Busy(Timestamp),
-    /// The wakeup was settled, moved or cancelled concurrently.
+    /// The wakeup was settled, moved or canceled concurrently.
     Gone,
     /// The call ran; if it failed, the wakeup is due again later.
     Finished(Box<Result<CallOutput<WakeReport>, CallError>>),

@@ -68,7 +68,7 @@ impl RetryPolicy {
         self.response_received.load(Ordering::Acquire)
     }
 
-    /// The end of one attempt: within the lease or, after the lease has expired, within the call.
+    /// Returns the end of one attempt: within the lease or, after the lease has expired, within the call.
     /// The store's fence decides after the lease has expired.
     fn deadline(&self, monotonic: Duration) -> Option<Instant> {
         let now = Instant::now();
@@ -152,7 +152,7 @@ impl Call {
         let mut stash_guard = StashOnDrop::new(self, &commit, &subject);
         let mut delay = FIRST_DELAY;
         let mut in_doubt = false;
-        let why = loop {
+        let reason = loop {
             let began = services.clock.now();
             let deadline = self.retry_policy.deadline(services.clock.monotonic());
             let attempt = services
@@ -194,7 +194,7 @@ impl Call {
                 }
             }
         };
-        let message = stash_guard.stash(&why).await;
+        let message = stash_guard.stash(&reason).await;
         self.retry_policy.stashed = Some(message.clone());
         Err(CommitError::Unavailable(message))
     }
@@ -265,7 +265,7 @@ async fn with_deadline(
     }
 }
 
-/// Stashes a commit unless disarmed, even if the call is dropped midway by a timeout or by its
+/// A guard that stashes a commit unless disarmed, even if the call is dropped midway by a timeout or by its
 /// caller.
 struct StashOnDrop {
     commit: Option<StashedCommit>,
@@ -297,9 +297,9 @@ impl StashOnDrop {
     }
 
     /// Stashes the commit on a blocking thread. Returns the error text for the caller.
-    async fn stash(mut self, why: &StoreError) -> String {
+    async fn stash(mut self, reason: &StoreError) -> String {
         let Some(stashed) = self.commit.take() else {
-            return why.to_string();
+            return reason.to_string();
         };
         let (stash, journal) = (self.stash.clone(), self.journal.clone());
         let since = stashed.since;
@@ -312,10 +312,10 @@ impl StashOnDrop {
         }
         match done {
             Ok(Ok(())) => format!(
-                "{why}; the response is in the stash since {since} and is applied as soon as the store can be written"
+                "{reason}; the response is in the stash since {since} and is applied as soon as the store can be written"
             ),
-            Ok(Err(error)) => format!("{why}; the response is lost: {error}"),
-            Err(error) => format!("{why}; the response is lost: {error}"),
+            Ok(Err(error)) => format!("{reason}; the response is lost: {error}"),
+            Err(error) => format!("{reason}; the response is lost: {error}"),
         }
     }
 }

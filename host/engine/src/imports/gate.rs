@@ -35,7 +35,7 @@ impl Gate {
         }
     }
 
-    /// Lets the imports after this request wait for its response, if there is an interceptor: the order of imports then
+    /// Lets the imports after this request wait for its response, if there is an interceptor. The order of imports then
     /// does not depend on the network. `None` without an interceptor, and during another request.
     pub(super) fn begin_sending(&self) -> Option<OwnedMutexGuard<()>> {
         let sending = Arc::clone(&self.sending);

@@ -116,7 +116,7 @@ type SendResult = Result<
 >;
 
 impl WasiHttpHooks for OutgoingHttp {
-    /// The client rejects other schemes itself, with a code that means "not sent".
+    /// Accepts each scheme: the client rejects others itself, with a code that means "not sent".
     fn is_supported_scheme(&mut self, _: &http::uri::Scheme) -> bool {
         true
     }

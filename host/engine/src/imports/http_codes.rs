@@ -90,7 +90,7 @@ mod tests {
         RequestPhase::Body,
     ];
 
-    /// The division as a plugin implements it: a list of codes; all others may have been sent.
+    /// Whether a code says that nothing was sent, as a plugin decides it: by a list of codes.
     fn is_certainly_not_sent(code: &Error) -> bool {
         matches!(
             code,
@@ -124,7 +124,7 @@ mod tests {
         Origin::from_uri(&http::Uri::from_static("https://webexapis.com")).unwrap()
     }
 
-    /// Every kind of error in every phase, with its expected code.
+    /// Returns every kind of error in every phase, with its expected code.
     fn errors() -> Vec<(EgressError, &'static str)> {
         let peer = || Peer::Target(origin());
         let proxy = |status: u16| EgressError::Proxy {
@@ -169,7 +169,10 @@ mod tests {
                 }),
                 "DestinationIpProhibited",
             ),
-            (EgressError::Refused { what: reason() }, "HttpRequestDenied"),
+            (
+                EgressError::Refused { reason: reason() },
+                "HttpRequestDenied",
+            ),
             (
                 limit(Limit::RequestHead),
                 "HttpRequestHeaderSectionSize(Some(10))",

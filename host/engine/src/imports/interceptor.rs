@@ -80,7 +80,7 @@ impl Import {
         Self::HttpHandle,
     ];
 
-    /// The interface and function as the contract names them.
+    /// Returns the interface and function as the contract names them.
     pub fn name(self) -> &'static str {
         match self {
             Self::StorageGet => "storage.get",
@@ -133,7 +133,7 @@ pub enum Intervention {
     Trap(String),
 }
 
-/// Observes every import of a host's plugin.
+/// The interceptor of every import of a host's plugin, if one is attached.
 ///
 /// An interceptor that never returns stops the call at that point. Dropping the call then leaves
 /// the state that a killed process would leave.

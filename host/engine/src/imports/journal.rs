@@ -15,7 +15,7 @@ const MAX_SECRET_ACCESSES: usize = 64;
 /// The overhead of a log line, in bytes: a row.
 const LINE_OVERHEAD: usize = 16;
 
-/// Collects the updates of one transaction. Clones share their state.
+/// The collected updates of one transaction. Clones share their state.
 #[derive(Clone, Debug)]
 pub struct Journal {
     id: Arc<str>,

@@ -173,7 +173,7 @@ impl Call {
     }
 }
 
-/// The monotonic time until which a lease claimed at `claimed` may be relied on.
+/// Returns the monotonic time until which a lease claimed at `claimed` may be relied on.
 pub(crate) fn lease_valid_until(claimed: Duration, limits: &Limits) -> Duration {
     claimed.saturating_add(limits.lease())
 }

@@ -48,7 +48,7 @@ impl Redactor {
     }
 
     /// Returns the beginning of a text, at most `most` bytes. Never cuts within a secret, because
-    /// half a secret would not be recognised. The rest of the text is not scanned.
+    /// half a secret would not be recognized. The rest of the text is not scanned.
     pub(crate) fn truncate<'a>(&self, text: &'a str, most: usize) -> &'a str {
         if text.len() <= most {
             return text;
@@ -73,7 +73,7 @@ impl Redactor {
     }
 }
 
-/// The start of a secret that begins before `end` and ends after it.
+/// Returns the start of a secret that begins before `end` and ends after it.
 fn find_across(text: &str, secret: &SecretString, end: usize) -> Option<usize> {
     let secret = secret.expose_secret();
     let reach = secret.len().saturating_sub(1);

@@ -400,7 +400,7 @@ fn check(from: storage::Check) -> Result<Check, Failure> {
     })
 }
 
-/// The approximate number of bytes that a change writes.
+/// Returns the approximate number of bytes that a change writes.
 fn size(change: &storage::Change) -> usize {
     /// The overhead of a row besides its texts.
     const ROW: usize = 64;

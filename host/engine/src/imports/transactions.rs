@@ -54,7 +54,7 @@ impl transactions::Host for Call {
         self.gate.enter(Import::TransactionsRecordPart).await?;
         let (status, message) = match part.outcome {
             Ok(message) => (Status::Success, message),
-            Err(why) => (Status::Fail, why),
+            Err(reason) => (Status::Fail, reason),
         };
         let outcome = TransactionOutcome {
             status,

@@ -22,7 +22,7 @@ use crate::types::{Reference, Timestamp, Wakeup};
 /// How long a dispatcher that stops waits for work in the background.
 const BACKGROUND_GRACE: Duration = Duration::from_secs(3);
 
-/// Runs due wakeups, the earliest deadline first, at most one per subject at a time.
+/// The runner of due wakeups, the earliest deadline first, at most one per subject at a time.
 pub struct Dispatcher {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -53,8 +53,8 @@ struct InFlight {
     found: FoundWakeups,
 }
 
-/// Due wakeups of one search that have not been started: a search for each call that ends would cost more
-/// than the rest of the dispatcher. A wakeup that changes meanwhile does not begin.
+/// Due wakeups of one search that have not been started. A search after each call would cost more than the rest of the
+/// dispatcher. A wakeup that changes meanwhile does not begin.
 #[derive(Default)]
 struct FoundWakeups {
     wakeups: VecDeque<DueWakeup>,
@@ -190,8 +190,8 @@ impl Dispatcher {
         Ok(tally.summary())
     }
 
-    /// Runs due wakeups within the rate limit until none is left and no call is in flight; returns how long
-    /// the rate limit delays the rest.
+    /// Runs due wakeups within the rate limit until none is left and no call is in flight. Returns how long the rate
+    /// limit delays the rest.
     ///
     /// Starts no more calls once `stop` resolves or the store has refused a call: a full store would be
     /// queried forever.
@@ -322,7 +322,7 @@ impl Dispatcher {
         while !flight.calls.is_empty() {
             flight.join_next(&mut tally).await;
         }
-        // What does not end is done again later.
+        // Unfinished work is done again later.
         let _ = tokio::time::timeout(BACKGROUND_GRACE, self.runner.wait_for_background()).await;
         tally.summary()
     }
@@ -485,7 +485,7 @@ fn round_up_to_millis(wait: Duration) -> Duration {
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
-/// How long the dispatcher may wait.
+/// The time that the dispatcher may wait.
 #[derive(Clone, Copy)]
 enum Wait {
     Until(Timestamp),

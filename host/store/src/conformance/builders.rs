@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::Stores;
 use crate::seal::{DataKey, Sealed};
-use crate::{Begin, BeginOutcome, Change, Commit, DueWakeup, End, Lease, Store, StoreError};
+use crate::{
+    BeginOutcome, CallEnd, CallStart, Change, Commit, DueWakeup, Lease, Store, StoreError,
+};
 use relation_types::transactions::{NewTransaction, Status, TransactionOutcome, TransactionUpdate};
 use relation_types::{Document, Hierarchy, Key, Pkid, Reference, Timestamp, Wakeup};
 
@@ -144,8 +146,8 @@ pub(super) fn transaction(id: &str, now: Timestamp) -> NewTransaction {
     }
 }
 
-pub(super) fn begin(id: &str, subject: &Reference, now: Timestamp) -> Begin {
-    Begin {
+pub(super) fn begin(id: &str, subject: &Reference, now: Timestamp) -> CallStart {
+    CallStart {
         transaction: NewTransaction {
             subject: Some(subject.clone()),
             ..transaction(id, now)
@@ -157,15 +159,15 @@ pub(super) fn begin(id: &str, subject: &Reference, now: Timestamp) -> Begin {
     }
 }
 
-pub(super) fn begin_for(id: &str, found: &DueWakeup, now: Timestamp) -> Begin {
-    Begin {
+pub(super) fn begin_for(id: &str, found: &DueWakeup, now: Timestamp) -> CallStart {
+    CallStart {
         wakeup: Some(found.clone()),
         ..begin(id, &found.wakeup.subject, now)
     }
 }
 
 /// Starts a call and returns its lease.
-pub(super) async fn claim(store: &Arc<dyn Store>, begin: Begin) -> Lease {
+pub(super) async fn claim(store: &Arc<dyn Store>, begin: CallStart) -> Lease {
     match store.begin(begin).await.expect("a begin") {
         BeginOutcome::Started(Some(lease)) => lease,
         other => panic!("no lease: {other:?}"),
@@ -184,8 +186,8 @@ pub(super) fn ended(id: &str, status: Status, now: Timestamp) -> TransactionUpda
     }
 }
 
-pub(super) fn end(id: &str, lease: Option<&Lease>, now: Timestamp) -> End {
-    End {
+pub(super) fn end(id: &str, lease: Option<&Lease>, now: Timestamp) -> CallEnd {
+    CallEnd {
         transaction: ended(id, Status::Success, now),
         lease: lease.cloned(),
         wakeup: None,

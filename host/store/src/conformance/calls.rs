@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::Stores;
 use super::builders::*;
 use crate::{
-    Begin, BeginOutcome, Change, Commit, DueWakeup, End, Lease, Recovery, Store, WakeupSettlement,
+    BeginOutcome, CallEnd, CallStart, Change, Commit, DueWakeup, Lease, Recovery, Store,
+    WakeupSettlement,
 };
 use relation_types::Reference;
 use relation_types::transactions::Status;
@@ -27,8 +28,8 @@ async fn one_due(stores: &Arc<dyn Stores>) -> (Arc<dyn Store>, Reference, DueWak
     (store, one, found)
 }
 
-fn settling(id: &str, lease: &Lease, settlement: WakeupSettlement) -> End {
-    End {
+fn settling(id: &str, lease: &Lease, settlement: WakeupSettlement) -> CallEnd {
+    CallEnd {
         wakeup: Some(settlement),
         ..end(id, Some(lease), at(11))
     }
@@ -247,7 +248,7 @@ pub(super) async fn a_call_may_delete_its_own_subject(stores: Arc<dyn Stores>) {
 
 pub(super) async fn a_call_without_a_subject_holds_nothing(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
-    let describe = |id: &str| Begin {
+    let describe = |id: &str| CallStart {
         transaction: transaction(id, at(0)),
         subject: None,
         lease: Duration::from_secs(60),
@@ -375,7 +376,7 @@ pub(super) async fn call_can_end_as_interrupted(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     let one = record(1);
     write(&store, vec![put(&one)]).await;
-    let cut_off = |id: &str, lease: &Lease| End {
+    let cut_off = |id: &str, lease: &Lease| CallEnd {
         interrupted: true,
         ..end(id, Some(lease), at(2))
     };
@@ -404,7 +405,7 @@ pub(super) async fn call_can_end_as_interrupted(stores: Arc<dyn Stores>) {
     store.end(end("t4", Some(&fourth), at(7))).await.unwrap();
     let found = one_wakeup(&store, &one).await;
     let lease = claim(&store, begin_for("t5", &found, at(10))).await;
-    let failed = End {
+    let failed = CallEnd {
         wakeup: Some(WakeupSettlement::Retry(found, at(20))),
         ..cut_off("t5", &lease)
     };

@@ -48,10 +48,10 @@ pub trait Stores: Send + Sync + 'static {
 pub struct Case {
     /// The promise, as `topic::sentence`.
     pub name: &'static str,
-    run: fn(Arc<dyn Stores>) -> Running,
+    run: fn(Arc<dyn Stores>) -> CaseFuture,
 }
 
-type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
+type CaseFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Case {
     /// Runs the case on an empty location; panics when the promise is broken.
@@ -123,7 +123,7 @@ pub const CASES: &[Case] = cases![
     checks::no_update_is_lost_when_versions_are_checked,
     search::listings_are_complete_ordered_without_repeats,
     search::paths_beside_a_subtree_are_outside,
-    search::a_neighbour_whose_path_begins_alike_is_not_below,
+    search::a_neighbor_whose_path_begins_alike_is_not_below,
     search::a_document_is_found_where_and_as_it_is_now,
     search::listing_continues_after_a_deleted_document,
     search::a_cursor_of_another_listing_is_refused,

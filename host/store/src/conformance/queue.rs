@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Stores;
 use super::builders::*;
 use crate::{
-    Begin, BeginOutcome, Change, Check, Commit, DueWakeup, End, Lease, PruneRequest, Store,
+    BeginOutcome, CallEnd, CallStart, Change, Check, Commit, DueWakeup, Lease, PruneRequest, Store,
     WakeupSettlement,
 };
 use relation_types::transactions::{
@@ -48,23 +48,23 @@ async fn submit(store: &Arc<dyn Store>, id: &str, number: u64) -> DueWakeup {
     one_wakeup(store, &request(number)).await
 }
 
-/// Returns the begin of an attempt. The begin of a host names neither the node nor the originator.
-fn attempt(id: &str, number: u64, found: &DueWakeup, second: u64) -> Begin {
-    Begin {
+/// Returns the start of an attempt. That of a host names neither the node nor the originator.
+fn attempt(id: &str, number: u64, found: &DueWakeup, second: u64) -> CallStart {
+    CallStart {
         wakeup: Some(found.clone()),
         ..begin(id, &record(number), at(second))
     }
 }
 
-fn without_lease(id: &str, found: &DueWakeup, second: u64) -> Begin {
-    Begin {
+fn without_lease(id: &str, found: &DueWakeup, second: u64) -> CallStart {
+    CallStart {
         subject: None,
         ..attempt(id, 1, found, second)
     }
 }
 
-fn ending(id: &str, lease: Option<&Lease>, status: Status, wakeup: WakeupSettlement) -> End {
-    End {
+fn ending(id: &str, lease: Option<&Lease>, status: Status, wakeup: WakeupSettlement) -> CallEnd {
+    CallEnd {
         transaction: ended(id, status, at(20)),
         wakeup: Some(wakeup),
         ..end(id, lease, at(20))

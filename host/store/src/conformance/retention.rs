@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Stores;
 use super::builders::*;
-use crate::{Begin, PruneRequest, Store};
+use crate::{CallStart, PruneRequest, Store};
 use relation_types::transactions::{
     Level, LogLine, Status, TransactionFilter, TransactionUpdate, to_callback,
 };
@@ -12,7 +12,7 @@ use relation_types::transactions::{
 /// Records a transaction that begins at `second`; its id sorts by that time, as a host's ids do.
 async fn record_one(store: &Arc<dyn Store>, second: u64, status: Status, lasts: u64) -> String {
     let id = format!("{second:08x}-0000-7000-8000-000000000000");
-    let begun = Begin {
+    let begun = CallStart {
         transaction: transaction(&id, at(second)),
         subject: None,
         lease: LEASE,

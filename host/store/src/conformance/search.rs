@@ -324,9 +324,9 @@ pub(super) async fn counts_stop_at_their_bound(stores: Arc<dyn Stores>) {
     }
 }
 
-pub(super) async fn a_neighbour_whose_path_begins_alike_is_not_below(stores: Arc<dyn Stores>) {
+pub(super) async fn a_neighbor_whose_path_begins_alike_is_not_below(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
-    let neighbours = [
+    let neighbors = [
         "sys.A",
         "sys.A.B",
         "sys.A.B.C",
@@ -341,7 +341,7 @@ pub(super) async fn a_neighbour_whose_path_begins_alike_is_not_below(stores: Arc
         "sys.Ä",
     ];
     let mut puts = Vec::new();
-    for (number, node) in (0..).zip(neighbours) {
+    for (number, node) in (0..).zip(neighbors) {
         puts.push(Change::Put(named(&record(number), node, "x")));
     }
     write(&store, puts).await;
@@ -356,7 +356,7 @@ pub(super) async fn a_neighbour_whose_path_begins_alike_is_not_below(stores: Arc
         [record(0)]
     );
     let all = list(&store, &place("sys", Scope::Subtree), 5).await;
-    assert_eq!(all.len(), neighbours.len());
+    assert_eq!(all.len(), neighbors.len());
 }
 
 pub(super) async fn a_document_is_found_where_and_as_it_is_now(stores: Arc<dyn Stores>) {

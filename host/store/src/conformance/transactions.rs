@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Stores;
 use super::builders::*;
-use crate::{Begin, Change, Check, Commit, PruneRequest, Store};
+use crate::{CallStart, Change, Check, Commit, PruneRequest, Store};
 use relation_types::transactions::{
     Level, LogLine, NewTransaction, Originator, Progress, SecretAccess, SecretAccessOutcome,
     Status, Transaction, TransactionFilter, TransactionOutcome, TransactionPart, TransactionUpdate,
@@ -197,7 +197,7 @@ pub(super) async fn listings_are_newest_first_filtered_and_complete(stores: Arc<
         let id = format!("0192f0c1-{number:04x}-7000-8000-000000000000");
         let subject: Option<Reference> = subjects[index % 3].clone();
         let action = actions[index / 3 % 3];
-        let beginning = Begin {
+        let beginning = CallStart {
             transaction: NewTransaction {
                 subject: subject.clone(),
                 action: action.to_owned(),
@@ -255,7 +255,7 @@ pub(super) async fn listings_select_ids_by_prefix(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     let ids = ["0192f0c1-a", "0192f0c1-b", "0192f0c2-a", "0192f0c2"];
     for (number, id) in (0..).zip(ids) {
-        let beginning = Begin {
+        let beginning = CallStart {
             transaction: transaction(id, at(number)),
             subject: None,
             lease: LEASE,
@@ -377,7 +377,7 @@ pub(super) async fn listings_select_transactions_by_node(stores: Arc<dyn Stores>
     }
     // A transaction at an unknown node.
     store
-        .begin(Begin {
+        .begin(CallStart {
             subject: None,
             ..begin("t99", &record(99), at(99))
         })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Stores;
 use super::builders::*;
 use crate::{
-    CLOCK_TOLERANCE, Change, Commit, DueWakeup, End, RedateReport, Store, WakeupSettlement,
+    CLOCK_TOLERANCE, CallEnd, Change, Commit, DueWakeup, RedateReport, Store, WakeupSettlement,
 };
 use relation_types::{Hierarchy, Reference, Timestamp};
 
@@ -19,7 +19,7 @@ fn ids(found: &[DueWakeup]) -> Vec<(Reference, &str)> {
 
 async fn retry(store: &Arc<dyn Store>, transaction: &str, found: &DueWakeup, at: Timestamp) {
     let lease = claim(store, begin_for(transaction, found, found.wakeup.due)).await;
-    let end = End {
+    let end = CallEnd {
         wakeup: Some(WakeupSettlement::Retry(found.clone(), at)),
         ..end(transaction, Some(&lease), found.wakeup.due)
     };
@@ -243,7 +243,7 @@ pub(super) async fn backlog_is_ordered_by_deadline(stores: Arc<dyn Stores>) {
     assert_eq!(subjects(&due), first(20).collect::<Vec<_>>());
     // Leased, settled and postponed wakeups are skipped.
     let lease = claim(&store, begin_for("t1", &due[0], at(100))).await;
-    let done = End {
+    let done = CallEnd {
         wakeup: Some(WakeupSettlement::Done(due[1].clone())),
         ..end("t2", None, at(100))
     };
@@ -437,7 +437,7 @@ pub(super) async fn redate_makes_wakeups_of_a_fast_clock_due(stores: Arc<dyn Sto
 
     // A failed call schedules its retry at the time of its end.
     let lease = claim(&store, begin_for("t1", &due[1], now)).await;
-    let failed = End {
+    let failed = CallEnd {
         wakeup: Some(WakeupSettlement::Retry(due[1].clone(), at(60_000))),
         ..end("t1", Some(&lease), at(50_000))
     };

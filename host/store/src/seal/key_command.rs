@@ -19,7 +19,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(30);
 /// How often a command that has closed its output is checked for its end.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Runs a command, without a shell, that writes the key to stdout: 64 hexadecimal digits, 32 bytes in
+/// A command, run without a shell, that writes the key to stdout. The key is 64 hexadecimal digits, 32 bytes in
 /// base64, or the content of a key file.
 ///
 /// The command gets an empty stdin. Its stderr is discarded, since that may contain secrets; a failure

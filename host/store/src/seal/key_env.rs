@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::key_text::{KEY_FORMATS, decode, parse_bare};
 use super::keys::{KeyEncryptionKey, KeyError, KeyProvider};
 
-/// Takes the key from an environment variable: 64 hexadecimal digits, 32 bytes in base64, or the content
+/// An environment variable with the key: 64 hexadecimal digits, 32 bytes in base64, or the content
 /// of a key file. A variable that is not set is an error, since a key cannot be created there.
 #[derive(Clone, Debug)]
 pub struct KeyEnv {

@@ -15,7 +15,7 @@ const HEADER: &str = "\
 # token. Keep a copy of it apart from the copies of the database: without it the tokens are lost.
 ";
 
-/// Stores the key in a file: comments that begin with `#`, and one line with a label and 64 hexadecimal
+/// A file with the key: comments that begin with `#`, and one line with a label and 64 hexadecimal
 /// digits.
 ///
 /// The file is created with mode 0600; root creates it for the owner of its directory. A file that
@@ -34,11 +34,11 @@ impl KeyFile {
     fn failed(&self, action: &'static str) -> impl Fn(io::Error) -> KeyError {
         let path = self.path.clone();
         move |source: io::Error| {
-            let why = explain_denied(&path, &source);
+            let reason = explain_denied(&path, &source);
             KeyError::Io {
                 action,
                 path: path.clone(),
-                source: io::Error::new(source.kind(), format!("{source}{why}")),
+                source: io::Error::new(source.kind(), format!("{source}{reason}")),
             }
         }
     }
@@ -121,7 +121,7 @@ fn refuse_exposed(path: &Path, metadata: &fs::Metadata) -> Result<(), KeyError> 
     }
 }
 
-/// On other systems the access rules of the directory must suffice.
+/// Accepts each file: on other systems, the access rules of the directory must suffice.
 #[cfg(not(unix))]
 fn refuse_exposed(_path: &Path, _metadata: &fs::Metadata) -> Result<(), KeyError> {
     Ok(())

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::keys::KeyEncryptionKey;
-use relation_types::text::{self, NotUtf8};
+use relation_types::text::{self, TextError};
 
 /// Precedes the 64 hexadecimal digits in a key file.
 pub(super) const LABEL: &str = "relation-key-1 ";
@@ -38,12 +38,12 @@ pub(super) fn parse_bare(text: &str) -> Result<KeyEncryptionKey, &'static str> {
 /// Decodes the text that contains a key.
 pub(super) fn decode(bytes: &[u8]) -> Result<&str, &'static str> {
     text::decode(bytes).map_err(|found| match found {
-        NotUtf8::Utf16 => "it is UTF-16: save it as UTF-8",
-        NotUtf8::Utf32 => "it is UTF-32: save it as UTF-8",
-        NotUtf8::SingleByte { .. } => {
+        TextError::Utf16 => "it is UTF-16: save it as UTF-8",
+        TextError::Utf32 => "it is UTF-32: save it as UTF-8",
+        TextError::SingleByte { .. } => {
             "it is not UTF-8, but probably Latin-1 (ISO 8859-1 or Windows-1252): save it as UTF-8"
         }
-        NotUtf8::Binary => "it is not text",
+        TextError::Binary => "it is not text",
     })
 }
 

@@ -106,7 +106,7 @@ impl KeyEncryptionKey {
         &self.0
     }
 
-    /// Identifies the key without disclosing it: 16 hexadecimal digits of a labelled SHA-256.
+    /// Identifies the key without disclosing it: 16 hexadecimal digits of a labeled SHA-256.
     pub fn fingerprint(&self) -> String {
         let digest = Sha256::new()
             .chain_update(b"relation key-encryption key\0")

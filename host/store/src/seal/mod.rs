@@ -45,8 +45,8 @@ pub use sealed::{MalformedSeal, Sealed};
 
 use keys::{ClearDataKey, Keys};
 
-/// The id of the first data key of a store. It is the same for every host: when two hosts start
-/// concurrently on an empty store, one adds its key and the other adopts that key.
+/// The id of the first data key of a store. It is the same for every host. If two hosts start concurrently on an empty
+/// store, one adds its key and the other adopts it.
 const FIRST_DATA_KEY: u32 = 1;
 
 /// How often a call that finds unknown or stale keys reads the keys again before it gives up. Each retry
@@ -57,7 +57,7 @@ const MAX_RELOADS: u32 = 3;
 /// program.
 const PROVIDER_RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Seals and opens the secrets of one store.
+/// The sealer and opener of one store's secrets.
 pub struct Sealer {
     store: String,
     provider: Arc<dyn KeyProvider>,

@@ -108,8 +108,8 @@ impl<'a> Rotation<'a> {
         again: bool,
         mut progress: impl FnMut(RotationProgress) + Send,
     ) -> Result<RotationReport, SealError> {
-        // Read before the keys are loaded: a key that another process adds in between is then loaded
-        // too, and a key added here has the same id.
+        // Read before the keys are loaded. A key that another process adds in between is then loaded too; a key added
+        // here has the same id.
         let stored = self.store.data_keys().await?;
         self.sealer.reload(self.store).await?;
         let added = again || stored.len() == 1;
@@ -215,7 +215,7 @@ impl<'a> Rotation<'a> {
         let id = newest.saturating_add(1);
         let now = (self.now)();
         let key = super::ClearDataKey::random()?.wrap(&known.kek, self.store.id(), id, now)?;
-        // Of two concurrent rotations, one adds its key and the other adopts that key.
+        // If two rotations run concurrently, one adds its key and the other adopts that key.
         self.store.add_data_key(key).await?;
         self.sealer.reload(self.store).await
     }

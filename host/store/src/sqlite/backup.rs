@@ -99,7 +99,7 @@ fn copy(database: &Path, reading: ReadMode, to: &Path) -> Result<Backup, BackupE
     // The copy is a temporary file that is renamed: a file with the final name is a complete backup.
     let aside = tempfile::NamedTempFile::new_in(directory).map_err(io)?;
     let done = vacuum(database, reading, aside.path()).and_then(|()| verify_copy(aside.path()));
-    let counted = done.map_err(|fault| BackupError::Store {
+    let copied = done.map_err(|fault| BackupError::Store {
         path: to.to_owned(),
         source: fault.0,
     })?;
@@ -114,7 +114,7 @@ fn copy(database: &Path, reading: ReadMode, to: &Path) -> Result<Backup, BackupE
     File::open(directory)
         .and_then(|directory| directory.sync_all())
         .map_err(io)?;
-    Ok(Backup { bytes, ..counted })
+    Ok(Backup { bytes, ..copied })
 }
 
 /// Copies the database in one read transaction; free pages are left out.

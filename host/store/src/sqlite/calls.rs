@@ -9,7 +9,7 @@ use super::error::{Result, from_millis, from_sql_count, to_millis, to_sql_count}
 use super::writer::{Batch, Durability};
 use super::{SqliteStore, documents, queue, recovery, transactions, wakeups};
 use crate::{
-    Begin, BeginOutcome, CallStore, End, Lease, Recovery, RedateReport, StoreError,
+    BeginOutcome, CallEnd, CallStart, CallStore, Lease, Recovery, RedateReport, StoreError,
     WakeupSettlement,
 };
 use relation_types::transactions::TransactionUpdate;
@@ -34,7 +34,7 @@ pub(super) const STATEMENTS: &[&str] = &[FIND, CURRENT, RELEASE, ABANDON, FORGET
 
 #[async_trait]
 impl CallStore for SqliteStore {
-    async fn begin(&self, begin: Begin) -> Result<BeginOutcome, StoreError> {
+    async fn begin(&self, begin: CallStart) -> Result<BeginOutcome, StoreError> {
         let holder = Arc::clone(&self.process_lock);
         self.writer
             .write_as(Durability::Process, move |connection| {
@@ -51,7 +51,7 @@ impl CallStore for SqliteStore {
             .await
     }
 
-    async fn end(&self, end: End) -> Result<(), StoreError> {
+    async fn end(&self, end: CallEnd) -> Result<(), StoreError> {
         self.writer
             .write_as(Durability::Process, move |connection| {
                 super::calls::end(connection, &end)
@@ -78,7 +78,7 @@ impl CallStore for SqliteStore {
     }
 }
 
-pub(super) fn begin(batch: &Batch<'_>, holder: &str, begin: &Begin) -> Result<BeginOutcome> {
+pub(super) fn begin(batch: &Batch<'_>, holder: &str, begin: &CallStart) -> Result<BeginOutcome> {
     if let Some(wakeup) = &begin.wakeup
         && !wakeups::is_waiting(batch, wakeup)?
     {
@@ -108,7 +108,7 @@ pub(super) fn begin(batch: &Batch<'_>, holder: &str, begin: &Begin) -> Result<Be
     Ok(BeginOutcome::Started(lease))
 }
 
-pub(super) fn end(connection: &Connection, end: &End) -> Result<()> {
+pub(super) fn end(connection: &Connection, end: &CallEnd) -> Result<()> {
     let held = match &end.lease {
         Some(lease) if end.interrupted && abandon(connection, lease)? => true,
         Some(lease) => release(connection, lease)?,
@@ -179,7 +179,7 @@ fn claim(
     batch: &Batch<'_>,
     holder: &str,
     subject: &Reference,
-    begin: &Begin,
+    begin: &CallStart,
     interrupted: Option<Timestamp>,
 ) -> Result<Lease> {
     let epoch = batch.next_number()?;

@@ -60,9 +60,9 @@ fn check_keys(connection: &Connection, commit: &Commit) -> Result<()> {
             None => *newest.insert(data_keys::newest(connection)?),
         };
         let key = sealed.key();
-        let taken = newest == Some(key)
+        let is_accepted = newest == Some(key)
             || (commit.older_keys && data_keys::get(connection, key)?.is_some());
-        if !taken {
+        if !is_accepted {
             return Err(SqlError(StoreError::StaleKey(key)));
         }
     }

@@ -17,8 +17,8 @@ CREATE TABLE ripening (
 ) STRICT;
 INSERT INTO ripening VALUES (1, -1);
 
--- When the call began. A call that was cut off leaves its row, with the epoch 0 and no holder once
--- that is known, until the next call on its subject has ended. Earlier versions had a lease of 65
--- seconds unless it was configured otherwise.
+-- When the call began. A call that was cut off leaves its row until the next call on its subject has ended. Once that
+-- is known, its epoch is 0 and its holder empty. Earlier versions had a lease of 65 seconds unless it was configured
+-- otherwise.
 ALTER TABLE leases ADD COLUMN began INTEGER NOT NULL DEFAULT 0;
 UPDATE leases SET began = MAX(expires - 65000, 0);

@@ -3,7 +3,7 @@
 //! The write-ahead log with `synchronous=FULL` makes acknowledged commits durable. The begin and the end of
 //! a call survive their process, but wait for no disk (see [`CallStore`](crate::CallStore)). One writer
 //! commits in groups (see `writer`); reads do not wait for it. Several processes may open one database:
-//! SQLite orders their writes, leases keep their calls apart, and locked files beside the database,
+//! SQLite orders their writes, and leases keep their calls apart. Locked files beside the database,
 //! `DATABASE-holder-ID`, show which processes run (see `process_lock`).
 //!
 //! The cost of a query follows its results and not the number of stored rows; see `search`.

@@ -8,7 +8,7 @@ UPDATE transactions SET hierarchy = (
 );
 
 -- Listings of the transactions of a subtree, the newest first. A transaction has one row for each node at or above its
--- own, and one more for exactly its own node, like a document in `sorted_keys`. A part of a transaction has none.
+-- own, and one more for exactly its own. So has a document in `sorted_keys`. A part of a transaction has none.
 CREATE TABLE transaction_nodes (
     node TEXT NOT NULL,
     id   TEXT NOT NULL,

@@ -13,7 +13,7 @@ use super::error::{Result, SqlError};
 use crate::StoreError;
 use crate::ownership::{Ownership, explain_denied, parent_directory};
 
-/// Marks the database's header (see `schema.sql`), so that a database of another program is recognised.
+/// Marks the database's header (see `schema.sql`), so that a database of another program is recognized.
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"RELN");
 
 /// One migration for each version of the schema. A released migration never changes.
@@ -39,7 +39,7 @@ const STATEMENT_CACHE: usize = 128;
 /// empties its cache.
 const WRITE_CACHE: i32 = -32 * 1024;
 pub(super) const READ_CACHE: i32 = -24 * 1024;
-/// The cache of a process that only reads, such as a command that counts: it visits most pages once, and memory for
+/// The cache of a process that only reads, such as a command that counts. It visits most pages once, and memory for
 /// them costs more than reading them.
 pub(super) const SCAN_CACHE: i32 = -1024;
 
@@ -204,8 +204,8 @@ pub(super) fn adjacent_file_error(path: &Path, source: io::Error) -> OpenError {
 
 fn with_explanation(path: &Path, error: io::Error) -> io::Error {
     match explain_denied(path, &error) {
-        why if why.is_empty() => error,
-        why => io::Error::new(error.kind(), format!("{error}{why}")),
+        reason if reason.is_empty() => error,
+        reason => io::Error::new(error.kind(), format!("{error}{reason}")),
     }
 }
 
@@ -451,8 +451,8 @@ fn read_schema_version(
 }
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    // If two processes open a new database concurrently, the second waits for the first, finds the
-    // tables created, fails, and then sees that its migration is done.
+    // Two processes may open a new database concurrently. The second waits for the first, finds the tables created,
+    // fails, and then sees that its migration is done.
     connection.set_transaction_behavior(TransactionBehavior::Immediate);
     let mut tries = 3;
     loop {

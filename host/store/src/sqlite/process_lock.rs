@@ -133,9 +133,9 @@ impl ProcessLock {
             && error.kind() != io::ErrorKind::NotFound
             && self.warned.lock().insert(path.clone())
         {
-            let why = explain_denied(parent_directory(&path), &error);
+            let reason = explain_denied(parent_directory(&path), &error);
             tracing::warn!(
-                "cannot remove the file {} of a process that has ended: {error}{why}; remove it manually",
+                "cannot remove the file {} of a process that has ended: {error}{reason}; remove it manually",
                 path.display()
             );
         }
@@ -144,9 +144,9 @@ impl ProcessLock {
     /// Warns once about a file whose process state is unknown.
     fn warn(&self, path: &Path, error: &io::Error) {
         if self.warned.lock().insert(path.to_owned()) {
-            let why = explain_denied(path, error);
+            let reason = explain_denied(path, error);
             tracing::warn!(
-                "cannot tell from the file {} whether its process runs: {error}{why}; leases of that \
+                "cannot tell from the file {} whether its process runs: {error}{reason}; leases of that \
                  process end by their time. Remove the file when the process has ended",
                 path.display()
             );
@@ -190,9 +190,9 @@ impl ProcessLock {
 
     fn warn_of_directory(&self, directory: &Path, error: &io::Error) {
         if self.warned.lock().insert(directory.to_owned()) {
-            let why = explain_denied(directory, error);
+            let reason = explain_denied(directory, error);
             tracing::warn!(
-                "cannot list the directory {}: {error}{why}; files of processes that have ended stay in it",
+                "cannot list the directory {}: {error}{reason}; files of processes that have ended stay in it",
                 directory.display()
             );
         }

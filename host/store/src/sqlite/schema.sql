@@ -1,7 +1,7 @@
 -- The store of one relation-host in SQLite, version 1.
 --
--- Times are milliseconds since the Unix epoch, UTC. Rows that stay small live in their primary key
--- (WITHOUT ROWID); a document may be large, so it has a rowid and small indexes beside it.
+-- Times are milliseconds since the Unix epoch, UTC. Rows that stay small are stored in their primary key (WITHOUT
+-- ROWID). A document may be large, so it has a rowid and small indexes beside it.
 
 -- "RELN": the mark by which the database is known as ours, set together with its tables.
 PRAGMA application_id = 1380273230;

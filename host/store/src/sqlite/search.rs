@@ -1,8 +1,7 @@
 //! Searches for documents by model, node and keys, in the order of their pkids or in reverse.
 //!
-//! Each condition except a subtree is a range of an index that is ordered by pkid. Several ranges are
-//! merged: the one that is behind seeks to the position of the one that is ahead, so the cost follows
-//! the most selective condition.
+//! Each condition except a subtree is a range of an index that is ordered by pkid. Several ranges are merged. The one
+//! behind seeks to the position of the one ahead, so the cost follows the most selective condition.
 //!
 //! A subtree is not such a range. A subtree with a handful of documents is listed and sorted. Otherwise
 //! the subtree is a filter on the walk, which fills a page quickly if much of the model is below the
@@ -78,8 +77,8 @@ pub(super) const STATEMENTS: &[&str] = &[
 /// The number of matches in one step of a count that cannot use one index.
 const COUNT_STEP: usize = 10_000;
 
-/// The direction of a walk over pkids. Its bound in SQL is a text: an ascending walk takes the pkids from
-/// the bound on, a descending one those before it.
+/// The direction of a walk over pkids. Its bound in SQL is a text: an ascending walk takes the pkids from the bound on,
+/// a descending one those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Direction {
     Ascending,
@@ -140,8 +139,8 @@ impl Direction {
 pub(super) struct SearchLimits {
     /// The number of documents of a subtree that are listed first: the node of one customer.
     pub(super) few: usize,
-    /// The number of documents in one step of the walk, in addition to four for each wanted one: enough
-    /// to fill the page when a quarter of the model's documents match.
+    /// The number of documents in one step of the walk, in addition to four for each wanted one. They fill the page if
+    /// a quarter of the model's documents match.
     pub(super) walked: usize,
     /// The largest number of documents of a subtree that are listed and sorted: a few milliseconds.
     pub(super) listed: usize,

@@ -1,8 +1,8 @@
 //! Listings in any order, and the index of those that are sorted by a key.
 //!
-//! The index has rows for each node at or above a document's own, so a sorted page of a subtree is one
-//! range, like a sorted page of the whole model. A filter by other keys is a filter on the walk over that
-//! range. Few matches are read and sorted instead.
+//! The index has rows for each node at or above a document's own. A sorted page of a subtree is therefore one range,
+//! like that of a whole model. A filter by other keys is a filter on the walk over that range. Few matches are read and
+//! sorted instead.
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params};

@@ -1,6 +1,6 @@
--- Version 6: listings of customers that are sorted by name. A document has one row for each node at or
--- above its own, so that a page of any subtree is one range of the primary key. In one more row, a full
--- stop follows its own node: the range of the documents at exactly that node.
+-- Version 6: listings of customers that are sorted by name. A document has one row for each node at or above its own. A
+-- page of any subtree is one range of the primary key. In one more row, a full stop follows its own node: the range of
+-- the documents at exactly that node.
 CREATE TABLE sorted_keys (
     model TEXT NOT NULL,
     name  TEXT NOT NULL,

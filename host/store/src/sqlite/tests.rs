@@ -9,7 +9,8 @@ use parking_lot::Mutex;
 use super::*;
 use crate::conformance::{self, Stores};
 use crate::{
-    Begin, BeginOutcome, CallStore, Commit, DocumentStore, Recovery, TransactionStore, WakeupStore,
+    BeginOutcome, CallStart, CallStore, Commit, DocumentStore, Recovery, TransactionStore,
+    WakeupStore,
 };
 use relation_types::transactions::TransactionFilter;
 use relation_types::{Document, Filter, Reference, Timestamp};
@@ -25,9 +26,9 @@ impl SqliteStore {
     }
 }
 
-struct InFile(tempfile::TempDir);
+struct FileStores(tempfile::TempDir);
 
-impl InFile {
+impl FileStores {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -38,16 +39,16 @@ impl InFile {
 }
 
 #[async_trait]
-impl Stores for InFile {
+impl Stores for FileStores {
     async fn open(&self) -> Arc<dyn Store> {
         Arc::new(SqliteStore::open(self.path(), &SqliteOptions::default()).unwrap())
     }
 }
 
-struct InMemory(Mutex<Option<Arc<SqliteStore>>>);
+struct MemoryStores(Mutex<Option<Arc<SqliteStore>>>);
 
 #[async_trait]
-impl Stores for InMemory {
+impl Stores for MemoryStores {
     async fn open(&self) -> Arc<dyn Store> {
         let mut store = self.0.lock();
         let store = store.get_or_insert_with(|| Arc::new(SqliteStore::in_memory().unwrap()));
@@ -61,12 +62,12 @@ impl Stores for InMemory {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn file_database_passes_the_suite() {
-    conformance::run(async || Arc::new(InFile::new()) as Arc<dyn Stores>).await;
+    conformance::run(async || Arc::new(FileStores::new()) as Arc<dyn Stores>).await;
 }
 
 #[tokio::test]
 async fn memory_database_passes_the_suite() {
-    conformance::run(async || Arc::new(InMemory(Mutex::default())) as Arc<dyn Stores>).await;
+    conformance::run(async || Arc::new(MemoryStores(Mutex::default())) as Arc<dyn Stores>).await;
 }
 
 mod crash;

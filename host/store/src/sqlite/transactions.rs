@@ -372,7 +372,7 @@ pub(super) fn find_prunable(
     let mut statement = connection.prepare_cached(NEXT)?;
     let mut rows = statement.query(params![after, limit])?;
     let mut removable = Vec::new();
-    let (mut seen, mut last, mut is_over) = (0, None, true);
+    let (mut read, mut last, mut is_over) = (0, None, true);
     while let Some(row) = rows.next()? {
         let id: String = row.get(0)?;
         let status: String = row.get(1)?;
@@ -382,9 +382,9 @@ pub(super) fn find_prunable(
         }
         is_over &= prune.ends_at(from_millis(row.get(2)?));
         last = Some(id);
-        seen += 1;
+        read += 1;
     }
-    let next = last.filter(|_| seen == limit && !is_over);
+    let next = last.filter(|_| read == limit && !is_over);
     Ok((removable, next))
 }
 

@@ -1,6 +1,6 @@
 -- Version 7: customers are listed by urgency too, and found by the state of any of their grants; alerts are listed by
--- severity. A record of an older release has one key `state`; until its next change its other grants are not
--- considered, and letters beyond ASCII keep their case in `urgency`.
+-- severity. A record of an older release has one key `state`; until its next change, other grants are ignored, and
+-- letters beyond ASCII keep their case in `urgency`.
 CREATE TEMP TABLE records AS
     SELECT d.id, d.model, d.pkid, d.hierarchy, json_extract(s.value, '$[1]') AS state,
         (SELECT json_extract(n.value, '$[1]') FROM json_each(d.keys) n

@@ -1,4 +1,4 @@
-//! Wakeups: scheduling, cancelling, settling and listing.
+//! Wakeups: scheduling, canceling, settling and listing.
 
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
@@ -48,8 +48,8 @@ pub(super) const STATEMENTS: &[&str] = &[
     DUE_AT,
 ];
 
-/// The number of documents of a subtree that are read for one page of wakeups: at first, and after a
-/// walk by due time has found too few.
+/// The number of documents of a subtree that are read for one page of wakeups. It applies at first, and after a walk by
+/// due time has found too few.
 const FEW: usize = 64;
 const LISTED: usize = 5_000;
 

@@ -1,9 +1,9 @@
 //! The single writer of a process: a thread that commits queued writes in groups.
 //!
 //! Making a commit durable costs far more than its writes. While one group is written to disk, the next
-//! one queues. Its requests are then written in one transaction for each durability, each request in its own
-//! savepoint, so a failed request does not affect the others. Requests get their results only after their
-//! transaction has its durability.
+//! one queues. Its requests are then written in one transaction for each durability. Each has its own savepoint, so a
+//! failed request does not affect the others. Requests get their results only after their transaction has its
+//! durability.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub(super) enum Durability {
 }
 
 impl Durability {
-    /// The value of SQLite's `synchronous` for a transaction in the write-ahead log.
+    /// Returns the value of SQLite's `synchronous` for a transaction in the write-ahead log.
     fn synchronous(self) -> &'static str {
         match self {
             Self::Process => "NORMAL",

@@ -22,8 +22,8 @@ pub(super) fn io_error<'a>(
         action,
         path: path.to_owned(),
         source: match explain_denied(path, &source) {
-            why if why.is_empty() => source,
-            why => io::Error::new(source.kind(), format!("{source}{why}")),
+            reason if reason.is_empty() => source,
+            reason => io::Error::new(source.kind(), format!("{source}{reason}")),
         },
     }
 }
@@ -117,5 +117,5 @@ pub(super) fn create_folder(folder: &Path) -> Result<(), StashError> {
 pub(super) fn sync_directory(directory: &Path) -> Result<(), StashError> {
     File::open(directory)
         .and_then(|directory| directory.sync_all())
-        .map_err(io_error("synchronise", directory))
+        .map_err(io_error("synchronize", directory))
 }

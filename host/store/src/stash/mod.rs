@@ -1,9 +1,9 @@
 //! The stash: a directory for commits of responses that a store could not take.
 //!
-//! A response to the use of a token cannot be requested again. When the store cannot take the commit, it
-//! is stored here, one file per subject and epoch, and applied before any other call on that subject.
-//! Files are written under a temporary name, synchronised and renamed, so a crash leaves a whole entry
-//! or none. All processes that share the store share the directory.
+//! A response to the use of a token cannot be requested again. A commit that the store cannot take is stored here, one
+//! file per subject and epoch. It is applied before any other call on that subject. Files are written under a temporary
+//! name, synchronized and renamed, so a crash leaves a whole entry or none. All processes that share the store share
+//! the directory.
 //!
 //! Files that are not entries of this store, or do not open, are moved to the folder `quarantine`. The
 //! folder `reserve` holds disk space for entries while the disk is full.
@@ -62,12 +62,12 @@ pub enum StashError {
         store: String,
     },
     /// The entry is permanently unreadable.
-    #[error("{} cannot be applied: {why}", path.display())]
+    #[error("{} cannot be applied: {reason}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// The defect.
-        why: String,
+        reason: String,
     },
 }
 
@@ -79,7 +79,7 @@ pub struct Stash {
     sealer: Arc<Sealer>,
     reserve: Reserve,
     /// The file whose owner and mode the directory gets when it is created.
-    like: Option<PathBuf>,
+    ownership_file: Option<PathBuf>,
 }
 
 /// One file of a stash, as far as it is readable without a key.
@@ -103,7 +103,7 @@ impl Stash {
             store: store.to_owned(),
             sealer,
             reserve: Reserve::new(&directory, 0),
-            like: None,
+            ownership_file: None,
             directory,
         }
     }
@@ -120,7 +120,7 @@ impl Stash {
     /// users can share the stash. By default it belongs to the owner of its parent.
     #[must_use]
     pub fn with_ownership_of(mut self, file: Option<PathBuf>) -> Self {
-        self.like = file;
+        self.ownership_file = file;
         self
     }
 
@@ -191,7 +191,7 @@ impl Stash {
             .and_then(|ownership| ownership.apply_to_file(file.as_file()))
             .map_err(failed("pass on"))?;
         file.write_all(bytes).map_err(failed("write"))?;
-        file.as_file().sync_all().map_err(failed("synchronise"))?;
+        file.as_file().sync_all().map_err(failed("synchronize"))?;
         file.persist(path)
             .map_err(|error| failed("name")(error.error))?;
         Ok(())
@@ -199,10 +199,10 @@ impl Stash {
 
     fn create(&self) -> Result<(), StashError> {
         let made = create_directory(&self.directory)?;
-        let (Some(made), Some(like)) = (made, &self.like) else {
+        let (Some(made), Some(owned)) = (made, &self.ownership_file) else {
             return Ok(());
         };
-        Ownership::read(like)
+        Ownership::read(owned)
             .and_then(|ownership| ownership.apply_to_directory(&made))
             .map_err(io_error("pass on", &self.directory))
     }
@@ -255,8 +255,8 @@ impl Stash {
                         subjects.insert(parts.label.subject);
                     }
                     Ok(None) => {}
-                    Err(StashError::Unreadable { why, .. }) => {
-                        self.move_to_quarantine(&path, &why)?
+                    Err(StashError::Unreadable { reason, .. }) => {
+                        self.move_to_quarantine(&path, &reason)?
                     }
                     Err(error) => {
                         tracing::error!(%error, "an entry of the stash cannot be applied")
@@ -273,9 +273,9 @@ impl Stash {
         let Some(parts) = self.parts(name)? else {
             return Ok(None);
         };
-        let unreadable = |why| StashError::Unreadable {
+        let unreadable = |reason| StashError::Unreadable {
             path: self.path(name),
-            why,
+            reason,
         };
         let label = parts.label;
         let content = match self
@@ -303,8 +303,8 @@ impl Stash {
     }
 
     /// Moves an entry that cannot be applied to quarantine.
-    pub fn quarantine(&self, name: &EntryName, why: &str) -> Result<(), StashError> {
-        self.move_to_quarantine(&self.path(name), why)
+    pub fn quarantine(&self, name: &EntryName, reason: &str) -> Result<(), StashError> {
+        self.move_to_quarantine(&self.path(name), reason)
     }
 
     /// Counts the entries that need the data key `key`, including those in quarantine.
@@ -318,8 +318,9 @@ impl Stash {
                 Some(name) if !listed.quarantined => self.read(&name).ok().flatten(),
                 _ => None,
             };
-            let within = commit.is_some_and(|commit| commit.data_keys().any(|other| other == key));
-            entries += u64::from(within || listed.data_key == Some(key));
+            let needs_key =
+                commit.is_some_and(|commit| commit.data_keys().any(|other| other == key));
+            entries += u64::from(needs_key || listed.data_key == Some(key));
         }
         Ok(entries)
     }
@@ -333,9 +334,9 @@ impl Stash {
         let Some(bytes) = read(&path)? else {
             return Ok(None);
         };
-        let parts = entry::split(&bytes).map_err(|why| StashError::Unreadable {
+        let parts = entry::split(&bytes).map_err(|reason| StashError::Unreadable {
             path: path.clone(),
-            why,
+            reason,
         })?;
         if parts.label.store != self.store {
             return Err(StashError::Foreign {
@@ -344,13 +345,13 @@ impl Stash {
             });
         }
         if !name.matches(&parts.label) {
-            let why = "its name is not that of its subject and epoch".to_owned();
-            return Err(StashError::Unreadable { path, why });
+            let reason = "its name is not that of its subject and epoch".to_owned();
+            return Err(StashError::Unreadable { path, reason });
         }
         Ok(Some(parts))
     }
 
-    fn move_to_quarantine(&self, path: &Path, why: &str) -> Result<(), StashError> {
+    fn move_to_quarantine(&self, path: &Path, reason: &str) -> Result<(), StashError> {
         let quarantine = self.directory.join(QUARANTINE);
         create_folder(&quarantine)?;
         let name = path.file_name().unwrap_or_default();
@@ -364,7 +365,7 @@ impl Stash {
         }
         match fs::rename(path, &to) {
             Ok(()) => {
-                tracing::error!(file = %path.display(), moved_to = %to.display(), why, "a file in the stash cannot be applied and was moved aside");
+                tracing::error!(file = %path.display(), moved_to = %to.display(), why = reason, "a file in the stash cannot be applied and was moved aside");
                 sync_directory(&self.directory)
             }
             // Another process was faster.

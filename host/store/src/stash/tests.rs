@@ -261,8 +261,8 @@ async fn an_entry_opens_only_for_its_own_subject_and_epoch() {
             entry::join(&label, &parts.sealed).unwrap(),
         )
         .unwrap();
-        let relabelled = stash.read(&name);
-        assert!(matches!(relabelled, Err(StashError::Unreadable { .. })));
+        let relabeled = stash.read(&name);
+        assert!(matches!(relabeled, Err(StashError::Unreadable { .. })));
     }
 }
 

@@ -60,8 +60,8 @@ pub mod permission {
 
 /// The proof that the principal of a request may perform an operation at some nodes, and the way to everything there.
 ///
-/// Only the extractor makes one: a request without a principal is refused with 401, and one whose principal may not
-/// perform the operation anywhere with 403.
+/// Only the extractor makes one. It refuses a request without a principal with 401, and one whose principal has the
+/// right nowhere with 403.
 pub struct Allowed<P: Permission> {
     principal: Arc<Principal>,
     nodes: Vec<Hierarchy>,
@@ -88,12 +88,12 @@ impl<P: Permission> Allowed<P> {
         })
     }
 
-    /// The sender of the request.
+    /// Returns the sender of the request.
     pub fn principal(&self) -> &Arc<Principal> {
         &self.principal
     }
 
-    /// The nodes at and below which the operation is permitted. No node contains another.
+    /// Returns the nodes at and below which the operation is permitted. No node contains another.
     pub fn nodes(&self) -> &[Hierarchy] {
         &self.nodes
     }

@@ -24,7 +24,7 @@ use super::users::{
 use super::{AccessParts, Authority, Principal, PrincipalKind, RoleGrant, roles};
 use crate::WebError;
 
-/// The begin of every key, by which scanners of secrets find them.
+/// The beginning of every key, by which scanners of secrets find them.
 const PREFIX: &str = "rel_";
 
 /// The shortest time between two writes of the last use.
@@ -307,7 +307,7 @@ pub async fn rotate(
     Ok(IssuedApiKey { api_key, secret })
 }
 
-/// Revokes a key for good. Does nothing if it is revoked.
+/// Revokes a key permanently. Does nothing to a revoked key.
 ///
 /// # Errors
 /// 404 as for [`get`]; 403 if the key has more roles than the administrator.

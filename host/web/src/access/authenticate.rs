@@ -13,7 +13,7 @@ use super::back_off::to_seconds;
 use super::{AccessParts, Principal, api_keys, sessions};
 use crate::WebError;
 
-/// A layer that finds the principal of a request, which [`Allowed`](super::Allowed) reads.
+/// Finds the principal of a request, which [`Allowed`](super::Allowed) reads.
 ///
 /// It sets the extension `Arc<Principal>`, and for a session also `Arc<Session>`. A request with an invalid session or
 /// key has neither. An API key goes before a session. A principal with too many requests is refused with 429.

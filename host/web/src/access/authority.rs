@@ -91,8 +91,8 @@ impl Authority<'_> {
                 .all(|operation| principal.may(*operation, &grant.node))
     }
 
-    /// Checks that somebody with these roles may be managed. Whoever could, with more roles than one's own, could
-    /// become them by a link to set the password.
+    /// Checks that somebody with these roles may be managed. Otherwise a principal could become a user with more roles,
+    /// by a link to set the password.
     pub(super) fn check_grants(
         &self,
         node: &Hierarchy,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-/// The most accounts and addresses that are remembered.
+/// The maximum number of accounts and addresses that are remembered.
 const MAX_ENTRIES: usize = 10_000;
 
 /// After this time without an attempt, failures are forgotten.

@@ -339,8 +339,8 @@ pub async fn get(
     Ok(entry.into())
 }
 
-/// Finds the credentials that a principal may use for a request at a node: those of this name at the node, or at the
-/// nearest node above, among the nodes that the principal may see.
+/// Finds the credentials that a principal may use for a request at a node. They have this name, and are at the node or
+/// at the nearest visible node above.
 pub(crate) async fn find_usable(
     parts: &AccessParts,
     principal: &Principal,
@@ -348,7 +348,7 @@ pub(crate) async fn find_usable(
     name: &str,
 ) -> Result<Option<Pkid>, WebError> {
     for node in list_ancestors(node) {
-        // What is visible at a node is visible below it.
+        // An object that is visible at a node is visible below it.
         if !principal.may(Operation::Read, &node) {
             break;
         }

@@ -1,7 +1,7 @@
 //! Links that are handed on, for a consent by a person without a log-in.
 //!
 //! A link is for one grant of one record. It is valid for days, until its grant is connected or a newer link for the same
-//! grant is made. Whoever opens it learns only whom it connects.
+//! grant is made. A person who opens it learns only whom it connects.
 
 use relation_host::reports::Grant;
 use relation_host::store::StoreError;

@@ -10,7 +10,7 @@ use super::authenticate::read_bearer_key;
 use super::{AccessParts, sessions};
 use crate::WebError;
 
-/// A layer that refuses requests from other sites, unless their method is safe.
+/// Refuses requests from other sites, unless their method is safe.
 ///
 /// A browser says in `Sec-Fetch-Site` where a request comes from; an older one sends at least `Origin`. A request with
 /// neither comes from another program. Requests with an API key and without a session are not checked.

@@ -1,7 +1,7 @@
 //! Permissions: principals, their roles at nodes of the hierarchy, and the proof that a request is permitted.
 //!
 //! The right to do something is decided by one range test: a role is granted at a node and covers everything at and
-//! below it. What lies outside does not exist for the principal, neither in lists and counts nor in errors.
+//! below it. An object outside does not exist for the principal, neither in lists and counts nor in errors.
 //!
 //! [`users`], [`sessions`] and [`api_keys`] manage who can be a principal, [`callback_auth`] the credentials of callbacks, and [`audit`] records what they do. All are
 //! documents of the host's store. [`authenticate`] finds the principal of a request.

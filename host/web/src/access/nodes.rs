@@ -1,8 +1,8 @@
 //! Nodes of the hierarchy as documents, so that a node can be found by its pkid, listed, and added before it is used.
 //!
-//! The pkid of a node follows from its path: every response can name it without a read. A node is stored when a record,
-//! a user, a key or a role is added there, when a response shows a document there, or by [`index`] for a store of an
-//! earlier release. No request reads more nodes than its page shows.
+//! The pkid of a node follows from its path: every response can name it without a read. A node is stored when an object
+//! is added there, when a response shows a document there, or by [`index`] for a store of an earlier release. No
+//! request reads more nodes than its page shows.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -23,7 +23,7 @@ use crate::WebError;
 
 /// The address of the nodes.
 pub(super) const PATH: &str = "/api/data/HierarchyNode/";
-/// The most nodes that a process remembers as stored.
+/// The maximum number of nodes that a process remembers as stored.
 const MAX_KNOWN: usize = 100_000;
 
 /// The name of a node in a request: its dotted path or its pkid.
@@ -406,7 +406,7 @@ impl Stored for IndexBody {
     }
 }
 
-/// Stores the nodes of the documents from before nodes were stored, once in the life of a store. Returns their number.
+/// Stores the nodes of the documents from before nodes were stored, once for each store. Returns their number.
 pub(super) async fn index(parts: &AccessParts) -> Result<u64, StoreError> {
     // Small pages, so that no write of a request waits for long.
     const PAGE_SIZE: u32 = 200;

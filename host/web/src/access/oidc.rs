@@ -346,7 +346,7 @@ fn find_grants(grants: &[OidcGrant], groups: &[String]) -> Vec<RoleGrant> {
     granted.collect()
 }
 
-/// Derives the values of a log-in from the token in the cookie. None of them reveals the token or another one.
+/// Derives the values of a log-in from the token in the cookie. No error reveals the token or another one.
 fn derive(token: &SecretString) -> LogInSecrets {
     let derive = |purpose: &str| {
         let text = format!("relation log-in {purpose}\n{}", token.expose_secret());

@@ -1,4 +1,4 @@
-//! What the access functions work with. It needs a store and a clock, but no plugin.
+//! The parts that the access functions work with. It needs a store and a clock, but no plugin.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -70,22 +70,22 @@ impl AccessParts {
         self.sealer.as_deref().ok_or_else(missing)
     }
 
-    /// The store.
+    /// Returns the store.
     pub fn store(&self) -> &dyn Store {
         self.shared.store.as_ref()
     }
 
-    /// The clock.
+    /// Returns the clock.
     pub fn clock(&self) -> &dyn Clock {
         self.shared.clock.as_ref()
     }
 
-    /// The current time.
+    /// Returns the current time.
     pub fn now(&self) -> Timestamp {
         self.shared.clock.now()
     }
 
-    /// The options.
+    /// Returns the options.
     pub fn options(&self) -> &WebOptions {
         &self.shared.options
     }
@@ -106,7 +106,7 @@ impl AccessParts {
         &self.shared.audit_pkids
     }
 
-    /// The nodes that this process knows to be stored.
+    /// Returns the nodes that this process knows to be stored.
     pub(super) fn known_nodes(&self) -> &Mutex<HashSet<Pkid>> {
         &self.shared.known_nodes
     }

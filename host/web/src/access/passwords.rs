@@ -86,13 +86,13 @@ pub(super) fn find_password_error(password: &SecretString, user_name: &str) -> O
     None
 }
 
-/// Hashes and compares passwords, a few at a time: each takes some MiB of memory.
+/// The hasher of passwords. It works on a few at a time, since each takes some MiB of memory.
 pub(super) struct PasswordHasher {
     params: Option<Params>,
     /// Requests that hash or wait.
     queue: Semaphore,
     running: Semaphore,
-    /// Takes the place of the hash of a user who does not exist, so that the time of the answer tells nothing.
+    /// Takes the place of the hash of a user who does not exist, so that the time of the response tells nothing.
     decoy: OnceCell<PasswordHash>,
 }
 

@@ -17,11 +17,11 @@ pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
 pub(crate) struct Fields {
     /// The values by field.
     pub(crate) fields: Map<String, Value>,
-    /// What the caller wants to find its request by.
+    /// The text by which the caller finds its request.
     pub(crate) request_meta: RequestMeta,
 }
 
-/// What the platform sends beside the fields of a request.
+/// The data that the platform sends beside the fields of a request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RequestMeta {
     /// The caller's id of the request.
@@ -50,7 +50,7 @@ pub(crate) struct Bulk {
     pub(crate) hrefs: Vec<String>,
     /// The values by field, for all of the records.
     pub(crate) fields: Map<String, Value>,
-    /// What the caller wants to find its request by.
+    /// The text by which the caller finds its request.
     pub(crate) request_meta: RequestMeta,
 }
 

@@ -14,7 +14,7 @@ use crate::WebError;
 
 /// The media type of lines of JSON.
 pub(crate) const LINES: &str = "application/x-ndjson";
-/// The number of items that are in memory at once.
+/// The number of items that are in memory together.
 pub(crate) const PAGE_SIZE: u32 = 100;
 /// The number of pages that all exports read at a time, so that they leave processors to other requests.
 static PAGES: Semaphore = Semaphore::const_new(1);

@@ -1,4 +1,4 @@
-//! The query of a request: known parameters only, and all errors at once.
+//! The query of a request: known parameters only, and all errors together.
 
 use std::str::FromStr;
 

@@ -247,7 +247,7 @@ pub(super) async fn replace(
             fields.entry(field.name.clone()).or_insert(Value::Null);
         }
     }
-    // What a client read and sends back unchanged is no attempt to change it.
+    // A value that a client read and sends back unchanged is not an attempt to change it.
     fields.retain(|name, value| {
         let field = web.model().fields.iter().find(|field| field.name == *name);
         let is_fixed = field.is_some_and(|field| field.read_only || field.add_only);

@@ -77,7 +77,7 @@ impl Route {
         Self::OpenApi,
     ];
 
-    /// The method.
+    /// Returns the method.
     pub fn method(self) -> Method {
         match self {
             Self::AddRecord
@@ -101,7 +101,7 @@ impl Route {
         }
     }
 
-    /// The path, with its parameters in braces.
+    /// Returns the path, with its parameters in braces.
     pub fn path(self) -> &'static str {
         match self {
             Self::ListRecords | Self::AddRecord | Self::ModifyRecords | Self::DeleteRecords => {
@@ -125,7 +125,7 @@ impl Route {
         }
     }
 
-    /// The operation that a principal needs at the object's node. [`Route::RunAction`],
+    /// Returns the operation that a principal needs at the object's node. [`Route::RunAction`],
     /// [`Route::ReplayTransaction`] and [`Route::CancelTransaction`] need that of the action as well.
     pub fn operation(self) -> Option<Operation> {
         match self {
@@ -151,7 +151,7 @@ impl Route {
         }
     }
 
-    /// The handler.
+    /// Returns the handler.
     pub(super) fn handler(self) -> MethodRouter<Web> {
         let filter = MethodFilter::try_from(self.method()).unwrap_or(MethodFilter::GET);
         match self {

@@ -45,7 +45,7 @@ pub(crate) struct FormPage<'a> {
     pub(crate) failure: Option<Failed>,
 }
 
-/// What a form shows besides its fields.
+/// The content of a form besides its fields.
 #[derive(Default)]
 struct Outcome {
     errors: Vec<FieldError>,

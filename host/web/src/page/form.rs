@@ -72,7 +72,7 @@ impl FormField {
         }
     }
 
-    /// The ids of the texts that describe the control.
+    /// Returns the ids of the texts that describe the control.
     pub(crate) fn described_by(&self) -> String {
         let help = (!self.help.is_empty()).then(|| format!("{}-help", self.id));
         let error = self.error.is_some().then(|| format!("{}-error", self.id));
@@ -154,7 +154,7 @@ pub(crate) enum Purpose {
     Modify,
 }
 
-/// The name of a field of a list's entry, such as `shadow[0].name` for `shadow[].name`.
+/// Returns the name of a field of a list's entry, such as `shadow[0].name` for `shadow[].name`.
 fn entry_name(field: &str, position: usize) -> String {
     field.replace("[]", &format!("[{position}]"))
 }
@@ -371,7 +371,7 @@ pub(crate) fn read_new(model: &Model, posted: &Posted) -> Map<String, Value> {
 }
 
 /// Reads the changed fields from a sent form: those whose control differs from its value when the form was opened.
-/// What a token refresh or another person changed meanwhile stays.
+/// A change that a token refresh or another person made meanwhile stays.
 pub(crate) fn read_changes(model: &Model, posted: &Posted) -> Map<String, Value> {
     let mut fields = Map::new();
     for field in model
@@ -436,7 +436,7 @@ pub(crate) fn find_conflicts(
     conflicts
 }
 
-/// The errors of a form, for its summary: the id of the control, the label and the message.
+/// Returns the errors of a form, for its summary: the id of the control, the label and the message.
 pub(crate) fn summarize(
     fields: &[FormField],
     errors: &[FieldError],

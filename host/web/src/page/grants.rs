@@ -8,7 +8,7 @@ use super::ui::Ui;
 use crate::access::roles::{self, OwnRole};
 use crate::access::{ROLES, RoleGrant};
 
-/// The most roles of a form.
+/// The maximum number of roles of a form.
 const MAX_GRANTS: usize = 20;
 
 /// Builds the fields of roles: those that are granted, and empty ones for another. `roles` are the own roles to offer.

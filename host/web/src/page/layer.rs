@@ -16,7 +16,7 @@ use crate::{Web, WebError};
 /// The setting of the plugin that has the address of Webex.
 const BASE_URL: &str = "webex.base-url";
 
-/// Marks the response of a page whose form leads to Webex's consent. Webex may send the browser on to any identity
+/// A mark on the response of a page whose form leads to Webex's consent. Webex may send the browser on to any identity
 /// provider, and browsers check each of these redirects against `form-action`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LeadsToConsent;

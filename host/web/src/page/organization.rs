@@ -27,9 +27,9 @@ use crate::{Web, WebError};
 
 /// The number of transactions on the page.
 const TRANSACTIONS: u32 = 5;
-/// Imported documents of a model are counted up to here.
+/// The number up to which imported documents of a model are counted.
 const MAX_IMPORTED: u64 = 1_001;
-/// The most wholesale customers on the page.
+/// The maximum number of wholesale customers on the page.
 const MAX_WHOLESALE: usize = 200;
 
 /// A grant with its tokens.
@@ -48,7 +48,7 @@ pub(crate) struct GrantView {
 }
 
 impl GrantView {
-    /// The id of the grant's element.
+    /// Returns the id of the grant's element.
     fn id(&self) -> String {
         format!("grant-{}", slug(&self.grant))
     }
@@ -95,7 +95,7 @@ pub(crate) struct SyncView {
     pub(crate) last: Option<Moment>,
     pub(crate) edit: String,
     pub(crate) reschedule: String,
-    /// Whether an administrator has added it, so that it can be deleted.
+    /// Whether an administrator has added the data sync, so that it can be deleted.
     pub(crate) is_own: bool,
 }
 
@@ -221,7 +221,7 @@ impl WholesaleView {
     }
 }
 
-/// What the principal may do with the organization.
+/// The principal's rights on the organization.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct May {
     pub(crate) modify: bool,

@@ -188,7 +188,7 @@ pub(crate) async fn list(
     })
 }
 
-/// The states as choices: value and word.
+/// Returns the states as choices: value and word.
 pub(crate) fn state_choices(ui: &Ui) -> Vec<(String, String)> {
     let states = ConnectionState::ALL.into_iter();
     let choice = |state: ConnectionState| {

@@ -58,7 +58,7 @@ pub(crate) struct Badge {
 }
 
 impl Badge {
-    /// The badge of a connection's state.
+    /// Returns the badge of a connection's state.
     pub(crate) fn state(state: State, language: Language) -> Self {
         let icon = match state {
             State::Expired | State::Reauthorize => "bad",
@@ -73,7 +73,7 @@ impl Badge {
         }
     }
 
-    /// The badge of a transaction's status.
+    /// Returns the badge of a transaction's status.
     pub(crate) fn status(status: relation_host::transactions::Status, language: Language) -> Self {
         use relation_host::transactions::Status;
         let icon = match status {
@@ -88,7 +88,7 @@ impl Badge {
         }
     }
 
-    /// The badge of an alert's severity.
+    /// Returns the badge of an alert's severity.
     pub(crate) fn severity(severity: relation_app::alerts::Severity, language: Language) -> Self {
         use relation_app::alerts::Severity;
         let icon = match severity {
@@ -102,7 +102,7 @@ impl Badge {
         }
     }
 
-    /// The badge with any word.
+    /// Returns the badge with any word.
     pub(crate) fn new(icon: &'static str, word: String) -> Self {
         Self { icon, word }
     }
@@ -142,7 +142,7 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
-    /// A time, shown by its distance from now.
+    /// Returns a time, shown by its distance from now.
     pub(crate) fn relative(at: Timestamp, ui: &super::ui::Ui) -> Self {
         Self {
             at,
@@ -153,7 +153,7 @@ impl Moment {
         }
     }
 
-    /// A time, shown as date and time.
+    /// Returns a time, shown as date and time.
     pub(crate) fn absolute(at: Timestamp, ui: &super::ui::Ui) -> Self {
         Self {
             style: Style::Absolute,
@@ -161,7 +161,7 @@ impl Moment {
         }
     }
 
-    /// An expiry, shown by its distance from now; one that Webex did not report is marked.
+    /// Returns an expiry, shown by its distance from now; one that Webex did not report is marked.
     pub(crate) fn expiry(expiry: Expiry, ui: &super::ui::Ui) -> Self {
         Self {
             assumed: expiry.assumed,

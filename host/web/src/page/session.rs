@@ -198,7 +198,7 @@ pub(crate) async fn log_out(
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/login")).into_response())
 }
 
-/// Answers that the session is alive, which the request itself has prolonged. The page asks when its user types on.
+/// Responds that the session is valid. The request itself has prolonged it. The page asks when its user types on.
 pub(crate) async fn keep_alive(
     session: Option<Extension<Arc<Session>>>,
 ) -> Result<Response, WebError> {

@@ -1,4 +1,4 @@
-//! What the pages of users, of keys and of links share.
+//! The shared parts of the pages of users, keys and links.
 
 use askama::Template;
 use relation_host::types::{FieldError, Hierarchy};
@@ -21,7 +21,7 @@ pub(crate) struct ListQuery {
 }
 
 impl ListQuery {
-    /// The cursor, if there is one.
+    /// Returns the cursor, if there is one.
     pub(crate) fn cursor(&self) -> Option<&str> {
         Some(self.cursor.as_str()).filter(|cursor| !cursor.is_empty())
     }

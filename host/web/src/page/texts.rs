@@ -31,7 +31,7 @@ impl Language {
     /// All languages.
     pub(crate) const ALL: [Self; 2] = [Self::English, Self::German];
 
-    /// The code of BCP 47.
+    /// Returns the code of BCP 47.
     pub(crate) fn code(self) -> &'static str {
         match self {
             Self::English => "en",
@@ -39,7 +39,7 @@ impl Language {
         }
     }
 
-    /// The language's own name.
+    /// Returns the language's own name.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::English => "English",

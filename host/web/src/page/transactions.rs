@@ -24,7 +24,7 @@ use crate::{Web, WebError};
 const PAGE_SIZE: u32 = 50;
 /// The number of log lines that are shown at first.
 const LINES: usize = 200;
-/// The most parts that are shown.
+/// The maximum number of parts that are shown.
 const MAX_PARTS: u32 = 200;
 
 /// A transaction in a list.
@@ -196,7 +196,7 @@ impl Line {
     }
 }
 
-/// What has changed in a transaction since a position of its log.
+/// The changes of a transaction since a position of its log.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Update {
     /// The position after the last line.

@@ -1,4 +1,4 @@
-//! What every page shows around its content: language, principal, navigation.
+//! The frame of every page: language, principal, navigation.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -167,18 +167,18 @@ impl Ui {
         }
     }
 
-    /// The time of a demo, as date and time.
+    /// Returns the time of a demo, as date and time.
     pub(crate) fn simulated_time(&self) -> Moment {
         Moment::absolute(self.now, self)
     }
 
-    /// The moves of the time that a demo offers: the value of each button, and its text.
+    /// Returns the moves of the time that a demo offers: the value of each button, and its text.
     pub(crate) fn moves(&self) -> Vec<(&'static str, String)> {
         let moves = super::demo::MOVES.iter();
         moves.map(|(by, key, _)| (*by, self.t(key))).collect()
     }
 
-    /// The other languages, each with the address that chooses it.
+    /// Returns the other languages, each with the address that chooses it.
     pub(crate) fn languages(&self) -> Vec<(Language, String)> {
         let others = Language::ALL
             .into_iter()

@@ -164,7 +164,7 @@ async fn user_page(
     render_with(status, &page)
 }
 
-/// Parses a pkid of a path. What is no pkid does not exist.
+/// Parses a pkid of a path. A text that is not a pkid names no user.
 pub(crate) fn parse(pkid: &str) -> Result<Pkid, WebError> {
     pkid.parse().map_err(|_| WebError::not_found())
 }

@@ -16,8 +16,8 @@ use crate::webex::organizations::{OrganizationError, TokenTrust, resolve_organiz
 use crate::webex::token_response::TokenResponse;
 
 /// A consent with its callback, and everything needed to request its tokens.
-pub(super) struct TokenExchange<'a, P: ?Sized> {
-    pub(super) platform: &'a P,
+pub(super) struct TokenExchange<'a> {
+    pub(super) platform: &'a dyn Platform,
     pub(super) settings: &'a Settings,
     pub(super) client: ClientCredentials,
     pub(super) proxies: Proxies,
@@ -28,8 +28,8 @@ pub(super) struct TokenExchange<'a, P: ?Sized> {
 
 /// Returns the record's proxies after the host has accepted them. A consent must not be used up for a
 /// request that cannot be sent; `open` says so.
-pub(super) fn load_proxies<P: Platform + ?Sized>(
-    platform: &P,
+pub(super) fn load_proxies(
+    platform: &dyn Platform,
     record: &Record,
     open: &str,
 ) -> Result<Proxies, Failure> {
@@ -46,7 +46,7 @@ pub(super) fn load_proxies<P: Platform + ?Sized>(
     }
 }
 
-impl<P: Platform + ?Sized> TokenExchange<'_, P> {
+impl TokenExchange<'_> {
     /// Exchanges the code for tokens. The inner error is the request's; the outer error occurs before the request.
     pub(super) fn exchange_code(&self) -> Result<Result<TokenResponse, WebexError>, Failure> {
         let webex = Webex::new(self.platform, self.settings, &self.proxies)?;

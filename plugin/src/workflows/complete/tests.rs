@@ -24,7 +24,7 @@ const GRANT: Grant = Grant::Organization;
 const NEW_ACCESS: &str = "TmV3_P0A1_8a2c1f0e-5a0b-4b62-9c55-0d3f1c7d9e11";
 const OTHER: &str = "00000000-0000-4000-8000-000000000000";
 
-/// A record that never had tokens, with all its owned documents.
+/// Creates a record that never had tokens, with all its owned documents.
 fn fresh() -> MemoryPlatform {
     let platform = MemoryPlatform::new();
     let mut record = connected_record(platform.now());
@@ -41,7 +41,7 @@ fn fresh() -> MemoryPlatform {
     platform
 }
 
-/// A connected record.
+/// Creates a connected record.
 fn connected() -> MemoryPlatform {
     let platform = MemoryPlatform::new();
     let mut record = connected_record(platform.now());
@@ -102,7 +102,12 @@ fn serve_webex(
     platform.expect(Method::POST, TOKENS, response);
 }
 
-/// The data that a failed consent must not change.
+/// Lets Webex accept the consent of the record's own organization.
+fn serve_tokens(platform: &MemoryPlatform) {
+    serve_webex(platform, ORGANIZATION, json_response(200, token_response()));
+}
+
+/// Returns the data that a failed consent must not change.
 fn snapshot(platform: &MemoryPlatform) -> impl PartialEq + std::fmt::Debug + use<> {
     let record = record(platform);
     (
@@ -124,11 +129,7 @@ fn consent_connects_record_and_sets_organization() {
         .unwrap();
     platform.advance(5 * SECOND);
     let now = platform.now();
-    serve_webex(
-        &platform,
-        ORGANIZATION,
-        json_response(200, token_response()),
-    );
+    serve_tokens(&platform);
     let report = run(&platform, &callback(&begun)).unwrap();
 
     assert_eq!(platform.latest_on_unavailable(), Some(OnUnavailable::Keep));
@@ -236,11 +237,7 @@ fn consent_reconnects_from_any_state() {
         });
         platform.set_now(START + 91 * DAY);
         let begun = begin(&platform);
-        serve_webex(
-            &platform,
-            ORGANIZATION,
-            json_response(200, token_response()),
-        );
+        serve_tokens(&platform);
         let report = run(&platform, &callback(&begun)).unwrap();
         assert_eq!(report.connection.state, State::Connected, "{state:?}");
         assert_eq!(report.cleared.len(), 1, "{state:?}");
@@ -280,11 +277,7 @@ fn missing_scope_is_reported_immediately() {
         "spark-admin:people_read spark-admin:roles_read",
     );
     let begun = begin(&platform);
-    serve_webex(
-        &platform,
-        ORGANIZATION,
-        json_response(200, token_response()),
-    );
+    serve_tokens(&platform);
     let report = run(&platform, &callback(&begun)).unwrap();
     assert_eq!(report.connection.state, State::MissingScope);
     let granted = &report.connection.grants[0];

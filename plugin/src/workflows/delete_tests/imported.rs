@@ -3,7 +3,7 @@
 use super::*;
 use crate::workflows::sync::sync;
 
-/// A connected record with `count` imported licenses and a finished or unfinished import.
+/// Creates a connected record with `count` imported licenses and a finished or unfinished import.
 fn with_licenses(count: u32, finished: bool) -> MemoryPlatform {
     let platform = connected();
     let items: Vec<Value> = (0..count).map(|n| json!({"id": format!("L{n}")})).collect();

@@ -3,7 +3,7 @@
 use super::{Attempt, Prefetched};
 use crate::grant::Grant;
 use crate::model::derived;
-use crate::platform::{Change, Check, Failure, Level, Platform, Secret, UnixMillis};
+use crate::platform::{Change, Check, Failure, Level, Secret, UnixMillis};
 use crate::record::Record;
 use crate::reports::{ConnectionReport, RefreshOutcome, RefreshReport, Revocation};
 use crate::revocation::revoke;
@@ -11,13 +11,13 @@ use crate::store_tokens::{IssuedTokens, StorageSteps, store_tokens};
 use crate::tokens::{StoredTokens, TokenSource, TokenUpdate};
 use crate::webex::token_response::TokenResponse;
 
-struct RefreshSteps<'a, P: ?Sized> {
-    attempt: &'a Attempt<'a, P>,
+struct RefreshSteps<'a> {
+    attempt: &'a Attempt<'a>,
     response: &'a TokenResponse,
     prefetched: Prefetched,
 }
 
-impl<P: Platform + ?Sized> StorageSteps for RefreshSteps<'_, P> {
+impl StorageSteps for RefreshSteps<'_> {
     fn prepare(&mut self, record: &mut Record) -> Result<(StoredTokens, Vec<Check>), Failure> {
         let access_token = match self.response.expires_in.usable() {
             // Only if the response names no lifetime does it matter whether the token is the same.
@@ -71,7 +71,7 @@ impl<P: Platform + ?Sized> StorageSteps for RefreshSteps<'_, P> {
     }
 }
 
-impl<P: Platform + ?Sized> Attempt<'_, P> {
+impl Attempt<'_> {
     /// Stores the tokens of a response.
     pub(super) fn store_tokens(
         &self,
@@ -103,8 +103,8 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
             .platform
             .reveal(&record.reference(), self.grant.access_token());
         match revealed {
-            Err(Failure::Unavailable(why)) => {
-                let text = format!("it is not known whether the access token is new: {why}");
+            Err(Failure::Unavailable(reason)) => {
+                let text = format!("it is not known whether the access token is new: {reason}");
                 self.platform.log(Level::Warning, &text);
                 Ok(None)
             }
@@ -123,8 +123,8 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
             &self.proxies,
         ) {
             Revocation::Revoked => "were revoked at Webex".to_owned(),
-            Revocation::Skipped(why) => format!("were not revoked at Webex: {why}"),
-            Revocation::Failed(why) => format!("could not be revoked at Webex: {why}"),
+            Revocation::Skipped(reason) => format!("were not revoked at Webex: {reason}"),
+            Revocation::Failed(reason) => format!("could not be revoked at Webex: {reason}"),
         };
         let text = format!(
             "{} was deleted while Webex was asked for new tokens; the tokens {result}",

@@ -20,7 +20,7 @@ use crate::testing::*;
 
 const TOKENS: &str = "/v1/access_token";
 
-/// A stored, connected record with all its owned documents.
+/// Creates a stored, connected record with all its owned documents.
 fn platform() -> MemoryPlatform {
     let platform = MemoryPlatform::new();
     let mut record = connected_record(platform.now());
@@ -74,8 +74,8 @@ fn wakeup(platform: &MemoryPlatform, id: &str) -> Option<Wakeup> {
 }
 
 fn load_schedule(platform: &MemoryPlatform, role: &str) -> Value {
-    let part = record(platform).owned_document(role).cloned().unwrap();
-    let document = platform.get(&part.reference()).unwrap().unwrap();
+    let owned = record(platform).owned_document(role).cloned().unwrap();
+    let document = platform.get(&owned.reference()).unwrap().unwrap();
     serde_json::from_str(&document.body).unwrap()
 }
 

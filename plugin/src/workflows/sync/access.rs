@@ -13,10 +13,10 @@ use crate::workflows::access_token::require_usable;
 use crate::workflows::refresh::refresh;
 
 /// Clients of Webex's APIs with the access tokens of a record.
-pub(super) struct WebexAccess<'a, P: ?Sized> {
-    platform: &'a P,
-    webex: Webex<'a, P>,
-    contact_center: Option<Webex<'a, P>>,
+pub(super) struct WebexAccess<'a> {
+    platform: &'a dyn Platform,
+    webex: Webex<'a>,
+    contact_center: Option<Webex<'a>>,
     tokens: Vec<AccessToken>,
     organization: Option<OrgId>,
 }
@@ -29,7 +29,7 @@ pub(in crate::workflows) struct AccessToken {
     pub(in crate::workflows) is_refreshed: bool,
 }
 
-/// Why a page was not read.
+/// The reason why a page was not read.
 pub(super) enum FetchError {
     /// The import cannot go on.
     Import(Failure),
@@ -43,13 +43,13 @@ pub(super) enum FetchError {
     Webex(WebexError),
 }
 
-impl<'a, P: Platform + ?Sized> WebexAccess<'a, P> {
+impl<'a> WebexAccess<'a> {
     /// Creates the clients for `record`. Tokens are opened when a list needs them.
     ///
     /// # Errors
     /// `limit-exceeded` when the record's proxy cannot be used; those of the storage.
     pub(super) fn open(
-        platform: &'a P,
+        platform: &'a dyn Platform,
         settings: &Settings,
         record: &Record,
     ) -> Result<Self, Failure> {
@@ -145,8 +145,8 @@ impl<'a, P: Platform + ?Sized> WebexAccess<'a, P> {
             .map_err(FetchError::Webex)
     }
 
-    /// Requests the page of `directory` at `address` without waiting for it: a server that takes its time prepares the
-    /// page while the one before is stored.
+    /// Requests the page of `directory` at `address` without waiting for it. A slow server prepares the page while the
+    /// one before is stored.
     pub(super) fn request_page(&self, directory: &Directory, address: &str) {
         let webex = match directory.api {
             Api::Webex => Some(&self.webex),
@@ -174,8 +174,8 @@ fn map_grant_failure(grant: Grant, failure: Failure) -> FetchError {
 }
 
 /// Reveals the access token of `grant`, after a refresh if the token is known to be expired.
-pub(in crate::workflows) fn open_token<P: Platform + ?Sized>(
-    platform: &P,
+pub(in crate::workflows) fn open_token(
+    platform: &dyn Platform,
     record: &mut Record,
     grant: Grant,
 ) -> Result<AccessToken, Failure> {
@@ -204,8 +204,8 @@ pub(in crate::workflows) fn map_proxy_failure(record: &Record, failure: Failure)
 }
 
 /// Returns why `error` ends a list, with what a person can do. Logs the error.
-pub(super) fn explain_list_error<P: Platform + ?Sized>(
-    platform: &P,
+pub(super) fn explain_list_error(
+    platform: &dyn Platform,
     directory: &Directory,
     error: &WebexError,
 ) -> String {
@@ -215,14 +215,14 @@ pub(super) fn explain_list_error<P: Platform + ?Sized>(
         ErrorKind::Forbidden => format!(
             "{reason}; reading the {} takes the scope {} and an administrator's role: connect this customer to \
              Webex again, with both",
-            directory.what, directory.scope
+            directory.plural, directory.scope
         ),
         _ => error.to_string(),
     }
 }
 
 /// Returns the failure of an import that Webex's refusal of a token ends.
-pub(super) fn map_refusal<P: Platform + ?Sized>(platform: &P, error: &WebexError) -> Failure {
+pub(super) fn map_refusal(platform: &dyn Platform, error: &WebexError) -> Failure {
     platform.log(Level::Warning, &error.to_string());
     let reason = error.reason_with_tracking_id();
     Failure::Reauthorize(format!(
@@ -234,8 +234,8 @@ pub(super) fn map_refusal<P: Platform + ?Sized>(platform: &P, error: &WebexError
 ///
 /// # Errors
 /// Those of the refresh.
-pub(in crate::workflows) fn renew_token<P: Platform + ?Sized>(
-    platform: &P,
+pub(in crate::workflows) fn renew_token(
+    platform: &dyn Platform,
     record: &mut Record,
     access: &mut AccessToken,
 ) -> Result<(), Failure> {
@@ -249,8 +249,8 @@ pub(in crate::workflows) fn renew_token<P: Platform + ?Sized>(
 ///
 /// # Errors
 /// `reauthorize` also without a request, if Webex has refused the grant's refresh token before.
-fn refresh_record<P: Platform + ?Sized>(
-    platform: &P,
+fn refresh_record(
+    platform: &dyn Platform,
     record: &mut Record,
     grant: Grant,
 ) -> Result<(), Failure> {
@@ -263,8 +263,8 @@ fn refresh_record<P: Platform + ?Sized>(
     report.require_tokens().map(drop)
 }
 
-fn reveal_access_token<P: Platform + ?Sized>(
-    platform: &P,
+fn reveal_access_token(
+    platform: &dyn Platform,
     record: &Record,
     grant: Grant,
 ) -> Result<Secret, Failure> {

@@ -2,7 +2,7 @@
 
 use super::ImportRun;
 use super::state::ListProgress;
-use crate::platform::{Change, Check, Failure, Platform};
+use crate::platform::{Change, Check, Failure};
 
 /// The maximum number of changes and approximate bytes in a commit: a quarter of what hosts allow.
 /// Smaller when a host allows less.
@@ -23,16 +23,16 @@ pub(super) enum CountKind {
 /// A change, the counter that it adds to, and the conditions of its commit.
 #[derive(Clone, Debug)]
 pub(super) struct CountedChange {
-    counted: CountKind,
+    kind: CountKind,
     change: Change,
     checks: Vec<Check>,
 }
 
 impl CountedChange {
     /// Creates a change without conditions.
-    pub(super) fn new(counted: CountKind, change: Change) -> Self {
+    pub(super) fn new(kind: CountKind, change: Change) -> Self {
         Self {
-            counted,
+            kind,
             change,
             checks: Vec::new(),
         }
@@ -45,7 +45,7 @@ impl CountedChange {
     }
 }
 
-impl<P: Platform + ?Sized> ImportRun<'_, P> {
+impl ImportRun<'_> {
     /// Commits `changes` in as many commits as needed; the last one includes the effect of `advance` on
     /// the list.
     pub(super) fn commit_in_batches(
@@ -62,7 +62,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             let before = self.import.clone();
             let list = self.list(index);
             for each in batch {
-                list.count(each.counted);
+                list.count(each.kind);
             }
             if remaining.is_empty() {
                 advance(list);
@@ -84,8 +84,8 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
 }
 
 impl ListProgress {
-    fn count(&mut self, counted: CountKind) {
-        let count = match counted {
+    fn count(&mut self, kind: CountKind) {
+        let count = match kind {
             CountKind::Added => &mut self.added,
             CountKind::Updated => &mut self.updated,
             CountKind::Removed => &mut self.removed,

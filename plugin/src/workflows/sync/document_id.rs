@@ -12,7 +12,7 @@ use crate::platform::{Reference, is_pkid};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DocumentId([u8; 12]);
 
-/// Hashes a [`DocumentId`] by its own bits, which are random already.
+/// A hasher of a [`DocumentId`] by its own bits, which are random already.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DocumentIdHasher(u64);
 

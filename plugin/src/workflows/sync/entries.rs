@@ -55,12 +55,12 @@ pub type LinkedIds = HashMap<(&'static str, String), DocumentId>;
 
 impl ListedEntry {
     /// Compares all `items` of a page that can be read and are not among `seen` with their documents, and parses those
-    /// items that differ. Of two items with the same id, the second one is left out.
+    /// items that differ. A second item with the same id is left out.
     ///
     /// # Errors
     /// Those of the storage.
     pub fn read_page(
-        storage: &(impl Storage + ?Sized),
+        storage: &dyn Storage,
         record: &Record,
         directory: &Directory,
         items: &[Vec<u8>],
@@ -84,7 +84,9 @@ impl ListedEntry {
                             skimmed.push((index, item, id, entry));
                         }
                     }
-                    Err(why) => unreadable.push((index, Entry::parse(item).err().unwrap_or(why))),
+                    Err(reason) => {
+                        unreadable.push((index, Entry::parse(item).err().unwrap_or(reason)))
+                    }
                 }
             }
             let comparisons = storage.compare(&documents)?;
@@ -123,7 +125,7 @@ impl ListedEntry {
                         is_same,
                     }),
                     Ok(_) => {}
-                    Err(why) => unreadable.push((index, why)),
+                    Err(reason) => unreadable.push((index, reason)),
                 }
             }
         }
@@ -139,7 +141,7 @@ impl ListedEntry {
     /// # Errors
     /// Those of the storage.
     pub fn read_one(
-        storage: &(impl Storage + ?Sized),
+        storage: &dyn Storage,
         record: &Record,
         directory: &Directory,
         entry: Entry,

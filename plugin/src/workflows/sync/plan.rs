@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::stored::{StoredSync, own_syncs, wakeup_suffix};
+use super::stored::{StoredSync, default_syncs, wakeup_suffix};
 use crate::owned_documents::SYNC_ROLES_LICENSES;
 use crate::platform::{Change, Failure, FieldError, Storage, UnixMillis, Wakeup, is_pkid};
 use crate::record::Record;
@@ -33,13 +33,13 @@ pub struct DataSync {
     /// Whether it only removes the stored documents.
     pub purges: bool,
     /// The permitted changes.
-    pub permits: Permits,
+    pub allowed_changes: AllowedChanges,
     filters: Vec<InstanceFilter>,
 }
 
 /// The changes of stored documents that a data sync permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Permits {
+pub struct AllowedChanges {
     /// New documents may be added.
     pub add: bool,
     /// Stored documents may be replaced by what Webex has.
@@ -75,11 +75,7 @@ impl DataSync {
     /// # Errors
     /// `invalid` for an unknown one, field `sync`, and for every unusable member of the stored document, by the
     /// member's name; those of the storage.
-    pub fn find(
-        storage: &(impl Storage + ?Sized),
-        record: &Record,
-        selector: &str,
-    ) -> Result<Self, Failure> {
+    pub fn find(storage: &dyn Storage, record: &Record, selector: &str) -> Result<Self, Failure> {
         let found = StoredSync::find(storage, record, selector)?;
         Self::from_value(record, found.pkid, &found.body)
     }
@@ -142,7 +138,7 @@ impl DataSync {
             name,
             lists,
             purges,
-            permits: Permits {
+            allowed_changes: AllowedChanges {
                 add: is_permitted("add"),
                 update: is_permitted("update") && refreshes.unwrap_or(true),
                 remove: is_permitted("remove"),
@@ -197,7 +193,7 @@ pub fn from_wakeup(wakeup: &Wakeup) -> Option<&str> {
 
 /// Returns the change that schedules the import of roles and licenses of `record` at `due`.
 pub fn schedule_roles_licenses(record: &Record, due: UnixMillis) -> Option<Change> {
-    let owned = own_syncs(record).find(|own| own.role == SYNC_ROLES_LICENSES)?;
+    let owned = default_syncs(record).find(|sync| sync.role == SYNC_ROLES_LICENSES)?;
     Some(schedule_import(record, &owned.pkid, due))
 }
 

@@ -117,7 +117,7 @@ fn every_unusable_member_is_named() {
 
 #[test]
 fn settings_say_which_changes_are_permitted() {
-    for (member, value, permits) in [
+    for (member, value, allowed) in [
         ("name", json!("Mine"), [true, true, true]),
         ("disabled_operations", json!(["add"]), [false, true, true]),
         (
@@ -130,8 +130,10 @@ fn settings_say_which_changes_are_permitted() {
         let mut body = json!({"name": "Mine", "model_type_list": ["device/spark/Role"]});
         body[member] = value;
         let (platform, record) = with_sync(&body);
-        let found = DataSync::find(&platform, &record, OWN).unwrap().permits;
-        assert_eq!([found.add, found.update, found.remove], permits, "{member}");
+        let found = DataSync::find(&platform, &record, OWN)
+            .unwrap()
+            .allowed_changes;
+        assert_eq!([found.add, found.update, found.remove], allowed, "{member}");
     }
 }
 
@@ -176,7 +178,7 @@ fn wakeup_names_its_data_sync() {
     for (id, payload) in [
         ("sync", ""),
         ("sync.x", "x"),
-        ("synchronise.x", OWN),
+        ("synchronize.x", OWN),
         ("refresh", OWN),
     ] {
         let other = Wakeup {

@@ -14,7 +14,7 @@ use super::entries::owned_filter;
 use super::plan::inapplicable_directories;
 use super::state::ListProgress;
 use crate::alerts::{self, ALERT, Notice, Severity, code};
-use crate::platform::{Change, Failure, Level, Millis, Platform, Reference};
+use crate::platform::{Change, Failure, Level, Millis, Reference};
 use crate::webex::directories::WHOLESALE_CUSTOMERS;
 use crate::webex::directory::Directory;
 use crate::workflows::wholesale::list_ended_customers;
@@ -50,21 +50,21 @@ impl Removal {
         }
     }
 
-    /// Explains why no `what` were removed, and what to do.
-    pub fn explain(self, what: &str) -> String {
+    /// Explains why no `plural` were removed, and what to do.
+    pub fn explain(self, plural: &str) -> String {
         let Self {
             found,
             stored,
             vanished,
         } = self;
         format!(
-            "Webex's list has {found} {what} and lacks {vanished} of the {stored} that are stored; \
+            "Webex's list has {found} {plural} and lacks {vanished} of the {stored} that are stored; \
              if that is right, import again and accept the removals (`sync --accept-removals`)"
         )
     }
 }
 
-impl<P: Platform + ?Sized> ImportRun<'_, P> {
+impl ImportRun<'_> {
     /// Removes the documents that were not seen, if their number is plausible. Returns whether the removal
     /// was completed before the call had to end.
     pub(super) fn remove_vanished(
@@ -91,8 +91,11 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         };
         let is_accepted = self.import.accepts_removals || self.sync.purges;
         if !removal.is_plausible() && !is_accepted {
-            let what = directory.what;
-            let warning = format!("none of the {what} is removed: {}", removal.explain(what));
+            let plural = directory.plural;
+            let warning = format!(
+                "none of the {plural} is removed: {}",
+                removal.explain(plural)
+            );
             self.platform.log(Level::Warning, &warning);
             self.list(index).held = Some(removal);
             return Ok(true);
@@ -162,8 +165,8 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
     }
 
     /// Returns the changes to the alerts: raises one for each list that could not be read or whose removals were
-    /// held. Ends the alert of a list that could not be read once it was read, the alert of held removals once they
-    /// were made or are not needed, and every alert of a list that the record does not have any more.
+    /// held. Ends the alert of a list that could not be read once the list was read. Ends the alert of held removals
+    /// once they were made or are not needed. Ends every alert of a list that the record does not have any more.
     pub(super) fn alert_changes(&self) -> Result<Vec<Change>, Failure> {
         let lists = self.import.lists.iter().zip(&self.sync.lists);
         let known = lists.map(|(list, directory)| (Some(list), *directory));
@@ -189,7 +192,8 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
                     let is_about_removals = alerts::has_code(&alert, code::REMOVALS_HELD);
                     // An incomplete list, or one that removes nothing, does not settle held removals.
                     let is_settled = |list: &ListProgress| {
-                        !is_about_removals || (list.partial.is_none() && self.sync.permits.remove)
+                        !is_about_removals
+                            || (list.partial.is_none() && self.sync.allowed_changes.remove)
                     };
                     if list.is_none_or(is_settled) {
                         changes.push(Change::Delete(reference));
@@ -203,15 +207,15 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
 
     /// Returns the notice of a list that a person must look at.
     fn build_notice(&self, list: &ListProgress, directory: &Directory) -> Option<Notice> {
-        let (name, what) = (self.record.name(), directory.what);
+        let (name, plural) = (self.record.name(), directory.plural);
         let (code, message) = match (&list.failed, list.held) {
-            (Some(why), _) => {
-                let message = format!("the {what} of {name} could not be read: {why}");
+            (Some(reason), _) => {
+                let message = format!("the {plural} of {name} could not be read: {reason}");
                 (code::LIST_FAILED, message)
             }
             (None, Some(removal)) => {
-                let why = removal.explain(what);
-                let message = format!("none of the {what} of {name} was removed: {why}");
+                let reason = removal.explain(plural);
+                let message = format!("none of the {plural} of {name} was removed: {reason}");
                 (code::REMOVALS_HELD, message)
             }
             (None, None) => return None,

@@ -5,8 +5,8 @@ use std::hash::BuildHasherDefault;
 
 use super::ImportRun;
 use super::document_id::{DocumentId, DocumentIdHasher};
-use super::state::{MAX_IDS_PER_DOCUMENT, parse_seen, seen_documents, seen_reference};
-use crate::platform::{Change, Failure, Platform, Reference};
+use super::state::{MAX_IDS_PER_DOCUMENT, build_seen_documents, parse_seen, seen_reference};
+use crate::platform::{Change, Failure, Reference};
 
 /// The maximum number of documents with seen entries that are deleted together.
 const MAX_DELETED: u32 = 100;
@@ -54,7 +54,7 @@ impl UnstoredPages {
 /// The entries seen in a list.
 pub(super) type SeenIds = HashSet<DocumentId, BuildHasherDefault<DocumentIdHasher>>;
 
-impl<P: Platform + ?Sized> ImportRun<'_, P> {
+impl ImportRun<'_> {
     /// Returns the changes that store the entries of unchanged pages, and counts their documents.
     pub(super) fn store_unstored(&mut self) -> Vec<Change> {
         let UnstoredPages { index, ids, .. } = &self.unstored;
@@ -66,9 +66,15 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         else {
             return Vec::new();
         };
-        let documents = seen_documents(&self.record, &self.sync.pkid, &list.model, list.seen, ids);
+        let documents = build_seen_documents(
+            &self.record,
+            &self.sync.pkid,
+            &list.model,
+            list.seen_documents,
+            ids,
+        );
         let count = u32::try_from(documents.len()).unwrap_or(u32::MAX);
-        list.seen = list.seen.saturating_add(count);
+        list.seen_documents = list.seen_documents.saturating_add(count);
         documents.into_iter().map(Change::Put).collect()
     }
 
@@ -76,7 +82,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
     pub(super) fn load_seen(&mut self, index: usize) -> Result<bool, Failure> {
         let (record, sync) = (self.record.pkid.clone(), self.sync.pkid.clone());
         let list = self.list(index);
-        let references: Vec<Reference> = (0..list.seen)
+        let references: Vec<Reference> = (0..list.seen_documents)
             .map(|number| seen_reference(&record, &sync, &list.model, number))
             .collect();
         let mut seen = SeenIds::default();
@@ -95,9 +101,9 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
     /// Deletes documents with seen entries of a list that is read again, or was read to its end.
     pub(super) fn clear_seen(&mut self, index: usize) -> Result<(), Failure> {
         let list = self.list(index);
-        let (model, count) = (list.model.clone(), list.seen);
+        let (model, count) = (list.model.clone(), list.seen_documents);
         let (left, changes) = self.delete_seen(&model, count);
-        self.list(index).seen = left;
+        self.list(index).seen_documents = left;
         self.commit(changes)
     }
 
@@ -114,8 +120,8 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         self.commit(changes)
     }
 
-    /// Returns the changes that delete the last ones of `count` documents with seen entries, so that an interruption
-    /// leaves a correct count, and the number of the others.
+    /// Returns the changes that delete the last ones of `count` documents with seen entries, and the number of the
+    /// others. An interruption leaves a correct count.
     fn delete_seen(&self, model: &str, count: u32) -> (u32, Vec<Change>) {
         let left = count.saturating_sub(MAX_DELETED);
         let gone = (left..count)

@@ -9,7 +9,7 @@ use super::document_id::DocumentId;
 use super::entries::{ListedEntry, WEBEX_ID};
 use super::state::SiteCounts;
 use crate::platform::{
-    Change, Check, Failure, Filter, Level, Platform, RECORD_MODEL, Reference, Scope, UniqueCheck,
+    Change, Check, Failure, Filter, Level, RECORD_MODEL, Reference, Scope, UniqueCheck,
     VersionCheck,
 };
 use crate::sites::mappings::Mappings;
@@ -29,14 +29,14 @@ pub(super) struct CustomerSites {
     mappings: Mappings,
 }
 
-impl<P: Platform + ?Sized> ImportRun<'_, P> {
+impl ImportRun<'_> {
     /// Adds and renames the sites of a page's locations, as far as the data sync permits it.
     pub(super) fn update_sites(
         &mut self,
         index: usize,
         entries: &[ListedEntry],
     ) -> Result<(), Failure> {
-        let permits = self.sync.permits;
+        let allowed = self.sync.allowed_changes;
         let names: Vec<String> = entries
             .iter()
             .map(|each| clean_name(each.entry.name.as_deref().unwrap_or_default()))
@@ -58,7 +58,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             for (location, stored) in locations.iter().zip(stored) {
                 match stored {
                     None => without_site.push(*location),
-                    Some(site) if permits.update => {
+                    Some(site) if allowed.update => {
                         if let Some(renamed) = sites::rename(&site, *location) {
                             let check = Check::Version(VersionCheck {
                                 reference: site.reference,
@@ -74,7 +74,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             }
         }
         let is_first_page = self.list(index).pages == 0;
-        if permits.add && (is_first_page || !without_site.is_empty()) {
+        if allowed.add && (is_first_page || !without_site.is_empty()) {
             let (list, added) = self.find_or_add_list()?;
             changes.extend(added);
             for location in without_site {
@@ -224,7 +224,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         if !mappings.unusable.is_empty() {
             let named = mappings.unusable.iter().take(MAX_NAMED);
             let named: Vec<String> = named
-                .map(|(reference, why)| format!("{reference} ({why})"))
+                .map(|(reference, reason)| format!("{reference} ({reason})"))
                 .collect();
             let more = match mappings.unusable.len().saturating_sub(named.len()) {
                 0 => String::new(),

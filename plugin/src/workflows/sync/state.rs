@@ -1,8 +1,8 @@
 //! The stored progress of an import, used to resume an interrupted one and to report the last one.
 //!
 //! The position is the page to read next. All work on a page before the position moves on can be
-//! repeated. The entries seen on earlier pages are stored in separate documents, one or more per page,
-//! until the whole list has been read: only then are the vanished entries known.
+//! repeated. The entries seen on earlier pages are stored in separate documents, one or more per page. When the whole
+//! list has been read, the vanished entries are known.
 
 use serde::{Deserialize, Serialize};
 
@@ -108,21 +108,21 @@ pub struct ListProgress {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub overlaps: bool,
     /// The number of documents with seen entries. Without `next` they are obsolete.
-    #[serde(default)]
-    pub seen: u32,
+    #[serde(rename = "seen", default)]
+    pub seen_documents: u32,
     /// Whether the list is finished: read to its end with removals made, or failed.
     #[serde(default)]
     pub ended: bool,
     /// The number of entries in the whole list, if Webex said so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub counted: Option<u64>,
+    #[serde(rename = "counted", default, skip_serializing_if = "Option::is_none")]
+    pub reported_total: Option<u64>,
     /// The number of pages in the last import, by which the number of steps to come is estimated.
     #[serde(default)]
     pub expected_pages: u32,
     /// The number of calls that ended with a temporary error of this list.
     #[serde(default)]
     pub attempts: u32,
-    /// Why the list could not be read. Nothing of it was removed.
+    /// Why the list could not be read. No entries were removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
     /// Why the list may be incomplete, so that no documents are removed.
@@ -141,17 +141,17 @@ impl ListProgress {
         self.pages = 0;
         self.found = 0;
         self.ended = false;
-        self.counted = None;
+        self.reported_total = None;
         self.partial = None;
         self.held = None;
         self.failed = None;
     }
 
     /// Ends the list without reading the rest of it.
-    pub fn fail(&mut self, why: String) {
+    pub fn fail(&mut self, reason: String) {
         self.next = None;
         self.ended = true;
-        self.failed = Some(why);
+        self.failed = Some(reason);
     }
 }
 
@@ -211,7 +211,7 @@ impl Import {
     /// # Errors
     /// Those of the storage.
     pub fn load_or_new(
-        storage: &(impl Storage + ?Sized),
+        storage: &dyn Storage,
         record: &Record,
         sync: &DataSync,
         accepts_removals: bool,
@@ -270,7 +270,7 @@ impl Import {
             && earlier.organization == self.organization
             && earlier.purges == self.purges
             && models(&earlier) == models(&self);
-        let is_sound = |list: &ListProgress| list.seen <= MAX_SEEN_DOCUMENTS;
+        let is_sound = |list: &ListProgress| list.seen_documents <= MAX_SEEN_DOCUMENTS;
         let is_known = |list: &ObsoleteSeen| list.count <= MAX_SEEN_DOCUMENTS;
         if resumable && earlier.lists.iter().all(is_sound) && earlier.obsolete.iter().all(is_known)
         {
@@ -278,17 +278,18 @@ impl Import {
         }
         // Documents of an abandoned import are to be removed.
         let lost = earlier.lists.iter().filter(|before| {
-            before.seen > 0 && self.lists.iter().all(|list| list.model != before.model)
+            before.seen_documents > 0 && self.lists.iter().all(|list| list.model != before.model)
         });
         let lost = lost.map(|before| ObsoleteSeen {
             model: before.model.clone(),
-            count: before.seen.min(MAX_SEEN_DOCUMENTS),
+            count: before.seen_documents.min(MAX_SEEN_DOCUMENTS),
         });
         let before = earlier.obsolete.iter().filter(|list| is_known(list));
         self.obsolete = before.cloned().chain(lost).collect();
         for list in &mut self.lists {
             let before = earlier.lists.iter().find(|each| each.model == list.model);
-            list.seen = before.map_or(0, |before| before.seen.min(MAX_SEEN_DOCUMENTS));
+            list.seen_documents =
+                before.map_or(0, |before| before.seen_documents.min(MAX_SEEN_DOCUMENTS));
             list.expected_pages = before.map_or(0, |before| before.pages);
         }
         self
@@ -324,7 +325,7 @@ impl Import {
         ))
     }
 
-    /// The number of steps done: pages read, and one for the end of each list.
+    /// Returns the number of steps done: pages read, and one for the end of each list.
     pub fn steps_done(&self) -> u32 {
         self.lists.iter().fold(0, |done, list| {
             done.saturating_add(list.pages)
@@ -332,7 +333,7 @@ impl Import {
         })
     }
 
-    /// The number of steps known so far: every list that has not ended has a page to come, or as many as the last
+    /// Returns the number of steps known so far. A list that has not ended has a page to come, or as many as the last
     /// import read.
     pub fn steps_total(&self) -> u32 {
         let to_come = self.lists.iter().filter(|list| !list.ended);
@@ -344,7 +345,10 @@ impl Import {
 
     /// Lists the references of all documents with seen entries.
     pub fn seen_references(&self) -> impl Iterator<Item = Reference> {
-        let lists = self.lists.iter().map(|list| (&list.model, list.seen));
+        let lists = self
+            .lists
+            .iter()
+            .map(|list| (&list.model, list.seen_documents));
         let obsolete = self.obsolete.iter().map(|list| (&list.model, list.count));
         lists.chain(obsolete).flat_map(|(model, count)| {
             let numbers = 0..count.min(MAX_SEEN_DOCUMENTS);
@@ -352,7 +356,7 @@ impl Import {
         })
     }
 
-    /// The counts of each model.
+    /// Returns the counts of each model.
     pub fn models(&self) -> Vec<ImportCount> {
         self.lists
             .iter()
@@ -375,7 +379,7 @@ pub fn seen_reference(record: &str, sync: &str, model: &str, number: u32) -> Ref
 }
 
 /// Builds the documents with the entries seen on a page, numbered from `first`.
-pub fn seen_documents(
+pub fn build_seen_documents(
     record: &Record,
     sync: &str,
     model: &str,
@@ -399,7 +403,7 @@ pub fn seen_documents(
         .collect()
 }
 
-/// Parses a document of [`seen_documents`]; none if it is damaged.
+/// Parses a document of [`build_seen_documents`]; none if it is damaged.
 pub fn parse_seen(document: &Document) -> Option<Vec<DocumentId>> {
     let body: serde_json::Value = serde_json::from_str(&document.body).ok()?;
     let ids = body.get("ids")?.as_str()?;

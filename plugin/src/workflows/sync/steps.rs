@@ -8,9 +8,9 @@ use super::batches::{CountKind, CountedChange};
 use super::document_id::DocumentId;
 use super::entries::{Difference, ListedEntry};
 use super::seen::SeenIds;
-use super::state::{ListProgress, seen_documents};
+use super::state::{ListProgress, build_seen_documents};
 use crate::grant::Grant;
-use crate::platform::{Change, Failure, Level, Platform};
+use crate::platform::{Change, Failure, Level};
 use crate::webex::directory::{Api, Directory, Entry, Paging};
 use crate::webex::errors::ErrorKind;
 use crate::webex::pages::Page;
@@ -27,7 +27,7 @@ pub(super) struct DeferredList {
     index: usize,
     // Whether another attempt has the same error.
     is_permanent: bool,
-    why: String,
+    reason: String,
     failure: Failure,
 }
 
@@ -37,26 +37,26 @@ pub(super) enum Step {
     /// The step was done; another may follow.
     Done,
     /// The call should end before another step.
-    Spent,
+    PauseDue,
     /// No step is left.
     Finished,
 }
 
-impl<P: Platform + ?Sized> ImportRun<'_, P> {
+impl ImportRun<'_> {
     /// Does the next step.
     pub(super) fn step(&mut self) -> Result<Step, Failure> {
         if !self.import.obsolete.is_empty() {
-            if self.is_spent() {
-                return Ok(Step::Spent);
+            if self.is_pause_due() {
+                return Ok(Step::PauseDue);
             }
             self.clear_obsolete()?;
             return Ok(Step::Done);
         }
         // Documents with seen entries are obsolete if their list has no position.
-        let leftover = |list: &ListProgress| list.next.is_none() && list.seen > 0;
+        let leftover = |list: &ListProgress| list.next.is_none() && list.seen_documents > 0;
         if let Some(index) = self.import.lists.iter().position(leftover) {
-            if self.is_spent() {
-                return Ok(Step::Spent);
+            if self.is_pause_due() {
+                return Ok(Step::PauseDue);
             }
             self.clear_seen(index)?;
             return Ok(Step::Done);
@@ -73,8 +73,8 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         if self.sync.purges {
             return self.purge_list(index, directory);
         }
-        if self.is_spent() {
-            return Ok(Step::Spent);
+        if self.is_pause_due() {
+            return Ok(Step::PauseDue);
         }
         if self.seen.is_none() && !self.load_seen(index)? {
             return self.restart_list(index);
@@ -82,9 +82,9 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         let now = self.platform.now();
         self.list(index).begun.get_or_insert(now);
         let (done, total) = (self.import.steps_done(), self.import.steps_total());
-        let what = directory.what;
+        let plural = directory.plural;
         self.platform
-            .progress(done, total, &format!("reading {what}"));
+            .progress(done, total, &format!("reading {plural}"));
 
         let first_request = self.pages == 0;
         let next = self.list(index).next.clone();
@@ -106,28 +106,28 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             Err(FetchError::Import(failure)) => return Err(failure),
             Err(FetchError::Moved) => {
                 let text = format!(
-                    "the address of Webex has changed: the {what} are read from the first page again"
+                    "the address of Webex has changed: the {plural} are read from the first page again"
                 );
                 self.platform.log(Level::Warning, &text);
                 return self.restart_list(index);
             }
             Err(FetchError::Temporary(failure)) => {
-                let why = failure.to_string();
+                let reason = failure.to_string();
                 self.platform
-                    .log(Level::Warning, &format!("the {what}: {why}"));
-                self.defer_list(index, false, why, failure);
+                    .log(Level::Warning, &format!("the {plural}: {reason}"));
+                self.defer_list(index, false, reason, failure);
                 return Ok(Step::Done);
             }
-            Err(FetchError::List(why)) => {
+            Err(FetchError::List(reason)) => {
                 self.platform
-                    .log(Level::Warning, &format!("the {what}: {why}"));
-                return self.fail_list(index, why);
+                    .log(Level::Warning, &format!("the {plural}: {reason}"));
+                return self.fail_list(index, reason);
             }
             Err(FetchError::Webex(error)) => error,
         };
         match error.kind {
             // A new call has its own limits and its own lease.
-            ErrorKind::Limit if !first_request => Ok(Step::Spent),
+            ErrorKind::Limit if !first_request => Ok(Step::PauseDue),
             // Addresses of pages expire.
             ErrorKind::NotFound | ErrorKind::Rejected
                 if first_request
@@ -138,12 +138,12 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
                 list.attempts = list.attempts.saturating_add(1);
                 self.platform.log(
                     Level::Warning,
-                    &format!("{error}: the {what} are read from the first page again"),
+                    &format!("{error}: the {plural} are read from the first page again"),
                 );
                 self.restart_list(index)
             }
             ErrorKind::NotFound if directory.is_deprecated && next.is_none() => {
-                let text = format!("Webex has no list of {what} any more: what is stored stays");
+                let text = format!("Webex has no list of {plural} any more: what is stored stays");
                 self.platform.log(Level::Info, &text);
                 self.list(index).ended = true;
                 self.seen = None;
@@ -156,8 +156,8 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
                 Err(map_refusal(self.platform, &error))
             }
             ErrorKind::Forbidden | ErrorKind::Unauthorized | ErrorKind::Refused => {
-                let why = explain_list_error(self.platform, directory, &error);
-                self.fail_list(index, why)
+                let reason = explain_list_error(self.platform, directory, &error);
+                self.fail_list(index, reason)
             }
             ErrorKind::RateLimited | ErrorKind::Client | ErrorKind::ProxyCredentials => {
                 self.platform.log(Level::Warning, &error.to_string());
@@ -175,9 +175,9 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             | ErrorKind::Denied
             | ErrorKind::Limit => {
                 let is_permanent = matches!(error.kind, ErrorKind::NotFound | ErrorKind::Rejected);
-                let why = explain_list_error(self.platform, directory, &error);
+                let reason = explain_list_error(self.platform, directory, &error);
                 let failure = error.into_failure(self.platform.now());
-                self.defer_list(index, is_permanent, why, failure);
+                self.defer_list(index, is_permanent, reason, failure);
                 Ok(Step::Done)
             }
         }
@@ -190,35 +190,35 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             return;
         }
         let next = page.next.as_deref().filter(|next| *next != address);
-        if let (Some(access), Some(next), false) = (&self.access, next, self.is_spent()) {
+        if let (Some(access), Some(next), false) = (&self.access, next, self.is_pause_due()) {
             access.request_page(directory, next);
         }
     }
 
     /// Leaves a list with an error until the others have been read.
-    fn defer_list(&mut self, index: usize, is_permanent: bool, why: String, failure: Failure) {
+    fn defer_list(&mut self, index: usize, is_permanent: bool, reason: String, failure: Failure) {
         self.seen = None;
         let list = self.list(index);
         list.attempts = list.attempts.saturating_add(1);
         self.deferred.push(DeferredList {
             index,
             is_permanent,
-            why,
+            reason,
             failure,
         });
     }
 
     /// Ends a list that cannot be read; the others go on.
-    fn fail_list(&mut self, index: usize, why: String) -> Result<Step, Failure> {
+    fn fail_list(&mut self, index: usize, reason: String) -> Result<Step, Failure> {
         self.unstored.forget(index);
-        self.list(index).fail(why);
+        self.list(index).fail(reason);
         self.seen = None;
         self.commit(Vec::new())?;
         Ok(Step::Done)
     }
 
-    /// Settles the lists with an error, after all others. If Webex has answered for any list, an error that stays, or has
-    /// stayed for several calls, concerns only its own list. Otherwise the call fails, and another one tries again.
+    /// Settles the lists with an error, after all others. If Webex has responded for any list, an error that stays, or
+    /// has stayed for several calls, concerns only its own list. Otherwise the call fails, and another one tries again.
     fn settle_deferred(&mut self) -> Result<Step, Failure> {
         let mut lists = self.import.lists.iter();
         // A list that is known to be gone was not read.
@@ -230,7 +230,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             let is_given_up = deferred.is_permanent || list.attempts >= MAX_LIST_ATTEMPTS;
             match is_any_answered && is_given_up {
                 true => {
-                    list.fail(deferred.why);
+                    list.fail(deferred.reason);
                     self.unstored.forget(deferred.index);
                 }
                 false => {
@@ -283,15 +283,15 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         };
         let next = page.next.filter(|_| abandoned.is_none() && !is_end);
         if let Some(total) = page.total {
-            self.list(index).counted = Some(total);
+            self.list(index).reported_total = Some(total);
         }
         let shifted = is_shifted.then_some("the list changed at Webex while it was read");
         let reasons = abandoned.into_iter().chain(shifted);
-        for why in reasons.map(str::to_owned).chain(page.link_error) {
-            let what = directory.what;
-            let warning = format!("{why}: the list of {what} may be incomplete");
+        for reason in reasons.map(str::to_owned).chain(page.link_error) {
+            let plural = directory.plural;
+            let warning = format!("{reason}: the list of {plural} may be incomplete");
             self.platform.log(Level::Warning, &warning);
-            self.list(index).partial.get_or_insert(why);
+            self.list(index).partial.get_or_insert(reason);
         }
 
         let organization = self.access.as_ref().and_then(WebexAccess::organization);
@@ -304,17 +304,17 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         if directory.has_sites {
             self.update_sites(index, &entries)?;
         }
-        let permits = self.sync.permits;
+        let allowed = self.sync.allowed_changes;
         let (record, linked) = (&self.record, &mut self.linked);
         let differences = entries
             .into_iter()
             .filter_map(|each| each.find_difference(record, directory, linked));
         let mut changes: Vec<CountedChange> = differences
             .filter_map(|difference| match difference {
-                Difference::New(document) => permits
+                Difference::New(document) => allowed
                     .add
                     .then(|| CountedChange::new(CountKind::Added, Change::Put(document))),
-                Difference::Changed(document) => permits
+                Difference::Changed(document) => allowed
                     .update
                     .then(|| CountedChange::new(CountKind::Updated, Change::Put(document))),
             })
@@ -345,8 +345,9 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         if !self.unstored.is_empty() {
             self.commit(Vec::new())?;
         }
-        let first = self.list(index).seen;
-        let documents = seen_documents(&self.record, &self.sync.pkid, directory.model, first, &ids);
+        let first = self.list(index).seen_documents;
+        let documents =
+            build_seen_documents(&self.record, &self.sync.pkid, directory.model, first, &ids);
         let document_count = u32::try_from(documents.len()).unwrap_or(u32::MAX);
         changes.extend(
             documents
@@ -358,7 +359,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             list.found = found;
             list.next = Some(next.clone());
             list.overlaps = page.overlaps;
-            list.seen = list.seen.saturating_add(document_count);
+            list.seen_documents = list.seen_documents.saturating_add(document_count);
         })?;
         Ok(Step::Done)
     }
@@ -383,17 +384,17 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         let seen = self.seen.get_or_insert_default();
         let (record, linked) = (&self.record, &mut self.linked);
         let page = ListedEntry::read_page(self.platform, record, directory, items, seen, linked)?;
-        let unreadable = page.unreadable.iter().map(|(index, why)| {
+        let unreadable = page.unreadable.iter().map(|(index, reason)| {
             let label = items
                 .get(*index)
                 .and_then(|item| Entry::label_unreadable(item));
             let name = label.map_or_else(String::new, |name| format!(" (`{name}`)"));
             let number_on_page = index.saturating_add(1);
-            format!("entry {number_on_page} of page {number}{name} {why}")
+            format!("entry {number_on_page} of page {number}{name} {reason}")
         });
         let mut unreadable: Vec<String> = unreadable.collect();
         if let Some(first) = unreadable.first() {
-            let (count, what) = (unreadable.len(), directory.what);
+            let (count, plural) = (unreadable.len(), directory.plural);
             let partial = format!("some of them could not be understood: {first}");
             self.list(index).partial.get_or_insert(partial);
             let more = match count.saturating_sub(MAX_NAMED_ENTRIES) {
@@ -402,7 +403,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             };
             unreadable.truncate(MAX_NAMED_ENTRIES);
             let named = unreadable.join(", ");
-            let warning = format!("{count} of the {what} cannot be taken: {named}{more}");
+            let warning = format!("{count} of the {plural} cannot be taken: {named}{more}");
             self.platform.log(Level::Warning, &warning);
         }
         Ok(page.entries)
@@ -417,15 +418,15 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
     ) -> Result<Step, Failure> {
         let found = self.seen.as_ref().map_or(0, HashSet::len);
         let list = self.list(index);
-        if let Some(counted) = list.counted
-            && u64::try_from(found).is_ok_and(|found| found < counted)
+        if let Some(total) = list.reported_total
+            && u64::try_from(found).is_ok_and(|found| found < total)
         {
-            let why = format!("Webex counts {counted} of them and sent {found}");
-            list.partial.get_or_insert(why);
+            let reason = format!("Webex counts {total} of them and sent {found}");
+            list.partial.get_or_insert(reason);
         }
-        let may_remove = list.partial.is_none() && self.sync.permits.remove;
+        let may_remove = list.partial.is_none() && self.sync.allowed_changes.remove;
         if may_remove && !self.remove_vanished(index, directory)? {
-            return Ok(Step::Spent);
+            return Ok(Step::PauseDue);
         }
         self.seen = None;
         self.unstored.forget(index);
@@ -442,7 +443,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         self.list(index).restart();
         self.unstored.forget(index);
         self.seen = None;
-        if self.list(index).seen == 0 {
+        if self.list(index).seen_documents == 0 {
             self.commit(Vec::new())?;
         }
         Ok(Step::Done)

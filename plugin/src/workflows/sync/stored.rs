@@ -1,4 +1,4 @@
-//! The stored data syncs of a record: its own ones, which `add` created, and those that an administrator has added.
+//! The stored data syncs of a record: the default ones, which every record has, and those that an administrator has added.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use crate::platform::{
 use crate::record::{OwnedDocument, Record, key};
 use crate::text::find_similar;
 
-/// The beginning of the roles of a record's own data syncs, which callers may leave out.
+/// The beginning of the roles of the default data syncs, which callers may leave out.
 const ROLE_PREFIX: &str = "sync-";
 /// The number of documents in one page of a query.
 const PAGE_SIZE: u32 = 100;
@@ -22,7 +22,7 @@ pub struct StoredSync {
     pub pkid: String,
     /// The name by which it is found.
     pub name: String,
-    /// The role of one of the record's own data syncs; none: an administrator has added it.
+    /// The role of a default data sync; none: an administrator has added it.
     pub role: Option<String>,
     /// The content; null if it is not JSON.
     pub body: Value,
@@ -36,25 +36,21 @@ impl StoredSync {
     ///
     /// # Errors
     /// `invalid` for an unknown one, field `sync`; those of the storage.
-    pub fn find(
-        storage: &(impl Storage + ?Sized),
-        record: &Record,
-        selector: &str,
-    ) -> Result<Self, Failure> {
-        if let Some(owned) = own_syncs(record).find(|owned| is_selected(owned, selector)) {
+    pub fn find(storage: &dyn Storage, record: &Record, selector: &str) -> Result<Self, Failure> {
+        if let Some(owned) = default_syncs(record).find(|owned| is_selected(owned, selector)) {
             let document = storage.get(&owned.reference())?;
             return Ok(Self::from_owned(record, owned, document));
         }
-        let own: Vec<OwnedDocument> = own_syncs(record).collect();
-        let mut names: Vec<&str> = own.iter().map(|own| short_role(&own.role)).collect();
+        let defaults: Vec<OwnedDocument> = default_syncs(record).collect();
+        let mut names: Vec<&str> = defaults.iter().map(|sync| short_role(&sync.role)).collect();
         let added = list_added(storage, record)?;
         let mut found = added.iter();
         if let Some(sync) = found.find(|sync| sync.pkid == selector || sync.name == selector) {
             return Ok(sync.clone());
         }
         names.extend(added.iter().map(|sync| sync.name.as_str()));
-        let own = own.iter().map(|own| own.name.as_str());
-        let hint = match find_similar(selector, names.iter().copied().chain(own)) {
+        let full_names = defaults.iter().map(|sync| sync.name.as_str());
+        let hint = match find_similar(selector, names.iter().copied().chain(full_names)) {
             Some(name) => format!("did you mean {name}?"),
             None => format!("there are {}", names.join(", ")),
         };
@@ -67,12 +63,12 @@ impl StoredSync {
     /// # Errors
     /// Those of the storage.
     pub fn get(
-        storage: &(impl Storage + ?Sized),
+        storage: &dyn Storage,
         record: &Record,
         pkid: &str,
     ) -> Result<Option<Self>, Failure> {
         let document = storage.get(&Reference::new(DATA_SYNC, pkid))?;
-        if let Some(owned) = own_syncs(record).find(|owned| owned.pkid == pkid) {
+        if let Some(owned) = default_syncs(record).find(|owned| owned.pkid == pkid) {
             return Ok(Some(Self::from_owned(record, owned, document)));
         }
         let owner = Key::new(key::OWNER, &record.pkid);
@@ -82,30 +78,26 @@ impl StoredSync {
         Ok(document.map(Self::from_added))
     }
 
-    /// Lists the data syncs of `record`, its own ones first.
+    /// Lists the data syncs of `record`, the default ones first.
     ///
     /// # Errors
     /// Those of the storage.
-    pub fn list(storage: &(impl Storage + ?Sized), record: &Record) -> Result<Vec<Self>, Failure> {
-        let owned: Vec<OwnedDocument> = own_syncs(record).collect();
+    pub fn list(storage: &dyn Storage, record: &Record) -> Result<Vec<Self>, Failure> {
+        let owned: Vec<OwnedDocument> = default_syncs(record).collect();
         let references: Vec<Reference> = owned.iter().map(OwnedDocument::reference).collect();
         let documents = storage.get_many(&references)?;
-        let own = owned.into_iter().zip(documents);
-        let own = own.map(|(owned, document)| Self::from_owned(record, owned, document));
-        Ok(own.chain(list_added(storage, record)?).collect())
+        let defaults = owned.into_iter().zip(documents);
+        let defaults = defaults.map(|(owned, document)| Self::from_owned(record, owned, document));
+        Ok(defaults.chain(list_added(storage, record)?).collect())
     }
 
     /// Whether `record` has the data sync with the primary key `pkid`, or can make it again.
     ///
     /// # Errors
     /// Those of the storage.
-    pub fn exists(
-        storage: &(impl Storage + ?Sized),
-        record: &Record,
-        pkid: &str,
-    ) -> Result<bool, Failure> {
-        let is_own = own_syncs(record).any(|own| own.pkid == pkid);
-        Ok(is_own || Self::get(storage, record, pkid)?.is_some())
+    pub fn exists(storage: &dyn Storage, record: &Record, pkid: &str) -> Result<bool, Failure> {
+        let is_default = default_syncs(record).any(|sync| sync.pkid == pkid);
+        Ok(is_default || Self::get(storage, record, pkid)?.is_some())
     }
 
     /// Returns the reference to the document.
@@ -152,7 +144,7 @@ impl StoredSync {
 }
 
 /// Returns the data syncs that every record has. A record of an older release does not name them.
-pub fn own_syncs(record: &Record) -> impl Iterator<Item = OwnedDocument> {
+pub fn default_syncs(record: &Record) -> impl Iterator<Item = OwnedDocument> {
     [SYNC_ALL, SYNC_ROLES_LICENSES, SYNC_USERS]
         .into_iter()
         .filter_map(|role| {
@@ -168,14 +160,14 @@ pub fn own_syncs(record: &Record) -> impl Iterator<Item = OwnedDocument> {
         })
 }
 
-/// Returns the last part of the ids of the wakeups for the data sync with the primary key `pkid`: its role without
-/// `sync-`, or its primary key.
+/// Returns the last part of the wakeups' ids of the data sync with the primary key `pkid`: its role without `sync-`, or
+/// its primary key.
 pub fn wakeup_suffix(record: &Record, pkid: &str) -> String {
-    let owned = own_syncs(record).find(|own| own.pkid == pkid);
-    owned.map_or_else(|| pkid.to_owned(), |own| short_role(&own.role).to_owned())
+    let owned = default_syncs(record).find(|sync| sync.pkid == pkid);
+    owned.map_or_else(|| pkid.to_owned(), |sync| short_role(&sync.role).to_owned())
 }
 
-/// Whether `selector` would name one of the record's own data syncs by its role.
+/// Whether `selector` would name a default data sync by its role.
 pub fn is_role(selector: &str) -> bool {
     let roles = [SYNC_ALL, SYNC_ROLES_LICENSES, SYNC_USERS];
     roles
@@ -198,17 +190,14 @@ fn is_selected(owned: &OwnedDocument, selector: &str) -> bool {
 }
 
 /// Lists the data syncs that an administrator has added to `record`.
-fn list_added(
-    storage: &(impl Storage + ?Sized),
-    record: &Record,
-) -> Result<Vec<StoredSync>, Failure> {
+fn list_added(storage: &dyn Storage, record: &Record) -> Result<Vec<StoredSync>, Failure> {
     let filter = Filter {
         model: DATA_SYNC.to_owned(),
         hierarchy: record.hierarchy.clone(),
         scope: Scope::Node,
         equals: vec![Key::new(key::OWNER, &record.pkid)],
     };
-    let own: Vec<String> = own_syncs(record).map(|own| own.pkid).collect();
+    let defaults: Vec<String> = default_syncs(record).map(|sync| sync.pkid).collect();
     let mut added = Vec::new();
     let mut cursor = None;
     loop {
@@ -216,7 +205,7 @@ fn list_added(
         let documents = page.documents.into_iter();
         added.extend(
             documents
-                .filter(|document| !own.contains(&document.reference.pkid))
+                .filter(|document| !defaults.contains(&document.reference.pkid))
                 .map(StoredSync::from_added),
         );
         match page.next {

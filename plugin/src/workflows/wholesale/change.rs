@@ -138,7 +138,7 @@ mod tests {
         fn change_keeps_what_it_does_not_name(
             present in some_packages(), add in some_packages(), remove in some_packages(), city in "[a-z]{1,9}",
         ) {
-            // Nobody may name a package twice.
+            // A package may be named once.
             let remove = remove.into_iter().filter(|name| !add.contains(name)).collect();
             let change = PackageChange { all: None, add, remove };
             let packages = change.apply(&present);

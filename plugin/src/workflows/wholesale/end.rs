@@ -1,13 +1,10 @@
 //! The end of an order: its result, the stored customer, the alert, and the removal of old orders.
 
-use super::order::{ENDED, Order, OrderState};
+use super::order::{Order, OrderState, ended_orders};
 use super::steps::OrderRun;
-use super::{ORDER_MODEL, OrderReport, log_error};
+use super::{OrderReport, log_error};
 use crate::alerts::{self, ALERT, Notice, Severity, code};
-use crate::platform::{
-    Change, Failure, Filter, Key, Level, Millis, Platform, Reference, Scope, UnixMillis,
-};
-use crate::record::key;
+use crate::platform::{Change, Failure, Level, Millis, Reference, UnixMillis};
 use crate::webex::errors::{ErrorDetail, WebexError};
 use crate::webex::wholesale::Customer;
 use crate::workflows::sync::DocumentId;
@@ -17,7 +14,7 @@ const RETENTION: Millis = Millis::from_hours(30 * 24);
 /// The maximum number of old orders that the end of another one removes.
 const MAX_PRUNED: u32 = 100;
 
-impl<P: Platform + ?Sized> OrderRun<'_, P> {
+impl OrderRun<'_> {
     pub(super) fn finish_gone(self) -> Result<OrderReport, Failure> {
         let message = format!("Webex has no customer {} any more", self.order.name);
         self.finish(OrderState::Failed, None, message)
@@ -35,7 +32,7 @@ impl<P: Platform + ?Sized> OrderRun<'_, P> {
         self.finish(OrderState::Failed, None, message)
     }
 
-    /// Ends the order, and brings the stored customer up to date.
+    /// Ends the order, and updates the stored customer.
     pub fn finish(
         mut self,
         state: OrderState,
@@ -52,7 +49,7 @@ impl<P: Platform + ?Sized> OrderRun<'_, P> {
             order.begun = now;
         }
         if was_timed_out && state == OrderState::TimedOut {
-            // Nothing new is known.
+            // The outcome is still unknown.
             return Ok(self.order.report());
         }
         order.ended = Some(now);
@@ -100,7 +97,7 @@ impl<P: Platform + ?Sized> OrderRun<'_, P> {
         })
     }
 
-    /// Raises the customer's alert, or ends it.
+    /// Returns the change that raises the customer's alert, or ends it.
     fn alert_change(&self) -> Result<Option<Change>, Failure> {
         let (record, platform) = (&self.partner.record, self.partner.platform);
         let id = DocumentId::derive(&record.pkid, ALERT, &self.order.reference().pkid);
@@ -117,16 +114,7 @@ impl<P: Platform + ?Sized> OrderRun<'_, P> {
 
     /// Returns the changes that remove old orders of the record.
     fn prune(&self, now: UnixMillis) -> Result<Vec<Change>, Failure> {
-        let record = &self.partner.record;
-        let filter = Filter {
-            model: ORDER_MODEL.to_owned(),
-            hierarchy: record.hierarchy.clone(),
-            scope: Scope::Node,
-            equals: vec![
-                Key::new(key::OWNER, &record.pkid),
-                Key::new(ENDED, key::YES),
-            ],
-        };
+        let filter = ended_orders(&self.partner.record);
         let own = self.order.reference();
         let ended = self.partner.platform.find(&filter, None, MAX_PRUNED)?;
         let ended = ended.documents.into_iter();
@@ -142,7 +130,7 @@ impl<P: Platform + ?Sized> OrderRun<'_, P> {
     }
 }
 
-/// Joins what Webex says about errors.
+/// Joins the reasons that Webex gives for errors.
 pub(super) fn list_reasons(reasons: &[ErrorDetail]) -> String {
     let mut texts: Vec<String> = Vec::new();
     for reason in reasons {

@@ -76,7 +76,7 @@ impl OrderState {
         !matches!(self, Self::Sending | Self::Working)
     }
 
-    /// The number of completed steps.
+    /// Returns the number of completed steps.
     pub fn steps_done(self) -> u32 {
         match self {
             Self::Sending => 0,
@@ -138,19 +138,19 @@ pub(super) struct Order {
 }
 
 /// A stored order with the version of its document.
-pub(super) struct Stored {
+pub(super) struct StoredOrder {
     /// The order; none if there is none, or an unreadable one.
     pub order: Option<Order>,
     /// The version of the document; 0: not stored.
     pub version: u64,
 }
 
-impl Stored {
+impl StoredOrder {
     /// Loads the order whose document is `reference`.
     ///
     /// # Errors
     /// Those of the storage.
-    pub fn load(storage: &(impl Storage + ?Sized), reference: &Reference) -> Result<Self, Failure> {
+    pub fn load(storage: &dyn Storage, reference: &Reference) -> Result<Self, Failure> {
         let document = storage.get(reference)?;
         let version = document.as_ref().map_or(0, |document| document.version);
         let order = document.and_then(|document| serde_json::from_str(&document.body).ok());
@@ -163,16 +163,9 @@ impl Stored {
     }
 }
 
-/// Lists Webex's ids of the customers of `record` whose orders have ended at or after `since`.
-///
-/// # Errors
-/// Those of the storage.
-pub fn list_ended_customers(
-    storage: &(impl Storage + ?Sized),
-    record: &Record,
-    since: UnixMillis,
-) -> Result<Vec<String>, Failure> {
-    let filter = Filter {
+/// Returns the filter of the ended orders of `record`.
+pub(super) fn ended_orders(record: &Record) -> Filter {
+    Filter {
         model: ORDER_MODEL.to_owned(),
         hierarchy: record.hierarchy.clone(),
         scope: Scope::Node,
@@ -180,7 +173,19 @@ pub fn list_ended_customers(
             Key::new(key::OWNER, &record.pkid),
             Key::new(ENDED, key::YES),
         ],
-    };
+    }
+}
+
+/// Lists Webex's ids of the customers of `record` whose orders have ended at or after `since`.
+///
+/// # Errors
+/// Those of the storage.
+pub fn list_ended_customers(
+    storage: &dyn Storage,
+    record: &Record,
+    since: UnixMillis,
+) -> Result<Vec<String>, Failure> {
+    let filter = ended_orders(record);
     let mut customers = Vec::new();
     let mut cursor = None;
     loop {
@@ -227,11 +232,11 @@ impl Order {
     /// # Errors
     /// Those of the storage.
     pub fn load(
-        storage: &(impl Storage + ?Sized),
+        storage: &dyn Storage,
         record: &Record,
         name: &str,
-    ) -> Result<Stored, Failure> {
-        Stored::load(storage, &reference(&record.pkid, name))
+    ) -> Result<StoredOrder, Failure> {
+        StoredOrder::load(storage, &reference(&record.pkid, name))
     }
 
     /// Returns the reference to the order's document.

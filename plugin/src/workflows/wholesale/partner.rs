@@ -18,15 +18,15 @@ const GRANT: Grant = Grant::WholesaleCustomers;
 const WRITE_SCOPE: &str = "spark-admin:wholesale_customers_write";
 
 /// A wholesale partner during a call.
-pub(super) struct Partner<'a, P: ?Sized> {
-    pub platform: &'a P,
+pub(super) struct Partner<'a> {
+    pub platform: &'a dyn Platform,
     pub record: Record,
     settings: Settings,
     // None until the first request.
-    access: Option<(Webex<'a, P>, AccessToken)>,
+    access: Option<(Webex<'a>, AccessToken)>,
 }
 
-/// Why a request failed.
+/// The reason why a request failed.
 pub(super) enum RequestError {
     /// There is no valid access token, or the host cannot send.
     Failure(Failure),
@@ -36,7 +36,7 @@ pub(super) enum RequestError {
 
 impl RequestError {
     /// Converts the error to the failure of a call that has changed nothing.
-    pub fn into_failure<P: Platform + ?Sized>(self, platform: &P) -> Failure {
+    pub fn into_failure(self, platform: &dyn Platform) -> Failure {
         let error = match self {
             Self::Failure(failure) => return failure,
             Self::Webex(error) => error,
@@ -57,12 +57,12 @@ impl RequestError {
     }
 }
 
-impl<'a, P: Platform + ?Sized> Partner<'a, P> {
+impl<'a> Partner<'a> {
     /// Loads the record, which must be that of a wholesale partner.
     ///
     /// # Errors
     /// `not-found`; `invalid` (`grant`); those of the storage and the settings.
-    pub fn open(platform: &'a P, pkid: &str) -> Result<Self, Failure> {
+    pub fn open(platform: &'a dyn Platform, pkid: &str) -> Result<Self, Failure> {
         let record = Record::load(platform, pkid)?;
         record.require_grant(GRANT)?;
         Ok(Self {
@@ -79,7 +79,7 @@ impl<'a, P: Platform + ?Sized> Partner<'a, P> {
     /// See [`RequestError::into_failure`].
     pub fn call<T>(
         &mut self,
-        request: impl Fn(&Webex<'a, P>, &Secret) -> Result<T, WebexError>,
+        request: impl Fn(&Webex<'a>, &Secret) -> Result<T, WebexError>,
     ) -> Result<T, Failure> {
         let platform = self.platform;
         self.try_call(request)
@@ -92,7 +92,7 @@ impl<'a, P: Platform + ?Sized> Partner<'a, P> {
     /// See [`RequestError`].
     pub fn try_call<T>(
         &mut self,
-        request: impl Fn(&Webex<'a, P>, &Secret) -> Result<T, WebexError>,
+        request: impl Fn(&Webex<'a>, &Secret) -> Result<T, WebexError>,
     ) -> Result<T, RequestError> {
         let (webex, token) = self.open_access().map_err(RequestError::Failure)?;
         let mut result = request(webex, &token.token);
@@ -108,7 +108,7 @@ impl<'a, P: Platform + ?Sized> Partner<'a, P> {
         result.map_err(RequestError::Webex)
     }
 
-    fn open_access(&mut self) -> Result<&(Webex<'a, P>, AccessToken), Failure> {
+    fn open_access(&mut self) -> Result<&(Webex<'a>, AccessToken), Failure> {
         let access = match self.access.take() {
             Some(access) => access,
             None => {

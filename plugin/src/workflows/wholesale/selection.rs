@@ -2,11 +2,11 @@
 
 use super::order::Order;
 use super::partner::Partner;
-use crate::platform::{Failure, FieldError, MAX_KEY_BYTES, Platform};
+use crate::platform::{Failure, FieldError, MAX_KEY_BYTES};
 use crate::webex::wholesale::{Customer, fetch_customer, find_customer};
 
 /// A customer that a caller has named.
-pub(super) struct Selected {
+pub(super) struct SelectedCustomer {
     /// The partner's own id of the customer; Webex's id if there is none.
     pub name: String,
     /// Webex's id, if it is known.
@@ -14,12 +14,9 @@ pub(super) struct Selected {
     customer: Option<Customer>,
 }
 
-impl Selected {
+impl SelectedCustomer {
     /// Returns the customer as Webex has it.
-    pub fn fetch<P: Platform + ?Sized>(
-        &self,
-        partner: &mut Partner<'_, P>,
-    ) -> Result<Option<Customer>, Failure> {
+    pub fn fetch(&self, partner: &mut Partner<'_>) -> Result<Option<Customer>, Failure> {
         if let Some(customer) = &self.customer {
             return Ok(Some(customer.clone()));
         }
@@ -35,15 +32,15 @@ impl Selected {
 }
 
 /// Finds a customer by the partner's own id or Webex's id: among the imported ones, the orders, and then at Webex.
-pub(super) fn select<P: Platform + ?Sized>(
-    partner: &mut Partner<'_, P>,
+pub(super) fn select(
+    partner: &mut Partner<'_>,
     selector: &str,
-) -> Result<Selected, Failure> {
+) -> Result<SelectedCustomer, Failure> {
     let selector = selector.trim();
     if selector.is_empty() || selector.len() > MAX_KEY_BYTES {
         return Err(unknown_customer(selector, "names no customer"));
     }
-    let from_customer = |customer: &Customer| Selected {
+    let from_customer = |customer: &Customer| SelectedCustomer {
         name: name_of(customer),
         id: Some(customer.id().to_owned()),
         customer: None,
@@ -52,7 +49,7 @@ pub(super) fn select<P: Platform + ?Sized>(
         return Ok(from_customer(&imported));
     }
     if let Some(order) = Order::load(partner.platform, &partner.record, selector)?.order {
-        return Ok(Selected {
+        return Ok(SelectedCustomer {
             name: order.name,
             id: order.customer,
             customer: None,
@@ -63,7 +60,7 @@ pub(super) fn select<P: Platform + ?Sized>(
         found = partner.call(|webex, token| fetch_customer(webex, selector, token))?;
     }
     match found {
-        Some(found) => Ok(Selected {
+        Some(found) => Ok(SelectedCustomer {
             customer: Some(found.clone()),
             ..from_customer(&found)
         }),
@@ -80,7 +77,7 @@ pub(super) fn name_of(customer: &Customer) -> String {
     external_id.unwrap_or_else(|| customer.id().to_owned())
 }
 
-fn unknown_customer(name: &str, why: &str) -> Failure {
-    let message = format!("{name:?}: {why}");
+fn unknown_customer(name: &str, reason: &str) -> Failure {
+    let message = format!("{name:?}: {reason}");
     Failure::Invalid(vec![FieldError::new("customer", message)])
 }

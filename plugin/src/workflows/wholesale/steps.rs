@@ -5,7 +5,7 @@ use super::order::{Operation, Order, OrderState};
 use super::partner::{Partner, RequestError};
 use super::{OrderReport, is_in_progress, latest, log_error};
 use crate::model::derived;
-use crate::platform::{Change, Failure, FieldError, Level, Millis, Platform, UnixMillis};
+use crate::platform::{Change, Failure, FieldError, Level, Millis, UnixMillis};
 use crate::webex::errors::{ErrorKind, WebexError};
 use crate::webex::ids::OrgId;
 use crate::webex::wholesale::{
@@ -14,7 +14,7 @@ use crate::webex::wholesale::{
 };
 
 /// How long after the beginning of a call a wakeup takes over, if the call is interrupted.
-const TAKE_OVER: Millis = Millis::from_seconds(60);
+const TAKEOVER_DELAY: Millis = Millis::from_seconds(60);
 /// The pause before the first repetition of a request; doubled for each further one.
 const FIRST_RETRY_DELAY: Millis = Millis::from_seconds(10);
 /// The longest pause between two repetitions.
@@ -23,16 +23,16 @@ const MAX_RETRY_DELAY: Millis = Millis::from_seconds(120);
 const MAX_SENDING: Millis = Millis::from_seconds(900);
 
 /// An order during a call.
-pub(super) struct OrderRun<'a, P: ?Sized> {
-    pub(super) partner: Partner<'a, P>,
+pub(super) struct OrderRun<'a> {
+    pub(super) partner: Partner<'a>,
     pub(super) order: Order,
     // The version of its document; 0: not stored.
     version: u64,
 }
 
-impl<'a, P: Platform + ?Sized> OrderRun<'a, P> {
+impl<'a> OrderRun<'a> {
     /// Continues a stored order.
-    pub fn resume(partner: Partner<'a, P>, order: Order, version: u64) -> Self {
+    pub fn resume(partner: Partner<'a>, order: Order, version: u64) -> Self {
         Self {
             partner,
             order,
@@ -42,13 +42,13 @@ impl<'a, P: Platform + ?Sized> OrderRun<'a, P> {
 
     /// Stores a new order and sends its request.
     pub fn begin(
-        partner: Partner<'a, P>,
+        partner: Partner<'a>,
         mut order: Order,
         version: u64,
     ) -> Result<OrderReport, Failure> {
         let now = partner.platform.now();
         order.begun = now;
-        order.next_check = Some(now + TAKE_OVER);
+        order.next_check = Some(now + TAKEOVER_DELAY);
         let mut run = Self::resume(partner, order, version);
         run.commit(Vec::new())?;
         run.send(true)
@@ -122,11 +122,11 @@ impl<'a, P: Platform + ?Sized> OrderRun<'a, P> {
     fn send(mut self, is_first: bool) -> Result<OrderReport, Failure> {
         self.order.attempts = self.order.attempts.saturating_add(1);
         self.order.uncertain = false;
-        let what = format!(
+        let message = format!(
             "requesting the {} of {}",
             self.order.operation, self.order.name
         );
-        self.progress(&what);
+        self.progress(&message);
         let mut sent = self.request();
         if let Err(RequestError::Webex(error)) = &sent
             && error.kind == ErrorKind::Forbidden
@@ -375,7 +375,7 @@ impl<'a, P: Platform + ?Sized> OrderRun<'a, P> {
         self.commit_progress()
     }
 
-    /// Removes an order that Webex has rejected at once, and returns the errors by argument.
+    /// Removes an order that Webex has rejected immediately, and returns the errors by argument.
     fn withdraw(self, error: WebexError) -> Result<OrderReport, Failure> {
         self.remove()?;
         let platform = self.partner.platform;

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::json;
 
-use super::order::Stored;
+use super::order::StoredOrder;
 use super::*;
 use crate::grant::Grant;
 use crate::owned_documents::DATA_SYNC;
@@ -227,7 +227,7 @@ fn unreadable_order_is_replaced() {
         .commit(Vec::new(), vec![Change::Put(document)])
         .unwrap();
     assert!(
-        Stored::load(&platform, &reference)
+        StoredOrder::load(&platform, &reference)
             .unwrap()
             .running()
             .is_none()

@@ -8,7 +8,7 @@ use webex_emulator::DEFAULT_SCOPES;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// A world with the customer Contoso, whose first import has run.
+/// Creates a world with the customer Contoso, whose first import has run.
 fn world() -> CliWorld {
     let world = CliWorld::new();
     let organization = world.emulator.create_organization("Contoso");

@@ -17,7 +17,7 @@ const WRITES: usize = 14;
 
 /// A client's knowledge of the record with a name.
 #[derive(Clone, Debug, Default)]
-struct Known {
+struct KnownRecord {
     /// The primary key, if a response had it.
     pkid: Option<String>,
     /// Whether the add is queued.
@@ -41,7 +41,7 @@ enum Progress {
 struct Writer<'a> {
     api: &'a ApiClient,
     acknowledged: &'a AtomicUsize,
-    known: BTreeMap<String, Known>,
+    known: BTreeMap<String, KnownRecord>,
     transactions: Vec<String>,
 }
 
@@ -113,9 +113,9 @@ impl<'a> Writer<'a> {
     fn run(mut self, round: usize, writer: usize) -> Self {
         for number in 0.. {
             let name = format!("customer-{round}-{writer}-{number}");
-            let known = Known {
+            let known = KnownRecord {
                 is_queued: number % 4 == 1,
-                ..Known::default()
+                ..KnownRecord::default()
             };
             self.known.insert(name.clone(), known);
             let sent = self.add(&name).and_then(|()| match number % 4 {
@@ -196,7 +196,7 @@ fn killed_server_loses_and_repeats_no_write() {
 
 /// Checks that exactly the known records are there, each of them whole.
 #[track_caller]
-fn check(api: &ApiClient, known: &BTreeMap<String, Known>) {
+fn check(api: &ApiClient, known: &BTreeMap<String, KnownRecord>) {
     let mut found: BTreeMap<String, (String, Value)> = BTreeMap::new();
     let mut path = format!("/api/relation/SparkCustomer/?hierarchy={NODE}&limit=100");
     loop {

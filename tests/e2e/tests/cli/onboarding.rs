@@ -131,7 +131,7 @@ fn script_onboards_a_hundred_customers_once() {
     assert_eq!(text.matches("was there already").count(), 100, "{text}");
     assert_eq!(count_records(&address, &administrator), 100);
 
-    // What fails is named.
+    // The failed ones are named.
     let third = add_key(&world, "third", "machine");
     world.workspace.write(
         "customers.csv",

@@ -197,7 +197,7 @@ fn replay_fails_on_another_response() {
 }
 
 #[test]
-fn replay_fails_on_another_plugin_behaviour() {
+fn replay_fails_on_another_plugin_behavior() {
     let world = world();
     world.add_customer("Contoso");
     world.emulator.inject(Fault::status(TOKEN, 503));

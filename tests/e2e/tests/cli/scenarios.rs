@@ -24,7 +24,7 @@ fn passing_scenario_prints_one_line() {
     assert!(lines[1].contains("1 passed"), "{}", lines[1]);
     assert!(
         !output.stdout.contains('\u{1b}'),
-        "colours are for terminals"
+        "colors are for terminals"
     );
 }
 

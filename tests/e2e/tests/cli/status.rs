@@ -79,7 +79,7 @@ fn status_says_who_must_act() {
         .succeeds();
     status(&world, 0);
 
-    // Of an import, a list that cannot be read.
+    // A list of an import cannot be read.
     let forbidden = webex_emulator::Fault::status("/v1/licenses", 403);
     world.emulator.inject(forbidden);
     world.workspace.relation(sync).run().exits(1);
@@ -88,7 +88,7 @@ fn status_says_who_must_act() {
     world.workspace.relation(sync).run().succeeds();
     status(&world, 0);
 
-    // Nobody runs what is due.
+    // No host runs the due wakeups.
     world.time.advance(8 * DAY);
     let late = status(&world, 6);
     assert_eq!(late["verdict"], "problem");
@@ -189,7 +189,7 @@ fn base_address_without_a_version_is_a_problem_of_status() {
     let address = world.emulator.base_url();
     let wrong = toml.replace(&address, address.trim_end_matches("/v1"));
     workspace.write("relation.toml", &wrong);
-    // Nothing has failed yet.
+    // No call has failed yet.
     assert_eq!(status(&world, 0)["problems"], json!([]));
     for command in [
         &["refresh", "Contoso"][..],

@@ -31,7 +31,7 @@ fn token_is_printed_for_another_program_and_its_use_is_recorded() {
         .run();
     too_long
         .exits(2)
-        .reports(&["min-valid", "do not live that long"]);
+        .reports(&["min-valid", "are not valid for that long"]);
     let grant = ["token", "Contoso", "--grant", "wholesale-users"];
     workspace.relation(grant).run().exits(2);
     world.emulator.revoke(&customer.organization);

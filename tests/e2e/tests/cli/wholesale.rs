@@ -9,7 +9,7 @@ use webex_emulator::{Consent, ProvisioningOutcome, WholesaleSettings};
 
 const REDIRECT: &str = "https://relation.example.com/webex";
 
-/// Creates a connected wholesale partner. Webex carries changes out at once, with this outcome.
+/// Creates a connected wholesale partner. Webex carries changes out immediately, with this outcome.
 fn partner(outcome: ProvisioningOutcome) -> CliWorld {
     let world = CliWorld::new().with_config_line(&format!("connect.redirect = \"{REDIRECT}\""));
     world.emulator.add_redirect_uri(REDIRECT);

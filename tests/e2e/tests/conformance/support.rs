@@ -45,8 +45,8 @@ pub async fn with(component: ComponentSource, store: Arc<dyn Store>) -> Conforma
 /// Returns the checks that failed, one per line.
 pub fn failures(report: &Report) -> String {
     let lines = report.failed().map(|finding| {
-        let why = finding.why.as_deref().unwrap_or_default();
-        format!("{}: {why}\n", finding.id)
+        let reason = finding.reason.as_deref().unwrap_or_default();
+        format!("{}: {reason}\n", finding.id)
     });
     lines.collect()
 }
@@ -55,8 +55,8 @@ pub fn failures(report: &Report) -> String {
 pub fn skipped(report: &Report) -> String {
     use relation_harness::conformance::Status;
     let lines = report.with_status(Status::Skipped).map(|finding| {
-        let why = finding.why.as_deref().unwrap_or_default();
-        format!("{}: {why}\n", finding.id)
+        let reason = finding.reason.as_deref().unwrap_or_default();
+        format!("{}: {reason}\n", finding.id)
     });
     lines.collect()
 }

@@ -17,13 +17,13 @@ const HEAD: &str = "\
 # A refresh under each fault
 
 The tests generate this page. Every row is a run of the real component against the Webex emulator, in each known refresh
-behaviour of Webex, under a clock that the test moves. Do not edit the page; after an intended change, generate it again:
+behavior of Webex, under a clock that the test moves. Do not edit the page; after an intended change, generate it again:
 
 ```sh
 INSTA_UPDATE=always cargo test -p relation-e2e --test faults
 ```
 
-- **refresh**: Webex's refresh behaviour, where it matters. `extend-same`: the response has the same refresh token with a
+- **refresh**: Webex's refresh behavior, where it matters. `extend-same`: the response has the same refresh token with a
   new lifetime; `frozen-clock`: the same token, whose lifetime is not extended; `omit-refresh-token`: no refresh token;
   `rotate`: a new refresh token, and the old one is invalid; with *reuse detection*, using the old one revokes the whole
   grant; `same-access-token`: soon after the last refresh nothing changes.

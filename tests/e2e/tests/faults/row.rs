@@ -120,8 +120,8 @@ pub type Action =
 pub enum FaultClass {
     /// Webex's response with tokens reaches the host whole: connected, with the tokens issued last.
     Delivered,
-    /// Like `Delivered`, with a clock that is ahead: once it is right again, the tokens are
-    /// refreshed without delay, and the record has the true time.
+    /// Like `Delivered`, with a clock that is ahead. Once it is right again, the tokens are refreshed without delay,
+    /// and the record has the true time.
     ClockAhead,
     /// The response has new tokens but omits the refresh token: connected. A rotated refresh token
     /// is lost, and Webex rejects the next refresh.
@@ -141,8 +141,8 @@ pub enum FaultClass {
     /// The response has arrived and cannot be stored: the host has no space or no permission for
     /// it. The record is unchanged, and continues as after a lost response.
     Dropped,
-    /// Webex rejects the integration: the tokens are kept and work, one alert of the installation
-    /// reports it, and after an hour the connection recovers by itself.
+    /// Webex rejects the integration. The tokens are kept and work, one alert of the installation reports it, and the
+    /// connection recovers after an hour.
     ClientRejected,
     /// Webex rejects the refresh token: only a person can continue.
     Refused,

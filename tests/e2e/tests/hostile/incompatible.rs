@@ -48,8 +48,8 @@ pub fn extra_import() {
 
 #[tokio::test(flavor = "multi_thread")]
 pub async fn wrong_record_model() {
-    let stage = HostileWorld::new("wrong_record_model").await;
-    let refused = stage.world.host().check_settings().await;
+    let hostile = HostileWorld::new("wrong_record_model").await;
+    let refused = hostile.world.host().check_settings().await;
     let CallErrorKind::Refused(Failure::Internal(text)) = refused.expect_err("it differs").kind
     else {
         panic!("not reported as another record model");

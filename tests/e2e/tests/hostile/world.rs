@@ -61,7 +61,7 @@ impl HostileWorld {
         Self::with(fixture, World::builder()).await
     }
 
-    /// Runs a fixture in a customised world.
+    /// Runs a fixture in a customized world.
     pub async fn with(fixture: &str, world: WorldBuilder) -> Self {
         let (file, _folder) = component(fixture);
         let world = world.component(file).limits(tight_limits()).start().await;

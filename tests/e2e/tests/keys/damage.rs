@@ -38,7 +38,7 @@ fn secret_moved_to_another_row_is_rejected() {
         assert_eq!(output.exits(1).error()["kind"], "internal");
     };
 
-    // Of two customers.
+    // Exchanged between two customers.
     let tokens = [&one, &two].map(|customer| database.secret(&customer.pkid, REFRESH));
     database.overwrite_secret(&one.pkid, REFRESH, &tokens[1]);
     database.overwrite_secret(&two.pkid, REFRESH, &tokens[0]);
@@ -55,7 +55,7 @@ fn secret_moved_to_another_row_is_rejected() {
     workspace.relation(["keys", "check"]).run().succeeds();
     assert_eq!(listed(workspace), [(1, 4, 0)]);
 
-    // Of one customer.
+    // Exchanged within one customer.
     let access = database.secret(&one.pkid, ACCESS);
     database.overwrite_secret(&one.pkid, ACCESS, &tokens[0]);
     database.overwrite_secret(&one.pkid, REFRESH, &access);

@@ -1,5 +1,5 @@
-//! The keys of the secrets, as an operator handles them: list, rotate, retire, change the provider,
-//! back up; with secrets that do not open, and under load.
+//! The keys of the secrets, as an operator handles them: list, rotate, retire, change the provider, back up. Some
+//! secrets do not open; some tests run under load.
 
 mod backup;
 mod damage;

@@ -83,7 +83,7 @@ const END_TABS: &str = "
 /// The size of the window in which pages are checked.
 const SIZE: (u32, u32) = (1120, 800);
 
-/// Checks pages of a browser.
+/// A checker of a browser's pages.
 pub struct Checks {
     has_axe: bool,
 }

@@ -12,7 +12,7 @@ use crate::checks::Checks;
 pub const USER: &str = "anna";
 pub const PASSWORD: &str = "correct horse battery staple";
 
-/// The most controls of a page.
+/// The maximum number of controls of a page.
 const MAX_CONTROLS: usize = 80;
 
 pub struct PageWorld {

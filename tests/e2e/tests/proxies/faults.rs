@@ -43,11 +43,11 @@ async fn assert_refused(
     words: &str,
 ) {
     let client = servers.client(&[proxy]);
-    let before = target.seen().len();
+    let before = target.requests().len();
     let error = expect_error(&client, &target.url, written).await;
     assert_eq!(error.to_string(), format!("proxy `{proxy}` {words}"));
     assert!(!error.may_have_been_sent());
-    assert_eq!(target.seen().len(), before);
+    assert_eq!(target.requests().len(), before);
     // The client still works.
     let right = proxies_for(&with_account(proxy, ACCOUNT));
     get(&client, &target.url, &right).await.unwrap();
@@ -197,7 +197,7 @@ async fn proxy_dying_mid_response_leaves_request_uncertain() {
         let half = format!("{}/half", target.url);
         let request = tokio::spawn(async move { get(&client, &half, &proxies_for(&url)).await });
         // The first half is on its way, and no more will come.
-        while target.seen().is_empty() {
+        while target.requests().is_empty() {
             tokio::task::yield_now().await;
         }
         proxy.daemon.kill();

@@ -18,7 +18,7 @@ async fn assert_forwards(servers: &TargetServers, proxy: &str, account: Option<(
         None => proxies_for(proxy),
     };
     for target in servers.targets() {
-        let before = target.seen().len();
+        let before = target.requests().len();
         for n in 0..2 {
             let url = format!("{}/v1/people?n={n}", target.url);
             let response = get(&client, &url, &proxies).await;
@@ -29,9 +29,9 @@ async fn assert_forwards(servers: &TargetServers, proxy: &str, account: Option<(
                 "{proxy}, {url}"
             );
         }
-        let seen = target.seen().split_off(before);
-        assert_eq!(seen.len(), 2, "{proxy}, {}", target.url);
-        for (n, head) in seen.iter().enumerate() {
+        let requests = target.requests().split_off(before);
+        assert_eq!(requests.len(), 2, "{proxy}, {}", target.url);
+        for (n, head) in requests.iter().enumerate() {
             let first = format!("GET /v1/people?n={n} HTTP/1.");
             assert!(head.starts_with(&first), "{proxy}: {head}");
             let lower = head.to_lowercase();

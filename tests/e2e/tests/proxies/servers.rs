@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 pub struct Target {
     pub address: SocketAddr,
     pub url: String,
-    seen: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Target {
@@ -29,22 +29,22 @@ impl Target {
     async fn start(tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let seen = Arc::default();
+        let requests = Arc::default();
         let target = Self {
             address,
             url: format!("http{}://{address}", if tls.is_some() { "s" } else { "" }),
-            seen: Arc::clone(&seen),
+            requests: Arc::clone(&requests),
         };
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                let (tls, seen) = (tls.clone(), Arc::clone(&seen));
+                let (tls, requests) = (tls.clone(), Arc::clone(&requests));
                 tokio::spawn(async move {
                     match tls {
-                        None => serve(stream, &seen).await,
+                        None => serve(stream, &requests).await,
                         Some(tls) => {
                             if let Ok(stream) = tls.accept(stream).await {
-                                serve(stream, &seen).await;
+                                serve(stream, &requests).await;
                             }
                         }
                     }
@@ -55,14 +55,14 @@ impl Target {
     }
 
     /// Returns the heads of the requests so far.
-    pub fn seen(&self) -> Vec<String> {
-        self.seen.lock().clone()
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.lock().clone()
     }
 }
 
 /// Responds to requests without a body until the client closes the connection. A request for
 /// `/half` gets half a response and nothing more.
-async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, seen: &Mutex<Vec<String>>) {
+async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, requests: &Mutex<Vec<String>>) {
     let mut head = Vec::new();
     while let Ok(byte) = stream.read_u8().await {
         head.push(byte);
@@ -71,7 +71,7 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, seen: &Mutex<Vec
         }
         let text = String::from_utf8(std::mem::take(&mut head)).unwrap();
         let half = text.contains("/half ");
-        seen.lock().push(text);
+        requests.lock().push(text);
         let response: &[u8] = if half {
             b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf"
         } else {

@@ -13,7 +13,7 @@ pub struct Tinyproxy {
     pub address: SocketAddr,
 }
 
-/// Its configuration.
+/// The configuration of the proxy.
 #[derive(Default)]
 pub struct Options {
     /// User and password, of letters, digits, dots, dashes and underscores: its configuration

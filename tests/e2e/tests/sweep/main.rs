@@ -1,5 +1,5 @@
-//! `kill -9` at every step of a refresh, a consent, an import and a queued call: nothing is lost, nothing is duplicated,
-//! and the final state is that of an uninterrupted run.
+//! `kill -9` at every step of a refresh, a consent, an import and a queued call: no data is lost or duplicated, and the
+//! final state is that of an uninterrupted run.
 //!
 //! One loss is unavoidable: where Webex rotates refresh tokens, a response that arrived and was not
 //! committed. `--nocapture` shows the table of all steps.
@@ -375,7 +375,7 @@ const LISTS: [(Listing, &str); 4] = [
     (Listing::Groups, "device/spark/Group"),
 ];
 
-/// A customer whose whole organization was imported. Since then, entries were added, changed and removed at
+/// Creates a customer whose whole organization was imported. Since then, entries were added, changed and removed at
 /// Webex, in lists of several pages.
 async fn world_with_changes_to_import() -> (World, Customer) {
     let world = World::start().await;
@@ -483,7 +483,7 @@ async fn sweep_import_of_all_models() {
         let again = again.unwrap_or_else(|error| panic!("killed {step}: {error}"));
         assert_eq!(again.value.continues, None, "killed {step}");
         assert_imported(&world, &customer).await;
-        // What was counted before is neither lost nor counted again. After its end, another import begins.
+        // Entries counted before are neither lost nor counted again. After its end, another import begins.
         if Some(index) < last_commit {
             assert_eq!(again.value.message, undisturbed, "killed {step}");
         }

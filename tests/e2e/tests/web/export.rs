@@ -58,7 +58,7 @@ async fn export_goes_beyond_a_page() {
     let world = WorldBuilder::default().start().await;
     let root = Client::anonymous(&world).await;
     let root = root.with(principal("provider-administrator", "sys"));
-    // Each record has three data syncs, so these are more than are read at once.
+    // Each record has three data syncs, so these are more than one read returns.
     for number in 0..170 {
         root.add("sys.Provider", &format!("Customer {number}"))
             .await;

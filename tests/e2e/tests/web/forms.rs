@@ -9,7 +9,7 @@ use webex_emulator::{Consent, Organization};
 
 use crate::support::{Client, PUBLIC_URL, Response, location, post, principal};
 
-/// A world whose Webex knows the redirect address, and a client with every right.
+/// Creates a world whose Webex knows the redirect address, and a client with every right.
 async fn world() -> (World, Client, Client) {
     let world = WorldBuilder::default().start().await;
     let redirect = format!("{PUBLIC_URL}callback");

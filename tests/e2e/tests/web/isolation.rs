@@ -51,7 +51,7 @@ impl Place {
     }
 }
 
-/// What is at a place.
+/// The objects at a place.
 struct Objects {
     place: Place,
     pkid: String,
@@ -158,7 +158,7 @@ fn row(route: Route, objects: &Objects, role: &Role) -> Option<Row> {
         Route::GetData => Row::get(format!("/api/data/DataSync/{data_sync}/")),
         Route::ListImported => Row::get(format!("/api/device/spark/User/?hierarchy={node}")),
         Route::GetImported => Row {
-            // Nothing is imported, so nobody sees anything.
+            // No data is imported, so all lists are empty.
             success: 404,
             ..Row::get(format!("/api/device/spark/User/{data_sync}/"))
         },

@@ -56,7 +56,7 @@ async fn record_is_added_shown_changed_and_deleted() {
     let shown = client.get(&location).await.expect(200);
     assert_eq!(shown["data"]["account_email"], "it@example.com");
 
-    // What was read can be sent back; what is left out is emptied.
+    // A body that was read can be sent back; fields that are left out are emptied.
     let mut whole = shown["data"].as_object().unwrap().clone();
     whole.remove("account_email");
     client

@@ -25,7 +25,7 @@ use crate::documented;
 /// The address under which the page is reached.
 pub const PUBLIC_URL: &str = "http://127.0.0.1:8400/";
 
-/// Holds the next commit of a call, and so the lease of its record.
+/// A hold on the next commit of a call, and so on the lease of its record.
 #[derive(Default)]
 pub struct Gate {
     /// Whether the next commit waits.
@@ -93,7 +93,7 @@ impl Response {
     }
 }
 
-/// A principal with one role at one node.
+/// Creates a principal with one role at one node.
 pub fn principal(role: &str, node: &str) -> Principal {
     Principal {
         own_roles: Vec::new(),

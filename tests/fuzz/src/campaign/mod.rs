@@ -85,7 +85,7 @@ struct CampaignState {
     paths: HashSet<u64>,
     inputs: Vec<Arc<[u8]>>,
     fresh: Vec<(String, Vec<u8>)>,
-    gists: HashSet<String>,
+    fingerprints: HashSet<String>,
     findings: Vec<Reproducer>,
 }
 
@@ -96,7 +96,7 @@ impl Progress {
     }
 
     /// Returns the numbers of different paths and of different findings so far.
-    pub fn seen(&self) -> (usize, usize) {
+    pub fn counts(&self) -> (usize, usize) {
         let known = self.known();
         (known.paths.len(), known.findings.len())
     }
@@ -116,7 +116,7 @@ impl Progress {
     }
 }
 
-/// Runs trials of `target` until the plan is done. Calls `watch` about once a second.
+/// Runs trials of `target` until the plan is done. Calls `observe` while it runs.
 ///
 /// # Errors
 /// A thread's runner could not be created.
@@ -128,7 +128,7 @@ pub fn run(
 ) -> Result<Report, RunnerError> {
     let began = Instant::now();
     let progress = Progress::default();
-    // Run the corpus before anybody mutates it; else threads begin from different inputs.
+    // Run the corpus before a thread mutates it; else threads begin from different inputs.
     for input in &plan.corpus {
         record_trial(target, runner, input, &progress, true);
     }
@@ -168,12 +168,12 @@ pub fn run(
 fn work(target: Target, runner: TrialRunner, plan: &Plan, number: u64, progress: &Progress) {
     let seed = plan.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut mutator = Mutator::new(seed);
-    let over = || {
+    let is_over = || {
         progress.stop.load(Ordering::Relaxed)
             || progress.executions() >= plan.executions
             || plan.until.is_some_and(|until| Instant::now() >= until)
     };
-    while !over() {
+    while !is_over() {
         let (one, other) = {
             let known = progress.known();
             let mut pick = || {
@@ -212,7 +212,7 @@ fn record_trial(
     }
     let mut known = progress.known();
     if let Some(finding) = verdict.finding
-        && known.gists.insert(finding.fingerprint())
+        && known.fingerprints.insert(finding.fingerprint())
     {
         let input = input.to_vec();
         known.findings.push(Reproducer { finding, input });
@@ -231,7 +231,7 @@ fn record_trial(
 
 /// Runs one trial; a panic of the host, and a trial that cannot begin, are findings too.
 pub fn run_trial(target: Target, runner: &TrialRunner, input: &[u8]) -> Verdict {
-    let what = match catch_unwind(AssertUnwindSafe(|| target.run(runner, input))) {
+    let description = match catch_unwind(AssertUnwindSafe(|| target.run(runner, input))) {
         Ok(Ok(verdict)) => return verdict,
         Ok(Err(error)) => error.to_string(),
         Err(panic) => {
@@ -244,7 +244,7 @@ pub fn run_trial(target: Target, runner: &TrialRunner, input: &[u8]) -> Verdict 
         finding: Some(Finding {
             kind: FindingKind::Host,
             function: "no function".to_owned(),
-            what,
+            description,
         }),
         ..Verdict::default()
     }

@@ -5,7 +5,7 @@ use super::MAX_INPUT_LEN;
 /// Bytes at which decoders branch.
 const BYTES: &[u8] = &[0, 1, 2, 7, 0x20, 0x7f, 0x80, 0xfe, 0xff];
 
-/// Mutates inputs; the same seed gives the same inputs.
+/// A mutator of inputs. The same seed gives the same inputs.
 pub(super) struct Mutator(fastrand::Rng);
 
 impl Mutator {

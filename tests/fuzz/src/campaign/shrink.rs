@@ -9,7 +9,7 @@ const MAX_TRIALS: u32 = 600;
 
 /// Removes bytes, and sets them to 0, as long as the finding stays the same.
 pub fn shrink(target: Target, runner: &TrialRunner, mut found: Reproducer) -> Reproducer {
-    let gist = found.finding.fingerprint();
+    let fingerprint = found.finding.fingerprint();
     let mut tries = 0;
     let mut part = found.input.len().div_ceil(2);
     while part > 0 && tries < MAX_TRIALS {
@@ -31,7 +31,7 @@ pub fn shrink(target: Target, runner: &TrialRunner, mut found: Reproducer) -> Re
                 }
                 tries += 1;
                 let finding = run_trial(target, runner, &input).finding;
-                let finding = finding.filter(|finding| finding.fingerprint() == gist)?;
+                let finding = finding.filter(|finding| finding.fingerprint() == fingerprint)?;
                 Some(Reproducer { finding, input })
             });
             match kept {

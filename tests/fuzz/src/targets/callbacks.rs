@@ -120,19 +120,19 @@ fn changed(input: &mut Input<'_>, state: &str) -> String {
     if !input.chance(96) {
         return state.to_owned();
     }
-    let (pkid, chance) = state.split_once('.').unwrap_or((state, ""));
+    let (pkid, random) = state.split_once('.').unwrap_or((state, ""));
     let text = input.text();
     input
         .pick(&[
-            format!("{pkid}.{chance}A"),
+            format!("{pkid}.{random}A"),
             format!("{pkid}."),
-            format!(".{chance}"),
-            format!("{pkid}{chance}"),
-            format!("{}.{chance}", "f".repeat(24)),
-            format!("{}.{chance}", pkid.to_uppercase()),
-            format!("{pkid}.{}", chance.to_uppercase()),
+            format!(".{random}"),
+            format!("{pkid}{random}"),
+            format!("{}.{random}", "f".repeat(24)),
+            format!("{}.{random}", pkid.to_uppercase()),
+            format!("{pkid}.{}", random.to_uppercase()),
             format!("{pkid}.{text}"),
-            format!("{text}.{chance}"),
+            format!("{text}.{random}"),
             format!("%20{state}"),
             state.replace('.', "%2E"),
             state.chars().rev().collect(),

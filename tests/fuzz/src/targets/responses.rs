@@ -20,8 +20,8 @@ pub(super) async fn run(
     runner: &TrialRunner,
     input: &mut Input<'_>,
 ) -> Result<Verdict, RunnerError> {
-    let what = input.below(8);
-    let world = match what {
+    let kind = input.below(8);
+    let world = match kind {
         0 => WorldKind::Empty,
         1 => WorldKind::Waiting,
         2..=4 => *input.pick(&[WorldKind::Imported, WorldKind::Connected]),
@@ -33,7 +33,7 @@ pub(super) async fn run(
         trial.clock.advance(Duration::from_secs(days * 86_400));
     }
     let tokens = token_response("pasted").to_string();
-    let call = match (what, trial.record()) {
+    let call = match (kind, trial.record()) {
         (1, Some(record)) => {
             let consents = trial.consents();
             let Some(consent) = consents.get(1 + input.below(3)) else {

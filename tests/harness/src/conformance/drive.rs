@@ -43,10 +43,10 @@ const MAX_CHECK_CALLS: usize = 40;
 const SETTING: (&str, &str) = ("conformance.setting", "plain \u{1f980}");
 const SECRET: (&str, &str) = ("conformance.secret", "a-secret-of-the-installation");
 
-/// Opens the same store again, as a restarted host would.
+/// A function that opens the same store again, as a restarted host would.
 pub type StoreOpener = Box<dyn Fn() -> Result<Arc<dyn Store>, StoreError> + Send + Sync>;
 
-/// Changes a host before it is built. The clock is the one that the run moves.
+/// A function that changes a host before it is built. The clock is the one that the run moves.
 type HostModifier = Box<dyn Fn(HostBuilder, &Arc<ManualClock>) -> HostBuilder + Send + Sync>;
 
 /// Returns the limits of a call in a run of the suite: the defaults with a shorter request time, for which
@@ -176,8 +176,10 @@ impl Conformance {
         }
         let first = run.build_host(&self.store).await?;
         let busy = BusyNotifier::default();
-        let seen = Layered::new(Arc::clone(&self.store), busy.clone());
-        let second = run.build_host(&(Arc::new(seen) as Arc<dyn Store>)).await?;
+        let layered = Layered::new(Arc::clone(&self.store), busy.clone());
+        let second = run
+            .build_host(&(Arc::new(layered) as Arc<dyn Store>))
+            .await?;
         run.add(&first, &denied.origin(), &closed).await?;
         run.checks(&first).await?;
         run.refresh(&first).await?;
@@ -369,7 +371,7 @@ impl Run {
         let until = self.clock.now().after(DAY);
         let run_result =
             tokio::time::timeout(WAKEUP_TIMEOUT, dispatcher.run_through(&self.clock, until)).await;
-        let why = match run_result {
+        let reason = match run_result {
             Ok(Ok(_)) => "it did not come within a day".to_owned(),
             Ok(Err(error)) => format!("wakeups stopped: {error}"),
             Err(_) => "settled wakeups were delivered again and again".to_owned(),
@@ -381,7 +383,7 @@ impl Run {
         let looked = looked.map_err(|error| ConformanceError::Call { call, error })?;
         let mut report = Report::parse(&looked.value.connection.notes)?;
         if report.with_status(Status::Pending).count() > 0 {
-            report.fail_pending(&why);
+            report.fail_pending(&reason);
         }
         Ok(report)
     }

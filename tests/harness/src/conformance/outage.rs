@@ -38,8 +38,10 @@ impl Run {
     /// Then restores the store and checks the result by another call.
     pub(super) async fn keep(&self, store: &Arc<dyn Store>) -> Result<(), ConformanceError> {
         let outage = Outage::default();
-        let seen = Layered::new(Arc::clone(store), outage.clone());
-        let host = self.build_host(&(Arc::new(seen) as Arc<dyn Store>)).await?;
+        let layered = Layered::new(Arc::clone(store), outage.clone());
+        let host = self
+            .build_host(&(Arc::new(layered) as Arc<dyn Store>))
+            .await?;
         self.server.hold_requests();
         let ended = Notify::new();
         let keeps = async {

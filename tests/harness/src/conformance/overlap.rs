@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future;
 use relation_host::store::layer::StoreLayer;
-use relation_host::store::{Begin, BeginOutcome, Store, StoreError};
+use relation_host::store::{BeginOutcome, CallStart, Store, StoreError};
 use relation_host::{CallError, CallErrorKind, Host};
 use serde_json::json;
 use tokio::sync::Notify;
@@ -13,12 +13,12 @@ use tokio::sync::Notify;
 use super::drive::Run;
 use super::error::ConformanceError;
 
-/// Signals when a store rejects a call because another call holds the record.
+/// A signal that a store rejects a call because another call holds the record.
 #[derive(Clone, Default)]
 pub(super) struct BusyNotifier(Arc<Notify>);
 
 impl StoreLayer for BusyNotifier {
-    async fn begin(&self, inner: &dyn Store, begin: Begin) -> Result<BeginOutcome, StoreError> {
+    async fn begin(&self, inner: &dyn Store, begin: CallStart) -> Result<BeginOutcome, StoreError> {
         let begun = inner.begin(begin).await?;
         if matches!(begun, BeginOutcome::Busy(_)) {
             self.0.notify_one();

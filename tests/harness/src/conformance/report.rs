@@ -21,12 +21,13 @@ pub enum Status {
 pub struct Finding {
     /// The id of the check, such as `storage.commit.whole`, stable across versions.
     pub id: String,
-    /// The behaviour of a host that passes.
+    /// The behavior of a host that passes.
     pub says: String,
     /// The outcome.
     pub status: Status,
     /// The reason if the check did not pass: the expected and the actual result, or what was missing to try it.
-    pub why: Option<String>,
+    #[serde(rename = "why")]
+    pub reason: Option<String>,
 }
 
 /// The suite's report on a host, as `connection.notes` contains it.
@@ -78,17 +79,17 @@ impl Report {
                     Some(_) => Status::Failed,
                     None => Status::Passed,
                 };
-                finding.why.clone_from(&why_not);
+                finding.reason.clone_from(&why_not);
             }
         }
     }
 
     /// Turns pending checks into failed ones.
-    pub(super) fn fail_pending(&mut self, why: &str) {
+    pub(super) fn fail_pending(&mut self, reason: &str) {
         for finding in &mut self.checks {
             if finding.status == Status::Pending {
                 finding.status = Status::Failed;
-                finding.why = Some(why.to_owned());
+                finding.reason = Some(reason.to_owned());
             }
         }
     }
@@ -103,7 +104,7 @@ mod tests {
             id: format!("{status:?}"),
             says: String::new(),
             status: *status,
-            why: None,
+            reason: None,
         };
         Report {
             suite: "s".into(),

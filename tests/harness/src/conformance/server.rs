@@ -35,7 +35,7 @@ type Body = BoxBody<Bytes, io::Error>;
 /// The chunk size of a large response, in bytes.
 const CHUNK: usize = 64 * 1024;
 
-/// Returns a response to use in place of the table's, by method and address.
+/// A function that returns a response in place of the table's, by method and address.
 pub(super) type ResponseOverride =
     Arc<dyn Fn(&Method, &Uri) -> Option<Response<Bytes>> + Send + Sync>;
 
@@ -80,7 +80,7 @@ impl Server {
         })
     }
 
-    /// `http://HOST:PORT`.
+    /// Returns `http://HOST:PORT`.
     pub fn origin(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -208,7 +208,7 @@ async fn echo(request: Request<Incoming>) -> Response<Body> {
         Some(_) => "absolute",
         None => "origin",
     };
-    let seen = json!({
+    let received = json!({
         "method": head.method.as_str(),
         "target": head.uri.path_and_query().map(|target| target.as_str()),
         "form": form,
@@ -218,7 +218,7 @@ async fn echo(request: Request<Incoming>) -> Response<Body> {
     response_with(
         StatusCode::OK,
         &[("content-type", "application/json")],
-        seen.to_string(),
+        received.to_string(),
     )
 }
 

@@ -15,7 +15,7 @@ tokio::task_local! {
     static CALL: usize;
 }
 
-/// Blocks the imports of the explored calls until each is resumed. Other calls are not blocked.
+/// An interceptor that blocks each import of the explored calls until it is resumed. Other calls are not blocked.
 #[derive(Default)]
 pub struct StepScheduler {
     state: Mutex<State>,
@@ -45,8 +45,8 @@ impl State {
 }
 
 struct BlockedImport {
-    turn: ScheduledImport,
-    go: Arc<Notify>,
+    import: ScheduledImport,
+    resume_signal: Arc<Notify>,
 }
 
 impl StepScheduler {
@@ -64,16 +64,16 @@ impl StepScheduler {
         let mut state = self.state();
         state.is_blocking = false;
         for waiting in state.waiting.drain(..) {
-            waiting.go.notify_one();
+            waiting.resume_signal.notify_one();
         }
     }
 
     /// Returns the blocked imports, ordered by call.
     pub(super) fn blocked(&self) -> Vec<ScheduledImport> {
-        let mut turns: Vec<ScheduledImport> =
-            self.state().waiting.iter().map(|one| one.turn).collect();
-        turns.sort_by_key(|turn| turn.call);
-        turns
+        let mut imports: Vec<ScheduledImport> =
+            self.state().waiting.iter().map(|one| one.import).collect();
+        imports.sort_by_key(|import| import.call);
+        imports
     }
 
     /// Returns the number of imports resumed so far.
@@ -84,8 +84,8 @@ impl StepScheduler {
     /// Resumes a call until its next import.
     pub(super) fn resume(&self, call: usize) {
         let mut state = self.state();
-        if let Some(place) = state.waiting.iter().position(|one| one.turn.call == call) {
-            state.waiting.remove(place).go.notify_one();
+        if let Some(position) = state.waiting.iter().position(|one| one.import.call == call) {
+            state.waiting.remove(position).resume_signal.notify_one();
             state.resumed += 1;
         }
     }
@@ -98,7 +98,7 @@ impl StepScheduler {
 #[async_trait]
 impl Interceptor for StepScheduler {
     async fn before(&self, call: &ImportCall) -> Intervention {
-        let go = {
+        let resume_signal = {
             let mut state = self.state();
             if !state.is_blocking {
                 return Intervention::Proceed;
@@ -106,17 +106,17 @@ impl Interceptor for StepScheduler {
             let Some(number) = state.call_number(call) else {
                 return Intervention::Proceed;
             };
-            let go = Arc::new(Notify::new());
+            let resume_signal = Arc::new(Notify::new());
             state.waiting.push(BlockedImport {
-                turn: ScheduledImport {
+                import: ScheduledImport {
                     call: number,
                     import: call.import,
                 },
-                go: Arc::clone(&go),
+                resume_signal: Arc::clone(&resume_signal),
             });
-            go
+            resume_signal
         };
-        go.notified().await;
+        resume_signal.notified().await;
         Intervention::Proceed
     }
 }

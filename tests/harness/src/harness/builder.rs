@@ -79,7 +79,7 @@ pub enum StartError {
     Fork(&'static str),
 }
 
-/// Collects the configuration of a [`Harness`].
+/// A builder of a [`Harness`].
 pub struct HarnessBuilder {
     component: ComponentSource,
     clock: Arc<ManualClock>,

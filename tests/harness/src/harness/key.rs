@@ -3,7 +3,7 @@
 use relation_host::store::seal::{KeyEncryptionKey, KeyError, KeyProvider};
 use zeroize::Zeroizing;
 
-/// Provides a key that protects nothing, because a harness stores no real secrets.
+/// A key that protects nothing, because a harness stores no real secrets.
 pub(super) struct TestKey;
 
 impl TestKey {

@@ -46,10 +46,11 @@ pub enum CallFailure {
         failure: Failure,
     },
     /// The plugin did not return a result.
-    #[error("the plugin returned no result ({what}): {message}")]
+    #[error("the plugin returned no result ({code}): {message}")]
     Guest {
         /// `panic`, `memory`, `time`, `limit`, `trap`, `link` or `host`.
-        what: String,
+        #[serde(rename = "what")]
+        code: String,
         /// The error message.
         message: String,
     },
@@ -89,7 +90,7 @@ impl CallFailure {
                 failure: failure.clone().map_texts(|text| redactor.text(text)),
             },
             CallErrorKind::Guest(error) => Self::Guest {
-                what: error.kind.code().to_owned(),
+                code: error.kind.code().to_owned(),
                 message: redactor.text(&error.to_string()),
             },
             CallErrorKind::Busy { subject, until } => Self::Busy {

@@ -12,7 +12,7 @@ use crate::redaction::Redactor;
 use crate::script::{NetworkFault, Playback, ScriptError, UnexpectedRequest};
 use crate::transcript::{Exchange, ExchangeOutcome, Request, Response};
 
-/// Sends requests to a backend and records the exchanges.
+/// A transport that sends requests to a backend and records the exchanges.
 pub(super) struct TranscriptTransport {
     clock: Arc<ManualClock>,
     redactor: Redactor,
@@ -142,8 +142,8 @@ fn scripted(
     let step_response = playback
         .respond(sent, redactor)
         .map_err(|_| TransportError::Refused)?;
-    let response = step_response.response().map_err(|why| {
-        playback.complain(why);
+    let response = step_response.response().map_err(|reason| {
+        playback.complain(reason);
         TransportError::Refused
     })?;
     match step_response.fault {

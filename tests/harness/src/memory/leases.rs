@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use relation_host::store::{
-    Begin, BeginOutcome, CallStore, End, Lease, Recovery, RedateReport, StoreError,
+    BeginOutcome, CallEnd, CallStart, CallStore, Lease, Recovery, RedateReport, StoreError,
 };
 use relation_host::transactions::TransactionUpdate;
 use relation_host::types::{Reference, Timestamp};
@@ -137,7 +137,7 @@ impl Leases {
 
 #[async_trait]
 impl CallStore for MemoryStore {
-    async fn begin(&self, begin: Begin) -> Result<BeginOutcome, StoreError> {
+    async fn begin(&self, begin: CallStart) -> Result<BeginOutcome, StoreError> {
         self.with(|state| state.begin(self.host.number, begin))
     }
 
@@ -149,7 +149,7 @@ impl CallStore for MemoryStore {
         })
     }
 
-    async fn end(&self, end: End) -> Result<(), StoreError> {
+    async fn end(&self, end: CallEnd) -> Result<(), StoreError> {
         self.with(|state| {
             state.end(end);
             Ok(())

@@ -1,8 +1,7 @@
 //! A store in memory: fast, deterministic and cheap to copy.
 //!
-//! The store keeps the promises of [`Store`] except for their cost: a search without keys reads all documents
-//! of the model, and a search for due wakeups reads all due ones. The store is meant for tests with some
-//! thousand records.
+//! The store keeps the promises of [`Store`] except for their cost. A search without keys reads all documents of the
+//! model; a search for due wakeups reads all due ones. The store is meant for tests with some thousand records.
 //!
 //! The same operations in the same order give the same results, including epochs and revisions.
 

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use relation_host::store::{
-    Begin, BeginOutcome, CLOCK_TOLERANCE, Change, Check, Commit, End, Recovery, RedateReport,
-    StoreError, WakeupSettlement,
+    BeginOutcome, CLOCK_TOLERANCE, CallEnd, CallStart, Change, Check, Commit, Recovery,
+    RedateReport, StoreError, WakeupSettlement,
 };
 use relation_host::transactions::NewTransaction;
 use relation_host::types::{QUEUED_CALL_MODEL, Reference, Timestamp};
@@ -79,7 +79,7 @@ impl State {
     pub(super) fn begin(
         &mut self,
         by: HostNumber,
-        begin: Begin,
+        begin: CallStart,
     ) -> Result<BeginOutcome, StoreError> {
         if let Some(wakeup) = &begin.wakeup
             && !self.wakeups.is_waiting(wakeup)
@@ -122,7 +122,7 @@ impl State {
         new
     }
 
-    pub(super) fn end(&mut self, end: End) {
+    pub(super) fn end(&mut self, end: CallEnd) {
         let ended = end.transaction.outcome.as_ref();
         let now = ended.map(|outcome| outcome.completed).unwrap_or_default();
         let is_queued = end.is_of_queued_call();

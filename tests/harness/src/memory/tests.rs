@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 use relation_host::store::conformance::{self, Stores};
 use relation_host::store::seal::{DataKey, Sealed};
 use relation_host::store::{
-    Begin, BeginOutcome, CallStore, Change, Check, Commit, DocumentStore, End, PruneRequest,
-    Recovery, ResealStep, SecretScope, TransactionStore,
+    BeginOutcome, CallEnd, CallStart, CallStore, Change, Check, Commit, DocumentStore,
+    PruneRequest, Recovery, ResealStep, SecretScope, TransactionStore,
 };
 use relation_host::transactions::{NewTransaction, Status, TransactionFilter, TransactionUpdate};
 use relation_host::types::{Filter, Hierarchy, Reference, Timestamp};
@@ -62,9 +62,9 @@ async fn write(store: &MemoryStore, changes: Vec<Change>) {
     store.commit(commit).await.unwrap();
 }
 
-fn begin(id: &str, subject: &Reference, now: u64) -> Begin {
+fn begin(id: &str, subject: &Reference, now: u64) -> CallStart {
     let now = Timestamp(now);
-    Begin {
+    CallStart {
         transaction: NewTransaction {
             id: id.to_owned(),
             action: "refresh".to_owned(),

@@ -1,4 +1,4 @@
-//! Wakeups: scheduled, cancelled, settled, listed, and found when due.
+//! Wakeups: scheduled, canceled, settled, listed, and found when due.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;

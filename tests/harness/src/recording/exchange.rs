@@ -131,7 +131,7 @@ impl RecordedExchange {
         Some(words)
     }
 
-    /// Collects the secrets in the exchange. `is_known_public` recognises texts that are not secret.
+    /// Collects the secrets in the exchange. `is_known_public` recognizes texts that are not secret.
     pub(super) fn collect_secrets(
         &self,
         collector: &mut SecretCollector,

@@ -18,7 +18,7 @@ const MIN_SPAN_MS: i64 = 60_000;
 /// The tolerance for moments that are rounded to the second.
 const ROUNDING: Duration = Duration::from_secs(1);
 
-/// Writes values as expectations.
+/// A writer of values as expectations.
 pub(super) struct ExpectationWriter<'a> {
     placeholders: &'a Placeholders,
     start: Timestamp,

@@ -20,7 +20,7 @@ pub(super) fn check_path(path: &Path) -> Result<(), RecordError> {
         Some(_) => temporary_file(path).map(drop),
         None => Err(io::Error::other("it names no file")),
     };
-    tried.map_err(|why| write_error(path, why))
+    tried.map_err(|error| write_error(path, error))
 }
 
 /// Writes `text`.
@@ -31,7 +31,7 @@ pub(super) fn write(path: &Path, text: &str) -> Result<(), RecordError> {
         file.as_file().sync_all()?;
         Ok(file)
     };
-    let file = written().map_err(|why| write_error(path, why))?;
+    let file = written().map_err(|error| write_error(path, error))?;
     let Err(refused) = file.persist_noclobber(path) else {
         return Ok(());
     };
@@ -48,10 +48,10 @@ pub(super) fn write(path: &Path, text: &str) -> Result<(), RecordError> {
     })
 }
 
-fn write_error(path: &Path, why: io::Error) -> RecordError {
+fn write_error(path: &Path, error: io::Error) -> RecordError {
     RecordError::Unwritable {
         path: path.to_owned(),
-        why,
+        error,
     }
 }
 

@@ -3,7 +3,7 @@
 use relation_host::reports::WakeReport;
 use relation_host::store::layer::StoreLayer;
 use relation_host::store::seal::Sealed;
-use relation_host::store::{Begin, BeginOutcome, Commit, DueWakeup, Store, StoreError};
+use relation_host::store::{BeginOutcome, CallStart, Commit, DueWakeup, Store, StoreError};
 use relation_host::types::{Document, Filter, Page, Reference};
 use relation_host::{CallError, CallOutput};
 use serde_json::json;
@@ -65,7 +65,7 @@ impl StoreLayer for Recorder {
         self.note_store_error(inner.commit(commit).await)
     }
 
-    async fn begin(&self, inner: &dyn Store, begin: Begin) -> Result<BeginOutcome, StoreError> {
+    async fn begin(&self, inner: &dyn Store, begin: CallStart) -> Result<BeginOutcome, StoreError> {
         self.notes().note_begin(&begin);
         self.before_begin().await;
         let begun = inner.begin(begin).await?;
@@ -169,14 +169,14 @@ impl Recorder {
         let left_out = notes.omitted.len();
         match left {
             Ok(left) => notes.note_end(now, result, transaction, left),
-            Err(why) => {
-                notes.mark_inexpressible(|| why);
+            Err(reason) => {
+                notes.mark_inexpressible(|| reason);
                 notes.omit_call();
             }
         }
         if let Some(left_out) = notes.omitted.get(left_out) {
-            let (subject, why) = (&left_out.subject, &left_out.why);
-            tracing::info!(%subject, "a call is not in the recording: {why}");
+            let (subject, reason) = (&left_out.subject, &left_out.reason);
+            tracing::info!(%subject, "a call is not in the recording: {reason}");
         }
         if let Some(full) = &notes.full {
             tracing::warn!("the recording ends here, {full}; the run continues");

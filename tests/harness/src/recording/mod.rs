@@ -76,7 +76,7 @@ pub struct RecordingSummary {
     pub full: bool,
 }
 
-/// Serialises a path as text; invalid UTF-8 is replaced.
+/// Serializes a path as text; invalid UTF-8 is replaced.
 fn lossy<S: serde::Serializer>(file: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
     let shown = file.as_deref().map(std::path::Path::to_string_lossy);
     serde::Serialize::serialize(&shown, serializer)
@@ -92,15 +92,15 @@ pub enum RecordError {
         path: PathBuf,
     },
     /// The file cannot be created or written.
-    #[error("cannot record to {}: {why}", path.display())]
+    #[error("cannot record to {}: {error}", path.display())]
     Unwritable {
         /// The file.
         path: PathBuf,
         /// The system's error.
-        why: std::io::Error,
+        error: std::io::Error,
     },
     /// Another file of that name was created meanwhile and is kept. The recording is saved next to it.
-    #[error("{} came to be meanwhile: the recording is in {}", path.display(), saved_to.display())]
+    #[error("{} was created meanwhile: the recording is in {}", path.display(), saved_to.display())]
     PathTaken {
         /// The file.
         path: PathBuf,
@@ -108,12 +108,12 @@ pub enum RecordError {
         saved_to: PathBuf,
     },
     /// The notes cannot be written as TOML.
-    #[error("cannot record to {}: what was noted cannot be written as TOML: {why}", path.display())]
+    #[error("cannot record to {}: what was noted cannot be written as TOML: {error}", path.display())]
     NotToml {
         /// The file.
         path: PathBuf,
-        /// The serialiser's error.
-        why: toml::ser::Error,
+        /// The serializer's error.
+        error: toml::ser::Error,
     },
     /// A secret would have been in the file, so the file was not written.
     #[error("cannot record to {}: a secret would be in it in clear", path.display())]
@@ -123,7 +123,7 @@ pub enum RecordError {
     },
 }
 
-/// Records the calls for due wakeups of one host, one call at a time. Clones share their notes.
+/// A recorder of one host's calls for due wakeups, one call at a time. Clones share their notes.
 ///
 /// Create the recorder before the host: the host uses the recorder's store and transport, and the dispatcher
 /// uses [`Recorder::runner`].
@@ -198,10 +198,10 @@ impl Recorder {
         if notes.steps.is_empty() {
             return Ok(recorded);
         }
-        let text = writer::render(&notes, &self.0.setup).map_err(|why| match why {
-            writer::WriteError::NotToml(why) => RecordError::NotToml {
+        let text = writer::render(&notes, &self.0.setup).map_err(|error| match error {
+            writer::WriteError::NotToml(error) => RecordError::NotToml {
                 path: self.0.path.clone(),
-                why,
+                error,
             },
             writer::WriteError::SecretInClear => RecordError::SecretInClear {
                 path: self.0.path.clone(),

@@ -28,7 +28,7 @@ const SECRET_SUFFIXES: [&str; 10] = [
     "api_key",
 ];
 
-/// Collects all secrets before the file is written.
+/// A collector of all secrets before the file is written.
 #[derive(Default)]
 pub(super) struct SecretCollector {
     /// The secrets with their placeholders, in order of appearance.
@@ -225,7 +225,7 @@ fn spellings(text: &str) -> impl Iterator<Item = String> {
     .into_iter()
 }
 
-/// Replaces secrets by placeholders.
+/// The placeholders that replace secrets.
 pub(super) struct Placeholders {
     exact: HashMap<String, String>,
     automaton: AhoCorasick,
@@ -241,8 +241,8 @@ impl Placeholders {
         let mut end = 0;
         for found in self.automaton.find_iter(text) {
             result.push_str(text.get(end..found.start()).unwrap_or_default());
-            let stands = self.replacements.get(found.pattern().as_usize());
-            result.push_str(stands.map_or("", String::as_str));
+            let replacement = self.replacements.get(found.pattern().as_usize());
+            result.push_str(replacement.map_or("", String::as_str));
             end = found.end();
         }
         result.push_str(text.get(end..).unwrap_or_default());

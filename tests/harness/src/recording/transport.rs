@@ -22,7 +22,7 @@ impl Transport for RecordingTransport {
         request: Request<Bytes>,
         proxy: Option<&ProxyUrl>,
     ) -> Result<Response<Bytes>, TransportError> {
-        // The request is noted before it is sent, because a cancelled call has sent it all the same.
+        // The request is noted before it is sent, because a canceled call has sent it all the same.
         self.recorder.notes().note_request(request.clone());
         let response = self.network.send(request, proxy).await;
         self.recorder.notes().note_response(&response);

@@ -40,10 +40,10 @@ impl From<toml::ser::Error> for WriteError {
 /// Returns the text of the file.
 pub(super) fn render(notes: &Notes, setup: &Setup) -> Result<String, WriteError> {
     let collector = collect_secrets(notes, setup);
-    let custom = |why: &dyn std::fmt::Display| {
-        WriteError::NotToml(serde::ser::Error::custom(why.to_string()))
+    let custom = |error: &dyn std::fmt::Display| {
+        WriteError::NotToml(serde::ser::Error::custom(error.to_string()))
     };
-    let placeholders = collector.build().map_err(|why| custom(&why))?;
+    let placeholders = collector.build().map_err(|error| custom(&error))?;
     let begun = notes.steps.first().map(|step| step.moment);
     let begun = begun.unwrap_or_default();
     let writer = Writer {
@@ -52,7 +52,9 @@ pub(super) fn render(notes: &Notes, setup: &Setup) -> Result<String, WriteError>
         names: replay_names(notes),
         taken: Cell::new(0),
     };
-    let table = writer.scenario(notes, setup).map_err(|why| custom(&why))?;
+    let table = writer
+        .scenario(notes, setup)
+        .map_err(|error| custom(&error))?;
     if !is_free_of_secrets(&Value::Table(table.clone()), &placeholders) {
         return Err(WriteError::SecretInClear);
     }
@@ -145,7 +147,10 @@ fn header(notes: &Notes, begun: Timestamp) -> String {
         ));
         for one in left_out.iter().take(MAX_NAMED) {
             let (wakeup, subject, moment) = (&one.wakeup, &one.subject, one.moment);
-            line(&format!("- {wakeup} of {subject} at {moment}: {}", one.why));
+            line(&format!(
+                "- {wakeup} of {subject} at {moment}: {}",
+                one.reason
+            ));
         }
         if left_out.len() > MAX_NAMED {
             line(&format!("- and {} more", left_out.len() - MAX_NAMED));

@@ -16,16 +16,16 @@ use super::template::Template;
 use relation_toml::SourcePosition;
 
 /// Returns all mismatches of a step.
-pub fn check(step: &Step, seen: &Observation, matcher: &mut Matcher) -> Vec<Mismatch> {
+pub fn check(step: &Step, observation: &Observation, matcher: &mut Matcher) -> Vec<Mismatch> {
     let mut check = Check {
         matcher,
         found: Vec::new(),
         at: Vec::new(),
     };
-    check.check_outcome(&step.expect, step.position, seen);
-    check.check_call(&step.expect, seen);
-    check.check_concurrent(step, seen);
-    check.check_expectations(step, seen);
+    check.check_outcome(&step.expect, step.position, observation);
+    check.check_call(&step.expect, observation);
+    check.check_concurrent(step, observation);
+    check.check_expectations(step, observation);
     check.found
 }
 
@@ -46,9 +46,9 @@ impl Check<'_> {
         &mut self,
         expect: &Expectations,
         position: SourcePosition,
-        seen: &Observation,
+        observation: &Observation,
     ) {
-        match (&expect.error, &seen.error) {
+        match (&expect.error, &observation.error) {
             (Some(pattern), error) => self.check_value("error", pattern, error.as_ref()),
             (None, Some(error)) => {
                 let note = "a step that does not expect an error must not have one";
@@ -58,25 +58,25 @@ impl Check<'_> {
             (None, None) => {}
         }
         if let Some(pattern) = &expect.result
-            && seen.error.is_none()
+            && observation.error.is_none()
         {
-            self.check_value("result", pattern, seen.result.as_ref());
+            self.check_value("result", pattern, observation.result.as_ref());
         }
     }
 
     /// Checks the expectations of each of several concurrent calls.
-    fn check_concurrent(&mut self, step: &Step, seen: &Observation) {
+    fn check_concurrent(&mut self, step: &Step, observation: &Observation) {
         let Action::Concurrent(callers) = &step.action else {
             return;
         };
-        let mut calls = seen.calls.iter();
+        let mut calls = observation.calls.iter();
         for (index, caller) in callers.iter().enumerate() {
             self.at = vec![key("concurrently"), Segment::Index(index)];
             for _ in 0..caller.times {
                 // If there are fewer results, the step has a problem already.
-                if let Some(seen) = calls.next() {
-                    self.check_outcome(&caller.expect, caller.position, seen);
-                    self.check_call(&caller.expect, seen);
+                if let Some(observation) = calls.next() {
+                    self.check_outcome(&caller.expect, caller.position, observation);
+                    self.check_call(&caller.expect, observation);
                 }
             }
         }
@@ -89,23 +89,23 @@ impl Check<'_> {
         path
     }
 
-    fn check_call(&mut self, expect: &Expectations, seen: &Observation) {
+    fn check_call(&mut self, expect: &Expectations, observation: &Observation) {
         if let Some(log) = &expect.log {
-            self.check_lines("log", log, &seen.log);
+            self.check_lines("log", log, &observation.log);
         }
         if let Some(progress) = &expect.progress {
-            self.check_lines("progress", progress, &seen.progress);
+            self.check_lines("progress", progress, &observation.progress);
         }
         if let Some(pattern) = &expect.transaction {
-            self.check_value("transaction", pattern, seen.transaction.as_ref());
+            self.check_value("transaction", pattern, observation.transaction.as_ref());
         }
     }
 
-    fn check_expectations(&mut self, step: &Step, seen: &Observation) {
+    fn check_expectations(&mut self, step: &Step, observation: &Observation) {
         let expect = &step.expect;
         let time_passes = matches!(step.action, Action::Advance(_) | Action::At(_));
         if expect.fired.is_none() && time_passes {
-            for (index, fired) in seen.fired.iter().enumerate() {
+            for (index, fired) in observation.fired.iter().enumerate() {
                 if let Some(error) = fired.get("error") {
                     let path = [key("fired"), Segment::Index(index), key("error")];
                     let note = "what fails while time passes has to be expected in `fired`";
@@ -115,25 +115,25 @@ impl Check<'_> {
             }
         }
         if let Some(fired) = &expect.fired {
-            self.check_occurrences("fired", fired, &seen.fired);
+            self.check_occurrences("fired", fired, &observation.fired);
         }
         if let Some(http) = &expect.http {
-            self.check_occurrences("http", http, &seen.http);
+            self.check_occurrences("http", http, &observation.http);
         }
         if let Some(storage) = &expect.storage {
-            self.check_storage(storage, seen);
+            self.check_storage(storage, observation);
         }
         if let Some(documents) = &expect.documents {
-            self.check_documents(&[key("documents")], documents, &seen.documents);
+            self.check_documents(&[key("documents")], documents, &observation.documents);
         }
         if let Some(wakeups) = &expect.wakeups {
-            self.check_wakeups(wakeups, seen);
+            self.check_wakeups(wakeups, observation);
         }
         if let Some(alerts) = &expect.alerts {
-            self.check_amount(&[key("alerts")], alerts, &seen.alerts);
+            self.check_amount(&[key("alerts")], alerts, &observation.alerts);
         }
         for (position, template) in &expect.nowhere {
-            self.check_nowhere(*position, template, seen);
+            self.check_nowhere(*position, template, observation);
         }
     }
 
@@ -143,21 +143,21 @@ impl Check<'_> {
             .check_value(pattern, found, path, &mut self.found);
     }
 
-    fn check_occurrences(&mut self, name: &str, expected: &Occurrences, seen: &[Value]) {
+    fn check_occurrences(&mut self, name: &str, expected: &Occurrences, observation: &[Value]) {
         match expected {
             Occurrences::Listed(pattern) => {
-                self.check_value(name, pattern, Some(&Value::Array(seen.to_vec())));
+                self.check_value(name, pattern, Some(&Value::Array(observation.to_vec())));
             }
             Occurrences::Counted(counts) => {
                 for OccurrenceCount {
                     written,
-                    what,
+                    pattern,
                     times,
                 } in counts
                 {
-                    let fitting = seen
+                    let fitting = observation
                         .iter()
-                        .filter(|one| self.matcher.accepts(what, Some(one)));
+                        .filter(|one| self.matcher.accepts(pattern, Some(one)));
                     let count = json!(fitting.count());
                     let path = &mut vec![key(name), key(written)];
                     self.matcher
@@ -211,8 +211,8 @@ impl Check<'_> {
         }
     }
 
-    fn check_storage(&mut self, expected: &ExpectedStorage, seen: &Observation) {
-        let changes = &seen.changes;
+    fn check_storage(&mut self, expected: &ExpectedStorage, observation: &Observation) {
+        let changes = &observation.changes;
         match expected {
             ExpectedStorage::Unchanged(position) => {
                 if !changes.is_empty() {
@@ -258,10 +258,10 @@ impl Check<'_> {
 
     /// Checks wakeups by id. If several records have a wakeup of that id, the record comes before it: `{first}
     /// refresh`.
-    fn check_wakeups(&mut self, expected: &ExpectedWakeups, seen: &Observation) {
+    fn check_wakeups(&mut self, expected: &ExpectedWakeups, observation: &Observation) {
         let due = match expected {
             ExpectedWakeups::None(position) => {
-                let found: Vec<&Value> = seen
+                let found: Vec<&Value> = observation
                     .wakeups
                     .iter()
                     .filter_map(|one| one.get("id"))
@@ -285,7 +285,7 @@ impl Check<'_> {
             let is = |wakeup: &&Value, name: &str, value: &str| {
                 wakeup.get(name).and_then(Value::as_str) == Some(value)
             };
-            let found = seen.wakeups.iter().find(|wakeup| {
+            let found = observation.wakeups.iter().find(|wakeup| {
                 is(wakeup, "id", id) && record.is_none_or(|record| is(wakeup, "record", record))
             });
             // A moment is the due time; a table can name more.
@@ -301,13 +301,14 @@ impl Check<'_> {
 
     /// Checks that lines occur in this order, possibly with others between them. A text is compared with the
     /// message.
-    fn check_lines(&mut self, name: &str, expected: &Lines, seen: &[Value]) {
-        if expected.lines.is_empty() && !seen.is_empty() {
+    fn check_lines(&mut self, name: &str, expected: &Lines, observation: &[Value]) {
+        if expected.lines.is_empty() && !observation.is_empty() {
             let path = self.path(name);
-            let mismatch = Mismatch::differs(&path, expected.position, "no lines", &json!(seen));
+            let mismatch =
+                Mismatch::differs(&path, expected.position, "no lines", &json!(observation));
             self.found.push(mismatch);
         }
-        let mut rest = seen.iter();
+        let mut rest = observation.iter();
         for (index, pattern) in expected.lines.iter().enumerate() {
             let found_line = rest.any(|line| {
                 let held = match pattern.expected {
@@ -322,8 +323,10 @@ impl Check<'_> {
                 let mut mismatch = Vec::new();
                 self.matcher
                     .check_value(pattern, None, &mut path, &mut mismatch);
-                let messages = seen.iter().map(|line| line.get("message").unwrap_or(line));
-                let note = match seen.is_empty() {
+                let messages = observation
+                    .iter()
+                    .map(|line| line.get("message").unwrap_or(line));
+                let note = match observation.is_empty() {
                     true => "there are no lines at all".to_owned(),
                     false => format!("the lines are {}", json!(messages.collect::<Vec<_>>())),
                 };
@@ -336,7 +339,12 @@ impl Check<'_> {
         }
     }
 
-    fn check_nowhere(&mut self, position: SourcePosition, template: &Template, seen: &Observation) {
+    fn check_nowhere(
+        &mut self,
+        position: SourcePosition,
+        template: &Template,
+        observation: &Observation,
+    ) {
         let path = [key("nowhere")];
         let Ok(text) = template.fill(&self.matcher.bindings) else {
             let unknown = Mismatch::missing(&path, position, format!("a value for {template}"));
@@ -344,9 +352,9 @@ impl Check<'_> {
             return;
         };
         let everywhere = json!({
-            "seen": seen,
-            "documents": seen.documents,
-            "wakeups": seen.wakeups,
+            "seen": observation,
+            "documents": observation.documents,
+            "wakeups": observation.wakeups,
         });
         let mut open = vec![(String::new(), &everywhere)];
         while let Some((at, value)) = open.pop() {

@@ -64,7 +64,7 @@ impl World {
     pub(super) async fn run_concurrently(
         &mut self,
         callers: &[ConcurrentCall],
-        seen: &mut Observation,
+        observation: &mut Observation,
     ) -> Result<(), Problem> {
         let one_thread = Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread;
         if !one_thread {
@@ -111,10 +111,10 @@ impl World {
         for (call, done) in calls.into_iter().zip(done) {
             match done? {
                 Some(observed) => {
-                    seen.calls.push(Observation::from_call(&observed));
+                    observation.calls.push(Observation::from_call(&observed));
                     self.bind_results(call, &observed)?;
                 }
-                None => seen.calls.push(Observation {
+                None => observation.calls.push(Observation {
                     error: Some(json!({ "case": "not-found", "text": "the wakeup is gone" })),
                     ..Observation::default()
                 }),
@@ -122,9 +122,9 @@ impl World {
         }
         let after = self.harness.snapshot().await;
         let after = after.map_err(|error| error.to_string())?;
-        seen.add_changes(&before.difference(&after));
+        observation.add_changes(&before.difference(&after));
         let http = self.harness.http();
-        seen.add_requests(http.get(requests..).unwrap_or_default());
+        observation.add_requests(http.get(requests..).unwrap_or_default());
         Ok(())
     }
 

@@ -7,10 +7,10 @@ use sha2::{Digest as _, Sha256};
 use super::format::values::parse_rfc3339;
 use super::mismatch::{Mismatch, Segment};
 use super::pattern::{Expected, Kind, Pattern, sole_name};
-use super::template::{Bindings, Part, Template, to_text};
+use super::template::{Bindings, Template, TemplatePart, to_text};
 use relation_toml::SourcePosition;
 
-/// Compares values with patterns, given the captured values and the time.
+/// A matcher of values and patterns, given the captured values and the time.
 #[derive(Clone, Debug)]
 pub struct Matcher {
     /// The values captured so far.
@@ -164,8 +164,8 @@ impl Matcher {
             trial.check_value(pattern, Some(value), &mut Vec::new(), &mut mismatches);
             mismatches.len()
         };
-        let counted = values.iter().map(|value| differences(value)).enumerate();
-        counted.min_by_key(|(_, count)| *count).map(|(at, _)| at)
+        let counts = values.iter().map(|value| differences(value)).enumerate();
+        counts.min_by_key(|(_, count)| *count).map(|(at, _)| at)
     }
 
     fn matches_scalar(&mut self, expected: &Expected, found: &Value) -> bool {
@@ -341,15 +341,19 @@ pub fn digest(secret: &str) -> String {
 
 /// Returns values for the new names in `parts` with which the parts make up `text`. Each name captures as
 /// little as possible, the last one the rest.
-fn capture_names(parts: &[Part], text: &str, known: &Bindings) -> Option<Vec<(String, String)>> {
+fn capture_names(
+    parts: &[TemplatePart],
+    text: &str,
+    known: &Bindings,
+) -> Option<Vec<(String, String)>> {
     let Some((first, rest)) = parts.split_first() else {
         return text.is_empty().then(Vec::new);
     };
     let name = match first {
-        Part::Text(literal) => {
+        TemplatePart::Text(literal) => {
             return capture_names(rest, text.strip_prefix(literal.as_str())?, known);
         }
-        Part::Name(name) => name,
+        TemplatePart::Name(name) => name,
     };
     if let Some(value) = known.get(name) {
         return capture_names(rest, text.strip_prefix(to_text(value).as_str())?, known);

@@ -1,4 +1,4 @@
-//! Scenarios: behaviours of a plugin, written in TOML by people who need no Rust, and run on the component.
+//! Scenarios: behaviors of a plugin, written in TOML by people who need no Rust, and run on the component.
 //!
 //! [`mod@format`] reads a file into a [`model`]. [`pattern`] and [`template`] are the language of expectations,
 //! and [`matching`] compares observations with them.

@@ -77,22 +77,22 @@ impl StorageChanges {
 
 impl Observation {
     /// Adds the effects of a call.
-    pub fn add_call(&mut self, seen: &ObservedCall<Value>) {
-        self.http.extend(seen.http.iter().map(exchange_to_json));
-        self.changes.add(&seen.storage);
-        self.add_transaction(seen);
+    pub fn add_call(&mut self, call: &ObservedCall<Value>) {
+        self.http.extend(call.http.iter().map(exchange_to_json));
+        self.changes.add(&call.storage);
+        self.add_transaction(call);
     }
 
     /// Returns a call's own effects, without changes that may be those of concurrent calls.
-    pub fn from_call(seen: &ObservedCall<Value>) -> Self {
+    pub fn from_call(call: &ObservedCall<Value>) -> Self {
         let mut alone = Self::default();
-        alone.add_transaction(seen);
-        alone.set_outcome(seen);
+        alone.add_transaction(call);
+        alone.set_outcome(call);
         alone
     }
 
-    fn add_transaction(&mut self, seen: &ObservedCall<Value>) {
-        if let Some(transaction) = &seen.transaction {
+    fn add_transaction(&mut self, call: &ObservedCall<Value>) {
+        if let Some(transaction) = &call.transaction {
             self.transaction = Some(json!(transaction.status.as_str()));
             let lines = transaction.log.iter();
             self.log
@@ -117,17 +117,17 @@ impl Observation {
     }
 
     /// Sets the outcome of a call.
-    pub fn set_outcome(&mut self, seen: &ObservedCall<Value>) {
-        match &seen.result {
+    pub fn set_outcome(&mut self, call: &ObservedCall<Value>) {
+        match &call.result {
             Ok(result) => self.result = Some(result.clone()),
             Err(failed) => self.error = Some(error_to_json(failed)),
         }
     }
 
     /// Adds a wakeup that has run.
-    pub fn add_fired(&mut self, seen: &ObservedCall<Value>) {
+    pub fn add_fired(&mut self, call: &ObservedCall<Value>) {
         let mut fired = Map::new();
-        let wakeup = seen.input.get("wakeup").cloned().unwrap_or_default();
+        let wakeup = call.input.get("wakeup").cloned().unwrap_or_default();
         let text = |value: Option<&Value>| value.cloned().unwrap_or_default();
         match &wakeup {
             Value::Object(wakeup) => {
@@ -140,8 +140,8 @@ impl Observation {
                 fired.insert("wakeup".to_owned(), other.clone());
             }
         }
-        fired.insert("at".to_owned(), json!(seen.at));
-        match &seen.result {
+        fired.insert("at".to_owned(), json!(call.at));
+        match &call.result {
             Ok(result) => fired.insert("result".to_owned(), result.clone()),
             Err(failed) => fired.insert("error".to_owned(), error_to_json(failed)),
         };
@@ -263,8 +263,8 @@ pub(crate) fn error_to_json(failed: &CallFailure) -> Value {
             }
             error
         }
-        CallFailure::Guest { what, message } => {
-            json!({ "case": "trap", "text": format!("{what}: {message}") })
+        CallFailure::Guest { code, message } => {
+            json!({ "case": "trap", "text": format!("{code}: {message}") })
         }
         other => json!({ "case": "host", "text": other.to_string() }),
     }

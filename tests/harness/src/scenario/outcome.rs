@@ -18,7 +18,7 @@ pub struct ScenarioResult {
     /// The file.
     #[serde(serialize_with = "serialize_path")]
     pub path: PathBuf,
-    /// The behaviour; empty for a file that could not be read.
+    /// The behavior; empty for a file that could not be read.
     pub about: String,
     /// The verdict.
     #[serde(flatten)]
@@ -73,7 +73,7 @@ pub struct StepFailure {
     pub now: Timestamp,
     /// The observed effects.
     #[serde(skip)]
-    pub seen: Observation,
+    pub observation: Observation,
 }
 
 impl StepFailure {
@@ -97,7 +97,7 @@ impl StepFailure {
             notes: Vec::new(),
             bindings: Bindings::default(),
             now: scenario.given.clock,
-            seen: Observation::default(),
+            observation: Observation::default(),
         }
     }
 }
@@ -165,7 +165,7 @@ impl ResultCounts {
     }
 }
 
-/// Serialises a path as text; invalid UTF-8 is replaced.
+/// Serializes a path as text; invalid UTF-8 is replaced.
 fn serialize_path<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.to_string_lossy())
 }

@@ -9,7 +9,7 @@ use relation_toml::{DeValue, Item, Reader, SourcePosition, ValueError, find_near
 use serde_json::Number;
 
 use super::format::values;
-use super::template::{Part, Template};
+use super::template::{Template, TemplatePart};
 
 /// An expectation and its position.
 #[derive(Clone, Debug)]
@@ -350,7 +350,7 @@ fn limit(text: &str) -> Result<f64, ValueError> {
 /// Returns the name if the template consists of one name.
 pub fn sole_name(template: &Template) -> Option<&str> {
     match template.parts() {
-        [Part::Name(name)] => Some(name),
+        [TemplatePart::Name(name)] => Some(name),
         _ => None,
     }
 }

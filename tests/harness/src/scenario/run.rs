@@ -76,8 +76,8 @@ pub(super) enum PreparedAction {
 
 impl World {
     async fn step(&mut self, step: &Step) -> Option<StepFailure> {
-        let mut seen = Observation::default();
-        let done = self.act(step, &mut seen).await;
+        let mut observation = Observation::default();
+        let done = self.act(step, &mut observation).await;
         let mut problems: Vec<String> = done.err().into_iter().collect();
         if let WebexBackend::Script(script) = &self.web {
             problems.extend(script.end(&mut self.matcher));
@@ -85,12 +85,12 @@ impl World {
         let left = self.interceptor.end();
         problems.extend(left.iter().map(describe_unused));
         match self.harness.snapshot().await {
-            Ok(snapshot) => seen.set_state(&snapshot),
+            Ok(snapshot) => observation.set_state(&snapshot),
             Err(error) => problems.push(format!("the store cannot be read: {error}")),
         }
-        seen.now = self.harness.now();
-        self.matcher.now = seen.now;
-        let mismatches = check(step, &seen, &mut self.matcher);
+        observation.now = self.harness.now();
+        self.matcher.now = observation.now;
+        let mismatches = check(step, &observation, &mut self.matcher);
         if problems.is_empty() && mismatches.is_empty() {
             return None;
         }
@@ -101,14 +101,14 @@ impl World {
             about: step.about.clone(),
             mismatches,
             problem: (!problems.is_empty()).then(|| problems.join("\n")),
-            notes: notes(&seen),
+            notes: notes(&observation),
             bindings: self.matcher.bindings.clone(),
-            now: seen.now,
-            seen,
+            now: observation.now,
+            observation,
         })
     }
 
-    async fn act(&mut self, step: &Step, seen: &mut Observation) -> Result<(), Problem> {
+    async fn act(&mut self, step: &Step, observation: &mut Observation) -> Result<(), Problem> {
         self.interceptor.begin(&step.disturbances);
         if let WebexBackend::Script(script) = &self.web {
             script.begin(&step.http, &self.matcher);
@@ -134,7 +134,9 @@ impl World {
                 }
                 PreparedAction::Advance(moment.since(now))
             }
-            Action::Concurrent(callers) => return self.run_concurrently(callers, seen).await,
+            Action::Concurrent(callers) => {
+                return self.run_concurrently(callers, observation).await;
+            }
             Action::Call(call) => self.prepare(call).await?,
         };
         let before = self.harness.snapshot().await;
@@ -146,14 +148,14 @@ impl World {
         match done {
             Some(calls) => {
                 for call in &calls {
-                    seen.add_call(call);
+                    observation.add_call(call);
                 }
                 match (&step.action, calls.first()) {
                     (Action::Call(call), Some(observed)) => {
-                        seen.set_outcome(observed);
+                        observation.set_outcome(observed);
                         self.bind_results(call, observed)?;
                     }
-                    _ => calls.iter().for_each(|call| seen.add_fired(call)),
+                    _ => calls.iter().for_each(|call| observation.add_fired(call)),
                 }
             }
             None => {
@@ -163,10 +165,10 @@ impl World {
                     .map_err(|error| error.to_string())?;
                 let after = self.harness.snapshot().await;
                 if let (Ok(before), Ok(after)) = (before, after) {
-                    seen.add_changes(&before.difference(&after));
+                    observation.add_changes(&before.difference(&after));
                 }
                 let all = self.harness.http();
-                seen.add_requests(all.get(requests..).unwrap_or_default());
+                observation.add_requests(all.get(requests..).unwrap_or_default());
             }
         }
         Ok(())
@@ -303,8 +305,8 @@ fn describe_unused(disturbance: &Disturbance) -> String {
 }
 
 /// Returns requests and log lines, for the report on a failed step.
-fn notes(seen: &Observation) -> Vec<String> {
-    let requests = seen.http.iter().map(|request| {
+fn notes(observation: &Observation) -> Vec<String> {
+    let requests = observation.http.iter().map(|request| {
         let part = |name: &str| request.get(name).map_or(String::new(), to_text);
         format!(
             "http  {} {} -> {}{}",
@@ -314,7 +316,11 @@ fn notes(seen: &Observation) -> Vec<String> {
             part("fault")
         )
     });
-    let logs = seen.calls.iter().map(|call| &call.log).chain([&seen.log]);
+    let logs = observation
+        .calls
+        .iter()
+        .map(|call| &call.log)
+        .chain([&observation.log]);
     let lines = logs.flatten().map(|line| {
         let part = |name: &str| line.get(name).map_or(String::new(), to_text);
         format!("log   {} {}", part("level"), part("message"))

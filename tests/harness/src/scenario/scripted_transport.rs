@@ -18,7 +18,7 @@ use crate::script::ScriptedResponse;
 use crate::transcript::Request;
 use relation_toml::SourcePosition;
 
-/// Responds as the present step says.
+/// A transport that responds as the present step says.
 pub struct ScriptedTransport {
     active: Mutex<ActiveScript>,
 }
@@ -99,8 +99,8 @@ impl ActiveScript {
         };
         match self.build_result(&exchange.response) {
             Ok(response) => response,
-            Err(why) => {
-                self.problems.push(why);
+            Err(reason) => {
+                self.problems.push(reason);
                 Err(TransportError::Refused)
             }
         }

@@ -41,8 +41,8 @@ pub enum FindError {
 /// The scenarios at and below some paths.
 #[derive(Debug, Default)]
 pub struct FoundFiles {
-    /// The given files, and files that end in `.toml` below the given directories, without repetitions, in
-    /// the order of the given paths; those of a directory are sorted by name.
+    /// The given files, and files that end in `.toml` below the given directories, without repetitions. The order is
+    /// that of the given paths; files of a directory are sorted by name.
     pub files: Vec<PathBuf>,
     /// The skipped entries of directories.
     pub skipped: Vec<SkippedEntry>,

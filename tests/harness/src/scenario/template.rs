@@ -9,12 +9,12 @@ use serde_json::Value;
 /// with letters, digits, `.`, `-` and `_`. Other braces are literal, and `{{` is a literal brace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Template {
-    parts: Vec<Part>,
+    parts: Vec<TemplatePart>,
 }
 
 /// A part of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum TemplatePart {
     /// Literal text.
     Text(String),
     /// The value captured under this name.
@@ -49,9 +49,9 @@ impl Template {
                 rest = tail;
             } else if let Some((name, tail)) = split_name(tail) {
                 if !plain.is_empty() {
-                    parts.push(Part::Text(std::mem::take(&mut plain)));
+                    parts.push(TemplatePart::Text(std::mem::take(&mut plain)));
                 }
-                parts.push(Part::Name(name.to_owned()));
+                parts.push(TemplatePart::Name(name.to_owned()));
                 rest = tail;
             } else {
                 plain.push('{');
@@ -60,7 +60,7 @@ impl Template {
         }
         plain.push_str(rest);
         if !plain.is_empty() {
-            parts.push(Part::Text(plain));
+            parts.push(TemplatePart::Text(plain));
         }
         Self { parts }
     }
@@ -68,20 +68,20 @@ impl Template {
     /// Creates a template of literal text.
     pub fn literal(text: &str) -> Self {
         Self {
-            parts: vec![Part::Text(text.to_owned())],
+            parts: vec![TemplatePart::Text(text.to_owned())],
         }
     }
 
     /// Returns the parts; no two literal texts are adjacent.
-    pub fn parts(&self) -> &[Part] {
+    pub fn parts(&self) -> &[TemplatePart] {
         &self.parts
     }
 
     /// Returns the names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
-            Part::Name(name) => Some(name.as_str()),
-            Part::Text(_) => None,
+            TemplatePart::Name(name) => Some(name.as_str()),
+            TemplatePart::Text(_) => None,
         })
     }
 
@@ -93,8 +93,8 @@ impl Template {
         let mut text = String::new();
         for part in &self.parts {
             match part {
-                Part::Text(plain) => text.push_str(plain),
-                Part::Name(name) => text.push_str(&to_text(bindings.require(name)?)),
+                TemplatePart::Text(plain) => text.push_str(plain),
+                TemplatePart::Name(name) => text.push_str(&to_text(bindings.require(name)?)),
             }
         }
         Ok(text)
@@ -107,7 +107,7 @@ impl Template {
     /// If a name has no value.
     pub fn value(&self, bindings: &Bindings) -> Result<Value, UnboundName> {
         match self.parts.as_slice() {
-            [Part::Name(name)] => bindings.require(name).cloned(),
+            [TemplatePart::Name(name)] => bindings.require(name).cloned(),
             _ => self.fill(bindings).map(Value::String),
         }
     }
@@ -117,8 +117,8 @@ impl fmt::Display for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for part in &self.parts {
             match part {
-                Part::Text(text) => f.write_str(text)?,
-                Part::Name(name) => write!(f, "{{{name}}}")?,
+                TemplatePart::Text(text) => f.write_str(text)?,
+                TemplatePart::Name(name) => write!(f, "{{{name}}}")?,
             }
         }
         Ok(())

@@ -167,7 +167,7 @@ impl Updater<'_> {
                 Some(())
             }
             "fired" if !table.contains_key("fired") => {
-                let ids = self.failure.seen.fired.iter();
+                let ids = self.failure.observation.fired.iter();
                 let ids: Array = ids.map(|fired| self.shorthand("fired", fired)).collect();
                 table.insert("fired", Item::Value(ids.into()));
                 Some(())
@@ -238,7 +238,7 @@ impl Updater<'_> {
                 }
                 Some(item) if item.is_str() && !rest.is_empty() => {
                     let short = match root {
-                        "http" => self.shorthand(root, self.failure.seen.http.get(*index)?),
+                        "http" => self.shorthand(root, self.failure.observation.http.get(*index)?),
                         _ => self.generalize(found),
                     };
                     replace_value(item, short);

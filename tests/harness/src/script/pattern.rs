@@ -203,9 +203,9 @@ fn pairs(
 }
 
 /// A value in clear, and redacted as in transcripts.
-type Both<'a> = (&'a Value, &'a Value);
+type ValuePair<'a> = (&'a Value, &'a Value);
 
-fn json(path: &str, expected: Both, sent: Both, found: &mut Vec<RequestMismatch>) {
+fn json(path: &str, expected: ValuePair, sent: ValuePair, found: &mut Vec<RequestMismatch>) {
     let same = expected.0 == sent.0 || expected.0 == sent.1;
     if same || expected.0.as_str() == Some(ANY) {
         return;

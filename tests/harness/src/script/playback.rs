@@ -140,8 +140,8 @@ impl Playback {
     }
 
     /// Notes the reason why a response cannot be sent.
-    pub(crate) fn complain(&mut self, why: String) {
-        self.unusable.push(why);
+    pub(crate) fn complain(&mut self, reason: String) {
+        self.unusable.push(reason);
     }
 
     /// Returns the unexpected requests so far.

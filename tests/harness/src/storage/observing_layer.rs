@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use relation_host::store::layer::StoreLayer;
-use relation_host::store::{Begin, BeginOutcome, Change, Commit, End, Store, StoreError};
+use relation_host::store::{BeginOutcome, CallEnd, CallStart, Change, Commit, Store, StoreError};
 use relation_host::types::Reference;
 
 /// A store layer. Clones share what they observed.
@@ -51,7 +51,11 @@ impl StoreLayer for ObservingLayer {
         inner.commit(commit).await
     }
 
-    async fn begin(&self, inner: &dyn Store, mut begin: Begin) -> Result<BeginOutcome, StoreError> {
+    async fn begin(
+        &self,
+        inner: &dyn Store,
+        mut begin: CallStart,
+    ) -> Result<BeginOutcome, StoreError> {
         if self.leases {
             return inner.begin(begin).await;
         }
@@ -67,7 +71,7 @@ impl StoreLayer for ObservingLayer {
         })
     }
 
-    async fn end(&self, inner: &dyn Store, mut end: End) -> Result<(), StoreError> {
+    async fn end(&self, inner: &dyn Store, mut end: CallEnd) -> Result<(), StoreError> {
         if !self.leases {
             // A lease that another call took over would prevent settling the wakeup.
             end.lease = None;

@@ -20,7 +20,7 @@ pub struct FaultInjector {
 struct State {
     is_active: bool,
     point: Option<Point>,
-    seen: Vec<Import>,
+    imports: Vec<Import>,
 }
 
 impl FaultInjector {
@@ -29,13 +29,13 @@ impl FaultInjector {
         *self.state() = State {
             is_active: true,
             point,
-            seen: Vec::new(),
+            imports: Vec::new(),
         };
     }
 
     /// Stops, and returns the counted imports.
     pub fn stop(&self) -> Vec<Import> {
-        std::mem::take(&mut *self.state()).seen
+        std::mem::take(&mut *self.state()).imports
     }
 
     /// Waits until a call reaches the point at which its process is killed.
@@ -46,7 +46,9 @@ impl FaultInjector {
     /// Returns the fault for the last import, if it is due.
     fn due_fault(&self, carried_out: bool) -> Option<InjectedFault> {
         let state = self.state();
-        let point = state.point.filter(|point| point.nth == state.seen.len())?;
+        let point = state
+            .point
+            .filter(|point| point.nth == state.imports.len())?;
         (state.is_active && point.fault.is_carried_out() == carried_out).then_some(point.fault)
     }
 
@@ -72,7 +74,7 @@ impl Interceptor for FaultInjector {
         {
             let mut state = self.state();
             if state.is_active {
-                state.seen.push(call.import);
+                state.imports.push(call.import);
             }
         }
         self.apply(self.due_fault(false)).await

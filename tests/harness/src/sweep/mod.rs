@@ -1,5 +1,5 @@
-//! The fault sweep: runs a call repeatedly, each time with a failing import or a crash at one point, and then
-//! recovers as its callers would. Each run must end like the baseline run, or in a named state.
+//! The fault sweep. It repeats a call, each time with a failing import or a crash at one point, and then recovers as
+//! callers would. Each run must end like the baseline run, or in a named state.
 //!
 //! ```no_run
 //! # async fn example(

@@ -79,7 +79,7 @@ async fn call_on_unknown_host_fails() {
     );
 }
 
-/// Holds a call before its commit, once armed.
+/// A hold on a call before its commit, once armed.
 #[derive(Default)]
 struct Hold {
     armed: AtomicBool,
@@ -127,11 +127,11 @@ async fn a_restart_releases_what_a_lost_call_held() {
     }
 }
 
-/// Responds like Webex, after other tasks have run.
-struct Slow;
+/// A transport that responds like Webex, after other tasks have run.
+struct SlowTransport;
 
 #[async_trait]
-impl Transport for Slow {
+impl Transport for SlowTransport {
     async fn send(
         &self,
         request: http::Request<Bytes>,
@@ -151,7 +151,7 @@ impl Transport for Slow {
 
 /// Returns the number of requests of two concurrent refreshes of one customer on two hosts.
 async fn requests_of_two_refreshes(leases: bool) -> usize {
-    let http = Http::Transport(Arc::new(Slow));
+    let http = Http::Transport(Arc::new(SlowTransport));
     let mut harness = harness().http(http).leases(leases).start().await.unwrap();
     let pkid = add(&harness).await;
     let other = harness.another_host().await.unwrap();

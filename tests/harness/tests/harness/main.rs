@@ -215,7 +215,7 @@ async fn dropped_harness_verifies_its_script() {
 }
 
 #[tokio::test]
-async fn call_and_refusal_are_serialisable() {
+async fn call_and_refusal_are_serializable() {
     let harness = harness().start().await.unwrap();
     let call: Call = serde_json::from_value(json!({
         "workflow": "add",

@@ -101,7 +101,7 @@ async fn queued_add_runs_under_the_id_of_its_transaction() {
     }
 }
 
-/// Holds one call before or after its first use of an import, until the call traps.
+/// A hold on one call before or after its first use of an import, until the call traps.
 struct Hold {
     import: Import,
     /// How often the import is passed: 0 holds before it, 1 after it.

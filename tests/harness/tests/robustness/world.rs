@@ -214,7 +214,7 @@ impl World {
         for _ in 0..MAX_ATTEMPTS {
             match self.harness.call(call.clone()).await.result {
                 Ok(output) => return Ok(output),
-                Err(why) => failed = Some(why),
+                Err(reason) => failed = Some(reason),
             }
             self.advance(Duration::from_secs(120)).await;
         }

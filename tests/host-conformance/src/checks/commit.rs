@@ -177,18 +177,18 @@ pub fn unique_check(context: &CheckContext) -> Outcome {
         context.document_with_key("name", "only"),
     );
     commit_if(samples::unique_check(name(), None), rewrite(&first))?;
-    let double = commit_if(samples::unique_check(name(), None), rewrite(&second));
-    ensure_refused("with another match", double, "conflict")?;
+    let duplicate = commit_if(samples::unique_check(name(), None), rewrite(&second));
+    ensure_refused("with another match", duplicate, "conflict")?;
     let itself = Some(first.reference.clone());
     commit_if(
         samples::unique_check(name(), itself.clone()),
         rewrite(&first),
     )?;
     let other = Some(second.reference.clone());
-    let double = commit_if(samples::unique_check(name(), other), rewrite(&second));
+    let duplicate = commit_if(samples::unique_check(name(), other), rewrite(&second));
     ensure_refused(
         "with another match than the excepted one",
-        double,
+        duplicate,
         "conflict",
     )?;
     commit(rewrite(&second))?;

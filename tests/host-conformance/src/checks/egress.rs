@@ -5,11 +5,11 @@ use serde_json::Value;
 use crate::bindings::automate::platform::egress;
 use crate::bindings::wasi::http::types::ErrorCode;
 use crate::exchange::{Request, Response, certainly_not_sent, send, send_ok};
-use crate::outcome::{NotPassed, Outcome, ensure, ensure_eq, fail, skip};
+use crate::outcome::{CheckFailure, Outcome, ensure, ensure_eq, fail, skip};
 use crate::samples::CheckContext;
 
 /// Returns the driver's server.
-pub fn server(context: &CheckContext) -> Result<&str, NotPassed> {
+pub fn server(context: &CheckContext) -> Result<&str, CheckFailure> {
     match &context.options.server {
         Some(server) => Ok(server),
         None => skip("the driver gave no `server`"),
@@ -17,15 +17,15 @@ pub fn server(context: &CheckContext) -> Result<&str, NotPassed> {
 }
 
 /// Returns the request as the server saw it.
-pub fn parse_echo(response: &Response) -> Result<Value, NotPassed> {
+pub fn parse_echo(response: &Response) -> Result<Value, CheckFailure> {
     serde_json::from_slice(&response.body)
         .or_else(|error| fail(format!("the echo of the server is not JSON: {error}")))
 }
 
-fn code<T: std::fmt::Debug>(
+fn expect_code<T: std::fmt::Debug>(
     what: &str,
     response: Result<T, ErrorCode>,
-) -> Result<ErrorCode, NotPassed> {
+) -> Result<ErrorCode, CheckFailure> {
     match response {
         Err(code) => Ok(code),
         Ok(response) => fail(format!("{what}: expected an error, found {response:?}")),
@@ -52,10 +52,17 @@ pub fn request(context: &CheckContext) -> Outcome {
         body: body.as_bytes(),
         ..Request::get(server(context)?, "/echo?a=b%20c&d")
     };
-    let seen = parse_echo(&send_ok(&sent)?)?;
-    let text = |name: &str| seen.get(name).and_then(Value::as_str).map(str::to_owned);
+    let received = parse_echo(&send_ok(&sent)?)?;
+    let text = |name: &str| {
+        received
+            .get(name)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
     let header = |name: &str| {
-        let value = seen.get("headers").and_then(|headers| headers.get(name));
+        let value = received
+            .get("headers")
+            .and_then(|headers| headers.get(name));
         value.and_then(Value::as_str).map(str::to_owned)
     };
     ensure_eq("the method", text("method").as_deref(), Some("POST"))?;
@@ -92,7 +99,7 @@ pub fn denied(context: &CheckContext) -> Outcome {
     let Some(origin) = &context.options.denied else {
         return skip("the driver gave no `denied` address");
     };
-    let code = code("a denied target", send(&Request::get(origin, "/echo")))?;
+    let code = expect_code("a denied target", send(&Request::get(origin, "/echo")))?;
     if !matches!(
         code,
         ErrorCode::HttpRequestDenied | ErrorCode::DestinationIpProhibited
@@ -102,7 +109,7 @@ pub fn denied(context: &CheckContext) -> Outcome {
         ));
     }
     match egress::last_error() {
-        Some(words) => ensure("the error has no text", !words.trim().is_empty()),
+        Some(text) => ensure("the error has no text", !text.trim().is_empty()),
         None => fail("`last-error` returns nothing"),
     }
 }
@@ -111,7 +118,7 @@ pub fn refused(context: &CheckContext) -> Outcome {
     let Some(origin) = &context.options.closed else {
         return skip("the driver gave no `closed` address");
     };
-    let code = code("a closed origin", send(&Request::get(origin, "/")))?;
+    let code = expect_code("a closed origin", send(&Request::get(origin, "/")))?;
     let is_unsent_code = certainly_not_sent(&code) && !matches!(code, ErrorCode::HttpRequestDenied);
     ensure(
         &format!("expected a code such as connection-refused, found {code:?}"),
@@ -121,7 +128,7 @@ pub fn refused(context: &CheckContext) -> Outcome {
 
 /// Checks that the error code leaves open whether the request was sent.
 fn ensure_possibly_sent(what: &str, response: Result<Response, ErrorCode>) -> Outcome {
-    let code = code(what, response)?;
+    let code = expect_code(what, response)?;
     ensure(
         &format!("{what}: {code:?} means that the request was not sent"),
         !certainly_not_sent(&code),
@@ -157,7 +164,7 @@ pub fn size(context: &CheckContext) -> Outcome {
 }
 
 fn ensure_body_size_error(response: Result<usize, ErrorCode>) -> Outcome {
-    match code("a response of 48 MiB", response)? {
+    match expect_code("a response of 48 MiB", response)? {
         ErrorCode::HttpResponseBodySize(_) => Ok(()),
         other => fail(format!("expected HTTP-response-body-size, found {other:?}")),
     }
@@ -171,7 +178,7 @@ pub fn last_error(context: &CheckContext) -> Outcome {
     let _ = send(&Request::get(server, "/cut"));
     match egress::last_error() {
         None => return fail("`last-error` returns nothing about a response that ended early"),
-        Some(words) => ensure("the error has no text", !words.trim().is_empty())?,
+        Some(text) => ensure("the error has no text", !text.trim().is_empty())?,
     }
     send_ok(&Request::get(server, "/response"))?;
     ensure_eq(

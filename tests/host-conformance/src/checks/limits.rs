@@ -8,11 +8,11 @@ use crate::exchange::{Request, send};
 use crate::outcome::{Outcome, ensure, fail};
 use crate::samples::{self, CheckContext, commit, is_there};
 
-fn exceeded(what: &str, result: Result<(), Failure>) -> Outcome {
+fn ensure_exceeded(what: &str, result: Result<(), Failure>) -> Outcome {
     match result {
-        Err(Failure::LimitExceeded(words)) => ensure(
+        Err(Failure::LimitExceeded(text)) => ensure(
             &format!("{what}: the error does not name the limit"),
-            !words.trim().is_empty(),
+            !text.trim().is_empty(),
         ),
         Err(other) => fail(format!("{what}: expected limit-exceeded, found {other:?}")),
         Ok(()) => fail(format!("{what}: the commit was made")),
@@ -23,14 +23,14 @@ pub fn changes(context: &CheckContext) -> Outcome {
     let document = context.document();
     let mut changes = vec![Change::Put(document.clone())];
     changes.extend((0..50_000).map(|n| samples::cancel(document.reference.clone(), n.to_string())));
-    exceeded("50 000 changes", commit(changes))?;
+    ensure_exceeded("50 000 changes", commit(changes))?;
     ensure("the commit was refused but made", !is_there(&document)?)
 }
 
 pub fn commit_size(context: &CheckContext) -> Outcome {
     let mut document = context.document();
     document.body = format!("{{\"x\":\"{}\"}}", "x".repeat(8 << 20));
-    exceeded(
+    ensure_exceeded(
         "a body of 8 MiB",
         commit(vec![Change::Put(document.clone())]),
     )?;

@@ -6,17 +6,17 @@ use crate::bindings::automate::platform::egress;
 use crate::bindings::automate::platform::types::Failure;
 use crate::checks::egress::{parse_echo, server};
 use crate::exchange::{Request, send, send_ok};
-use crate::outcome::{NotPassed, Outcome, ensure, ensure_eq, fail, failure_case, skip};
+use crate::outcome::{CheckFailure, Outcome, ensure, ensure_eq, fail, failure_case, skip};
 use crate::samples::CheckContext;
 
 /// Returns the form of the request target at the server: `absolute` through a proxy, otherwise `origin`.
-pub fn request_form(origin: &str) -> Result<Option<String>, NotPassed> {
+pub fn request_form(origin: &str) -> Result<Option<String>, CheckFailure> {
     let seen = parse_echo(&send_ok(&Request::get(origin, "/echo"))?)?;
     Ok(seen.get("form").and_then(Value::as_str).map(str::to_owned))
 }
 
 /// Returns the driver's proxy.
-pub fn proxy(context: &CheckContext) -> Result<&str, NotPassed> {
+pub fn proxy(context: &CheckContext) -> Result<&str, CheckFailure> {
     match &context.options.proxy {
         Some(proxy) => Ok(proxy),
         None => skip("the driver gave no `proxy`"),

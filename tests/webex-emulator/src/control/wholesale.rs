@@ -1,4 +1,4 @@
-//! `/_emulator/wholesale`: the behaviour of operations on customers.
+//! `/_emulator/wholesale`: the behavior of operations on customers.
 
 use axum::Json;
 use axum::extract::State;

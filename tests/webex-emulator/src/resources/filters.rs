@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::ids;
 use crate::query::Query;
 
-/// How a value in an entry is compared with a parameter.
+/// The comparison of an entry's value with a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rule {
     Equals,
@@ -15,11 +15,11 @@ pub(super) enum Rule {
     Prefix,
     /// Contains the parameter, in any case.
     Contains,
-    /// Is in the list, which is separated by commas or repeated parameters.
+    /// The value is in the list, which is separated by commas or repeated parameters.
     AnyOf,
-    /// Is an id of the same UUID.
+    /// The value is an id of the same UUID.
     SameUuid,
-    /// Is a time at or after the parameter: epoch milliseconds or ISO 8601.
+    /// The value is a time at or after the parameter: epoch milliseconds or ISO 8601.
     NotBefore,
     /// Fulfils `displayName eq …` or `displayName sw …`.
     Scim,

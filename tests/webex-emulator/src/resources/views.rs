@@ -26,7 +26,7 @@ fn remove(entry: &mut Value, fields: &[&str]) {
     }
 }
 
-/// A list has the data of Webex Calling only on request. A list by ids has neither presence nor
+/// Shapes a person. A list has the data of Webex Calling only on request. A list by ids has neither presence nor
 /// roles, licenses and locations.
 pub(super) fn person(entry: &mut Value, view: &View<'_>) {
     let organization = &view.blueprint.organization;
@@ -63,7 +63,7 @@ pub(super) fn person(entry: &mut Value, view: &View<'_>) {
     }
 }
 
-/// A single location lacks `preferredLanguage`, as in the documentation's example.
+/// Shapes a location. A single one lacks `preferredLanguage`, as in the documentation's example.
 pub(super) fn location(entry: &mut Value, view: &View<'_>) {
     if view.is_single {
         remove(entry, &["preferredLanguage"]);
@@ -91,7 +91,7 @@ pub(super) fn workspace_location(entry: &mut Value, view: &View<'_>) {
     *entry = generated::to_workspace_location(view.blueprint, entry);
 }
 
-/// Members are shown on request, 500 at most.
+/// Shapes a group. Members are shown on request, 500 at most.
 pub(super) fn group(entry: &mut Value, view: &View<'_>) {
     if !view.query.is_true("includeMembers") {
         remove(entry, &["members"]);
@@ -106,7 +106,7 @@ pub(super) fn group(entry: &mut Value, view: &View<'_>) {
     }
 }
 
-/// The licenses of packages are shown on request, for a single customer only.
+/// Shapes a customer. The licenses of packages are shown on request, for a single customer only.
 pub(super) fn customer(entry: &mut Value, view: &View<'_>) {
     if view.is_single && view.query.is_true("includePackageLicenseInfo") {
         return;

@@ -1,4 +1,4 @@
-//! The listing of authorisations, and their revocation.
+//! The listing of authorizations, and their revocation.
 
 use super::{Refusal, State};
 use crate::ids::Digest;
@@ -65,7 +65,7 @@ impl State {
         found
     }
 
-    /// Revokes the organization's authorisation with this UUID: a grant with all its tokens, or one
+    /// Revokes the organization's authorization with this UUID: a grant with all its tokens, or one
     /// access token. Returns every token that is invalid now.
     pub(crate) fn revoke_authorization(
         &mut self,

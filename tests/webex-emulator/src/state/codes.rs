@@ -24,7 +24,7 @@ pub(super) struct Code {
     scopes: Vec<String>,
     challenge: Option<String>,
     expires_at: u64,
-    /// UUID of the authorisation that its first use created.
+    /// UUID of the authorization that its first use created.
     used: Option<String>,
 }
 
@@ -36,14 +36,14 @@ pub(crate) struct Exchange<'a> {
     pub(crate) verifier: Option<&'a str>,
 }
 
-/// Why a code was rejected.
+/// The reason why a code was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CodeRefusal {
     /// Never issued, issued to another client, or forgotten.
     Unknown,
     Expired,
     Used,
-    /// Not byte for byte the redirect address of the authorisation request.
+    /// Not byte for byte the redirect address of the authorization request.
     RedirectUri,
     /// The PKCE verifier is missing or does not match the challenge.
     Verifier,

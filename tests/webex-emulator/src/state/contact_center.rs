@@ -15,19 +15,19 @@ impl State {
     ) -> Result<(), ApiError> {
         const MINUTE: u64 = 60_000;
         let now = self.settings.now();
-        let counted = self
+        let (start, count) = self
             .contact_center_requests
             .entry(client_id.to_owned())
             .or_insert((now, 0));
-        if now >= counted.0.saturating_add(MINUTE) {
-            *counted = (now, 0);
+        if now >= start.saturating_add(MINUTE) {
+            (*start, *count) = (now, 0);
         }
-        if counted.1 >= limit {
-            let wait = counted.0.saturating_add(MINUTE).saturating_sub(now);
+        if *count >= limit {
+            let wait = start.saturating_add(MINUTE).saturating_sub(now);
             let retry_after = wait.div_ceil(1000);
             return Err(ApiError::TooManyRequests { retry_after });
         }
-        counted.1 += 1;
+        *count += 1;
         Ok(())
     }
 }

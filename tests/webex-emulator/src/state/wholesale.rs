@@ -89,7 +89,7 @@ impl State {
     ) -> Result<(), ApiError> {
         let customer = self.list(partner, Listing::Customers).find(id);
         let mut customer = customer.ok_or(ApiError::NotFound)?;
-        // The request may have another spelling of it.
+        // The request may have another spelling of the id.
         let id = Listing::Customers.resource().id_of(&customer).to_owned();
         let previous = customer.get("packages").cloned().unwrap_or_default();
         let outcome = match kind {

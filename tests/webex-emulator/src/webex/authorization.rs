@@ -4,7 +4,7 @@ use url::Url;
 
 use super::Webex;
 use crate::authorize::{self, AuthorizationError, Parameters};
-use crate::consent::{Consent, NotRedirected};
+use crate::consent::{Consent, RedirectError};
 use crate::state::Organization;
 
 impl Webex {
@@ -38,21 +38,21 @@ impl Webex {
     }
 
     /// Opens a link to `/v1/authorize` as a browser with an administrator would. Returns the
-    /// address to which the browser is redirected, with a code or an error in its query. Nothing is
-    /// recorded and no fault acts, because there is no request.
+    /// address to which the browser is redirected, with a code or an error in its query. No request is recorded, and no
+    /// fault acts.
     ///
     /// # Errors
     /// If the browser would not be redirected: the client is unknown, the redirect address is not
     /// registered, or there is no such organization.
-    pub fn authorize(&self, link: &str, consent: &Consent) -> Result<String, NotRedirected> {
+    pub fn authorize(&self, link: &str, consent: &Consent) -> Result<String, RedirectError> {
         let link = Url::parse(link)
-            .map_err(|error| NotRedirected(format!("{link:?} is not an address: {error}")))?;
+            .map_err(|error| RedirectError(format!("{link:?} is not an address: {error}")))?;
         let parameters = Parameters::parse(link.query().unwrap_or_default().as_bytes());
         let location = authorize::validate(&self.shared, &parameters)
             .and_then(|request| authorize::decide(&self.shared, &request, consent));
         match location {
             Ok(location) | Err(AuthorizationError::Redirect(location)) => Ok(location),
-            Err(AuthorizationError::Page(reason)) => Err(NotRedirected(reason)),
+            Err(AuthorizationError::Page(reason)) => Err(RedirectError(reason)),
         }
     }
 }

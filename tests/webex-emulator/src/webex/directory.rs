@@ -183,7 +183,7 @@ impl Webex {
             .unwrap_or(entry)
     }
 
-    /// Sets the behaviour of operations on the customers of wholesale partners that begin from now on.
+    /// Sets the behavior of operations on the customers of wholesale partners that begin from now on.
     pub fn set_wholesale(&self, settings: WholesaleSettings) {
         self.shared.state().wholesale = settings;
     }

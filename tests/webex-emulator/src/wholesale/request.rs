@@ -174,7 +174,7 @@ impl Fields<'_> {
         }
     }
 
-    /// A new customer gets an organization, or has one, and calling needs a location.
+    /// Checks a new customer: it gets an organization, or has one, and calling needs a location.
     fn check_new_customer(&mut self) {
         if self.text("/orgId").is_empty() {
             self.require("/customerInfo/name");

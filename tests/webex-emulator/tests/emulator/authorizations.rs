@@ -1,4 +1,4 @@
-//! The listing of authorisations, and the revocation of what it lists.
+//! The listing of authorizations, and the revocation of what it lists.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ async fn query(world: &World, query: &str) -> TestResponse {
     world.get(&path, world.grant.access_token()).await
 }
 
-/// Returns the administrator's authorisations.
+/// Returns the administrator's authorizations.
 async fn list(world: &World) -> Vec<Value> {
     let me = world.get("/v1/people/me", world.grant.access_token());
     let id = text(&me.await.json(), "id").to_owned();

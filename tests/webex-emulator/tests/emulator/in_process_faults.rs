@@ -1,4 +1,4 @@
-//! Every fault, as a client without a connection sees it. Nothing waits.
+//! Every fault, as a client without a connection sees it. No test waits.
 
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ use webex_emulator::{
 
 use crate::support::{TestResponse, World, text};
 
-/// An organization with many entries, and a grant for all of them.
+/// Creates an organization with many entries, and a grant for all of them.
 pub async fn world(configure: impl FnOnce(Builder) -> Builder) -> World {
     // With a seed, since some tests need entries of some kind among the generated ones.
     let mut world = World::with(|builder| configure(builder.seed(7))).await;

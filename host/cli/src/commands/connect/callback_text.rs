@@ -1,8 +1,8 @@
 //! Finds the callback URL in pasted text.
 //!
 //! A mail program or a chat may have rewritten `&`, wrapped the line, or wrapped the URL in a link of its
-//! own. Such a change is undone only if the result is certain: the redirect address with the state of this
-//! consent, and with a code or an error.
+//! own. Such a change is undone only if the result is certain. It is the redirect address with this consent's state,
+//! and a code or an error.
 
 use relation_app::config::RedirectAddress;
 use relation_host::types::Pkid;

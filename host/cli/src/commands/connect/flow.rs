@@ -23,7 +23,7 @@ const LINK_ABOVE: &str = "the link above";
 /// The maximum number of pasted callbacks that are sent to the plugin for one consent.
 const MAX_CALLBACKS: u32 = 5;
 
-/// Where callbacks come from.
+/// The source of callbacks.
 pub(super) enum CallbackSource {
     Browser(Listener),
     Stdin(StdinLines),

@@ -46,7 +46,7 @@ pub(super) enum Step {
     Connect(Grant),
     /// Gives the consent without one of the scopes.
     Narrow(&'static str),
-    /// From now on, a refresh does not extend the life of the refresh token.
+    /// From now on, a refresh does not extend the lifetime of the refresh token.
     Freeze,
     /// Imports everything.
     Import,
@@ -97,7 +97,7 @@ const fn customer(
     }
 }
 
-/// All customers. A refresh token lives 90 days: frozen ones expire that long after their consent.
+/// All customers. A refresh token is valid for 90 days; frozen ones expire 90 days after their consent.
 pub(super) const CUSTOMERS: &[Customer] = &[
     normal(
         "Acme Analytics",

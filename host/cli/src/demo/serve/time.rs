@@ -21,7 +21,7 @@ pub(super) struct Move {
     done: oneshot::Sender<Result<(), AppError>>,
 }
 
-/// Sends the moves that visitors ask for to [`run`].
+/// The sender of the moves that visitors ask for; [`run`] receives them.
 pub(super) struct DemoTime {
     moves: mpsc::Sender<Move>,
 }

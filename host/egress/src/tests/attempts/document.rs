@@ -35,7 +35,7 @@ fn document() -> String {
         .unwrap();
         for attempt in &section.attempt {
             let cells = [
-                attempt.what.clone(),
+                attempt.description.clone(),
                 as_written(attempt),
                 attempt.rule.name().to_owned(),
                 setting(attempt.rule),
@@ -121,7 +121,7 @@ fn as_written(attempt: &Attempt) -> String {
 
 fn outcome(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::NotCreated(why) => format!("the request cannot be created: {why}"),
+        Outcome::NotCreated(reason) => format!("the request cannot be created: {reason}"),
         Outcome::Error(error) => error.clone(),
         Outcome::Response(response) => format!("**{response}**"),
     }

@@ -40,7 +40,8 @@ struct Section {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Attempt {
     /// A short description, unique within the section.
-    what: String,
+    #[serde(rename = "what")]
+    description: String,
     #[serde(default)]
     method: Option<String>,
     url: String,
@@ -120,7 +121,7 @@ impl Rule {
         Self::ProxyAddress,
     ];
 
-    /// The rule's name in the documentation.
+    /// Returns the rule's name in the documentation.
     fn name(self) -> &'static str {
         match self {
             Self::Syntax => "syntax",
@@ -178,7 +179,7 @@ impl Rule {
         }
     }
 
-    /// The setting that configures the rule, if any.
+    /// Returns the setting that configures the rule, if any.
     fn setting(self) -> Option<&'static str> {
         match self {
             Self::Syntax

@@ -79,7 +79,7 @@ async fn server(address: SocketAddr, name: &'static str, redirect: Option<&str>)
 
 /// Builds the request like a component: scheme, authority, path and fields separately.
 fn request(attempt: &Attempt, servers: &Servers) -> Result<Request<Full<Bytes>>, String> {
-    let refused = |part: &str, why: &dyn std::fmt::Display| format!("the {part}: {why}");
+    let refused = |part: &str, reason: &dyn std::fmt::Display| format!("the {part}: {reason}");
     let url = servers.real(&attempt.url);
     let (scheme, rest) = url.split_once(':').unwrap();
     let rest = rest.strip_prefix("//").unwrap_or(rest);
@@ -87,16 +87,18 @@ fn request(attempt: &Attempt, servers: &Servers) -> Result<Request<Full<Bytes>>,
     let (authority, path) = rest.split_at(split);
     let path = attempt.path.as_deref().unwrap_or(path);
     let path = format!("{path}{}", "a".repeat(attempt.path_padding));
-    let scheme = Scheme::try_from(scheme).map_err(|why| refused("scheme", &why))?;
-    let authority = Authority::try_from(authority).map_err(|why| refused("authority", &why))?;
-    let path = PathAndQuery::try_from(path).map_err(|why| refused("path", &why))?;
+    let scheme = Scheme::try_from(scheme).map_err(|reason| refused("scheme", &reason))?;
+    let authority =
+        Authority::try_from(authority).map_err(|reason| refused("authority", &reason))?;
+    let path = PathAndQuery::try_from(path).map_err(|reason| refused("path", &reason))?;
     let uri = Uri::builder()
         .scheme(scheme)
         .authority(authority)
         .path_and_query(path);
-    let uri = uri.build().map_err(|why| refused("address", &why))?;
+    let uri = uri.build().map_err(|reason| refused("address", &reason))?;
     let method = attempt.method.as_deref().unwrap_or("GET");
-    let method = Method::from_bytes(method.as_bytes()).map_err(|why| refused("method", &why))?;
+    let method =
+        Method::from_bytes(method.as_bytes()).map_err(|reason| refused("method", &reason))?;
     let mut request = Request::new(Full::default());
     *request.uri_mut() = uri;
     *request.method_mut() = method;
@@ -107,9 +109,9 @@ fn request(attempt: &Attempt, servers: &Servers) -> Result<Request<Full<Bytes>>,
     fields.extend((0..attempt.more_headers).map(|n| (format!("x-{n}"), "v".to_owned())));
     for (name, value) in fields {
         let name = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|why| refused("name of the header field", &why))?;
+            .map_err(|reason| refused("name of the header field", &reason))?;
         let value = HeaderValue::from_bytes(value.as_bytes())
-            .map_err(|why| refused("value of the header field", &why))?;
+            .map_err(|reason| refused("value of the header field", &reason))?;
         request.headers_mut().append(name, value);
     }
     Ok(request)
@@ -185,7 +187,7 @@ async fn run_attempt(attempt: &Attempt) -> AttemptReport {
     };
     let request = match request(attempt, &servers) {
         Ok(request) => request,
-        Err(why) => return AttemptReport::not_sent(Outcome::NotCreated(why)),
+        Err(reason) => return AttemptReport::not_sent(Outcome::NotCreated(reason)),
     };
     let response = call_via(&client, request, &proxies).await;
     let may_have_been_sent = matches!(&response, Err(error) if error.may_have_been_sent());
@@ -211,7 +213,7 @@ async fn attempts_end_with_exact_texts_and_send_nothing() {
             if report.outcome != attempt.outcome || !report.is_safe(attempt.rule) {
                 wrong += &format!(
                     "{}: {} ({})\n  expected {:?}\n  got      {report:?}\n",
-                    section.title, attempt.what, attempt.url, attempt.outcome
+                    section.title, attempt.description, attempt.url, attempt.outcome
                 );
             }
         }
@@ -226,7 +228,7 @@ fn an_error_names_the_setting_of_its_rule() {
             assert!(
                 text.contains(&format!("`{setting}`")),
                 "{}: {text}",
-                attempt.what
+                attempt.description
             );
         }
     }
@@ -239,7 +241,11 @@ fn rules_are_covered_and_attempt_names_unique() {
     let tried: BTreeSet<Rule> = attempts.iter().map(|attempt| attempt.rule).collect();
     assert_eq!(tried, Rule::ALL.into());
     for section in &sections {
-        let names: BTreeSet<&str> = section.attempt.iter().map(|one| &*one.what).collect();
+        let names: BTreeSet<&str> = section
+            .attempt
+            .iter()
+            .map(|one| &*one.description)
+            .collect();
         assert_eq!(names.len(), section.attempt.len(), "{}", section.title);
     }
 }

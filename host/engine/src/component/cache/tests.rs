@@ -38,7 +38,7 @@ impl World {
         files.map(|file| file.unwrap().path()).collect()
     }
 
-    /// The only file.
+    /// Returns the only file.
     fn file(&self) -> PathBuf {
         let files = self.files();
         assert_eq!(files.len(), 1, "{files:?}");

@@ -46,12 +46,12 @@ impl AttemptError {
 }
 
 /// The mark of a delivery in progress, which ends with it.
-struct Running {
+struct DeliveryInProgress {
     host: Host,
     subject: Reference,
 }
 
-impl Drop for Running {
+impl Drop for DeliveryInProgress {
     fn drop(&mut self) {
         self.host.parts.callbacks.end(&self.subject.pkid);
     }
@@ -96,7 +96,7 @@ impl Host {
             self.postpone(due, now.after(RECLAIM)).await?;
             return Ok(WakeupOutcome::Gone);
         }
-        let running = Running {
+        let running = DeliveryInProgress {
             host: self.clone(),
             subject: subject.clone(),
         };
@@ -180,7 +180,7 @@ impl Host {
         self.parts.services.scheduled.notify_one();
     }
 
-    /// Posts the poll answer.
+    /// Posts the poll response.
     async fn post(
         &self,
         stored: &StoredCallback,

@@ -1,4 +1,4 @@
-//! Callbacks: when a transaction has ended, the host posts its poll answer to the address that the request named.
+//! Callbacks: when a transaction has ended, the host posts its poll response to the address that the request named.
 //!
 //! A callback is a document of the host, with its address as a sealed secret and a wakeup. The document is stored before
 //! or together with the transaction, and is removed with it. The end of the transaction makes the wakeup due. If the host
@@ -177,7 +177,7 @@ impl Host {
         }
     }
 
-    /// The sealer of the secrets in the host's store.
+    /// Returns the sealer of the secrets in the host's store.
     pub fn sealer(&self) -> &std::sync::Arc<Sealer> {
         &self.parts.services.sealer
     }

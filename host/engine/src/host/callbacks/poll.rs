@@ -1,4 +1,4 @@
-//! The poll answer of a transaction.
+//! The poll response of a transaction.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ pub fn transaction_href(id: &str) -> String {
     format!("/api/tool/Transaction/{id}/")
 }
 
-/// Returns the entry of a transaction in a poll answer.
+/// Returns the entry of a transaction in a poll response.
 pub fn poll_entry(transaction: &Transaction) -> Value {
     json!({
         "status": transaction.status.as_str(),

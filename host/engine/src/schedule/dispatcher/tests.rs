@@ -18,7 +18,7 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::{Change, Commit, DocumentStore as _};
 use crate::types::{Document, Pkid, Wakeup};
 
-/// The outcome of a call that found nothing to do.
+/// Returns the outcome of a call that found nothing to do.
 fn success() -> WakeupOutcome {
     WakeupOutcome::Finished(Box::new(Ok(CallOutput {
         transaction: String::new(),
@@ -26,7 +26,7 @@ fn success() -> WakeupOutcome {
     })))
 }
 
-/// Notifies that it was called, and finishes a moment later.
+/// A runner that notifies when it is called, and finishes a moment later.
 #[derive(Default)]
 struct SlowRunner {
     called: Notify,
@@ -48,7 +48,7 @@ impl WakeupRunner for SlowRunner {
     }
 }
 
-/// Finishes immediately, and records the wakeup and the time.
+/// A runner that finishes immediately, and records the wakeup and the time.
 struct RecordingRunner {
     store: Arc<dyn Store>,
     clock: Arc<ManualClock>,
@@ -333,7 +333,7 @@ async fn running_dispatcher_notices_a_clock_set_back() {
     assert_eq!(dispatcher.run(seen).await.done, 1);
 }
 
-/// Has ten parts of housekeeping to do.
+/// A runner with ten parts of housekeeping to do.
 #[derive(Default)]
 struct HousekeepingRunner {
     parts: std::sync::atomic::AtomicU32,
@@ -376,7 +376,7 @@ async fn run_until_idle_does_housekeeping_unless_stopped() {
     }
 }
 
-/// Ends calls one after the other as scripted, and records their subjects.
+/// A runner whose calls end as scripted, one after the other. It records their subjects.
 struct ScriptedRunner {
     ends: fn(nth: usize) -> Result<WakeupOutcome, StoreError>,
     ran: Mutex<Vec<Reference>>,

@@ -23,8 +23,8 @@ fn subject() -> Reference {
     Reference::record("0123456789abcdef01234567".parse().unwrap())
 }
 
-fn begin(id: &str) -> Begin {
-    Begin {
+fn begin(id: &str) -> CallStart {
+    CallStart {
         transaction: NewTransaction {
             id: id.to_owned(),
             action: "refresh".to_owned(),
@@ -97,7 +97,7 @@ fn start_victim(path: &Path, pairs: u64) -> (Child, BufReader<ChildStdout>, u64)
 
 #[tokio::test]
 async fn kill_keeps_acknowledged_writes_and_frees_leases() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     let (mut victim, _output, said) = start_victim(&stores.path(), 20);
 
     let store = open(&stores.path());
@@ -130,7 +130,7 @@ async fn kill_keeps_acknowledged_writes_and_frees_leases() {
 
 #[tokio::test]
 async fn concurrent_recoveries_close_each_call_once() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     let mut dying = open(&stores.path());
     dying.begin(begin("t1")).await.unwrap();
     Arc::get_mut(&mut dying.process_lock)

@@ -27,7 +27,7 @@ fn names(directory: &Path) -> Vec<String> {
 async fn files_are_readable_by_the_owner_only() {
     use std::os::unix::fs::PermissionsExt;
 
-    let stores = InFile::new();
+    let stores = FileStores::new();
     let store = open(&stores.path()).unwrap();
     store.recover(Timestamp(1)).await.unwrap();
     let directory = stores.path().parent().unwrap().to_owned();
@@ -41,7 +41,7 @@ async fn files_are_readable_by_the_owner_only() {
 
 #[tokio::test]
 async fn closed_store_leaves_only_the_database() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     drop(open(&stores.path()).unwrap());
     let directory = stores.path().parent().unwrap().to_owned();
     assert_eq!(names(&directory), ["relation.db"]);
@@ -49,7 +49,7 @@ async fn closed_store_leaves_only_the_database() {
 
 #[tokio::test]
 async fn a_commit_waits_for_the_disk() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     let store = open(&stores.path()).unwrap();
     let settings = |connection: &Batch<'_>| {
         let journal: String =
@@ -73,7 +73,7 @@ fn a_missing_directory_is_named() {
 
 #[test]
 fn file_that_is_not_a_database_is_left_alone() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     for content in ["x", "not a database\n", &"words ".repeat(10_000)] {
         fs::write(stores.path(), content).unwrap();
         let error = open(&stores.path()).unwrap_err();
@@ -88,7 +88,7 @@ fn file_that_is_not_a_database_is_left_alone() {
 
 #[test]
 fn database_of_another_program_is_left_alone() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     let other = Connection::open(stores.path()).unwrap();
     other.execute_batch("CREATE TABLE theirs (x)").unwrap();
     drop(other);
@@ -100,7 +100,7 @@ fn database_of_another_program_is_left_alone() {
 
 #[test]
 fn schema_of_a_later_release_is_left_alone() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     drop(open(&stores.path()).unwrap());
     let later = Connection::open(stores.path()).unwrap();
     later.pragma_update(None, "user_version", 11).unwrap();
@@ -122,30 +122,41 @@ fn schema_of_a_later_release_is_left_alone() {
     assert_eq!(version, 11);
 }
 
+/// The scripts that lead from one version of the schema to the next.
+const MIGRATIONS: [&str; 8] = [
+    include_str!("../schema.sql"),
+    include_str!("../quarantine.sql"),
+    include_str!("../deadlines.sql"),
+    include_str!("../reveals.sql"),
+    include_str!("../scheduled.sql"),
+    include_str!("../sorted.sql"),
+    include_str!("../urgency.sql"),
+    include_str!("../reveals_column.sql"),
+];
+
+/// Creates the database of an earlier release, and runs `data` in it.
+fn create_version(stores: &FileStores, version: u8, data: &str) {
+    let old = Connection::open(stores.path()).unwrap();
+    for script in MIGRATIONS.iter().take(version.into()).chain([&data]) {
+        old.execute_batch(script).unwrap();
+    }
+    old.pragma_update(None, "user_version", version).unwrap();
+}
+
 #[tokio::test]
 async fn accesses_of_version_7_are_migrated() {
-    let stores = InFile::new();
-    let old = Connection::open(stores.path()).unwrap();
-    for step in [
-        include_str!("../schema.sql"),
-        include_str!("../quarantine.sql"),
-        include_str!("../deadlines.sql"),
-        include_str!("../reveals.sql"),
-        include_str!("../scheduled.sql"),
-        include_str!("../sorted.sql"),
-        include_str!("../urgency.sql"),
-        "PRAGMA user_version = 7;
-        INSERT INTO transactions (id, action, subject_name, status, message, submitted, started,
+    let stores = FileStores::new();
+    create_version(
+        &stores,
+        7,
+        "INSERT INTO transactions (id, action, subject_name, status, message, submitted, started,
             holder, more_reveals) VALUES ('t1', 'refresh', '', 'Success', '', 1, 1, '', 5);
         INSERT INTO transactions (id, action, subject_name, status, message, submitted, started,
             holder) VALUES ('t2', 'refresh', '', 'Success', '', 1, 1, '');
         INSERT INTO transaction_reveals (transaction_id, at, owner_model, owner_pkid, name, outcome)
             VALUES ('t1', 7, 'm', '000000000000000000000001', 'a \"quoted\" name', 'absent'),
                 ('t1', 6, NULL, NULL, 'webex.client-secret', 'opened');",
-    ] {
-        old.execute_batch(step).unwrap();
-    }
-    drop(old);
+    );
     let store = open(&stores.path()).unwrap();
     let migrated = store.transaction("t1").await.unwrap().unwrap();
     let access = |at, owner, name: &str, outcome| SecretAccess {
@@ -172,19 +183,11 @@ async fn accesses_of_version_7_are_migrated() {
 
 #[tokio::test]
 async fn transactions_of_version_8_get_their_node() {
-    let stores = InFile::new();
-    let old = Connection::open(stores.path()).unwrap();
-    for step in [
-        include_str!("../schema.sql"),
-        include_str!("../quarantine.sql"),
-        include_str!("../deadlines.sql"),
-        include_str!("../reveals.sql"),
-        include_str!("../scheduled.sql"),
-        include_str!("../sorted.sql"),
-        include_str!("../urgency.sql"),
-        include_str!("../reveals_column.sql"),
-        "PRAGMA user_version = 8;
-        INSERT INTO documents (model, pkid, hierarchy, version, body, keys)
+    let stores = FileStores::new();
+    create_version(
+        &stores,
+        8,
+        "INSERT INTO documents (model, pkid, hierarchy, version, body, keys)
             VALUES ('m', '000000000000000000000001', 'sys.P.C', 1, '{}', '[]');
         INSERT INTO transactions (id, action, subject_model, subject_pkid, subject_name, status,
             message, submitted, started, holder)
@@ -192,10 +195,7 @@ async fn transactions_of_version_8_get_their_node() {
                 ('t1.0001', 'part', 'm', '000000000000000000000001', '', 'Success', '', 1, 1, ''),
                 ('t2', 'refresh', 'm', '000000000000000000000002', '', 'Success', '', 1, 1, ''),
                 ('t3', 'refresh', NULL, NULL, '', 'Success', '', 1, 1, '');",
-    ] {
-        old.execute_batch(step).unwrap();
-    }
-    drop(old);
+    );
     let store = open(&stores.path()).unwrap();
     let node: Option<relation_types::Hierarchy> = Some("sys.P.C".parse().unwrap());
     for (id, expected) in [
@@ -226,25 +226,21 @@ async fn transactions_of_version_8_get_their_node() {
 
 #[tokio::test]
 async fn first_release_database_is_migrated_with_its_data() {
-    let stores = InFile::new();
-    let old = Connection::open(stores.path()).unwrap();
-    let first = include_str!("../schema.sql");
-    old.execute_batch(&format!(
-        "{first}
-         PRAGMA user_version = 1;
+    let stores = FileStores::new();
+    create_version(
+        &stores,
+        1,
+        "INSERT INTO documents (model, pkid, hierarchy, version, body, keys)
+         VALUES ('m', '000000000000000000000001', 'sys', 1, '{}', '[]');
          INSERT INTO documents (model, pkid, hierarchy, version, body, keys)
-         VALUES ('m', '000000000000000000000001', 'sys', 1, '{{}}', '[]');
-         INSERT INTO documents (model, pkid, hierarchy, version, body, keys)
-         VALUES ('data/SparkCustomer', '000000000000000000000002', 'sys.P.C', 1, '{{}}',
+         VALUES ('data/SparkCustomer', '000000000000000000000002', 'sys.P.C', 1, '{}',
              '[[\"name\",\"Acme\"],[\"state\",\"expired\"]]');
          INSERT INTO document_keys
          VALUES ('data/SparkCustomer', 'name', 'Acme', '000000000000000000000002'),
              ('data/SparkCustomer', 'state', 'expired', '000000000000000000000002');
          INSERT INTO wakeups VALUES ('m', '000000000000000000000001', 'refresh', 70000, '', 1, 0);
-         INSERT INTO leases VALUES ('m', '000000000000000000000001', 2, 'gone', 69000);"
-    ))
-    .unwrap();
-    drop(old);
+         INSERT INTO leases VALUES ('m', '000000000000000000000001', 2, 'gone', 69000);",
+    );
     let store = open(&stores.path()).unwrap();
     let now = Timestamp(70_000);
     let due = store.due(now, 10, None).await.unwrap();
@@ -279,7 +275,7 @@ async fn first_release_database_is_migrated_with_its_data() {
     }
     store.recover(now).await.unwrap();
     let subject = due[0].wakeup.subject.clone();
-    let begin = Begin {
+    let begin = CallStart {
         transaction: relation_types::transactions::NewTransaction {
             id: "t1".to_owned(),
             action: "refresh".to_owned(),
@@ -319,7 +315,7 @@ async fn first_release_database_is_migrated_with_its_data() {
 
 #[test]
 fn concurrent_first_opens_agree_on_the_store_id() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     let path = stores.path();
     let ids: Vec<String> = std::thread::scope(|scope| {
         let openers = [(); 6].map(|()| scope.spawn(|| open(&path).unwrap()));
@@ -331,7 +327,7 @@ fn concurrent_first_opens_agree_on_the_store_id() {
 
 #[tokio::test]
 async fn a_damaged_row_is_reported_and_not_hidden() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     let store = open(&stores.path()).unwrap();
     let other = Connection::open(stores.path()).unwrap();
     other
@@ -348,7 +344,7 @@ async fn a_damaged_row_is_reported_and_not_hidden() {
 #[cfg(unix)]
 #[tokio::test]
 async fn two_paths_to_one_database_know_of_each_other() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     let first = open(&stores.path()).unwrap();
     let elsewhere = tempfile::tempdir().unwrap();
     let link = elsewhere.path().join("link.db");

@@ -26,7 +26,7 @@ fn put(document: &Document) -> Commit {
     }
 }
 
-fn shared(stores: &InFile, options: &SqliteOptions) -> Arc<SqliteStore> {
+fn shared(stores: &FileStores, options: &SqliteOptions) -> Arc<SqliteStore> {
     Arc::new(SqliteStore::open(stores.path(), options).unwrap())
 }
 
@@ -56,7 +56,7 @@ async fn settle() {
 
 /// Returns whether a later write of the queue saw the first one, and whether a reader saw it then.
 async fn first_seen(options: &SqliteOptions) -> (bool, bool) {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     let store = shared(&stores, options);
     let release = hold(&store).await;
     let first = document();
@@ -99,7 +99,7 @@ async fn without_groups_each_write_has_a_commit_of_its_own() {
 
 #[tokio::test]
 async fn failed_write_leaves_its_group_alone() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     let store = shared(&stores, &SqliteOptions::default());
     let release = hold(&store).await;
     let mut writes = Vec::new();
@@ -132,7 +132,7 @@ async fn failed_write_leaves_its_group_alone() {
 
 #[tokio::test]
 async fn full_disk_loses_no_acknowledged_write() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     let store = shared(&stores, &SqliteOptions::default());
     let before = document();
     store.commit(put(&before)).await.unwrap();
@@ -203,7 +203,7 @@ async fn writer_recovers_after_a_failed_transaction() {
 
 #[tokio::test]
 async fn read_of_several_statements_sees_one_snapshot() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     let store = shared(&stores, &SqliteOptions::default());
     let document = document();
     let reference = document.reference.clone();
@@ -220,7 +220,7 @@ async fn read_of_several_statements_sees_one_snapshot() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_busy_hosts_both_get_to_write() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     let hosts = [(); 2].map(|()| shared(&stores, &SqliteOptions::default()));
     let document = document();
     let mut writers = Vec::new();
@@ -243,7 +243,7 @@ async fn two_busy_hosts_both_get_to_write() {
 
 #[tokio::test]
 async fn locked_out_writer_times_out_and_recovers() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     let impatient = SqliteOptions {
         busy_timeout: Duration::from_millis(20),
         ..SqliteOptions::default()
@@ -266,7 +266,7 @@ async fn locked_out_writer_times_out_and_recovers() {
 
 #[tokio::test]
 async fn begins_of_calls_do_not_wait_for_commits() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     let store = shared(&stores, &SqliteOptions::default());
     let order = Arc::new(Mutex::new(Vec::new()));
     let release = hold(&store).await;
@@ -297,7 +297,7 @@ async fn begins_of_calls_do_not_wait_for_commits() {
 
 #[tokio::test]
 async fn numbers_never_repeat() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     let store = shared(&stores, &SqliteOptions::default());
     let release = hold(&store).await;
     let mut writes = Vec::new();

@@ -14,7 +14,7 @@ fn open(path: &Path) -> SqliteStore {
     SqliteStore::open(path, &SqliteOptions::default()).unwrap()
 }
 
-fn holder_files(stores: &InFile) -> Vec<PathBuf> {
+fn holder_files(stores: &FileStores) -> Vec<PathBuf> {
     let entries = fs::read_dir(stores.0.path()).unwrap();
     let paths = entries.map(|entry| entry.unwrap().path());
     paths
@@ -22,9 +22,9 @@ fn holder_files(stores: &InFile) -> Vec<PathBuf> {
         .collect()
 }
 
-fn begin(id: &str, now: Timestamp) -> Begin {
+fn begin(id: &str, now: Timestamp) -> CallStart {
     let subject = Reference::record("0123456789abcdef01234567".parse().unwrap());
-    Begin {
+    CallStart {
         transaction: NewTransaction {
             id: id.to_owned(),
             action: "refresh".to_owned(),
@@ -42,7 +42,7 @@ fn begin(id: &str, now: Timestamp) -> Begin {
 
 /// Replaces the file of a process that ended during a call by a file that no user can open, not even
 /// root.
-async fn leave_unreadable(stores: &InFile) -> PathBuf {
+async fn leave_unreadable(stores: &FileStores) -> PathBuf {
     let mut gone = open(&stores.path());
     gone.begin(begin("t1", NOW)).await.unwrap();
     let [file] = holder_files(stores).try_into().unwrap();
@@ -57,13 +57,13 @@ async fn leave_unreadable(stores: &InFile) -> PathBuf {
 
 #[tokio::test]
 async fn unreadable_lock_file_blocks_only_its_own_leases() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     let file = leave_unreadable(&stores).await;
     let store = open(&stores.path());
     assert_eq!(store.recover(NOW).await.unwrap(), Default::default());
     let during = store.begin(begin("t2", NOW)).await.unwrap();
     assert_eq!(during, BeginOutcome::Busy(NOW.after(LEASE)));
-    let other = Begin {
+    let other = CallStart {
         subject: None,
         ..begin("t3", NOW)
     };
@@ -87,7 +87,7 @@ async fn unreadable_lock_file_blocks_only_its_own_leases() {
 
 #[tokio::test]
 async fn files_beside_a_shared_database_are_shared() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     drop(open(&stores.path()));
     fs::set_permissions(stores.path(), fs::Permissions::from_mode(0o660)).unwrap();
     let store = open(&stores.path());
@@ -107,7 +107,7 @@ async fn files_created_by_root_belong_to_the_owner() {
         eprintln!("SKIPPED: it takes root to make files for another user");
         return;
     }
-    let stores = InFile::new();
+    let stores = FileStores::new();
     std::os::unix::fs::chown(stores.0.path(), Some(65_534), Some(65_534)).unwrap();
     let store = open(&stores.path());
     store.recover(NOW).await.unwrap();

@@ -28,13 +28,13 @@ async fn count(store: &SqliteStore) -> usize {
     store.find(&filter, None, 100).await.unwrap().items.len()
 }
 
-fn to_read(stores: &InFile) -> Result<SqliteStore, OpenError> {
+fn to_read(stores: &FileStores) -> Result<SqliteStore, OpenError> {
     SqliteStore::open_to_read(stores.path(), &SqliteOptions::default())
 }
 
 #[test]
 fn a_missing_database_is_not_made() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     let existing = SqliteStore::open_existing(stores.path(), &SqliteOptions::default());
     for refused in [existing, to_read(&stores)] {
         let refused = refused.unwrap_err();
@@ -50,7 +50,7 @@ fn a_missing_database_is_not_made() {
 
 #[tokio::test]
 async fn reading_needs_no_write_lock_and_sees_writes() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     let writing = SqliteStore::open(stores.path(), &SqliteOptions::default()).unwrap();
     writing.commit(put(1)).await.unwrap();
     let other = Connection::open(stores.path()).unwrap();
@@ -88,7 +88,7 @@ async fn immutable_file_is_read_whatever_its_name() {
 
 #[tokio::test]
 async fn older_schema_is_migrated_before_reading() {
-    let stores = InFile::new();
+    let stores = FileStores::new();
     let old = Connection::open(stores.path()).unwrap();
     old.execute_batch(&format!(
         "{}; PRAGMA user_version = 1;",

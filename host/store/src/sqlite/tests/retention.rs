@@ -10,7 +10,7 @@ use relation_types::transactions::{
 async fn record(store: &SqliteStore, number: u64) {
     let id = format!("{number:08x}");
     let at = Timestamp(number);
-    let begin = Begin {
+    let begin = CallStart {
         transaction: NewTransaction {
             id: id.clone(),
             action: "refresh".to_owned(),

@@ -1,4 +1,4 @@
-//! The fields of requests. Errors name the fields, all at once, and repeat no values: they may be secrets.
+//! The fields of requests. Errors name all wrong fields together, and repeat no values, which may be secrets.
 
 use axum::extract::{FromRequest, Request};
 use relation_host::types::{FieldError, Timestamp};

@@ -42,7 +42,7 @@ where
     router
 }
 
-/// Parses a pkid of a path. What is no pkid does not exist.
+/// Parses a pkid of a path. A text that is not a pkid names no object.
 fn parse_pkid(text: &str) -> Result<Pkid, WebError> {
     text.parse().map_err(|_| WebError::not_found())
 }

@@ -107,7 +107,7 @@ impl AccessRoute {
         Self::LogOut,
     ];
 
-    /// The method.
+    /// Returns the method.
     pub fn method(self) -> Method {
         match self {
             Self::ListUsers
@@ -140,7 +140,7 @@ impl AccessRoute {
         }
     }
 
-    /// The path, with its parameter in braces.
+    /// Returns the path, with its parameter in braces.
     pub fn path(self) -> &'static str {
         match self {
             Self::ListUsers | Self::AddUser => "/api/data/User/",
@@ -166,7 +166,7 @@ impl AccessRoute {
         }
     }
 
-    /// The operation that a principal needs at the object's node.
+    /// Returns the operation that a principal needs at the object's node.
     pub fn operation(self) -> Option<Operation> {
         match self {
             Self::ListAuditEvents => Some(Operation::Audit),
@@ -236,7 +236,7 @@ impl AccessRoute {
         }
     }
 
-    /// The status of a successful response.
+    /// Returns the status of a successful response.
     pub(crate) fn success(self) -> &'static str {
         match self {
             Self::AddUser

@@ -50,7 +50,7 @@ impl NewSession {
         cookies::set_cookie(parts, &self.token)
     }
 
-    /// The id of the session, which is in the cookie.
+    /// Returns the id of the session, which is in the cookie.
     pub fn token(&self) -> &SecretString {
         &self.token
     }
@@ -67,7 +67,7 @@ impl fmt::Debug for NewSession {
 /// The reason why a log-in failed.
 #[derive(Debug)]
 pub enum LogInError {
-    /// The name or the password is wrong, or the user is disabled or has no password. All have this one answer.
+    /// The name or the password is wrong, or the user is disabled or has no password. All have this one response.
     Refused,
     /// There were too many failures for this name or from this address.
     TooMany {
@@ -102,7 +102,7 @@ impl LogInError {
     }
 }
 
-/// Logs a user in. The answer and about the time of it are the same for an unknown name and a wrong password.
+/// Logs a user in. The response and about its time are the same for an unknown name and a wrong password.
 ///
 /// # Errors
 /// The log-in is refused, must wait, or could not be checked.

@@ -253,7 +253,7 @@ fn user_event(user: &Entry<UserBody>, address: ClientAddress, operation: &str) -
     NewAuditEvent::new(actor, address, operation, &user.node).on(user.to_audit_object())
 }
 
-/// The error of a log-in that was refused: the same for every reason.
+/// Returns the error of a log-in that was refused: the same for every reason.
 pub(super) fn refused() -> WebError {
     let error = AppError::new(ErrorKind::Usage, "the name or the password is wrong");
     let hint = "an administrator can give you a link to set a new password";

@@ -290,7 +290,7 @@ pub async fn create_first_administrator(
     Ok(user.into())
 }
 
-/// Commits the use of a link. Whoever uses it at the same moment gets the error of a used link.
+/// Commits the use of a link. A concurrent use gets the error of a used link.
 async fn commit_once(
     parts: &AccessParts,
     checks: Vec<Check>,
@@ -370,7 +370,7 @@ pub(in crate::access) async fn remove_expired(parts: &AccessParts) -> Result<u64
     Ok(removed)
 }
 
-/// The condition that there is no user at all.
+/// Returns the condition that there is no user at all.
 fn no_user() -> Check {
     Check::Unique(documents::filter::<UserBody>(&None, Vec::new()), None)
 }

@@ -16,7 +16,7 @@ use crate::access::{AccessParts, ClientAddress, RoleGrant, sessions};
 
 /// How often a log-in is tried that another one at the same moment has disturbed.
 const ATTEMPTS: usize = 3;
-/// The most users of one name; further ones have a random end.
+/// The maximum number of users of one name; further ones have a random end.
 const MAX_NUMBER: usize = 50;
 /// The longest name before its number, in characters.
 const MAX_BASE_CHARS: usize = 80;

@@ -13,7 +13,7 @@ use crate::access::{AccessParts, Authority, ROLES, RoleGrant, find_role};
 /// The role that at least one user must keep at the node where it was granted, or above.
 pub(super) const PROVIDER_ADMINISTRATOR: &str = "provider-administrator";
 
-/// The most roles of a user or a key.
+/// The maximum number of roles of a user or a key.
 const MAX_GRANTS: usize = 100;
 
 /// Returns the errors of the roles of a user or a key that belongs to `node`.

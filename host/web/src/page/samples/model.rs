@@ -17,7 +17,7 @@ fn field(name: &str, kind: FieldKind) -> Field {
     }
 }
 
-/// A model with one field of each sort. `extra` is a field that the page has never heard of.
+/// Returns a model with one field of each sort. `extra` is a field that the page has never heard of.
 pub(crate) fn sample_model() -> Model {
     Model {
         name: "relation/SparkCustomer".to_owned(),

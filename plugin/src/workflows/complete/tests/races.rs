@@ -13,22 +13,14 @@ fn interrupted_consent_leaves_old_or_new_connection() {
     assert_eq!(run(&platform, &callback(&begun)).unwrap_err(), down());
     assert_eq!(snapshot(&platform), before);
     assert!(platform.sent().is_empty());
-    serve_webex(
-        &platform,
-        ORGANIZATION,
-        json_response(200, token_response()),
-    );
+    serve_tokens(&platform);
     run(&platform, &callback(&begun)).unwrap();
 
     // After the response, one store error or one lost result loses nothing.
     for interruption in [CommitFault::Fail(down()), CommitFault::LoseResult(down())] {
         let platform = connected();
         let begun = begin(&platform);
-        serve_webex(
-            &platform,
-            ORGANIZATION,
-            json_response(200, token_response()),
-        );
+        serve_tokens(&platform);
         platform.inject_commit_fault(2, interruption);
         let report = run(&platform, &callback(&begun)).unwrap();
         assert_eq!(report.connection.state, State::Connected);
@@ -40,11 +32,7 @@ fn interrupted_consent_leaves_old_or_new_connection() {
     let platform = connected();
     let begun = begin(&platform);
     let before = snapshot(&platform);
-    serve_webex(
-        &platform,
-        ORGANIZATION,
-        json_response(200, token_response()),
-    );
+    serve_tokens(&platform);
     for nth in 2..=4 {
         platform.inject_commit_fault(nth, CommitFault::Fail(down()));
     }
@@ -77,11 +65,7 @@ fn failed_read_after_response_is_retried() {
     for nth in [2, 3] {
         let platform = connected();
         let begun = begin(&platform);
-        serve_webex(
-            &platform,
-            ORGANIZATION,
-            json_response(200, token_response()),
-        );
+        serve_tokens(&platform);
         platform.fail_reveal(nth, down());
         let report = run(&platform, &callback(&begun)).unwrap();
         assert_eq!(report.connection.state, State::Connected);

@@ -78,11 +78,7 @@ fn wrong_state_is_explained() {
 fn callback_is_accepted_once() {
     let platform = fresh();
     let begun = begin(&platform);
-    serve_webex(
-        &platform,
-        ORGANIZATION,
-        json_response(200, token_response()),
-    );
+    serve_tokens(&platform);
     run(&platform, &callback(&begun)).unwrap();
     let before = snapshot(&platform);
     let requests = platform.sent().len();
@@ -202,11 +198,7 @@ fn request_that_was_not_sent_keeps_the_consent() {
             );
             assert_eq!(snapshot(&platform), before);
         }
-        serve_webex(
-            &platform,
-            ORGANIZATION,
-            json_response(200, token_response()),
-        );
+        serve_tokens(&platform);
         run(&platform, &callback(&begun)).unwrap();
         let text = run(&platform, &callback(&begun)).unwrap().message;
         assert!(text.contains("nothing needs to be done"), "{text}");
@@ -256,24 +248,20 @@ fn consent_of_other_organization_is_rejected() {
 #[test]
 fn organization_of_another_record_is_rejected() {
     let platform = fresh();
-    let mut neighbour = connected_record(platform.now());
-    neighbour.pkid = "f".repeat(24);
-    neighbour
+    let mut neighbor = connected_record(platform.now());
+    neighbor.pkid = "f".repeat(24);
+    neighbor
         .body
         .fields
-        .insert("name".to_owned(), "Neighbour".into());
-    platform.store_connected(neighbour.clone()).unwrap();
+        .insert("name".to_owned(), "Neighbor".into());
+    platform.store_connected(neighbor.clone()).unwrap();
     let begun = begin(&platform);
     let before = snapshot(&platform);
-    serve_webex(
-        &platform,
-        ORGANIZATION,
-        json_response(200, token_response()),
-    );
+    serve_tokens(&platform);
     let (case, text) = classify(&run(&platform, &callback(&begun)).unwrap_err());
     assert_eq!(case, "reauthorize");
     assert!(
-        text.contains(&neighbour.pkid) && text.contains(ORGANIZATION),
+        text.contains(&neighbor.pkid) && text.contains(ORGANIZATION),
         "{text}"
     );
     assert_eq!(snapshot(&platform), before);

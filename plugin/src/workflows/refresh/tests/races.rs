@@ -150,9 +150,9 @@ fn response_survives_one_store_error() {
 fn callers_before_an_attempt_share_its_outcome() {
     let platform = platform();
     let requests = Rc::new(Cell::new(0));
-    let counted = Rc::clone(&requests);
+    let counter = Rc::clone(&requests);
     platform.serve(move |_, _| {
-        counted.set(counted.get() + 1);
+        counter.set(counter.get() + 1);
         json_response(200, token_response())
     });
     let asked = platform.now();

@@ -129,9 +129,9 @@ fn a_missing_scope_is_named_with_webexs_tracking_id() {
     let report = world.sync().unwrap();
     // The other list is imported.
     assert_eq!(report.models[0].added, 2);
-    let why = report.models[1].failed.as_ref().unwrap();
+    let reason = report.models[1].failed.as_ref().unwrap();
     for part in ["spark-admin:licenses_read", "ROUTER_1", "403"] {
-        assert!(why.contains(part), "{why}");
+        assert!(reason.contains(part), "{reason}");
     }
     let message = &report.message;
     assert!(
@@ -185,15 +185,15 @@ fn temporary_error_of_one_list_does_not_stop_the_others() {
     assert_eq!(world.stored(LICENSE).len(), 3);
     expect_error(&world, "/roles", 503, &[]);
     let report = world.sync().unwrap();
-    let why = report.models[0].failed.as_ref().unwrap();
-    assert!(why.contains("503"), "{why}");
+    let reason = report.models[0].failed.as_ref().unwrap();
+    assert!(reason.contains("503"), "{reason}");
     assert_eq!((report.models[1].found, report.continues), (3, None));
     let parts = world.platform.recorded_parts();
     assert_eq!(
         parts[0],
         (
             format!("Import {}", report.models[0].model),
-            Err(why.clone())
+            Err(reason.clone())
         )
     );
     assert_eq!(

@@ -12,7 +12,7 @@ fn expect_page(world: &World, ids: &[&str], next: Option<&str>) {
     world.platform.expect(Method::GET, "/licenses", response);
 }
 
-/// A world in which the licenses L1 to L3 and the roles were imported.
+/// Creates a world in which the licenses L1 to L3 and the roles were imported.
 fn world_after_import() -> World {
     let world = World::new();
     world.sync().unwrap();
@@ -193,7 +193,7 @@ fn unusable_next_link_removes_nothing() {
 #[test]
 fn unreadable_entry_is_skipped_and_named() {
     let deep = format!("{}{}", "[".repeat(300), "]".repeat(300));
-    for (field, why) in [
+    for (field, reason) in [
         (r#""name":"cut \ud83d""#, "hex escape"),
         (r#""totalUnits":1e400"#, "number out of range"),
         (r#""name":"tab\u0009	here""#, "control character"),
@@ -214,7 +214,7 @@ fn unreadable_entry_is_skipped_and_named() {
         let named = "1 of the licenses cannot be taken: entry 1 of page 1 (`L1`) cannot be read";
         assert!(world.platform.logged(Level::Warning, named), "{field}");
         assert!(report.message.contains("none of the licenses was removed"));
-        assert!(report.message.contains(why), "{}", report.message);
+        assert!(report.message.contains(reason), "{}", report.message);
         assert!(!report.message.contains("network"));
     }
 }

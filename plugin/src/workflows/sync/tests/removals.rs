@@ -7,7 +7,7 @@ use crate::platform::{Level, Storage};
 use crate::testing::HOUR;
 use crate::workflows::delete::delete;
 
-/// A world in which 30 licenses and two roles were imported.
+/// Creates a world in which 30 licenses and two roles were imported.
 fn world_with_30_licenses() -> World {
     let world = World::with_licenses(30, 10);
     world.sync_to_end();

@@ -19,7 +19,7 @@ fn location(id: &str, name: &str) -> Value {
     json!({"id": id, "name": name, "timeZone": "Europe/Berlin"})
 }
 
-/// A world with these locations, as ids and names, and a data sync of locations.
+/// Creates a world with these locations, as ids and names, and a data sync of locations.
 fn with_locations(locations: &[(&str, &str)]) -> World {
     let world = World::new();
     set_locations(&world, locations);

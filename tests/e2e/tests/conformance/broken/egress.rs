@@ -41,7 +41,7 @@ fn changed(method: &Method, uri: &Uri) -> Option<Response<Bytes>> {
     })
 }
 
-/// The call that sets a proxy asks for the proxy four times; the fifth time belongs to the next
+/// Keeps a proxy after its call. The call that sets a proxy asks for it four times; the fifth time belongs to the next
 /// call, and goes through the proxy.
 async fn persistent_proxies() -> Conformance {
     let requests = AtomicU32::new(0);
@@ -52,11 +52,11 @@ async fn persistent_proxies() -> Conformance {
     })
 }
 
-/// Makes every call of this import end like this.
-struct Always(Import, fn() -> Intervention);
+/// An intervention at every call of an import.
+struct RepeatedIntervention(Import, fn() -> Intervention);
 
 #[async_trait]
-impl Interceptor for Always {
+impl Interceptor for RepeatedIntervention {
     async fn before(&self, call: &ImportCall) -> Intervention {
         match self {
             Self(import, intervention) if *import == call.import => intervention(),
@@ -66,7 +66,7 @@ impl Interceptor for Always {
 }
 
 async fn always(import: Import, intervention: fn() -> Intervention) -> Conformance {
-    let always = Arc::new(Always(import, intervention));
+    let always = Arc::new(RepeatedIntervention(import, intervention));
     let run = host().await;
     run.modify_hosts(move |host, _| host.interceptor(always.clone()))
 }

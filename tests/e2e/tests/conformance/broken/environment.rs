@@ -21,7 +21,7 @@ use secrecy::SecretString;
 use super::store;
 use crate::support::{on, suite_within, with};
 
-/// Plain settings of which one is wrong and one is a secret, and a wrong secret setting.
+/// Returns plain settings of which one is wrong and one is a secret, and a wrong secret setting.
 async fn other_settings() -> Conformance {
     const SECRET: &str = "conformance.secret";
     let plain = [
@@ -38,7 +38,7 @@ async fn other_settings() -> Conformance {
     })
 }
 
-/// Draws the same numbers every time, and the same first bytes for each instance.
+/// Entropy that repeats its numbers, and its first bytes for each instance.
 struct BiasedEntropy {
     others: SeededEntropy,
     drawn: AtomicU64,
@@ -73,7 +73,7 @@ async fn biased_entropy() -> Conformance {
     run.modify_hosts(move |host, _| host.entropy(dice.clone()))
 }
 
-/// Goes back a millisecond at each reading.
+/// A clock that goes back a millisecond at each reading.
 struct BackwardClock {
     steady: Arc<ManualClock>,
     looks: Arc<AtomicU64>,
@@ -134,7 +134,7 @@ async fn wide_limits() -> Conformance {
         .limits(limits)
 }
 
-/// Intervenes once within a check: at the call of an import after this many of its calls.
+/// One intervention within a check: at the call of an import after this many of its calls.
 type Step = (&'static str, Import, u32, fn() -> Intervention);
 
 const STEPS: [Step; 6] = [
@@ -158,7 +158,7 @@ const STEPS: [Step; 6] = [
     }),
 ];
 
-/// Finds the running check in the suite's output, and intervenes.
+/// An interceptor that finds the running check in the suite's output, and intervenes.
 #[derive(Clone, Default)]
 struct CheckInterceptor(Arc<Mutex<(String, u32)>>);
 

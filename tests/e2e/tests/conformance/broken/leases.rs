@@ -3,7 +3,7 @@
 use parking_lot::Mutex;
 
 use relation_host::store::layer::StoreLayer;
-use relation_host::store::{Begin, BeginOutcome, Commit, End, Lease, Store, StoreError};
+use relation_host::store::{BeginOutcome, CallEnd, CallStart, Commit, Lease, Store, StoreError};
 use relation_host::types::{Pkid, Reference, Timestamp};
 
 use super::store;
@@ -26,7 +26,7 @@ enum LeaseDefect {
 /// Number of calls of `checks` before the end of documents and secrets.
 const CALLS: usize = 2;
 
-/// The record that the suite uses as another one (`tests/host-conformance/src/samples.rs`).
+/// Returns the record that the suite uses as another one (`tests/host-conformance/src/samples.rs`).
 fn another(record: &Reference) -> Reference {
     let own = record.pkid.as_str();
     let digit = if own.starts_with('0') { '1' } else { '0' };
@@ -47,7 +47,11 @@ impl LeaseDefect {
 }
 
 impl StoreLayer for LeaseDefect {
-    async fn begin(&self, inner: &dyn Store, mut begin: Begin) -> Result<BeginOutcome, StoreError> {
+    async fn begin(
+        &self,
+        inner: &dyn Store,
+        mut begin: CallStart,
+    ) -> Result<BeginOutcome, StoreError> {
         let (now, action) = (begin.now, begin.transaction.action.clone());
         let subject = match self {
             // No lease is checked, and no call is kept out.
@@ -91,7 +95,7 @@ impl StoreLayer for LeaseDefect {
         inner.commit(commit).await
     }
 
-    async fn end(&self, inner: &dyn Store, mut end: End) -> Result<(), StoreError> {
+    async fn end(&self, inner: &dyn Store, mut end: CallEnd) -> Result<(), StoreError> {
         if let Self::None = self {
             end.lease = None;
         }

@@ -7,7 +7,7 @@ use relation_harness::MemoryStore;
 use relation_harness::conformance::Conformance;
 use relation_host::store::layer::StoreLayer;
 use relation_host::store::seal::Sealed;
-use relation_host::store::{Change, Commit, End, Store, StoreError};
+use relation_host::store::{CallEnd, Change, Commit, Store, StoreError};
 use relation_host::types::Reference;
 
 use super::{around, store};
@@ -85,7 +85,7 @@ impl StoreLayer for SecretDefect {
         inner.commit(commit).await
     }
 
-    async fn end(&self, inner: &dyn Store, mut end: End) -> Result<(), StoreError> {
+    async fn end(&self, inner: &dyn Store, mut end: CallEnd) -> Result<(), StoreError> {
         if let (Self::Leaked, Some(outcome)) = (self, &mut end.transaction.outcome) {
             outcome.message = outcome.message.replace("[secret]", SECRET_VALUE);
         }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use relation_host::store::layer::StoreLayer;
 use relation_host::store::{
-    Begin, BeginOutcome, Change, Commit, DueWakeup, End, Store, StoreError, WakeupSettlement,
+    BeginOutcome, CallEnd, CallStart, Change, Commit, DueWakeup, Store, StoreError,
+    WakeupSettlement,
 };
 use relation_host::types::{RECORD_MODEL, Reference, Timestamp};
 
@@ -27,8 +28,7 @@ enum WakeupDefect {
     NotDeleted(Mutex<Vec<DueWakeup>>),
     /// Treats wakeups of the next hour as due.
     Early,
-    /// Of the wakeups within two minutes, which are two of the suite's moments, runs the last one
-    /// first.
+    /// Runs the last one of the wakeups within two minutes first. Two minutes are two of the suite's moments.
     LastFirst,
     /// Runs the latest deadline first.
     LatestDeadlineFirst,
@@ -148,7 +148,11 @@ impl StoreLayer for WakeupDefect {
         }
     }
 
-    async fn begin(&self, inner: &dyn Store, mut begin: Begin) -> Result<BeginOutcome, StoreError> {
+    async fn begin(
+        &self,
+        inner: &dyn Store,
+        mut begin: CallStart,
+    ) -> Result<BeginOutcome, StoreError> {
         if let (Self::NotDeleted(_), Some(due)) = (self, &begin.wakeup) {
             let known = inner.wakeups(&due.wakeup.subject).await?;
             if !known.contains(due) {
@@ -158,7 +162,7 @@ impl StoreLayer for WakeupDefect {
         inner.begin(begin).await
     }
 
-    async fn end(&self, inner: &dyn Store, mut end: End) -> Result<(), StoreError> {
+    async fn end(&self, inner: &dyn Store, mut end: CallEnd) -> Result<(), StoreError> {
         let ended = end
             .transaction
             .outcome

@@ -6,7 +6,7 @@ use relation_e2e::network::Route;
 
 use crate::row::{FaultClass, Group, Injection, Row};
 
-/// `https` through a tunnel.
+/// Lists faults of tunnels for `https`.
 pub fn tunnels() -> Group {
     let mut rows = rows();
     let ends = Injection::BeforeResponse(|world, _| {
@@ -21,7 +21,7 @@ pub fn tunnels() -> Group {
     }
 }
 
-/// Plain HTTP in absolute form.
+/// Lists faults of proxies for plain HTTP in absolute form.
 pub fn plain() -> Group {
     let mut rows = rows();
     let ends = ProxyFault::EndsAfter(60);

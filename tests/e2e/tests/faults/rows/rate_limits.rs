@@ -54,7 +54,8 @@ pub fn group() -> Group {
     }
 }
 
-/// The refresh tokens of this group are valid for 40 hours, of which 34 remain at the request.
+/// Lists faults near the expiry. The refresh tokens of this group are valid for 40 hours, of which 34 remain at the
+/// request.
 pub fn near_expiry() -> Group {
     const HALF: FaultClass = after(17 * 3600);
     Group {

@@ -256,7 +256,7 @@ impl StoreUnderTest<'_> {
                 let of_wakeup = wakeup.as_ref().map(|found| found.wakeup.subject.clone());
                 let subject = of_wakeup.or(subject);
                 let about = subject.clone().unwrap_or_else(|| record(1));
-                let begin = Begin {
+                let begin = CallStart {
                     subject,
                     wakeup: wakeup.clone(),
                     ..begin(&format!("t{transaction}"), &about, self.now)
@@ -278,7 +278,7 @@ impl StoreUnderTest<'_> {
                     true => WakeupSettlement::Retry(found, now.after(Duration::from_millis(5))),
                     false => WakeupSettlement::Done(found),
                 });
-                let end = End {
+                let end = CallEnd {
                     transaction: update(transaction, true, now),
                     lease: lease.and_then(|lease| self.leases.get(lease).cloned()),
                     wakeup,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use relation_host::egress::TransportError;
-use relation_host::store::{Begin, BeginOutcome, Change, Commit};
+use relation_host::store::{BeginOutcome, CallStart, Change, Commit};
 use relation_host::transactions::Transaction;
 use relation_host::types::{Document, Pkid, RECORD_MODEL, Reference, Timestamp, Wakeup};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -36,7 +36,7 @@ pub(super) struct OmittedCall {
     pub(super) wakeup: String,
     pub(super) subject: Reference,
     pub(super) moment: Timestamp,
-    pub(super) why: String,
+    pub(super) reason: String,
 }
 
 /// The notes so far.
@@ -69,7 +69,7 @@ pub(super) struct Notes {
 
 impl Notes {
     /// Notes a claim before it is made. Only claims for wakeups are recorded.
-    pub(super) fn note_begin(&mut self, begin: &Begin) {
+    pub(super) fn note_begin(&mut self, begin: &CallStart) {
         // An earlier claim got a store error, so its data may have changed.
         self.discard_running();
         let Some(due) = &begin.wakeup else {
@@ -118,9 +118,9 @@ impl Notes {
     }
 
     /// Notes that the record could not be read.
-    pub(super) fn note_unreadable(&mut self, subject: &Reference, why: String) {
+    pub(super) fn note_unreadable(&mut self, subject: &Reference, reason: String) {
         if self.beginning_subject().as_ref() == Some(subject) {
-            self.mark_inexpressible(|| why);
+            self.mark_inexpressible(|| reason);
         }
     }
 
@@ -235,7 +235,7 @@ impl Notes {
             return;
         };
         match RecordedResponse::from_result(response) {
-            Err(why) => self.mark_inexpressible(|| why),
+            Err(reason) => self.mark_inexpressible(|| reason),
             Ok(recorded) => {
                 let mut latest_first = running.http.iter_mut().rev();
                 if let Some(exchange) = latest_first.find(|exchange| exchange.is_pending()) {
@@ -247,9 +247,9 @@ impl Notes {
     }
 
     /// Marks the call as one that a scenario cannot express.
-    pub(super) fn mark_inexpressible(&mut self, why: impl FnOnce() -> String) {
+    pub(super) fn mark_inexpressible(&mut self, reason: impl FnOnce() -> String) {
         if let Some(running) = &mut self.running {
-            running.inexpressible.get_or_insert_with(why);
+            running.inexpressible.get_or_insert_with(reason);
         }
     }
 
@@ -376,13 +376,13 @@ impl Notes {
         let Some(running) = &self.running else {
             return;
         };
-        let why = running.inexpressible.clone().unwrap_or_default();
+        let reason = running.inexpressible.clone().unwrap_or_default();
         let subject = running.wakeup.subject.clone();
         self.omitted.push(OmittedCall {
             wakeup: running.wakeup.id.clone(),
             subject: subject.clone(),
             moment: running.moment,
-            why,
+            reason,
         });
         if !running.new_record {
             self.lost.insert(subject);

@@ -40,7 +40,7 @@ fn claim(notes: &mut Notes, document: &Document) {
         revision: 1,
         attempts: 0,
     };
-    notes.note_begin(&Begin {
+    notes.note_begin(&CallStart {
         transaction: NewTransaction {
             id: String::new(),
             action: "refresh".to_owned(),
@@ -91,7 +91,7 @@ fn recording_ends_after_max_calls() {
     started(&mut notes, &cut_off.reference, Some(NOW));
     end(&mut notes, &cut_off);
     assert_eq!(notes.omitted.len(), 1);
-    assert_eq!(notes.omitted[0].why, "the call before it was cut off");
+    assert_eq!(notes.omitted[0].reason, "the call before it was cut off");
     let document = document(&record(1), 1, 10);
     for _ in 2..MAX_CALLS {
         call(&mut notes, &document);
@@ -115,7 +115,7 @@ fn omitted_calls_count_towards_max_calls() {
     }
     assert!(notes.full.is_some());
     assert_eq!((notes.steps.len(), notes.omitted.len()), (1, MAX_CALLS - 1));
-    assert_eq!(notes.omitted[0].why, CHANGED);
+    assert_eq!(notes.omitted[0].reason, CHANGED);
 }
 
 #[test]
@@ -155,8 +155,8 @@ fn failed_or_refused_claim_leaves_no_notes() {
         reply(&mut notes);
         // Another host changes the record before the next attempt.
         call(&mut notes, &document(&record(0), 2, 10));
-        let why = notes.omitted.first().map(|left_out| &left_out.why);
-        assert_eq!((notes.steps.len(), why), (1, None));
+        let reason = notes.omitted.first().map(|left_out| &left_out.reason);
+        assert_eq!((notes.steps.len(), reason), (1, None));
         assert_eq!(notes.documents[&record(0)].version, 2);
     }
 }

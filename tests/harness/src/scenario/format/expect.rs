@@ -189,7 +189,7 @@ fn occurrences(
         DeValue::Table(_) => {
             let counts = reader.entries_of(item).into_iter();
             let counts = counts.filter_map(|(written, item)| {
-                let what = match shorthand(&written) {
+                let pattern = match shorthand(&written) {
                     Ok(entries) => Some(object(reader.position(item.span.start), entries)),
                     Err(error) => {
                         reader.report(&item.span, &item.key, error);
@@ -198,7 +198,7 @@ fn occurrences(
                 };
                 let times = number(reader, item);
                 Some(OccurrenceCount {
-                    what: what?,
+                    pattern: pattern?,
                     times: times?,
                     written,
                 })

@@ -106,7 +106,7 @@ sections! {
     ENTRIES "webex = \"entries\"" ["organization" "listing" "entries"];
     /// Generated entries of a list.
     GENERATE "webex = \"generate\"" ["organization" "listing" "count"];
-    /// The behaviour of changes of wholesale customers.
+    /// The behavior of changes of wholesale customers.
     WHOLESALE "webex = \"wholesale\"" ["outcome" "duration" "locks-new-organizations"];
     /// The paging of listings.
     PAGING "webex = \"paging\"" ["listing" "page-size" "defect"];

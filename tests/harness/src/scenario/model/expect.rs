@@ -51,7 +51,7 @@ pub struct OccurrenceCount {
     /// The event, as it is written.
     pub written: String,
     /// The pattern of the event.
-    pub what: Pattern,
+    pub pattern: Pattern,
     /// The number.
     pub times: Pattern,
 }

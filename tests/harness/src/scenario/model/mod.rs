@@ -27,14 +27,14 @@ pub use expect::{
 pub use given::{Content, GivenDocument, GivenSecret, GivenState, GivenWakeup, StoreKind};
 pub use webex::{NewGrant, Organization, Violations, Webex, WebexAction};
 
-/// A scenario: a behaviour, and the steps that show it.
+/// A scenario: a behavior, and the steps that show it.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     /// The file.
     pub path: PathBuf,
-    /// The behaviour, in one sentence.
+    /// The behavior, in one sentence.
     pub about: String,
-    /// The source of the behaviour, such as a document.
+    /// The source of the behavior, such as a document.
     pub source: Option<String>,
     /// The state before the first step.
     pub given: GivenState,

@@ -171,7 +171,7 @@ pub enum WebexAction {
         /// The number of entries.
         count: usize,
     },
-    /// Sets the behaviour of changes of wholesale customers.
+    /// Sets the behavior of changes of wholesale customers.
     Wholesale(WholesaleSettings),
     /// Sets the paging of a listing.
     Paging {

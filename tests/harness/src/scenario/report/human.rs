@@ -1,6 +1,6 @@
 //! The report for people: a line for each scenario as it ends, its failures, and a summary.
 //!
-//! Texts are coloured. Outside of a terminal the caller removes the colours, for example with `anstream`.
+//! Texts are colored. Outside of a terminal the caller removes the colors, for example with `anstream`.
 
 use std::fmt::Write as _;
 use std::time::Duration;

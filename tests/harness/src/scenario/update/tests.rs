@@ -37,7 +37,7 @@ fn failure(mismatches: &[(&str, bool, Option<Json>)]) -> StepFailure {
         notes: Vec::new(),
         bindings,
         now: NOW,
-        seen: Observation {
+        observation: Observation {
             http: vec![json!({ "method": "GET", "path": "/a", "status": 503 })],
             ..Observation::default()
         },

@@ -34,10 +34,10 @@ pub async fn find_violations(
                 "a call panics or does not end",
                 format!("{action:?} of customer {customer}"),
             ),
-            Some(Err(why)) if why.starts_with("UNEXPECTED") => {
+            Some(Err(reason)) if reason.starts_with("UNEXPECTED") => {
                 report(
                     "a call fails with an unexpected error",
-                    format!("{action:?} of customer {customer}: {why}"),
+                    format!("{action:?} of customer {customer}: {reason}"),
                 );
             }
             Some(_) => {}

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Keeps `sync` running until it is released; its wakeup stays. Counts all others.
+/// A runner whose `sync` runs until it is released; its wakeup stays. It counts all other calls.
 #[derive(Default)]
 struct LongRunner {
     released: Notify,

@@ -154,7 +154,13 @@ pub(super) async fn add(
     let hierarchy = nodes::resolve(web.access(), hierarchy).await?;
     allowed.check(&hierarchy)?;
     let key = idempotency_key(&headers)?;
-    let host = on_behalf_of(&web, allowed.principal(), body.request_meta, &hierarchy).await?;
+    let host = on_behalf_of(
+        &web,
+        (allowed.principal(), address),
+        body.request_meta,
+        &hierarchy,
+    )
+    .await?;
     nodes::ensure(web.access(), [&hierarchy]).await?;
     let request = AddRequest {
         hierarchy,
@@ -203,9 +209,14 @@ pub(super) async fn modify(
     let record = allowed.record(&web, &pkid).await?;
     let version = check_version(&headers, &record)?;
     let node = &record.hierarchy;
-    let host = on_behalf_of(&web, allowed.principal(), body.request_meta, node)
-        .await?
-        .for_version(version);
+    let host = on_behalf_of(
+        &web,
+        (allowed.principal(), address),
+        body.request_meta,
+        node,
+    )
+    .await?
+    .for_version(version);
     let current = records::show(web.host(), &record).await?.fields;
     let requester = Requester::new(allowed.principal(), address);
     let changes = find_changes(web.model(), Some(&current), &body.fields);
@@ -245,9 +256,14 @@ pub(super) async fn replace(
         !(is_fixed && (current.get(name) == Some(value) || name == TOKEN_LINK))
     });
     let node = &record.hierarchy;
-    let host = on_behalf_of(&web, allowed.principal(), body.request_meta, node)
-        .await?
-        .for_version(version);
+    let host = on_behalf_of(
+        &web,
+        (allowed.principal(), address),
+        body.request_meta,
+        node,
+    )
+    .await?
+    .for_version(version);
     let requester = Requester::new(allowed.principal(), address);
     let changes = find_changes(web.model(), Some(&current), &fields);
     let event = requester.on("modify-record", &record).with_changes(changes);
@@ -308,9 +324,14 @@ pub(super) async fn delete(
         return Err(invalid("data", "is not used by a delete"));
     }
     let node = &record.hierarchy;
-    let host = on_behalf_of(&web, allowed.principal(), body.request_meta, node)
-        .await?
-        .for_version(version);
+    let host = on_behalf_of(
+        &web,
+        (allowed.principal(), address),
+        body.request_meta,
+        node,
+    )
+    .await?
+    .for_version(version);
     let event = Requester::new(allowed.principal(), address).on("delete-record", &record);
     let pkid = record.pkid.clone();
     if nowait {

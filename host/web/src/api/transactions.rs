@@ -175,7 +175,7 @@ pub(super) async fn replay(
     if !body.fields.is_empty() {
         return Err(invalid("data", "is not used by a replay"));
     }
-    let host = on_behalf_of(&web, allowed.principal(), body.request_meta, node).await?;
+    let host = on_behalf_of(&web, (allowed.principal(), address), body.request_meta, node).await?;
     let new = host.replay(&transaction.id).await?;
     let requester = Requester::new(allowed.principal(), address);
     let event = requester.on_transaction("replay-transaction", &transaction);

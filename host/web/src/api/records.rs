@@ -21,8 +21,10 @@ use super::export::{self, PAGE_SIZE};
 use super::headers::{check_version, etag, idempotency_key};
 use super::on_behalf_of::on_behalf_of;
 use super::query::Query;
+use super::repeated_adds::{KeyClaim, claim_key};
 use super::{RECORDS, page, schema};
 use crate::access::audit::NewAuditEvent;
+use crate::access::idempotency::{self, RequestDigest};
 use crate::access::nodes::{self, node_pkid};
 use crate::access::{Allowed, ClientAddress, permission};
 use crate::calls::{Call, Requester, Waited, added_object, find_changes, record_queued};
@@ -162,20 +164,51 @@ pub(super) async fn add(
     )
     .await?;
     nodes::ensure(web.access(), [&hierarchy]).await?;
+    let (host, transaction) = host.for_transaction();
+    let claimed = match key {
+        None => None,
+        Some(key) => {
+            let digest = RequestDigest::new(RECORDS, &hierarchy, &body.fields);
+            let request = (&hierarchy, &digest, transaction.as_str());
+            match claim_key(&web, allowed.principal(), &key, request, nowait).await? {
+                KeyClaim::Accepted(transaction) => return Ok(accepted(&transaction, None)),
+                KeyClaim::Claimed(claimed) => Some(claimed),
+            }
+        }
+    };
     let request = AddRequest {
         hierarchy,
         fields: body.fields,
         token_response: None,
-        idempotency_key: key,
+        idempotency_key: claimed.as_ref().map(|claimed| claimed.key.clone()),
     };
+    let added = add_claimed(&web, &allowed, address, &host, request, nowait).await;
+    if let (Err(error), Some(claimed)) = (&added, &claimed)
+        && error.error.transaction.is_none()
+        // After an error of the store, the call may be stored.
+        && error.status.is_client_error()
+    {
+        idempotency::release(web.access(), claimed).await;
+    }
+    added
+}
+
+async fn add_claimed(
+    web: &Web,
+    allowed: &Allowed<permission::Add>,
+    address: ClientAddress,
+    host: &Host,
+    request: AddRequest,
+    nowait: bool,
+) -> Result<Response, WebError> {
     let requester = Requester::new(allowed.principal(), address);
     let changes = find_changes(web.model(), None, &request.fields);
     let event = requester.add(&request.hierarchy).with_changes(changes);
     if nowait {
-        return queue(&web, &host, event, QueuedCall::Add(request)).await;
+        return queue(web, host, event, QueuedCall::Add(request)).await;
     }
     let call = Call::new(Some(event)).with_object(added_object);
-    let call = call.run_for_a_while(&web, &host, |host| async move { host.add(request).await });
+    let call = call.run_for_a_while(web, host, |host| async move { host.add(request).await });
     let added = match call.await? {
         Waited::Ended(added) => added,
         Waited::Running(transaction) => return Ok(accepted(&transaction, None)),

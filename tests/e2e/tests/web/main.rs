@@ -6,6 +6,7 @@ mod demo;
 mod documented;
 mod export;
 mod forms;
+mod idempotency;
 mod isolation;
 mod nodes;
 mod oidc;

@@ -30,7 +30,7 @@ pub fn exit_code(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::BrokenPipe => 0,
         ErrorKind::Plugin | ErrorKind::Internal | ErrorKind::Failed => 1,
-        ErrorKind::Usage | ErrorKind::Invalid => 2,
+        ErrorKind::Usage | ErrorKind::Invalid | ErrorKind::KeyReused => 2,
         ErrorKind::NotFound => 3,
         ErrorKind::Reauthorize => 4,
         ErrorKind::Conflict

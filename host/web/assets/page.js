@@ -212,6 +212,27 @@ for (const field of document.querySelectorAll("[data-when]")) {
   update();
 }
 
+// One check box selects all organizations of the page, and their number is shown.
+for (const all of document.querySelectorAll("[data-select-all]")) {
+  const form = all.closest("form");
+  const control = all.querySelector("input");
+  const boxes = [...form.querySelectorAll('input[type="checkbox"][name="pkid"]')];
+  const count = form.querySelector("[data-selected]");
+  const update = () => {
+    const selected = boxes.filter((box) => box.checked).length;
+    control.checked = selected > 0 && selected === boxes.length;
+    control.indeterminate = selected > 0 && selected < boxes.length;
+    count.textContent = selected > 0 ? count.dataset.selected.replace("{}", selected) : "";
+  };
+  control.addEventListener("change", () => {
+    for (const box of boxes) box.checked = control.checked;
+    update();
+  });
+  form.addEventListener("change", update);
+  all.hidden = boxes.length === 0;
+  update();
+}
+
 // A form is sent once. Unsaved changes are asked about by the browser.
 let unsaved = false;
 for (const form of document.forms) {

@@ -20,8 +20,8 @@ use crate::{Web, WebError};
 const MODEL: &str = "relation/SparkCustomer";
 /// The maximum length of a field's name in the audit log, in characters.
 const MAX_NAME_CHARS: usize = 100;
-/// The time between two looks for a transaction that has not begun.
-const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// The time between two looks for a transaction that has not begun, or has not ended.
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The sender of a request and its address, for the audit log.
 #[derive(Clone, Debug)]

@@ -19,7 +19,7 @@ pub struct WebError {
 fn status_of(kind: ErrorKind) -> StatusCode {
     match kind {
         ErrorKind::Usage => StatusCode::BAD_REQUEST,
-        ErrorKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+        ErrorKind::Invalid | ErrorKind::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
         ErrorKind::Conflict | ErrorKind::Busy | ErrorKind::Reauthorize => StatusCode::CONFLICT,
         ErrorKind::Changed => StatusCode::PRECONDITION_FAILED,
@@ -31,6 +31,17 @@ fn status_of(kind: ErrorKind) -> StatusCode {
         }
     }
 }
+
+/// Returns the code by which a program recognizes an error that needs more than its status.
+fn code_of(kind: ErrorKind) -> Option<&'static str> {
+    match kind {
+        ErrorKind::KeyReused => Some(KEY_REUSED),
+        _ => None,
+    }
+}
+
+/// The code of an idempotency key that was used for a different request.
+pub(crate) const KEY_REUSED: &str = "idempotency-key-reused";
 
 impl WebError {
     /// Creates an error with a status that does not follow from the error's kind.
@@ -104,6 +115,8 @@ struct Problem<'a> {
     status: u16,
     detail: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     transaction_id: Option<&'a str>,
@@ -127,6 +140,7 @@ impl IntoResponse for WebError {
                 true => "the request failed; the host's log has the reason",
                 false => &self.error.message,
             },
+            code: code_of(self.error.kind),
             // The hints of some errors name commands, for people at the host.
             hint: (self.error.hint.as_deref())
                 .filter(|hint| !hidden && !hint.contains("`relation-host ")),

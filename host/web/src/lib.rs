@@ -8,6 +8,7 @@
 
 pub mod access;
 mod api;
+mod bulk;
 mod calls;
 mod client_address;
 mod demo;

@@ -56,12 +56,6 @@ ACCEPTED = [
         "the path of a node has at most 1024 bytes, so that the length of the name depends on the node above",
     ),
     (
-        ["AddRecord"],
-        ["negative_data_rejection"],
-        "200",
-        "the response to a repeated Idempotency-Key is the first record; the fields are not read again",
-    ),
-    (
         ["RunAction"],
         ["negative_data_rejection"],
         "200",

@@ -23,6 +23,8 @@ pub enum ErrorKind {
     Conflict,
     /// The caller: the object was changed since the caller read it; read it again.
     Changed,
+    /// The caller: an idempotency key was used for another request; use a new key.
+    KeyReused,
     /// No person: another call works on the record.
     Busy,
     /// No person: Webex limits the rate of requests.

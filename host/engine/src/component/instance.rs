@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::egress::Client;
 use crate::imports::http::OutgoingHttp;
 use crate::imports::journal::Journal;
-use crate::imports::{Call, Redactor, RetryPolicy, Services, UnreportedEffects};
+use crate::imports::{Call, CommitMark, Redactor, RetryPolicy, Services, UnreportedEffects};
 use crate::limits::{Limit, LimitExceeded, Limits};
 use crate::store::Lease;
 
@@ -37,6 +37,8 @@ pub(crate) struct InstanceParams {
     pub journal: Journal,
     /// The effects that the call's result may not report.
     pub effects: Arc<UnreportedEffects>,
+    /// Stored by each commit of a queued call that is bound to a version of its record.
+    pub commit_mark: Option<CommitMark>,
 }
 
 /// The state of one instance.
@@ -87,6 +89,7 @@ impl CallState {
         let response_received = Arc::clone(&outgoing.response_received);
         call.retry_policy = RetryPolicy::new(response_received, params.lease_until, limits);
         call.effects = params.effects;
+        call.commit_mark = params.commit_mark;
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles);
         Self {

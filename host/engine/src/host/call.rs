@@ -8,14 +8,14 @@ use secrecy::SecretString;
 use wasmtime::Store as Instance;
 
 use super::outcome::CallSummary;
-use super::queue_run::QueuedRun;
+use super::queued_run::QueuedRun;
 use super::stash_replay::ReplayStatus;
 use super::{CallError, CallErrorKind, CallOutput, Host};
 use crate::component::{GuestError, GuestErrorKind, InstanceParams};
 use crate::imports::bindings::automate::platform::types as platform;
 use crate::imports::bindings::exports::automate::spark_customer::workflows::Guest;
 use crate::imports::journal::Journal;
-use crate::imports::{UnreportedEffects, convert as shared, lease_valid_until};
+use crate::imports::{CommitMark, UnreportedEffects, convert as shared, lease_valid_until};
 use crate::limits::Limit;
 use crate::observer::CallEnded;
 use crate::store::{
@@ -93,6 +93,8 @@ pub(super) struct StartedCall {
     pub(super) lease: Option<Lease>,
     input_secrets: Vec<SecretString>,
     queued: Option<Arc<QueuedRun>>,
+    /// The mark of a queued call that is bound to a version of its record.
+    commit_mark: Option<CommitMark>,
     /// The effects that the call's result does not report.
     effects: Arc<UnreportedEffects>,
     /// The call as logged: action, subject, and the subject's name if known.
@@ -141,10 +143,13 @@ impl Host {
         let known = known.and_then(|known| known.lock().take());
         request.transaction = Mutex::new(self.store_callback(known, submitted).await?);
         let record_lock = self.parts.record_locks.acquire(&request.subject).await;
-        let started = self.claim(&request, submitted).await?;
+        let mut started = self.claim(&request, submitted).await?;
         let transaction = started.journal.id().to_owned();
         let result = match self.check_version(&request.subject).await {
-            Ok(()) => self.instance(Some(&started), run).await,
+            Ok(mark) => {
+                started.commit_mark = mark;
+                self.instance(Some(&started), run).await
+            }
             Err(error) => Err(error),
         };
         let result = result.and_then(|output| convert(output).map_err(CallErrorKind::Refused));
@@ -163,20 +168,35 @@ impl Host {
     }
 
     /// Checks the version of a record whose lease is held. A record that does not exist is an error of the workflow.
-    async fn check_version(&self, subject: &Reference) -> Result<(), CallErrorKind> {
+    ///
+    /// Of a queued call, returns the mark for its commits. A commit of an interrupted attempt is no change by others.
+    async fn check_version(
+        &self,
+        subject: &Reference,
+    ) -> Result<Option<CommitMark>, CallErrorKind> {
         let Some(expected) = self.expected_version else {
-            return Ok(());
+            return Ok(None);
         };
-        let found = self.store().get(std::slice::from_ref(subject)).await;
-        let found = found.map_err(CallErrorKind::Store)?.into_iter().flatten();
-        match found.map(|document| document.version).next() {
-            Some(found) if found != expected => Err(CallErrorKind::Changed {
+        let queued = self.queued.as_deref();
+        let wanted = [Some(subject), queued.map(|run| &run.due.wakeup.subject)];
+        let wanted: Vec<Reference> = wanted.into_iter().flatten().cloned().collect();
+        let found = self.store().get(&wanted).await;
+        let mut found = found.map_err(CallErrorKind::Store)?.into_iter();
+        let Some(record) = found.next().flatten() else {
+            return Ok(None);
+        };
+        let queued = queued.zip(found.next().flatten());
+        let committed = queued.as_ref();
+        let committed = committed.and_then(|(run, call)| run.read_committed_version(call));
+        let expected = committed.unwrap_or(expected);
+        if record.version != expected {
+            return Err(CallErrorKind::Changed {
                 subject: subject.clone(),
                 expected,
-                found,
-            }),
-            _ => Ok(()),
+                found: record.version,
+            });
         }
+        Ok(queued.map(|(_, call)| CommitMark::new(&call, subject, expected)))
     }
 
     /// Claims the lease, and retries for at most the duration of a call.
@@ -286,6 +306,7 @@ impl Host {
                     lease,
                     input_secrets: request.input_secrets.clone(),
                     queued: request.queued.clone(),
+                    commit_mark: None,
                     effects: Arc::default(),
                     label: (
                         request.action.clone(),
@@ -313,6 +334,7 @@ impl Host {
             lease: started.and_then(|started| started.lease.clone()),
             input_secrets: started.map_or_else(Vec::new, |started| started.input_secrets.clone()),
             effects: started.map_or_else(Arc::default, |started| Arc::clone(&started.effects)),
+            commit_mark: started.and_then(|started| started.commit_mark.clone()),
             lease_until: started
                 .map(|started| lease_valid_until(started.claimed, &services.limits)),
             journal: started.map_or_else(
@@ -356,7 +378,7 @@ impl Host {
             Ok(value) => summary(value),
             Err(kind) if is_done_already(kind) => {
                 error = None;
-                CallSummary::success("the record does not exist any more".to_owned())
+                CallSummary::success(QueuedRun::describe_done(kind))
             }
             Err(kind) => {
                 if let CallErrorKind::Guest(error) = kind {

@@ -212,7 +212,7 @@ impl Host {
     /// # Errors
     /// The record does not exist, the input exceeds a limit, or the store could not be reached.
     pub async fn submit(&self, call: QueuedCall) -> Result<String, QueueError> {
-        let id = self.new_transaction_id(self.clock().now());
+        let id = self.known_transaction_id();
         self.submit_as(&id, call, None).await?;
         Ok(id)
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::call::{CallRequest, StartedCall};
 use super::outcome::CallSummary;
 use super::queue::{CANCELED, QueueError, QueuedCall, RECORD_KEY, StoredCall, queued_call};
-use super::wake::retry_time;
+use super::queued_run::QueuedRun;
 use super::{CallError, CallErrorKind, CallOutput, Host, WakeupOutcome};
 use crate::reports::WakeReport;
 use crate::store::seal::SealError;
@@ -16,72 +16,13 @@ use crate::store::{
 use crate::transactions::{
     Level, LogLine, NewTransaction, Status, Transaction, TransactionOutcome, TransactionUpdate,
 };
-use crate::types::{Failure, Filter, Key, Pkid, QUEUED_CALL_MODEL, Reference, Timestamp};
+use crate::types::{Failure, Filter, Key, Pkid, QUEUED_CALL_MODEL};
 use crate::wakeup_kinds;
 
-/// The maximum number of attempts of a queued call: the last one is made about a quarter of an hour after the first.
-const MAX_ATTEMPTS: u32 = 5;
 /// How often a cancellation looks for the state of a call that begins or ends concurrently.
 const MAX_LOOKS: u32 = 10;
 /// The maximum number of requests of one record that its deletion removes.
 const MAX_REQUESTS: u32 = 1000;
-
-/// A queued call that runs.
-pub(super) struct QueuedRun {
-    /// The id of the call's transaction.
-    pub transaction: String,
-    /// The wakeup that the call runs for.
-    pub due: DueWakeup,
-    /// The primary key of the record, also of one that the call adds.
-    pub pkid: Pkid,
-    /// Whether the call deletes the record.
-    deletes: bool,
-}
-
-impl QueuedRun {
-    /// Whether the call failed only because an earlier attempt, or another call, had done its work.
-    pub(super) fn is_done_already(&self, error: &CallErrorKind) -> bool {
-        match error {
-            CallErrorKind::Refused(Failure::NotFound(missing)) => {
-                self.deletes && *missing == Reference::record(self.pkid.clone())
-            }
-            _ => false,
-        }
-    }
-
-    /// Returns the status of the transaction after an attempt with this result, and how to settle the wakeup.
-    pub(super) fn settle(
-        &self,
-        error: Option<&CallErrorKind>,
-        status: Status,
-        now: Timestamp,
-    ) -> (Status, WakeupSettlement) {
-        let due = self.due.clone();
-        match error {
-            Some(error) if is_temporary(error) && due.attempts.saturating_add(1) < MAX_ATTEMPTS => {
-                let at = retry_time(error, &due, now);
-                (Status::Queued, WakeupSettlement::Retry(due, at))
-            }
-            // A record that does not exist leaves nothing, so neither does a request.
-            Some(CallErrorKind::Refused(Failure::NotFound(_))) => {
-                (status, WakeupSettlement::Delete(due))
-            }
-            None if status == Status::Success => (status, WakeupSettlement::Delete(due)),
-            // The request is kept for a replay.
-            _ => (status, WakeupSettlement::Done(due)),
-        }
-    }
-}
-
-/// Whether the same call may succeed later without a change by anyone.
-fn is_temporary(error: &CallErrorKind) -> bool {
-    matches!(
-        error,
-        CallErrorKind::Refused(
-            Failure::Conflict(_) | Failure::RateLimited(_) | Failure::Unavailable(_)
-        )
-    )
-}
 
 impl Host {
     /// Runs the queued call of a wakeup under the id of its transaction.
@@ -101,12 +42,7 @@ impl Host {
             Err(error) => return self.end_unrun(due, &error.to_string()).await,
         };
         let transaction = due.wakeup.payload.clone();
-        let run = Arc::new(QueuedRun {
-            transaction: transaction.clone(),
-            due: due.clone(),
-            pkid,
-            deletes: matches!(call, QueuedCall::Delete { .. }),
-        });
+        let run = Arc::new(QueuedRun::new(due, pkid, &call));
         let host = Self {
             queued: Some(Arc::clone(&run)),
             originator: None,
@@ -355,79 +291,4 @@ impl Host {
 /// Whether wakeups may continue the import that the call began or continued.
 fn is_import(transaction: &Transaction) -> bool {
     wakeup_kinds::IMPORT_ACTIONS.contains(&transaction.action.as_str())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::types::Wakeup;
-
-    fn run(attempts: u32, deletes: bool) -> QueuedRun {
-        let subject = queued_call(Pkid::random());
-        QueuedRun {
-            transaction: "t1".to_owned(),
-            due: DueWakeup {
-                wakeup: Wakeup {
-                    id: wakeup_kinds::QUEUED_CALL.to_owned(),
-                    subject,
-                    due: Timestamp(0),
-                    deadline: Some(Timestamp(0)),
-                    payload: "t1".to_owned(),
-                },
-                revision: 1,
-                attempts,
-            },
-            pkid: Pkid::random(),
-            deletes,
-        }
-    }
-
-    #[test]
-    fn temporary_errors_are_retried_a_few_times() {
-        let now = Timestamp(1_000_000);
-        let busy = CallErrorKind::Refused(Failure::Unavailable("down".into()));
-        for (attempts, minutes) in [(0, 1), (3, 8)] {
-            let (status, settlement) = run(attempts, false).settle(Some(&busy), Status::Fail, now);
-            assert_eq!(status, Status::Queued);
-            let at = now.after(Duration::from_secs(60 * minutes));
-            assert!(
-                matches!(&settlement, WakeupSettlement::Retry(_, due) if *due == at),
-                "{settlement:?}"
-            );
-        }
-        let (status, settlement) = run(4, false).settle(Some(&busy), Status::Fail, now);
-        assert_eq!(status, Status::Fail);
-        assert!(matches!(settlement, WakeupSettlement::Done(_)));
-    }
-
-    #[test]
-    fn request_is_kept_for_a_replay_only() {
-        let now = Timestamp(0);
-        let refused = CallErrorKind::Refused(Failure::Invalid(Vec::new()));
-        let missing = CallErrorKind::Refused(Failure::NotFound(Reference::record(Pkid::random())));
-        for (error, status, is_kept) in [
-            (None, Status::Success, false),
-            (None, Status::SuccessWithAsyncFailures, true),
-            (None, Status::Fail, true),
-            (Some(&refused), Status::Fail, true),
-            (Some(&missing), Status::Fail, false),
-        ] {
-            let (settled, settlement) = run(0, false).settle(error, status, now);
-            assert_eq!(settled, status);
-            let done = matches!(settlement, WakeupSettlement::Done(_));
-            assert_eq!(done, is_kept, "{error:?} {status:?}");
-        }
-    }
-
-    #[test]
-    fn delete_of_a_missing_record_is_done() {
-        let delete = run(0, true);
-        let of = |pkid: &Pkid| {
-            CallErrorKind::Refused(Failure::NotFound(Reference::record(pkid.clone())))
-        };
-        assert!(delete.is_done_already(&of(&delete.pkid)));
-        assert!(!delete.is_done_already(&of(&Pkid::random())));
-        let other = run(0, false);
-        assert!(!other.is_done_already(&of(&other.pkid)));
-    }
 }

@@ -21,8 +21,8 @@ impl Host {
     /// lease, so that a change by a concurrent call is not overwritten. A queued call compares it when it runs.
     ///
     /// A call on a record with another version changes nothing and fails with
-    /// [`CallErrorKind::Changed`](super::CallErrorKind::Changed). So does a
-    /// queued call that is attempted again after its host was killed between its commit and its end.
+    /// [`CallErrorKind::Changed`](super::CallErrorKind::Changed). A queued call that is attempted again, after its host
+    /// was killed, knows what the interrupted attempt has committed.
     #[must_use]
     pub fn for_version(&self, version: Option<u64>) -> Self {
         Self {
@@ -32,14 +32,21 @@ impl Host {
     }
 
     /// Returns this host for one call, and the id of the call's transaction. It is for a caller that may not wait for
-    /// the end.
+    /// the end. A host that is for a transaction already stays so.
     #[must_use]
     pub fn for_transaction(&self) -> (Self, String) {
-        let id = self.new_transaction_id(self.clock().now());
+        let id = self.known_transaction_id();
         let host = Self {
             transaction: Some(Arc::new(Mutex::new(Some(id.clone())))),
             ..self.clone()
         };
         (host, id)
+    }
+
+    /// Returns the id of the next call's transaction: the known one, or a new one.
+    pub(super) fn known_transaction_id(&self) -> String {
+        let known = self.transaction.as_ref();
+        let known = known.and_then(|known| known.lock().take());
+        known.unwrap_or_else(|| self.new_transaction_id(self.clock().now()))
     }
 }

@@ -25,6 +25,7 @@ use relation_types::entropy::Entropy;
 
 pub(crate) mod alerts;
 pub(crate) mod bindings;
+mod commit_mark;
 pub(crate) mod convert;
 mod durable_commit;
 mod egress;
@@ -44,6 +45,7 @@ mod transactions;
 use alerts::KnownAlerts;
 #[cfg(feature = "test-util")]
 pub use bindings::PluginPre;
+pub(crate) use commit_mark::CommitMark;
 pub(crate) use durable_commit::RetryPolicy;
 pub(crate) use gate::Gate;
 use interceptor::InterceptorHandle;
@@ -103,6 +105,8 @@ pub(crate) struct Call {
     pub(crate) retry_policy: RetryPolicy,
     /// The effects that the call's result may not report.
     pub(crate) effects: Arc<UnreportedEffects>,
+    /// Stored by each commit of a queued call that is bound to a version of its record.
+    pub(crate) commit_mark: Option<CommitMark>,
 }
 
 /// The effects of a call that its result does not report if the instance was stopped.
@@ -152,6 +156,7 @@ impl Call {
             reported,
             retry_policy: RetryPolicy::default(),
             effects: Arc::default(),
+            commit_mark: None,
         }
     }
 

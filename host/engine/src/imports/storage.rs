@@ -4,6 +4,7 @@ use secrecy::SecretString;
 
 use super::alerts::{self, CommittedAlert};
 use super::bindings::automate::platform::{storage, types};
+use super::commit_mark::CommitMark;
 use super::durable_commit::CommitError;
 use super::gate::ImportResult;
 use super::{Call, Import, Services, convert};
@@ -229,6 +230,8 @@ impl Call {
             true => Vec::new(),
             false => self.known_alerts.find_changed(&steps),
         };
+        let mark = self.commit_mark.as_ref().map(|mark| mark.after(&steps));
+        steps.extend(mark.as_ref().map(CommitMark::to_change));
         let update = self.journal.take_update();
         let commit = Commit {
             fence: self.lease.clone(),
@@ -248,6 +251,7 @@ impl Call {
         };
         match result {
             Ok(()) => {
+                self.commit_mark = mark;
                 if schedules {
                     self.services.scheduled.notify_one();
                 }

@@ -2,6 +2,7 @@
 //! removes them after [`WebOptions::audit_retention`](crate::WebOptions::audit_retention).
 
 use relation_app::{AppError, ErrorKind};
+use relation_host::callbacks::UseEvent;
 use relation_host::store::{Change, StoreError};
 use relation_host::types::{
     Hierarchy, InvalidHierarchy, Key, Page, Pkid, Reference, Scope, Timestamp,
@@ -186,6 +187,19 @@ impl NewAuditEvent {
     pub fn with_transaction(mut self, transaction: &str) -> Self {
         self.transaction = Some(transaction.to_owned());
         self
+    }
+
+    /// Returns the event of each use of credentials by a callback, which has its own time and transaction.
+    pub(crate) fn to_use_event(&self) -> Result<UseEvent, WebError> {
+        let event = serde_json::to_value(self).ok();
+        let Some(Value::Object(body)) = event else {
+            return Err(AppError::new(ErrorKind::Internal, "an event is no object").into());
+        };
+        Ok(UseEvent {
+            model: AuditBody::MODEL.to_owned(),
+            node: self.node.clone(),
+            body,
+        })
     }
 
     /// Sets the changed fields.

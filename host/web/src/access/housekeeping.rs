@@ -2,7 +2,7 @@
 
 use relation_host::store::StoreError;
 
-use super::{AccessParts, audit, consent_links, nodes, oidc, sessions, users};
+use super::{AccessParts, audit, consent_links, idempotency, nodes, oidc, sessions, users};
 
 /// The number of removed documents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,11 +11,13 @@ pub struct Removed {
     pub sessions: u64,
     /// One-time links, and log-ins at a provider, that had ended.
     pub links: u64,
+    /// Idempotency keys that are not remembered any more.
+    pub idempotency_keys: u64,
     /// Audit events that were older than the retention.
     pub audit_events: u64,
 }
 
-/// Removes sessions and links that have ended, and audit events that are older than the retention. A server calls it
+/// Removes sessions, links and idempotency keys that have ended, and audit events that are older than the retention. A server calls it
 /// every hour or so. The first time, it also stores the nodes of a store of an earlier release.
 ///
 /// # Errors
@@ -29,6 +31,7 @@ pub async fn remove_expired(parts: &AccessParts) -> Result<Removed, StoreError> 
         links: users::remove_expired_links(parts).await?
             + consent_links::remove_expired(parts).await?
             + oidc::remove_expired(parts).await?,
+        idempotency_keys: idempotency::remove_expired(parts).await?,
         audit_events: audit::remove_old(parts).await?,
     };
     nodes::index(parts).await?;

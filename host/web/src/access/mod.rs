@@ -17,6 +17,7 @@ pub mod consent_links;
 mod cross_site;
 mod documents;
 mod housekeeping;
+pub(crate) mod idempotency;
 pub mod nodes;
 pub mod oidc;
 mod operation;

@@ -23,6 +23,16 @@ impl TokenDigest {
         Self(hex::encode(Sha256::digest(token.as_bytes())))
     }
 
+    /// Returns the digits, to store them sealed.
+    pub(super) fn to_secret(&self) -> SecretString {
+        SecretString::from(self.0.as_str())
+    }
+
+    /// Returns the digest of the digits that [`TokenDigest::to_secret`] returned.
+    pub(super) fn from_secret(digits: &SecretString) -> Self {
+        Self(digits.expose_secret().to_owned())
+    }
+
     /// Returns the digits, for a value that is a secret itself.
     pub(super) fn into_secret(self) -> SecretString {
         SecretString::from(self.0)

@@ -60,9 +60,14 @@ pub(super) async fn act(
         arguments.insert(REDIRECT_URI.to_owned(), redirect.into());
     }
     let node = &record.hierarchy;
-    let host = on_behalf_of(&web, allowed.principal(), body.request_meta, node)
-        .await?
-        .for_version(version);
+    let host = on_behalf_of(
+        &web,
+        (allowed.principal(), address),
+        body.request_meta,
+        node,
+    )
+    .await?
+    .for_version(version);
     let event = Requester::new(allowed.principal(), address).on(name, &record);
     let event = event.with_changes(find_arguments(&arguments));
     let (action, pkid) = (name.to_owned(), record.pkid.clone());

@@ -5,8 +5,7 @@ use axum::response::Response;
 use relation_app::records::StoredRecord;
 use relation_app::{AppError, ErrorKind};
 use relation_host::QueuedCall;
-use relation_host::types::Hierarchy;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::RECORDS;
 use super::body::{Bulk, RequestMeta};
@@ -15,7 +14,8 @@ use super::query::Query;
 use super::records::accepted;
 use crate::access::audit::{FieldChange, NewAuditEvent};
 use crate::access::{Allowed, ClientAddress, Permission, permission};
-use crate::calls::{Requester, find_changes, record_queued};
+use crate::bulk;
+use crate::calls::{Requester, find_changes};
 use crate::{Web, WebError};
 
 /// Deletes records.
@@ -35,16 +35,9 @@ pub(super) async fn delete(
     };
     let requester = Requester::new(allowed.principal(), address);
     let to_event = |record: &StoredRecord| requester.on("delete-record", record);
-    let (action, hrefs) = ("bulk delete", &bulk.hrefs);
-    submit(
-        &web,
-        &allowed,
-        action,
-        hrefs,
-        bulk.request_meta,
-        (to_call, to_event),
-    )
-    .await
+    let request = (bulk.hrefs.as_slice(), bulk.request_meta);
+    let works = (to_call, to_event);
+    submit(&web, &allowed, address, "bulk delete", request, works).await
 }
 
 /// Changes the same fields of records.
@@ -74,56 +67,43 @@ pub(super) async fn modify(
             .on("modify-record", record)
             .with_changes(changes.collect())
     };
-    let (action, hrefs) = ("bulk modify", &bulk.hrefs);
-    submit(
-        &web,
-        &allowed,
-        action,
-        hrefs,
-        bulk.request_meta,
-        (to_call, to_event),
-    )
-    .await
+    let request = (bulk.hrefs.as_slice(), bulk.request_meta);
+    let works = (to_call, to_event);
+    submit(&web, &allowed, address, "bulk modify", request, works).await
 }
 
 /// Queues a call for each record that the principal may change. The response tells the others.
 async fn submit<P: Permission>(
     web: &Web,
     allowed: &Allowed<P>,
+    address: ClientAddress,
     action: &str,
-    hrefs: &[String],
-    meta: RequestMeta,
+    (hrefs, meta): (&[String], RequestMeta),
     (to_call, to_event): (
-        impl Fn(&StoredRecord) -> QueuedCall,
-        impl Fn(&StoredRecord) -> NewAuditEvent,
+        impl Fn(&StoredRecord) -> QueuedCall + Send,
+        impl Fn(&StoredRecord) -> NewAuditEvent + Send,
     ),
 ) -> Result<Response, WebError> {
-    let node: &Hierarchy = allowed.nodes().first().ok_or_else(WebError::not_found)?;
-    let host = on_behalf_of(web, allowed.principal(), meta, node).await?;
-    let mut calls = Vec::new();
-    let mut events = Vec::new();
-    let mut items = Vec::new();
-    for href in hrefs {
-        let pkid = href
-            .strip_prefix(RECORDS)
-            .unwrap_or(href)
-            .trim_end_matches('/');
-        let (status, detail) = match allowed.record(web, pkid).await {
-            Ok(record) => {
-                calls.push(to_call(&record));
-                events.push(to_event(&record));
-                (202, None)
-            }
-            Err(error) if error.status.is_server_error() => return Err(error),
-            Err(error) => (error.status.as_u16(), Some(error.error.message)),
-        };
-        items.push(json!({ "href": href, "status": status, "detail": detail }));
-    }
-    if calls.is_empty() {
+    let node = allowed.nodes().first().ok_or_else(WebError::not_found)?;
+    let host = on_behalf_of(web, (allowed.principal(), address), meta, node).await?;
+    let pkids = hrefs.iter().map(|href| {
+        let pkid = href.strip_prefix(RECORDS).unwrap_or(href);
+        pkid.trim_end_matches('/')
+    });
+    let to_calls = move |record: &StoredRecord| Ok(vec![to_call(record)]);
+    let call = (&host, action);
+    let queued = bulk::submit(web, allowed, call, pkids, (to_calls, to_event)).await?;
+    let Some(id) = queued.transaction else {
         let error = AppError::new(ErrorKind::NotFound, "none of the records can be changed");
         return Err(error.into());
-    }
-    let id = host.submit_all(action, node, calls).await?;
-    record_queued(web, events, &id).await;
-    Ok(accepted(&id, Some(Value::from(items))))
+    };
+    let items = hrefs.iter().zip(queued.items).map(|(href, item)| {
+        let status = item
+            .refused
+            .as_ref()
+            .map_or(202, |error| error.status.as_u16());
+        let detail = item.refused.map(|error| error.error.message);
+        json!({ "href": href, "status": status, "detail": detail })
+    });
+    Ok(accepted(&id, Some(items.collect())))
 }

@@ -15,6 +15,7 @@ mod openapi;
 pub(crate) mod page;
 pub(crate) mod query;
 mod records;
+mod repeated_adds;
 mod resource;
 mod route;
 mod schema;

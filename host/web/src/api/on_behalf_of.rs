@@ -1,13 +1,14 @@
 //! The host for calls that a request asks for: with the principal as the originator, and the callback.
 
 use relation_host::Host;
-use relation_host::callbacks::Callback;
+use relation_host::callbacks::{CALLBACK_AUTH_MODEL, Callback, CallbackCredentials};
 use relation_host::transactions::Originator;
-use relation_host::types::Hierarchy;
+use relation_host::types::{Hierarchy, Reference};
 use secrecy::ExposeSecret;
 
 use super::body::{RequestMeta, all_invalid, meta_error};
-use crate::access::{Principal, callback_auth};
+use crate::access::audit::{Actor, AuditObject, NewAuditEvent};
+use crate::access::{ClientAddress, Principal, callback_auth};
 use crate::{Web, WebError};
 
 /// Returns the host for calls at a node that a principal asks for.
@@ -16,7 +17,7 @@ use crate::{Web, WebError};
 /// All wrong members of `request_meta`; the store cannot be read.
 pub(super) async fn on_behalf_of(
     web: &Web,
-    principal: &Principal,
+    (principal, address): (&Principal, ClientAddress),
     meta: RequestMeta,
     node: &Hierarchy,
 ) -> Result<Host, WebError> {
@@ -42,8 +43,15 @@ pub(super) async fn on_behalf_of(
     };
     let mut credentials = None;
     if let Some(name) = callback_auth {
-        credentials = callback_auth::find_usable(web.access(), principal, node, &name).await?;
-        if credentials.is_none() {
+        let found = callback_auth::find_usable(web.access(), principal, node, &name).await?;
+        if let Some(pkid) = found {
+            let object = Reference::new(CALLBACK_AUTH_MODEL, pkid.clone());
+            let actor = Actor::from_principal(principal);
+            let event = NewAuditEvent::new(actor, address, "use-callback-auth", node)
+                .on(AuditObject::new(object, name));
+            let event = event.to_use_event()?;
+            credentials = Some(CallbackCredentials { pkid, event });
+        } else {
             let message = format!(
                 "no credentials that you may use have this name at the node {node} or above: add them at \
                  /api/data/ApiCallbackAuth/"

@@ -20,9 +20,11 @@ use super::export::{self, PAGE_SIZE};
 use super::headers::{check_version, etag, idempotency_key};
 use super::on_behalf_of::on_behalf_of;
 use super::query::Query;
+use super::repeated_adds::{KeyClaim, claim_key};
 use super::resource::{Resource, Resources, TOKEN_LINK};
 use super::{RECORDS, page, schema};
 use crate::access::audit::NewAuditEvent;
+use crate::access::idempotency::{self, RequestDigest};
 use crate::access::nodes;
 use crate::access::{Allowed, ClientAddress, permission};
 use crate::calls::{Call, Requester, Waited, added_object, find_changes, record_queued};
@@ -163,22 +165,59 @@ pub(super) async fn add(
     let hierarchy = nodes::resolve(web.access(), hierarchy).await?;
     allowed.check(&hierarchy)?;
     let key = idempotency_key(&headers)?;
-    let host = on_behalf_of(&web, allowed.principal(), body.request_meta, &hierarchy).await?;
+    let host = on_behalf_of(
+        &web,
+        (allowed.principal(), address),
+        body.request_meta,
+        &hierarchy,
+    )
+    .await?;
     nodes::ensure(web.access(), [&hierarchy]).await?;
+    let (host, transaction) = host.for_transaction();
+    let claimed = match key {
+        None => None,
+        Some(key) => {
+            let digest = RequestDigest::new(RECORDS, &hierarchy, &body.fields);
+            let request = (&hierarchy, &digest, transaction.as_str());
+            match claim_key(&web, allowed.principal(), &key, request, nowait).await? {
+                KeyClaim::Accepted(transaction) => return Ok(accepted(&transaction, None)),
+                KeyClaim::Claimed(claimed) => Some(claimed),
+            }
+        }
+    };
     let request = AddRequest {
         hierarchy,
         fields: body.fields,
         token_response: None,
-        idempotency_key: key,
+        idempotency_key: claimed.as_ref().map(|claimed| claimed.key.clone()),
     };
+    let added = add_claimed(&web, &allowed, address, &host, request, nowait).await;
+    if let (Err(error), Some(claimed)) = (&added, &claimed)
+        && error.error.transaction.is_none()
+        // After an error of the store, the call may be stored.
+        && error.status.is_client_error()
+    {
+        idempotency::release(web.access(), claimed).await;
+    }
+    added
+}
+
+async fn add_claimed(
+    web: &Web,
+    allowed: &Allowed<permission::Add>,
+    address: ClientAddress,
+    host: &Host,
+    request: AddRequest,
+    nowait: bool,
+) -> Result<Response, WebError> {
     let requester = Requester::new(allowed.principal(), address);
     let changes = find_changes(web.model(), None, &request.fields);
     let event = requester.add(&request.hierarchy).with_changes(changes);
     if nowait {
-        return queue(&web, &host, event, QueuedCall::Add(request)).await;
+        return queue(web, host, event, QueuedCall::Add(request)).await;
     }
     let call = Call::new(Some(event)).with_object(added_object);
-    let call = call.run_for_a_while(&web, &host, |host| async move { host.add(request).await });
+    let call = call.run_for_a_while(web, host, |host| async move { host.add(request).await });
     let added = match call.await? {
         Waited::Ended(added) => added,
         Waited::Running(transaction) => return Ok(accepted(&transaction, None)),
@@ -212,9 +251,14 @@ pub(super) async fn modify(
     let record = allowed.record(&web, &pkid).await?;
     let version = check_version(&headers, &record)?;
     let node = &record.hierarchy;
-    let host = on_behalf_of(&web, allowed.principal(), body.request_meta, node)
-        .await?
-        .for_version(version);
+    let host = on_behalf_of(
+        &web,
+        (allowed.principal(), address),
+        body.request_meta,
+        node,
+    )
+    .await?
+    .for_version(version);
     let current = records::show(web.host(), &record).await?.fields;
     let requester = Requester::new(allowed.principal(), address);
     let changes = find_changes(web.model(), Some(&current), &body.fields);
@@ -254,9 +298,14 @@ pub(super) async fn replace(
         !(is_fixed && (current.get(name) == Some(value) || name == TOKEN_LINK))
     });
     let node = &record.hierarchy;
-    let host = on_behalf_of(&web, allowed.principal(), body.request_meta, node)
-        .await?
-        .for_version(version);
+    let host = on_behalf_of(
+        &web,
+        (allowed.principal(), address),
+        body.request_meta,
+        node,
+    )
+    .await?
+    .for_version(version);
     let requester = Requester::new(allowed.principal(), address);
     let changes = find_changes(web.model(), Some(&current), &fields);
     let event = requester.on("modify-record", &record).with_changes(changes);
@@ -317,9 +366,14 @@ pub(super) async fn delete(
         return Err(invalid("data", "is not used by a delete"));
     }
     let node = &record.hierarchy;
-    let host = on_behalf_of(&web, allowed.principal(), body.request_meta, node)
-        .await?
-        .for_version(version);
+    let host = on_behalf_of(
+        &web,
+        (allowed.principal(), address),
+        body.request_meta,
+        node,
+    )
+    .await?
+    .for_version(version);
     let event = Requester::new(allowed.principal(), address).on("delete-record", &record);
     let pkid = record.pkid.clone();
     if nowait {

@@ -107,7 +107,12 @@ pub(super) async fn get(
     };
     let parts = web.store().transactions(&parts, None, MAX_PARTS).await?;
     let callback = web.host().callback(&transaction.id).await?;
-    let parts: Vec<Value> = parts.items.iter().map(|each| summary(&web, each)).collect();
+    // The parts of a bulk may be at other nodes than the bulk.
+    let visible = parts.items.iter().filter(|part| {
+        let node = part.hierarchy.as_ref();
+        node.is_none_or(|node| allowed.covers(node))
+    });
+    let parts: Vec<Value> = visible.map(|each| summary(&web, each)).collect();
     let mut shown = summary(&web, &transaction);
     if let Some(members) = shown.as_object_mut() {
         members.insert("sub_transactions".to_owned(), parts.into());
@@ -175,7 +180,13 @@ pub(super) async fn replay(
     if !body.fields.is_empty() {
         return Err(invalid("data", "is not used by a replay"));
     }
-    let host = on_behalf_of(&web, allowed.principal(), body.request_meta, node).await?;
+    let host = on_behalf_of(
+        &web,
+        (allowed.principal(), address),
+        body.request_meta,
+        node,
+    )
+    .await?;
     let new = host.replay(&transaction.id).await?;
     let requester = Requester::new(allowed.principal(), address);
     let event = requester.on_transaction("replay-transaction", &transaction);
@@ -224,7 +235,7 @@ fn operation_of_transaction(action: &str) -> Operation {
         "add" => Operation::Add,
         "modify" | "bulk modify" => Operation::Modify,
         "delete" | "bulk delete" => Operation::Delete,
-        "refresh" | "check-expiry" => Operation::Refresh,
+        "refresh" | "check-expiry" | "bulk refresh" => Operation::Refresh,
         "sync" => Operation::Sync,
         "connect" | "complete-connect" => Operation::Connect,
         action => operation_of(action),

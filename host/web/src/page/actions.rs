@@ -6,6 +6,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use relation_app::records::StoredRecord;
+use relation_host::QueuedCall;
 use relation_host::reports::{Action, Deletion};
 use relation_host::types::FieldError;
 use serde_json::{Map, Value};
@@ -17,7 +18,7 @@ use super::links;
 use super::parts::clean;
 use super::ui::{Ui, render, render_with};
 use crate::access::{Allowed, Operation, permission};
-use crate::calls::{Call, find_arguments};
+use crate::calls::{Call, find_arguments, record_queued};
 use crate::{Web, WebError};
 
 /// The action that begins a consent, which has a page of its own.
@@ -37,7 +38,7 @@ pub(crate) fn operation_of(action: &str) -> Operation {
     }
 }
 
-/// Returns whether an action takes so long that its transaction is shown afterwards.
+/// Returns whether an action is queued, and its transaction is followed: it asks Webex and may take long.
 fn is_followed(action: &str) -> bool {
     let operation = operation_of(action);
     operation == Operation::Refresh || action.starts_with("Sync") || action == "ExecuteDataSync"
@@ -141,32 +142,31 @@ pub(crate) async fn run(
     };
     let (host, subject, name) = (ui.host(&web), record.pkid.clone(), action.name.clone());
     let event = ui.requester().on(&action.name, &record);
-    let recorded = Call::new(Some(event.with_changes(find_arguments(&arguments))));
+    let event = event.with_changes(find_arguments(&arguments));
+    if is_followed(&name) {
+        let call = QueuedCall::Invoke {
+            pkid: subject,
+            action: name,
+            arguments,
+        };
+        let transaction = host.submit(call).await?;
+        record_queued(&web, vec![event], &transaction).await;
+        return Ok(Redirect::to(&format!("/transactions/{transaction}")).into_response());
+    }
+    let recorded = Call::new(Some(event));
     let call = async move { host.invoke(&name, &subject, arguments).await };
     let started = calls::start(&web, record.reference(), &action.name, recorded, call).await?;
     let address = format!("/organizations/{}", record.pkid);
     let target = match started {
-        Started::Ended(Ok(output)) if is_followed(&action.name) => {
-            format!("/transactions/{}", output.transaction)
-        }
         Started::Ended(Ok(output)) => format!("{address}?done={}", output.transaction),
         Started::Running(Some(transaction)) => format!("/transactions/{transaction}"),
         Started::Running(None) => {
             links::with_query("/transactions", &[("record", record.pkid.as_str())])
         }
-        Started::Ended(Err(error)) => match (
-            &error.error.transaction,
-            error.error.field_errors.is_empty(),
-        ) {
-            // A refresh or an import has no form worth showing again.
-            (Some(transaction), true) if is_followed(&action.name) => {
-                format!("/transactions/{transaction}")
-            }
-            _ => {
-                let errors = error.error.field_errors.clone();
-                return page(&ui, &record, action, &posted, errors, Some(&error));
-            }
-        },
+        Started::Ended(Err(error)) => {
+            let errors = error.error.field_errors.clone();
+            return page(&ui, &record, action, &posted, errors, Some(&error));
+        }
     };
     Ok(Redirect::to(&target).into_response())
 }

@@ -16,12 +16,15 @@ use super::calls::Failed;
 use super::form::{self, FormField, Posted, Purpose};
 use super::parts::{Moment, clean};
 use super::ui::{Ui, render_with};
+use crate::access::idempotency::{self, RequestDigest};
 use crate::access::{Allowed, nodes, permission};
 use crate::calls::{Call, added_object, find_changes};
 use crate::{Web, WebError};
 
 /// The name of the input with the node of a new record.
 const NODE: &str = "hierarchy";
+/// The address of the form for a new organization.
+const NEW: &str = "/organizations/new";
 /// How often a change is tried on a record that other calls change meanwhile.
 const MAX_ATTEMPTS: u32 = 5;
 /// The name of the input by which a form that is sent twice adds one record.
@@ -113,13 +116,26 @@ pub(crate) async fn add(
         }
     };
     nodes::ensure(web.access(), [&hierarchy]).await?;
+    let (host, transaction) = ui.host(&web).for_transaction();
+    let fields = form::read_new(web.model(), &posted);
+    let mut idempotency_key = None;
+    if let Some(key) = posted.get(IDEMPOTENCY_KEY).filter(|key| !key.is_empty()) {
+        let digest = RequestDigest::new(NEW, &hierarchy, &fields);
+        let request = (&hierarchy, &digest, transaction.as_str());
+        let claimed = idempotency::claim(web.access(), allowed.principal(), key, request);
+        match claimed.await {
+            Ok(claimed) => idempotency_key = Some(claimed.key),
+            // A person went back to the form after it had been saved, and adds another organization.
+            Err(error) if error.error.kind == ErrorKind::KeyReused => {}
+            Err(error) => return Err(error),
+        }
+    }
     let request = AddRequest {
         hierarchy,
-        fields: form::read_new(web.model(), &posted),
+        fields,
         token_response: None,
-        idempotency_key: posted.get(IDEMPOTENCY_KEY).map(str::to_owned),
+        idempotency_key,
     };
-    let host = ui.host(&web);
     let changes = find_changes(web.model(), None, &request.fields);
     let event = ui.requester().add(&request.hierarchy).with_changes(changes);
     let call = Call::new(Some(event)).with_object(added_object);
@@ -170,7 +186,7 @@ fn new_page(
         ui,
         title: ui.t("form.add-title"),
         parent: None,
-        action: "/organizations/new".to_owned(),
+        action: NEW.to_owned(),
         back: "/organizations".to_owned(),
         hidden: vec![(IDEMPOTENCY_KEY.to_owned(), key)],
         set_since: None,

@@ -54,7 +54,7 @@ pub(crate) fn error_key(error: &WebError) -> &'static str {
         (StatusCode::UNAUTHORIZED, _) => "unauthenticated",
         (StatusCode::NOT_FOUND, _) => "not-found",
         (_, ErrorKind::Reauthorize) => "reauthorize",
-        (_, ErrorKind::Invalid | ErrorKind::Usage) => "invalid",
+        (_, ErrorKind::Invalid | ErrorKind::Usage | ErrorKind::KeyReused) => "invalid",
         (_, ErrorKind::Conflict | ErrorKind::Changed | ErrorKind::Busy) => "busy",
         (_, ErrorKind::RateLimited) => "rate-limited",
         (_, ErrorKind::Unavailable) => "unavailable",

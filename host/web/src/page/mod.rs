@@ -8,6 +8,7 @@ mod actions;
 mod alerts;
 mod assets;
 mod audit;
+mod bulk;
 mod callback;
 mod calls;
 mod connect;
@@ -61,6 +62,8 @@ pub(crate) fn routes(web: &Web) -> Router<Web> {
         .route("/", get(needs::show))
         .route("/organizations", get(organizations::list))
         .route("/organizations/new", get(edit::show_new).post(edit::add))
+        .route("/organizations/refresh", post(bulk::refresh))
+        .route("/organizations/delete", post(bulk::delete))
         .route("/organizations/{pkid}", get(organization::show))
         .route(
             "/organizations/{pkid}/edit",

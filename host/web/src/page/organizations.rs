@@ -37,6 +37,8 @@ pub(crate) struct Row {
     pub(crate) contact_center: bool,
     pub(crate) alert: Option<(Badge, String)>,
     pub(crate) may_connect: bool,
+    /// Whether the principal may refresh or delete the organization.
+    pub(crate) may_select: bool,
 }
 
 impl Row {
@@ -59,6 +61,9 @@ impl Row {
             pkid: connection.pkid.to_string(),
             name: clean(&connection.name),
             may_connect: ui.may(Operation::Connect, &connection.hierarchy),
+            may_select: [Operation::Refresh, Operation::Delete]
+                .into_iter()
+                .any(|operation| ui.may(operation, &connection.hierarchy)),
             node: clean(connection.hierarchy.as_str()),
             state,
             badge: Badge::state(state, ui.language),
@@ -126,6 +131,8 @@ pub(crate) struct OrganizationsPage<'a> {
     pub(crate) states: Vec<(String, String)>,
     pub(crate) next: Option<String>,
     pub(crate) may_add: bool,
+    pub(crate) may_refresh: bool,
+    pub(crate) may_delete: bool,
 }
 
 impl OrganizationsPage<'_> {
@@ -183,6 +190,8 @@ pub(crate) async fn list(
         states: state_choices(&ui),
         next,
         may_add: ui.may_somewhere(Operation::Add),
+        may_refresh: ui.may_somewhere(Operation::Refresh),
+        may_delete: ui.may_somewhere(Operation::Delete),
         query: &query,
         ui: &ui,
     })

@@ -288,11 +288,14 @@ pub(crate) async fn show(
         parent: Some(transaction.id.clone()),
         ..TransactionFilter::default()
     };
-    let parts = web
-        .store()
-        .transactions(&filter, None, MAX_PARTS)
-        .await?
-        .items;
+    let parts = web.store().transactions(&filter, None, MAX_PARTS).await?;
+    let mut parts = parts.items;
+    // The parts of a bulk may be at other nodes than the bulk.
+    parts.retain(|part| part.hierarchy.is_none() || is_visible(&allowed, part));
+    if transaction.action.starts_with("bulk ") {
+        // They are shown from the last: those that failed come first.
+        parts.sort_by_key(|part| part.status == Status::Fail);
+    }
     render(&build(&ui, &transaction, &parts, !query.all.is_empty()))
 }
 
@@ -358,7 +361,7 @@ pub(crate) fn may_change(ui: &Ui, transaction: &Transaction) -> bool {
         "add" => Operation::Add,
         "modify" | "bulk modify" => Operation::Modify,
         "delete" | "bulk delete" => Operation::Delete,
-        "refresh" | "check-expiry" => Operation::Refresh,
+        "refresh" | "check-expiry" | "bulk refresh" => Operation::Refresh,
         "sync" => Operation::Sync,
         "connect" | "complete-connect" => Operation::Connect,
         action => operation_of(action),

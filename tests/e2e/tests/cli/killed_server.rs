@@ -176,6 +176,20 @@ fn killed_server_loses_and_repeats_no_write() {
         repeating.add(&name).expect("the server runs");
     }
     transactions.extend(std::mem::take(&mut repeating.transactions));
+    for (name, known) in &repeating.known {
+        if known.delete == Progress::NotSent {
+            let path = format!("/api/relation/SparkCustomer/?hierarchy={NODE}&nowait=true");
+            let other = json!({ "name": name, "account_email": "other@example.com" });
+            let refused = api.send("POST", &path, &[("Idempotency-Key", name)], Some(&other));
+            let refused = refused.expect("the server runs");
+            let code = &refused.body["code"];
+            assert_eq!(
+                (refused.status, code),
+                (422, &json!("idempotency-key-reused")),
+                "{name}"
+            );
+        }
+    }
     for id in &transactions {
         let status = eventually("the queued write has ended", || {
             let shown = api.get(&format!("/api/tool/Transaction/{id}/"));

@@ -1,5 +1,6 @@
 //! The lists, users and keys.
 
+use relation_e2e::browser::Key;
 use relation_e2e::cli_world::NODE;
 
 use crate::keyboard::Connected;
@@ -32,6 +33,43 @@ pub fn look_at_every_list(world: &PageWorld, contoso: &Connected) {
     world.see_and_check("start-german", "Was zu tun ist", &[]);
     world.follow("English");
     world.see("What needs you", &[]);
+}
+
+pub fn select_organizations_by_the_keyboard(world: &PageWorld) {
+    const LIST: &str = "Webex Organizations";
+    let path = world.add("Wingtip", "", &[]);
+    let pkid = path.rsplit('/').next().unwrap();
+    world.open("/organizations");
+    world.see(LIST, &["Selected organizations", "Select all of this page"]);
+    let boxes = "return document.querySelectorAll('[name=pkid]').length";
+    let count = world.browser.execute(boxes).as_u64().unwrap();
+    world.tab_to("Select all of this page");
+    world.browser.press(&[Key::Space]);
+    world.see(LIST, &[&format!("{count} selected")]);
+    world.checks.check(&world.browser, "organizations-selected");
+    world.browser.press(&[Key::Space]);
+    world.tab_to("Select Wingtip");
+    world.browser.press(&[Key::Space]);
+    world.see(LIST, &["1 selected"]);
+    world.press_back_to("Refresh now");
+    world.browser.press(&[Key::Enter]);
+    let wanted = ["Nothing was started", "Wingtip", "is not connected"];
+    world.see_and_check("selection-refused", "Selected organizations", &wanted);
+    world.enter("Back to the list");
+    world.see(LIST, &["Wingtip"]);
+    world.browser.click(&format!("[name=pkid][value='{pkid}']"));
+    world.follow("Delete …");
+    let wanted = ["Wingtip", "What is removed"];
+    world.see_and_check(
+        "selection-delete",
+        "Delete the selected organizations?",
+        &wanted,
+    );
+    world.enter("Delete 1 for good");
+    world.see("bulk delete", &["Success", "Wingtip"]);
+    world.open("/organizations");
+    let list = world.see(LIST, &["Contoso"]);
+    assert!(!list.contains("Wingtip"), "{list}");
 }
 
 pub fn invite_and_disable_a_user(world: &PageWorld) {

@@ -26,6 +26,7 @@ fn administrator_reaches_everything_in_a_browser() {
     transactions::follow_a_sync(&world, &contoso);
     transactions::cancel_and_replay(&world, &contoso);
     administration::look_at_every_list(&world, &contoso);
+    administration::select_organizations_by_the_keyboard(&world);
     administration::invite_and_disable_a_user(&world);
     administration::add_and_revoke_a_key(&world);
     consents::hand_on_a_link(&world);

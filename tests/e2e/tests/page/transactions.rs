@@ -32,32 +32,31 @@ pub fn follow_a_sync(world: &PageWorld, contoso: &Connected) {
 pub fn cancel_and_replay(world: &PageWorld, contoso: &Connected) {
     let emulator = &world.cli.emulator;
     emulator.inject(Fault::status("/v1/access_token", 503).always());
-    world.open(&contoso.path);
-    world.follow("Refresh now");
-    let reason = "503";
-    world.see_and_check("transaction-failed", REFRESH, &["Failed", reason]);
-
-    // A program queues a call, which waits for another attempt until a person cancels it.
+    // A program waits for its call, which fails at once.
     let pkid = contoso.path.rsplit('/').next().unwrap();
     let submit = format!(
         "const done = arguments[arguments.length - 1];
-        fetch('/api/relation/SparkCustomer/{pkid}/+{REFRESH}/?nowait=true', {{
+        fetch('/api/relation/SparkCustomer/{pkid}/+{REFRESH}/', {{
             method: 'POST', headers: {{ 'content-type': 'application/json' }}, body: '{{}}',
         }}).then(response => response.json()).then(body => done(body.transaction_id), error => done(`${{error}}`));"
     );
-    let queued = world.browser.execute_async(&submit);
-    world.open(&format!("/transactions/{}", queued.as_str().unwrap()));
+    let failed = world.browser.execute_async(&submit);
+    let reason = "503";
+    world.open(&format!("/transactions/{}", failed.as_str().unwrap()));
+    world.see_and_check("transaction-failed", REFRESH, &["Failed", reason]);
+
+    // The call of a person is queued, and waits for another attempt until it is canceled.
+    world.open(&contoso.path);
+    world.follow("Refresh now");
     world.see_and_check("transaction-queued", REFRESH, &["Queued", reason]);
+    let queued = world.path();
     world.follow("Cancel");
     world.see_and_check("transaction-canceled", REFRESH, &["Failed", "canceled"]);
 
     emulator.clear_faults();
     world.follow("Replay");
     world.see(REFRESH, &["Success"]);
-    assert_ne!(
-        world.path(),
-        format!("/transactions/{}", queued.as_str().unwrap())
-    );
+    assert_ne!(world.path(), queued);
     world.follow("Contoso");
     world.see("Contoso", &["Connected"]);
 }

@@ -1,5 +1,6 @@
 //! Callbacks: the end of a transaction is posted to the address that the request names, at least once.
 
+mod bounds;
 mod refusals;
 
 use std::collections::VecDeque;

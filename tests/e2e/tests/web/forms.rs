@@ -120,7 +120,18 @@ async fn actions_of_a_wholesale_customer() {
         ("country", "US"),
     ];
     let added = location(&post(&client, &form, &right).await);
-    assert!(client.get(added).await.text.contains("c-17"));
+    let shown = client.get(added).await.text;
+    assert!(
+        shown.contains("c-17") && shown.contains("add: working"),
+        "{shown}"
+    );
+    assert!(!shown.contains("add: provisioned"), "{shown}");
+    // The record shows when Webex has carried the request out, without another request of a person.
+    world.run_for(Duration::from_mins(10)).await;
+    let shown = client.get(&path).await.text;
+    for part in ["add: provisioned", ">provisioned</td>", "webex_meetings"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
     for (action, fields) in [
         (
             "ModifyWholesaleCustomer",
@@ -149,9 +160,21 @@ async fn data_syncs_and_transactions() {
     // An organization that is not connected imports nothing: the transaction says so.
     let shown = client.get(&path).await.text;
     let sync = between(&shown, "name=\"sync\" value=\"", "\"");
-    let failed = post(&client, &act("ExecuteDataSync"), &[("sync", sync)]).await;
-    let page = client.get(location(&failed)).await.text;
+    let queued = post(&client, &act("ExecuteDataSync"), &[("sync", sync)]).await;
+    let queued = location(&queued);
+    let page = client.get(&queued).await.text;
+    assert!(
+        page.contains("Queued") && page.contains("data-live"),
+        "{page}"
+    );
+    world.run_for(Duration::from_secs(1)).await;
+    let page = client.get(&queued).await.text;
     assert!(page.contains("Failed"), "{page}");
+    // The request is kept, so that a person can replay it.
+    let replayed = location(&post(&client, &format!("{queued}/replay"), &[]).await);
+    world.run_for(Duration::from_secs(1)).await;
+    assert_ne!(replayed, queued);
+    assert!(client.get(&replayed).await.text.contains("Failed"));
 
     // A queued call is canceled, and replayed.
     let pkid = path.rsplit('/').next().unwrap();

@@ -8,10 +8,11 @@ use http_body_util::Full;
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 
+use super::background::NoPlace;
 use super::secrets::to_seconds;
 use super::{
-    BEGIN_TIMEOUT, CALLBACK_AUTH_MODEL, CallbackSecrets, CallbackState, DELIVERY_TIME, LOOK_PAUSES,
-    StoredCallback, URL, has_ended, poll_entry,
+    BEGIN_TIMEOUT, CallbackSecrets, CallbackState, DELIVERY_TIME, LOOK_PAUSES, StoredCallback, URL,
+    has_ended, poll_entry,
 };
 use crate::egress::Proxies;
 use crate::host::{Host, WakeupOutcome};
@@ -45,15 +46,31 @@ impl AttemptError {
     }
 }
 
-/// The mark of a delivery in progress, which ends with it.
+/// A delivery in progress and its place, which end with it.
 struct DeliveryInProgress {
     host: Host,
     subject: Reference,
+    /// The receiver; `None`: the place is free already.
+    origin: Option<String>,
+}
+
+impl DeliveryInProgress {
+    /// Frees the place, and gives it to callbacks that wait for one.
+    async fn free_place(&mut self) {
+        if let Some(origin) = self.origin.take() {
+            self.host.parts.callbacks.free(&origin);
+            self.host.wake_waiting(&origin).await;
+        }
+    }
 }
 
 impl Drop for DeliveryInProgress {
     fn drop(&mut self) {
-        self.host.parts.callbacks.end(&self.subject.pkid);
+        let callbacks = &self.host.parts.callbacks;
+        if let Some(origin) = &self.origin {
+            callbacks.free(origin);
+        }
+        callbacks.end(&self.subject.pkid);
     }
 }
 
@@ -91,15 +108,6 @@ impl Host {
     ) -> Result<WakeupOutcome, StoreError> {
         let subject = due.wakeup.subject.clone();
         let now = self.clock().now();
-        if !self.parts.callbacks.begin(&subject.pkid) {
-            // The attempt waits for its receiver.
-            self.postpone(due, now.after(RECLAIM)).await?;
-            return Ok(WakeupOutcome::Gone);
-        }
-        let running = DeliveryInProgress {
-            host: self.clone(),
-            subject: subject.clone(),
-        };
         let mut stored = match self.read_callback(&subject).await {
             Ok(Some(stored)) => stored,
             Ok(None) => return Ok(WakeupOutcome::Gone),
@@ -132,32 +140,76 @@ impl Host {
         let Some(transaction) = transaction.filter(|each| has_ended(Some(each))) else {
             return Ok(WakeupOutcome::Gone);
         };
-        let report = &mut stored.body.report;
-        report.attempts = report.attempts.saturating_add(1);
-        report.first_attempt.get_or_insert(now);
-        report.last_attempt = Some(now);
-        let begun = stored.to_commit(Some(now.after(RECLAIM)), now)?;
-        match self.store().commit(begun).await {
+        let origin = stored.body.report.origin.clone();
+        match self.parts.callbacks.begin(&subject.pkid, &origin) {
             Ok(()) => {}
-            // Another host has begun this attempt.
-            Err(StoreError::Conflict(_)) => return Ok(WakeupOutcome::Gone),
-            Err(error) => return Err(error),
+            Err(NoPlace::DeliveryInProgress) => {
+                self.postpone(due, now.after(RECLAIM)).await?;
+                return Ok(WakeupOutcome::Gone);
+            }
+            Err(full) => {
+                self.store_waiting(stored, full, now).await?;
+                return Ok(WakeupOutcome::Gone);
+            }
         }
-        stored.document.version += 1;
+        let mut running = DeliveryInProgress {
+            host: self.clone(),
+            subject,
+            origin: Some(origin),
+        };
+        let begun = self.begin_attempt(&mut stored, now).await;
+        if !matches!(begun, Ok(true)) {
+            running.free_place().await;
+            return begun.map(|_| WakeupOutcome::Gone);
+        }
         tokio::spawn(async move {
-            let running = running;
-            running.host.deliver(stored, &transaction).await;
+            running
+                .host
+                .clone()
+                .deliver(stored, &transaction, &mut running)
+                .await;
         });
         Ok(WakeupOutcome::Gone)
     }
 
+    /// Stores that an attempt begins, and that the person behind it lets credentials be used. Returns false if another
+    /// host has begun the attempt.
+    async fn begin_attempt(
+        &self,
+        stored: &mut StoredCallback,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let report = &mut stored.body.report;
+        report.attempts = report.attempts.saturating_add(1);
+        report.first_attempt.get_or_insert(now);
+        report.last_attempt = Some(now);
+        stored.set_waiting(None);
+        let mut begun = stored.to_commit(Some(now.after(RECLAIM)), now)?;
+        if let Some(credentials) = &stored.body.credentials {
+            let found = self.store().get(&[credentials.reference()]).await?;
+            if found.iter().any(Option::is_some) {
+                let event = credentials.to_event(&stored.body.transaction, now)?;
+                begun.changes.push(event);
+            }
+        }
+        match self.store().commit(begun).await {
+            Ok(()) => {
+                stored.document.version += 1;
+                Ok(true)
+            }
+            Err(StoreError::Conflict(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Makes an attempt, and stores its result.
-    async fn deliver(&self, mut stored: StoredCallback, transaction: &Transaction) {
-        let callbacks = &self.parts.callbacks;
-        let place = callbacks.wait_for_receiver(&stored.body.report.origin);
-        let place = place.await;
+    async fn deliver(
+        &self,
+        mut stored: StoredCallback,
+        transaction: &Transaction,
+        running: &mut DeliveryInProgress,
+    ) {
         let result = self.post(&stored, transaction).await;
-        drop(place);
         let id = &transaction.id;
         match &result {
             Ok(()) => tracing::debug!(transaction = id, "callback delivered"),
@@ -177,6 +229,7 @@ impl Host {
         if let Err(error) = written {
             tracing::warn!(transaction = id, %error, "the result of a callback was not stored: it is delivered again");
         }
+        running.free_place().await;
         self.parts.services.scheduled.notify_one();
     }
 
@@ -221,8 +274,8 @@ impl Host {
         let url = url.ok_or_else(|| unreadable("the address of the callback"))?;
         let secrets = match &stored.body.credentials {
             None => CallbackSecrets::default(),
-            Some(pkid) => {
-                let owner = Reference::new(CALLBACK_AUTH_MODEL, pkid.clone());
+            Some(credentials) => {
+                let owner = credentials.reference();
                 let read = CallbackSecrets::read(sealer, store, &owner).await;
                 let read = read.map_err(|_| unreadable("the credentials of the callback"))?;
                 read.ok_or_else(|| AttemptError::new("the credentials were deleted"))?

@@ -3,12 +3,15 @@
 //! A callback is a document of the host, with its address as a sealed secret and a wakeup. The document is stored before
 //! or together with the transaction, and is removed with it. The end of the transaction makes the wakeup due. If the host
 //! is killed in between, the wakeup itself finds the end. Each attempt runs in a task of its own, so that a slow receiver
-//! holds no place of the dispatcher.
+//! holds no place of the dispatcher. The attempts are bounded, for each receiver and in total; more callbacks wait in the
+//! store.
 
 mod background;
+mod credentials;
 mod delivery;
 mod poll;
 mod secrets;
+mod waiting;
 
 use std::fmt;
 use std::time::Duration;
@@ -18,6 +21,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 pub(super) use background::Callbacks;
+pub use credentials::{CallbackCredentials, UseEvent};
 pub use poll::{describe_progress, poll_entry, transaction_href};
 pub use secrets::{CallbackSecrets, parse_signing_secret};
 
@@ -26,7 +30,7 @@ use super::{CallError, CallErrorKind, Host};
 use crate::store::seal::Sealer;
 use crate::store::{Change, Check, Commit, DueWakeup, StoreError};
 use crate::transactions::{Transaction, parent_of, to_callback};
-use crate::types::{Document, Failure, Hierarchy, Pkid, Reference, Timestamp, Wakeup};
+use crate::types::{Document, Failure, Hierarchy, Reference, Timestamp, Wakeup};
 use crate::wakeup_kinds;
 
 /// The model of the credentials of callbacks: the body is not secret, and [`CallbackSecrets`] are sealed.
@@ -65,8 +69,8 @@ pub struct Callback {
     pub url: CallbackUrl,
     /// The node of the request.
     pub node: Hierarchy,
-    /// The document with the credentials, of the model [`CALLBACK_AUTH_MODEL`].
-    pub credentials: Option<Pkid>,
+    /// The credentials.
+    pub credentials: Option<CallbackCredentials>,
 }
 
 /// The state of a callback.
@@ -102,7 +106,7 @@ pub struct CallbackReport {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct CallbackBody {
     transaction: String,
-    credentials: Option<Pkid>,
+    credentials: Option<CallbackCredentials>,
     created: Timestamp,
     #[serde(flatten)]
     report: CallbackReport,

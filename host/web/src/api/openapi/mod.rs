@@ -292,7 +292,10 @@ fn errors(route: Route) -> &'static [(&'static str, &'static str)] {
             ("412", "The record has another version than If-Match."),
             ("413", "The request exceeds a limit."),
             ("415", "The body is not declared as JSON."),
-            ("422", "Fields are wrong: `errors` has all of them."),
+            (
+                "422",
+                "Fields are wrong: `errors` has all of them; or the Idempotency-Key was used for a different request: `code`.",
+            ),
             RATE,
             FAILED,
             DOWN,
@@ -379,7 +382,8 @@ fn parameters(route: Route, model: &Model) -> Value {
                 members.insert("required".to_owned(), true.into());
             }
             list.push(node);
-            let description = "A second request with the same key at the same node adds nothing.";
+            let description = "A repeated request with the same key adds nothing. A different one is refused: 422, code \
+                               idempotency-key-reused.";
             let schema = json!({ "type": "string", "pattern": "^[!-~]{1,255}$" });
             list.push(header("Idempotency-Key", description, schema));
         }

@@ -5,6 +5,7 @@ use relation_host::transactions::Status;
 use serde_json::{Map, Value, json};
 
 use crate::api::export::LINES;
+use crate::error::KEY_REUSED;
 
 /// Returns a successful response.
 pub(super) fn success(description: &str, schema: Value) -> Value {
@@ -195,6 +196,7 @@ pub(super) fn problem() -> Value {
             "title": { "type": "string" },
             "status": { "type": "integer" },
             "detail": { "type": "string" },
+            "code": { "type": "string", "enum": [KEY_REUSED] },
             "hint": { "type": "string" },
             "transaction_id": { "type": "string" },
             "errors": {

@@ -36,7 +36,7 @@ use super::texts::Language;
 use super::transactions::TransactionRow;
 use super::ui::Ui;
 use super::{
-    action_form, actions, alerts, assets, connect, edit, layer, needs, oidc, organization,
+    action_form, actions, alerts, assets, bulk, connect, edit, layer, needs, oidc, organization,
     organizations, session, shared, transactions, users,
 };
 use crate::access::RoleGrant;
@@ -109,6 +109,46 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
             states: organizations::state_choices(&ui),
             next: Some("/organizations?cursor=x".to_owned()),
             may_add: true,
+            may_refresh: true,
+            may_delete: true,
+            ui: &ui,
+        };
+        pages.push((name, page.render().unwrap()));
+    }
+    let refused = || {
+        let reasons = [ui.t("bulk.not-connected"), super::parts::clean(HOSTILE)];
+        let rows = reasons.into_iter().map(|reason| bulk::RefusedRow {
+            name: super::parts::clean(HOSTILE),
+            reason,
+        });
+        rows.collect::<Vec<_>>()
+    };
+    let page = bulk::BulkDeletePage {
+        title: ui.t("bulk.delete-title"),
+        rows: (1..=2)
+            .map(|number| bulk::DeletionRow {
+                pkid: pkid(number).to_string(),
+                name: super::parts::clean(HOSTILE),
+                node: "sys.Provider.A".to_owned(),
+                documents: 12,
+                wakeups: 3,
+            })
+            .collect(),
+        refused: refused(),
+        back: "/organizations?q=x".to_owned(),
+        ui: &ui,
+    };
+    pages.push(("bulk-delete", page.render().unwrap()));
+    for (name, queued, refused) in [
+        ("bulk-result", Some(("01990000".to_owned(), 48)), refused()),
+        ("bulk-refused", None, refused()),
+        ("bulk-none", None, Vec::new()),
+    ] {
+        let page = bulk::BulkResultPage {
+            title: ui.t("bulk.result"),
+            queued,
+            refused,
+            back: "/organizations".to_owned(),
             ui: &ui,
         };
         pages.push((name, page.render().unwrap()));

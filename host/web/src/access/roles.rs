@@ -5,19 +5,17 @@
 //! not replace it.
 
 use relation_app::{AppError, ErrorKind};
-use relation_host::store::{Check, StoreError};
+use relation_host::store::StoreError;
 use relation_host::types::{FieldError, Hierarchy, Key, Page, Pkid, Reference, Scope};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::api_keys::KeyBody;
-use super::audit::{self, AuditObject, FieldChange, NewAuditEvent};
-use super::documents::{self, Entry, Stored, key};
+use super::audit::{self, FieldChange};
+use super::documents::{self, Entry, Listed, Named, Stored, key, name_key};
 use super::nodes::{self, node_pkid};
-use super::users::{
-    self, UserBody, check_fields, field_error, find_name_error, fold_name, invalid,
-};
-use super::{AccessParts, Authority, Operation, RoleGrant, find_role};
+use super::users::{self, UserBody, check_fields, field_error, find_name_error, fold_name};
+use super::{AccessParts, Authority, Operation, RoleGrant, find_role, permission};
 use crate::WebError;
 
 /// The maximum number of own roles of one node.
@@ -54,7 +52,7 @@ pub struct NewRole {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct RoleBody {
+pub(super) struct RoleBody {
     name: String,
     operations: Vec<Operation>,
 }
@@ -63,8 +61,19 @@ impl Stored for RoleBody {
     const MODEL: &'static str = "host/Role";
 
     fn keys(&self) -> Vec<Key> {
-        vec![key("name", fold_name(&self.name))]
+        vec![name_key(&self.name)]
     }
+}
+
+impl Named for RoleBody {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Listed for OwnRole {
+    type Body = RoleBody;
+    type Permission = permission::Administer;
 }
 
 impl From<Entry<RoleBody>> for OwnRole {
@@ -147,10 +156,9 @@ pub(crate) async fn load<'a>(
 pub async fn list_for(parts: &AccessParts, node: &Hierarchy) -> Result<Vec<OwnRole>, WebError> {
     let mut roles = Vec::new();
     for node in nodes::and_above(node) {
-        let filter = documents::filter::<RoleBody>(&Some((node, Scope::Node)), Vec::new());
-        let page =
-            documents::list::<RoleBody>(parts.store(), &filter, false, None, MAX_ROLES).await?;
-        roles.extend(page.items.into_iter().map(OwnRole::from));
+        let range = Some((node, Scope::Node));
+        let page = documents::list_objects(parts, &range, None, MAX_ROLES).await?;
+        roles.extend(page.items);
     }
     Ok(roles)
 }
@@ -167,27 +175,7 @@ pub async fn list(
     limit: u32,
 ) -> Result<Page<OwnRole>, WebError> {
     let range = authority.range(requested)?;
-    let filter = documents::filter::<RoleBody>(&range, Vec::new());
-    let page = documents::list::<RoleBody>(parts.store(), &filter, false, cursor, limit).await?;
-    Ok(Page {
-        items: page.items.into_iter().map(OwnRole::from).collect(),
-        next: page.next,
-    })
-}
-
-/// Counts the roles that [`list`] lists, up to `at_most`.
-///
-/// # Errors
-/// As for [`list`].
-pub async fn count(
-    parts: &AccessParts,
-    authority: &Authority<'_>,
-    requested: Option<&Hierarchy>,
-    at_most: u64,
-) -> Result<u64, WebError> {
-    let range = authority.range(requested)?;
-    let filter = documents::filter::<RoleBody>(&range, Vec::new());
-    Ok(parts.store().count(&filter, at_most).await?)
+    Ok(documents::list_objects(parts, &range, cursor, limit).await?)
 }
 
 /// Reads a role.
@@ -199,18 +187,8 @@ pub async fn get(
     authority: &Authority<'_>,
     pkid: &Pkid,
 ) -> Result<OwnRole, WebError> {
-    Ok(find(parts, authority, pkid).await?.into())
-}
-
-async fn find(
-    parts: &AccessParts,
-    authority: &Authority<'_>,
-    pkid: &Pkid,
-) -> Result<Entry<RoleBody>, WebError> {
-    let found = documents::get::<RoleBody>(parts.store(), pkid).await?;
-    let role = found.ok_or_else(WebError::not_found)?;
-    authority.check_node(&role.node)?;
-    Ok(role)
+    let role = documents::find_visible::<RoleBody>(parts, authority, pkid).await?;
+    Ok(role.into())
 }
 
 /// Reads a role that the administrator could have added.
@@ -219,7 +197,7 @@ async fn find_managed(
     authority: &Authority<'_>,
     pkid: &Pkid,
 ) -> Result<Entry<RoleBody>, WebError> {
-    let role = find(parts, authority, pkid).await?;
+    let role = documents::find_visible::<RoleBody>(parts, authority, pkid).await?;
     match find_operation_errors(authority, &role.node, &role.body.operations).is_empty() {
         true => Ok(role),
         false => Err(authority.refuse_management()),
@@ -274,8 +252,8 @@ pub async fn add(
         ));
     }
     check_fields(errors)?;
-    let at_node =
-        documents::filter::<RoleBody>(&Some((new.hierarchy.clone(), Scope::Node)), Vec::new());
+    let node = Some((new.hierarchy.clone(), Scope::Node));
+    let at_node = documents::filter::<RoleBody>(&node, Vec::new());
     if parts.store().count(&at_node, MAX_ROLES.into()).await? >= u64::from(MAX_ROLES) {
         let message = format!(
             "{} has {MAX_ROLES} roles, the most of a node",
@@ -293,20 +271,10 @@ pub async fn add(
         FieldChange::new("name", Value::Null, entry.body.name.clone()),
         FieldChange::new("operations", json!([]), json!(entry.body.operations)),
     ];
-    let event = to_event(authority, "add-role", &entry).with_changes(changes);
-    let same_name =
-        documents::filter::<RoleBody>(&Some((entry.node.clone(), Scope::Node)), entry.body.keys());
-    let checks = vec![entry.to_check(), Check::Unique(same_name, None)];
-    let mut written = nodes::to_store(parts, [&entry.node]).await?;
-    written.extend([entry.to_put()?, audit::to_change(parts, event)?]);
-    let committed = documents::commit(parts, checks, written).await;
-    committed.map_err(|error| match error {
-        StoreError::Conflict(_) => {
-            let message = "another role of this node has this name: choose another one";
-            invalid(vec![field_error("name", message)])
-        }
-        error => error.into(),
-    })?;
+    let event = authority.to_event("add-role", &entry).with_changes(changes);
+    let same_name = documents::named::<RoleBody>(&node, &entry.body.name);
+    let taken = "another role of this node has this name: choose another one";
+    documents::add(parts, &entry, event, same_name, taken).await?;
     Ok(entry.into())
 }
 
@@ -330,7 +298,9 @@ pub async fn set_operations(
     let mut checks = vec![entry.to_check()];
     let before = std::mem::replace(&mut entry.body.operations, operations);
     let change = FieldChange::new("operations", json!(before), json!(entry.body.operations));
-    let event = to_event(authority, "set-role", &entry).with_changes(vec![change]);
+    let event = authority
+        .to_event("set-role", &entry)
+        .with_changes(vec![change]);
     let mut changes = vec![entry.to_put()?, audit::to_change(parts, event)?];
     for mut user in holders::<UserBody>(parts, pkid).await? {
         checks.push(user.to_check());
@@ -350,7 +320,7 @@ pub async fn delete(
     pkid: &Pkid,
 ) -> Result<(), WebError> {
     let entry = find_managed(parts, authority, pkid).await?;
-    let event = to_event(authority, "delete-role", &entry);
+    let event = authority.to_event("delete-role", &entry);
     let mut checks = vec![entry.to_check()];
     let mut changes = vec![entry.to_delete(), audit::to_change(parts, event)?];
     let is_other = |grant: &RoleGrant| grant.role != pkid.as_str();
@@ -384,12 +354,6 @@ async fn holders<T: Stored>(parts: &AccessParts, role: &Pkid) -> Result<Vec<Entr
     }
 }
 
-fn to_event(authority: &Authority<'_>, operation: &str, role: &Entry<RoleBody>) -> NewAuditEvent {
-    let object = AuditObject::new(role.reference(), role.body.name.clone());
-    let (actor, address) = (authority.actor(), authority.address());
-    NewAuditEvent::new(actor, address, operation, &role.node).on(object)
-}
-
 /// Finds the own role of a name that can be granted at a node.
 pub(super) async fn find_by_name(
     parts: &AccessParts,
@@ -397,8 +361,7 @@ pub(super) async fn find_by_name(
     node: &Hierarchy,
 ) -> Result<Option<OwnRole>, StoreError> {
     for node in nodes::and_above(node) {
-        let named = vec![key("name", fold_name(name))];
-        let filter = documents::filter::<RoleBody>(&Some((node, Scope::Node)), named);
+        let filter = documents::named::<RoleBody>(&Some((node, Scope::Node)), name);
         let page = documents::list::<RoleBody>(parts.store(), &filter, false, None, 1).await?;
         if let Some(role) = page.items.into_iter().next() {
             return Ok(Some(role.into()));

@@ -318,7 +318,7 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
         ui: &ui,
     };
     pages.push(("user-of-provider", page.render().unwrap()));
-    let page = users::new_form(&ui, &[], &[], None, errors.to_vec());
+    let page = shared::ManageForm::new(&ui, "users", &[], &[], None, errors.to_vec());
     pages.push(("user-add", page.render().unwrap()));
     let page = shared::SecretPage {
         title: ui.t("keys.issued"),

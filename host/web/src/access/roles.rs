@@ -4,13 +4,18 @@
 //! that he or she has at the role's node. A grant has the pkid of an own role, so that a later role with the same name does
 //! not replace it.
 
+mod holders;
+#[cfg(test)]
+mod tests;
+
+pub use holders::{RoleHolders, delete, list_holders};
+
 use relation_app::{AppError, ErrorKind};
 use relation_host::store::StoreError;
 use relation_host::types::{FieldError, Hierarchy, Key, Page, Pkid, Reference, Scope};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::api_keys::KeyBody;
 use super::audit::{self, FieldChange};
 use super::documents::{self, Entry, Listed, Named, Stored, key, name_key};
 use super::nodes::{self, node_pkid};
@@ -20,8 +25,8 @@ use crate::WebError;
 
 /// The maximum number of own roles of one node.
 const MAX_ROLES: u32 = 100;
-/// The maximum number of users, and of keys, that have a role when the role is changed.
-const MAX_HOLDERS: u32 = 500;
+/// The error of a role that permits nothing.
+pub(crate) const NO_OPERATION: &str = "name at least one operation";
 /// The key by which the users and keys with an own role are found.
 pub(super) const ROLE_KEY: &str = "role";
 
@@ -106,15 +111,20 @@ pub(super) fn operations<'a>(grant: &RoleGrant, roles: &'a [OwnRole]) -> &'a [Op
     }
 }
 
+/// Returns whether the role of a grant exists and can be granted at its node. `roles` has the own roles.
+pub fn exists(grant: &RoleGrant, roles: &[OwnRole]) -> bool {
+    find_role(&grant.role).is_some() || roles.iter().any(|role| role.is_granted_by(grant))
+}
+
+/// Returns the name of a grant's role. `roles` has the own roles.
+pub fn name<'a>(grant: &'a RoleGrant, roles: &'a [OwnRole]) -> &'a str {
+    let own = roles.iter().find(|role| role.is_granted_by(grant));
+    own.map_or(&grant.role, |role| &role.name)
+}
+
 /// Returns the title of a grant's role.
 pub(crate) fn title<'a>(grant: &'a RoleGrant, roles: &'a [OwnRole]) -> &'a str {
-    match find_role(&grant.role) {
-        Some(role) => role.title,
-        None => roles
-            .iter()
-            .find(|role| role.is_granted_by(grant))
-            .map_or(grant.role.as_str(), |role| role.name.as_str()),
-    }
+    find_role(&grant.role).map_or_else(|| name(grant, roles), |role| role.title)
 }
 
 /// Returns the keys of own roles, by which their holders are found.
@@ -128,7 +138,10 @@ pub(super) fn to_keys(grants: &[RoleGrant]) -> Vec<Key> {
 }
 
 /// Reads the own roles that grants name.
-pub(crate) async fn load<'a>(
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn load<'a>(
     parts: &AccessParts,
     grants: impl IntoIterator<Item = &'a RoleGrant>,
 ) -> Result<Vec<OwnRole>, StoreError> {
@@ -191,6 +204,28 @@ pub async fn get(
     Ok(role.into())
 }
 
+/// Finds the own roles of a name, at any node of the administrator's.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn find(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    name: &str,
+) -> Result<Vec<OwnRole>, WebError> {
+    let filter = documents::named::<RoleBody>(&None, name);
+    let found = documents::list_all::<RoleBody>(parts.store(), &filter).await?;
+    let visible = found
+        .into_iter()
+        .filter(|role| authority.covers(&role.node));
+    Ok(visible.map(OwnRole::from).collect())
+}
+
+/// Returns whether the administrator may change and delete a role: nobody manages one with more rights than their own.
+pub(crate) fn may_manage(authority: &Authority<'_>, role: &OwnRole) -> bool {
+    find_operation_errors(authority, &role.hierarchy, &role.operations).is_empty()
+}
+
 /// Reads a role that the administrator could have added.
 async fn find_managed(
     parts: &AccessParts,
@@ -210,7 +245,7 @@ fn find_operation_errors(
     operations: &[Operation],
 ) -> Vec<FieldError> {
     if operations.is_empty() {
-        return vec![field_error("operations", "name at least one operation")];
+        return vec![field_error("operations", NO_OPERATION)];
     }
     let refused = operations
         .iter()
@@ -302,7 +337,7 @@ pub async fn set_operations(
         .to_event("set-role", &entry)
         .with_changes(vec![change]);
     let mut changes = vec![entry.to_put()?, audit::to_change(parts, event)?];
-    for mut user in holders::<UserBody>(parts, pkid).await? {
+    for mut user in holders::find::<UserBody>(parts, pkid).await? {
         checks.push(user.to_check());
         changes.extend(users::to_end(parts, &mut user).await?);
     }
@@ -310,52 +345,26 @@ pub async fn set_operations(
     Ok(entry.into())
 }
 
-/// Deletes a role: takes it from its holders, and ends their sessions.
+/// Replaces the names of own roles by their pkids: a name is that of the nearest own role at or above the node of its
+/// grant. A name without a role stays, and [`exists`] is false for it.
 ///
 /// # Errors
-/// 404 as for [`get`]; 403 as for [`set_operations`]; 409 if too many users or keys have the role.
-pub async fn delete(
+/// The store cannot be read.
+pub async fn resolve_names(
     parts: &AccessParts,
-    authority: &Authority<'_>,
-    pkid: &Pkid,
-) -> Result<(), WebError> {
-    let entry = find_managed(parts, authority, pkid).await?;
-    let event = authority.to_event("delete-role", &entry);
-    let mut checks = vec![entry.to_check()];
-    let mut changes = vec![entry.to_delete(), audit::to_change(parts, event)?];
-    let is_other = |grant: &RoleGrant| grant.role != pkid.as_str();
-    for mut user in holders::<UserBody>(parts, pkid).await? {
-        checks.push(user.to_check());
-        user.body.grants.retain(is_other);
-        changes.extend(users::to_end(parts, &mut user).await?);
+    grants: &mut [RoleGrant],
+) -> Result<(), StoreError> {
+    for grant in grants {
+        let is_name = find_role(&grant.role).is_none() && grant.role.parse::<Pkid>().is_err();
+        if is_name && let Some(role) = find_by_name(parts, &grant.role, &grant.node).await? {
+            grant.role = role.pkid.to_string();
+        }
     }
-    for mut key in holders::<KeyBody>(parts, pkid).await? {
-        checks.push(key.to_check());
-        key.body.grants.retain(is_other);
-        changes.push(key.to_put()?);
-    }
-    documents::commit(parts, checks, changes).await?;
     Ok(())
 }
 
-/// Finds the users or the keys that have a role.
-async fn holders<T: Stored>(parts: &AccessParts, role: &Pkid) -> Result<Vec<Entry<T>>, WebError> {
-    let filter = documents::filter::<T>(&None, vec![key(ROLE_KEY, role.as_str())]);
-    let page = documents::list::<T>(parts.store(), &filter, false, None, MAX_HOLDERS).await?;
-    match page.next {
-        None => Ok(page.items),
-        Some(_) => {
-            let message = format!("more than {MAX_HOLDERS} users or keys have this role");
-            let error = AppError::new(ErrorKind::Conflict, message);
-            Err(error
-                .hint("take it from some of them first, or add another role")
-                .into())
-        }
-    }
-}
-
 /// Finds the own role of a name that can be granted at a node.
-pub(super) async fn find_by_name(
+async fn find_by_name(
     parts: &AccessParts,
     name: &str,
     node: &Hierarchy,
@@ -369,6 +378,3 @@ pub(super) async fn find_by_name(
     }
     Ok(None)
 }
-
-#[cfg(test)]
-mod tests;

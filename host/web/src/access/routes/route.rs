@@ -235,7 +235,7 @@ impl AccessRoute {
             Self::SetRoleOperations => {
                 "Replaces the operations of an own role, which ends sessions of its users"
             }
-            Self::DeleteRole => "Deletes an own role, and takes it from users and keys",
+            Self::DeleteRole => "Deletes an own role that nobody has",
             Self::GetSession => "Shows who the request comes from",
             Self::LogIn => "Logs in",
             Self::LogOut => "Logs out",

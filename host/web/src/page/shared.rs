@@ -1,4 +1,4 @@
-//! What the pages of users, of keys and of links share.
+//! What the pages of users, of keys, of roles and of links share.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -55,13 +55,14 @@ pub(crate) struct SecretPage<'a> {
     pub(crate) back: String,
 }
 
-/// The form of a new user or a new key.
+/// The form of a new user, key or role.
 #[derive(Template)]
 #[template(path = "manage_form.html")]
 pub(crate) struct ManageForm<'a> {
     pub(crate) ui: &'a Ui,
     pub(crate) title: String,
     pub(crate) list: String,
+    pub(crate) help: Option<String>,
     pub(crate) fields: Vec<FormField>,
     pub(crate) summary: Vec<(Option<String>, String, String)>,
     pub(crate) failure: Option<super::calls::Failed>,
@@ -77,14 +78,27 @@ impl<'a> ManageForm<'a> {
         posted: Option<&Posted>,
         errors: Vec<FieldError>,
     ) -> Self {
-        let errors = map_errors(errors);
         let mut fields = new_fields(ui, kind, nodes, posted);
         fields.extend(grant_fields(&[], posted, roles, ui));
-        form::set_errors(&mut fields, &errors);
+        Self {
+            help: Some(ui.t("access.roles-help")),
+            ..Self::with_fields(ui, kind, fields, &map_errors(errors))
+        }
+    }
+
+    /// Builds a form with these fields.
+    pub(crate) fn with_fields(
+        ui: &'a Ui,
+        kind: &str,
+        mut fields: Vec<FormField>,
+        errors: &[FieldError],
+    ) -> Self {
+        form::set_errors(&mut fields, errors);
         Self {
             title: ui.t(&format!("{kind}.add")),
             list: format!("/{kind}"),
-            summary: form::summarize(&fields, &errors),
+            help: None,
+            summary: form::summarize(&fields, errors),
             fields,
             failure: None,
             ui,

@@ -12,6 +12,7 @@ mod oidc;
 mod openapi;
 mod page;
 mod records;
+mod roles;
 mod support;
 mod transactions;
 mod versions;

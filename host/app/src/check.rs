@@ -58,7 +58,8 @@ impl CheckFinding {
         Self::new(check, FindingLevel::Ok, message, "")
     }
 
-    fn warning(check: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+    /// Creates the finding of a problem that does not stop anything.
+    pub fn warning(check: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::new(check, FindingLevel::Warning, message, hint)
     }
 

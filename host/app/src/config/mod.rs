@@ -28,7 +28,7 @@ mod web;
 
 pub use self::component::CacheLocation;
 pub use self::key::KeySource;
-pub use self::oidc::{OidcConfig, OidcGrant, OidcSecret, ROLE_NAMES};
+pub use self::oidc::{OidcConfig, OidcGrant, OidcSecret};
 pub use self::redirect::RedirectAddress;
 pub use self::setting_sources::SettingSources;
 pub use self::template::{DEFAULT_BASE_URL, DEFAULT_REDIRECT, NewConfig};

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use relation_host::egress::Policy;
 use relation_host::types::Hierarchy;
-use relation_toml::values::parse_word;
 use relation_toml::{DeValue, Section, Table, ValueError};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url};
@@ -13,16 +12,6 @@ use super::values::{
     check_base_url, parse_client_id, parse_list, parse_path, parse_targets, parse_text,
 };
 use crate::{AppError, check_client_secret, secret_text};
-
-/// The roles that can be granted to a group.
-pub const ROLE_NAMES: [&str; 6] = [
-    "provider-administrator",
-    "reseller-administrator",
-    "customer-administrator",
-    "operator",
-    "auditor",
-    "machine",
-];
 
 /// The name of the client secret in errors.
 const SECRET: &str = "the client secret (web.oidc.client-secret-file)";
@@ -62,7 +51,7 @@ pub struct OidcConfig {
 pub struct OidcGrant {
     /// The group, as the claim names it.
     pub group: String,
-    /// The role, one of [`ROLE_NAMES`].
+    /// The role: a built-in one, or an own role by name or by pkid.
     pub role: String,
     /// The node at and below which the role is granted.
     pub node: Hierarchy,
@@ -176,7 +165,7 @@ fn read_grants(table: &mut Table<'_, '_>) -> Option<Vec<OidcGrant>> {
     let mut are_valid = true;
     for mut each in table.tables("grants", &GRANT) {
         let group = each.require("group", parse_text);
-        let role = each.require("role", parse_role);
+        let role = each.require("role", parse_text);
         let node = each.require("node", parse_node);
         if let (Some(first), Some(node)) = (grants.first(), &node)
             && top(&first.node) != top(node)
@@ -233,11 +222,6 @@ fn parse_scopes(value: DeValue<'_>) -> Result<Vec<String>, ValueError> {
     scopes.retain(|scope| scope != "openid");
     scopes.insert(0, "openid".to_owned());
     Ok(scopes)
-}
-
-fn parse_role(value: DeValue<'_>) -> Result<String, ValueError> {
-    let words = ROLE_NAMES.map(|name| (name, name));
-    Ok(parse_word(value, "role", &words)?.to_owned())
 }
 
 fn parse_node(value: DeValue<'_>) -> Result<Hierarchy, ValueError> {
@@ -341,7 +325,7 @@ mod tests {
             lable = "x"
             [[web.oidc.grants]]
             group = "noc"
-            role = "wizard"
+            role = 7
             node = "sys"
             [[web.oidc.grants]]
             group = "admins"

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use relation_app::{AppError, ErrorKind};
-use relation_host::types::{Hierarchy, Timestamp};
+use relation_host::types::Timestamp;
 use relation_web::access::api_keys::{self, ApiKey, IssuedApiKey, NewApiKey};
-use relation_web::access::{AccessParts, Authority, RoleGrant};
+use relation_web::access::{AccessParts, Authority};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
-use super::access_parts::{self, format_grants, parse_role, to_app_error};
-use super::page::PageArgs;
+use super::access_parts::{GrantArgs, ListArgs, format_grants, open, open_to_read, to_app_error};
 use crate::output::escape_control_chars;
 use crate::table::{Column, MAX_NAME_WIDTH, Table};
 use crate::{Context, time};
@@ -38,25 +37,11 @@ pub struct AddArgs {
     /// The name, unique among the valid keys of the node
     #[arg(value_name = "NAME")]
     name: String,
-    /// The role
-    #[arg(long, value_name = "ROLE", value_parser = parse_role())]
-    role: String,
-    /// The node at and below which the role is granted, and to which the key belongs
-    #[arg(long, value_name = "PATH")]
-    hierarchy: Hierarchy,
+    #[command(flatten)]
+    grant: GrantArgs,
     /// The time after which the key ends by itself, such as 365d [default: never]
     #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
     expires: Option<Duration>,
-}
-
-/// Arguments of `key list`.
-#[derive(Debug, clap::Args)]
-pub struct ListArgs {
-    /// Only keys at or below this node
-    #[arg(long, value_name = "PATH")]
-    hierarchy: Option<Hierarchy>,
-    #[command(flatten)]
-    page: PageArgs,
 }
 
 /// Arguments of `key rotate`.
@@ -97,14 +82,10 @@ pub async fn run(context: &Context, command: Command) -> Result<(), AppError> {
 
 async fn add(context: &Context, args: AddArgs) -> Result<(), AppError> {
     let parts = open(context)?;
-    let grant = RoleGrant {
-        role: args.role,
-        node: args.hierarchy.clone(),
-    };
     let new = NewApiKey {
         name: args.name,
-        hierarchy: args.hierarchy,
-        grants: vec![grant],
+        grants: args.grant.to_grants(),
+        hierarchy: args.grant.hierarchy,
         expires: args.expires.map(|span| parts.now().after(span)),
     };
     let issued = api_keys::add(&parts, &Authority::Operator, new).await;
@@ -117,13 +98,9 @@ async fn add(context: &Context, args: AddArgs) -> Result<(), AppError> {
 }
 
 async fn list(context: &Context, args: ListArgs) -> Result<(), AppError> {
-    let store = context.installation.store_to_read()?;
-    let parts = access_parts::create(context, store)?;
-    let node = args.hierarchy.as_ref();
-    let page = args.page.fetch(async |cursor, limit| {
-        let cursor = cursor.as_deref();
-        let page = api_keys::list(&parts, &Authority::Operator, node, cursor, limit).await;
-        page.map_err(to_app_error)
+    let parts = open_to_read(context)?;
+    let page = args.fetch(async |node, cursor, limit| {
+        api_keys::list(&parts, &Authority::Operator, node, cursor, limit).await
     });
     let page = page.await?;
     let now = context.installation.now();
@@ -176,10 +153,6 @@ fn print_issued(
             output.key
         )
     })
-}
-
-fn open(context: &Context) -> Result<AccessParts, AppError> {
-    access_parts::create(context, context.installation.store()?)
 }
 
 /// Finds a key by name if the name is unique, or by pkid.

@@ -1,13 +1,11 @@
 //! `user`: the people who may log in to the page and the API.
 
 use relation_app::{AppError, ErrorKind};
-use relation_host::types::Hierarchy;
 use relation_web::access::users::{self, NewUser, OneTimeLink, User};
-use relation_web::access::{AccessParts, Authority, RoleGrant};
+use relation_web::access::{AccessParts, Authority};
 use serde::Serialize;
 
-use super::access_parts::{self, format_grants, parse_role, to_app_error};
-use super::page::PageArgs;
+use super::access_parts::{GrantArgs, ListArgs, format_grants, open, open_to_read, to_app_error};
 use crate::output::escape_control_chars;
 use crate::table::{Column, MAX_NAME_WIDTH, Table};
 use crate::{Context, time};
@@ -38,25 +36,11 @@ pub struct AddArgs {
     /// The name for the log-in, such as ada or ada@example.com; case does not matter
     #[arg(value_name = "NAME")]
     name: String,
-    /// The role
-    #[arg(long, value_name = "ROLE", value_parser = parse_role())]
-    role: String,
-    /// The node at and below which the role is granted, and to which the user belongs
-    #[arg(long, value_name = "PATH")]
-    hierarchy: Hierarchy,
+    #[command(flatten)]
+    grant: GrantArgs,
     /// The language of the page for the user, such as de [default: as the browser]
     #[arg(long, value_name = "LANGUAGE")]
     language: Option<String>,
-}
-
-/// Arguments of `user list`.
-#[derive(Debug, clap::Args)]
-pub struct ListArgs {
-    /// Only users at or below this node
-    #[arg(long, value_name = "PATH")]
-    hierarchy: Option<Hierarchy>,
-    #[command(flatten)]
-    page: PageArgs,
 }
 
 /// Arguments of a command for one user.
@@ -94,14 +78,10 @@ pub async fn run(context: &Context, command: Command) -> Result<(), AppError> {
 
 async fn add(context: &Context, args: AddArgs) -> Result<(), AppError> {
     let parts = open(context)?;
-    let grant = RoleGrant {
-        role: args.role,
-        node: args.hierarchy.clone(),
-    };
     let user = NewUser {
         name: args.name,
-        hierarchy: args.hierarchy,
-        grants: vec![grant],
+        grants: args.grant.to_grants(),
+        hierarchy: args.grant.hierarchy,
         language: args.language,
     };
     let user = users::add(&parts, &Authority::Operator, user).await;
@@ -110,13 +90,9 @@ async fn add(context: &Context, args: AddArgs) -> Result<(), AppError> {
 }
 
 async fn list(context: &Context, args: ListArgs) -> Result<(), AppError> {
-    let store = context.installation.store_to_read()?;
-    let parts = access_parts::create(context, store)?;
-    let node = args.hierarchy.as_ref();
-    let page = args.page.fetch(async |cursor, limit| {
-        let cursor = cursor.as_deref();
-        let page = users::list(&parts, &Authority::Operator, node, cursor, limit).await;
-        page.map_err(to_app_error)
+    let parts = open_to_read(context)?;
+    let page = args.fetch(async |node, cursor, limit| {
+        users::list(&parts, &Authority::Operator, node, cursor, limit).await
     });
     let page = page.await?;
     context
@@ -173,10 +149,6 @@ async fn print_link(context: &Context, parts: &AccessParts, user: &User) -> Resu
             output.link.url
         )
     })
-}
-
-fn open(context: &Context) -> Result<AccessParts, AppError> {
-    access_parts::create(context, context.installation.store()?)
 }
 
 /// Finds a user by name, or by pkid.

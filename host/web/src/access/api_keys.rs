@@ -7,21 +7,20 @@ use std::fmt;
 use std::time::Duration;
 
 use relation_app::{AppError, ErrorKind};
-use relation_host::store::{Check, StoreError};
-use relation_host::types::{Hierarchy, Key, Page, Pkid, Timestamp};
+use relation_host::store::StoreError;
+use relation_host::types::{Hierarchy, Key, Page, Pkid, Scope, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::audit::{self, AuditObject, FieldChange, NewAuditEvent};
-use super::documents::{self, Entry, Stored, key};
-use super::nodes::{self, node_pkid};
+use super::audit::{self, FieldChange};
+use super::documents::{self, Entry, Listed, Named, Stored, name_key};
+use super::nodes::node_pkid;
 use super::tokens::{TokenDigest, create_token, digest};
 use super::users::{
-    check_fields, deduplicate, field_error, find_grant_errors, find_name_error, fold_name, invalid,
-    to_json,
+    check_fields, deduplicate, field_error, find_grant_errors, find_name_error, invalid, to_json,
 };
-use super::{AccessParts, Authority, Principal, PrincipalKind, RoleGrant, roles};
+use super::{AccessParts, Authority, Principal, PrincipalKind, RoleGrant, permission, roles};
 use crate::WebError;
 
 /// The beginning of every key, by which scanners of secrets find them.
@@ -110,11 +109,22 @@ impl Stored for KeyBody {
             Some(_) => Vec::new(),
             None => {
                 let mut keys = roles::to_keys(&self.grants);
-                keys.push(key("name", fold_name(&self.name)));
+                keys.push(name_key(&self.name));
                 keys
             }
         }
     }
+}
+
+impl Named for KeyBody {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Listed for ApiKey {
+    type Body = KeyBody;
+    type Permission = permission::Administer;
 }
 
 impl From<Entry<KeyBody>> for ApiKey {
@@ -187,22 +197,13 @@ pub async fn add(
             expires.to_string(),
         ));
     }
-    let event = to_event(authority, "add-api-key", &entry).with_changes(changes);
-    let same_name = documents::filter::<KeyBody>(
-        &Some((entry.node.clone(), relation_host::types::Scope::Node)),
-        vec![key("name", fold_name(&entry.body.name))],
-    );
-    let checks = vec![entry.to_check(), Check::Unique(same_name, None)];
-    let mut written = nodes::to_store(parts, [&entry.node]).await?;
-    written.extend([entry.to_put()?, audit::to_change(parts, event)?]);
-    let committed = documents::commit(parts, checks, written).await;
-    committed.map_err(|error| match error {
-        StoreError::Conflict(_) => invalid(vec![field_error(
-            "name",
-            "another key of this node has this name: choose another one, or revoke that key",
-        )]),
-        error => error.into(),
-    })?;
+    let event = authority
+        .to_event("add-api-key", &entry)
+        .with_changes(changes);
+    let node = Some((entry.node.clone(), Scope::Node));
+    let same_name = documents::named::<KeyBody>(&node, &entry.body.name);
+    let taken = "another key of this node has this name: choose another one, or revoke that key";
+    documents::add(parts, &entry, event, same_name, taken).await?;
     let api_key = entry.into();
     Ok(IssuedApiKey { api_key, secret })
 }
@@ -220,27 +221,7 @@ pub async fn list(
     limit: u32,
 ) -> Result<Page<ApiKey>, WebError> {
     let range = authority.range(requested)?;
-    let filter = documents::filter::<KeyBody>(&range, Vec::new());
-    let page = documents::list(parts.store(), &filter, false, cursor, limit).await?;
-    Ok(Page {
-        items: page.items.into_iter().map(ApiKey::from).collect(),
-        next: page.next,
-    })
-}
-
-/// Counts the keys that [`list`] lists, up to `at_most`.
-///
-/// # Errors
-/// As for [`list`].
-pub async fn count(
-    parts: &AccessParts,
-    authority: &Authority<'_>,
-    requested: Option<&Hierarchy>,
-    at_most: u64,
-) -> Result<u64, WebError> {
-    let range = authority.range(requested)?;
-    let filter = documents::filter::<KeyBody>(&range, Vec::new());
-    Ok(parts.store().count(&filter, at_most).await?)
+    Ok(documents::list_objects(parts, &range, cursor, limit).await?)
 }
 
 /// Reads a key.
@@ -252,7 +233,8 @@ pub async fn get(
     authority: &Authority<'_>,
     pkid: &Pkid,
 ) -> Result<ApiKey, WebError> {
-    Ok(find_visible(parts, authority, pkid).await?.into())
+    let entry = documents::find_visible::<KeyBody>(parts, authority, pkid).await?;
+    Ok(entry.into())
 }
 
 /// Finds the valid keys of a name, at any node of the administrator's.
@@ -264,7 +246,7 @@ pub async fn find(
     authority: &Authority<'_>,
     name: &str,
 ) -> Result<Vec<ApiKey>, WebError> {
-    let filter = documents::filter::<KeyBody>(&None, vec![key("name", fold_name(name))]);
+    let filter = documents::named::<KeyBody>(&None, name);
     let found = documents::list_all::<KeyBody>(parts.store(), &filter).await?;
     let visible = found
         .into_iter()
@@ -299,7 +281,8 @@ pub async fn rotate(
     let former = std::mem::replace(&mut entry.body.digest, digest);
     let until = parts.now().after(overlap);
     entry.body.former = (!overlap.is_zero()).then_some((former, until));
-    let event = to_event(authority, "rotate-api-key", &entry)
+    let event = authority
+        .to_event("rotate-api-key", &entry)
         .with_changes(vec![FieldChange::secret("secret")]);
     let changes = vec![entry.to_put()?, audit::to_change(parts, event)?];
     documents::commit(parts, vec![check], changes).await?;
@@ -323,7 +306,7 @@ pub async fn revoke(
     let check = entry.to_check();
     entry.body.revoked = Some(parts.now());
     entry.body.former = None;
-    let event = to_event(authority, "revoke-api-key", &entry);
+    let event = authority.to_event("revoke-api-key", &entry);
     let changes = vec![entry.to_put()?, audit::to_change(parts, event)?];
     documents::commit(parts, vec![check], changes).await?;
     Ok(entry.into())
@@ -379,36 +362,14 @@ fn create_secret(pkid: &Pkid) -> Result<(SecretString, TokenDigest), WebError> {
     Ok((text, digest))
 }
 
-async fn find_visible(
-    parts: &AccessParts,
-    authority: &Authority<'_>,
-    pkid: &Pkid,
-) -> Result<Entry<KeyBody>, WebError> {
-    let found = documents::get::<KeyBody>(parts.store(), pkid).await?;
-    let entry = found.ok_or_else(WebError::not_found)?;
-    authority.check_node(&entry.node)?;
-    Ok(entry)
-}
-
 /// Reads a key whose roles the administrator could grant.
 async fn find_managed(
     parts: &AccessParts,
     authority: &Authority<'_>,
     pkid: &Pkid,
 ) -> Result<Entry<KeyBody>, WebError> {
-    let entry = find_visible(parts, authority, pkid).await?;
+    let entry = documents::find_visible::<KeyBody>(parts, authority, pkid).await?;
     let roles = roles::load(parts, &entry.body.grants).await?;
     authority.check_grants(&entry.node, &entry.body.grants, &roles)?;
     Ok(entry)
-}
-
-fn to_event(authority: &Authority<'_>, operation: &str, entry: &Entry<KeyBody>) -> NewAuditEvent {
-    let object = AuditObject::new(entry.reference(), entry.body.name.clone());
-    NewAuditEvent::new(
-        authority.actor(),
-        authority.address(),
-        operation,
-        &entry.node,
-    )
-    .on(object)
 }

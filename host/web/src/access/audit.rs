@@ -4,13 +4,11 @@
 use relation_app::{AppError, ErrorKind};
 use relation_host::callbacks::UseEvent;
 use relation_host::store::{Change, StoreError};
-use relation_host::types::{
-    Hierarchy, InvalidHierarchy, Key, Page, Pkid, Reference, Scope, Timestamp,
-};
+use relation_host::types::{Hierarchy, InvalidHierarchy, Key, Page, Pkid, Reference, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::documents::{self, Entry, Stored};
+use super::documents::{self, Entry, Listed, Stored};
 use super::nodes::node_pkid;
 use super::tokens::fill_random;
 use super::{AccessParts, Allowed, ClientAddress, Principal, PrincipalKind, permission};
@@ -224,8 +222,25 @@ pub struct AuditEvent {
     pub node_pkid: Pkid,
 }
 
+impl From<Entry<AuditBody>> for AuditEvent {
+    fn from(entry: Entry<AuditBody>) -> Self {
+        Self {
+            pkid: entry.pkid,
+            at: entry.body.at,
+            node_pkid: node_pkid(&entry.body.event.node),
+            event: entry.body.event,
+        }
+    }
+}
+
+impl Listed for AuditEvent {
+    type Body = AuditBody;
+    type Permission = permission::Audit;
+    const DESCENDING: bool = true;
+}
+
 #[derive(Serialize, Deserialize)]
-struct AuditBody {
+pub(super) struct AuditBody {
     at: Timestamp,
     #[serde(flatten)]
     event: NewAuditEvent,
@@ -306,39 +321,8 @@ pub async fn list(
     cursor: Option<&str>,
     limit: u32,
 ) -> Result<Page<AuditEvent>, WebError> {
-    let range = allowed.range(requested)?;
-    Ok(list_range(parts, range, cursor, limit).await?)
-}
-
-/// Lists events in a part of the hierarchy that the caller may see.
-pub(super) async fn list_range(
-    parts: &AccessParts,
-    range: (Hierarchy, Scope),
-    cursor: Option<&str>,
-    limit: u32,
-) -> Result<Page<AuditEvent>, StoreError> {
-    let filter = documents::filter::<AuditBody>(&Some(range), Vec::new());
-    let page = documents::list(parts.store(), &filter, true, cursor, limit).await?;
-    let to_event = |entry: Entry<AuditBody>| AuditEvent {
-        pkid: entry.pkid,
-        at: entry.body.at,
-        node_pkid: node_pkid(&entry.body.event.node),
-        event: entry.body.event,
-    };
-    Ok(Page {
-        items: page.items.into_iter().map(to_event).collect(),
-        next: page.next,
-    })
-}
-
-/// Counts the events in a part of the hierarchy, up to `at_most`.
-pub(super) async fn count(
-    parts: &AccessParts,
-    range: (Hierarchy, Scope),
-    at_most: u64,
-) -> Result<u64, StoreError> {
-    let filter = documents::filter::<AuditBody>(&Some(range), Vec::new());
-    parts.store().count(&filter, at_most).await
+    let range = Some(allowed.range(requested)?);
+    Ok(documents::list_objects(parts, &range, cursor, limit).await?)
 }
 
 /// Removes events that are older than the retention. Returns their number.
@@ -368,6 +352,8 @@ pub(super) async fn remove_old(parts: &AccessParts) -> Result<u64, StoreError> {
 mod tests {
     use std::time::Duration;
 
+    use relation_host::types::Scope;
+
     use super::*;
     use crate::access::testing::{World, address, node};
 
@@ -376,9 +362,9 @@ mod tests {
     }
 
     async fn list_at(world: &World, at: &str) -> Vec<String> {
-        let range = (node(at), Scope::Subtree);
-        let page = list_range(&world.parts, range, None, 50).await.unwrap();
-        let events = page.items.into_iter();
+        let range = Some((node(at), Scope::Subtree));
+        let page = documents::list_objects::<AuditEvent>(&world.parts, &range, None, 50).await;
+        let events = page.unwrap().items.into_iter();
         events.map(|event| event.event.operation).collect()
     }
 

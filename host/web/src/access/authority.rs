@@ -10,8 +10,8 @@ use axum::http::request::Parts;
 use relation_app::{AppError, ErrorKind};
 use relation_host::types::{Hierarchy, Scope};
 
-use super::audit::{Actor, ActorKind};
-use super::documents::Range;
+use super::audit::{Actor, ActorKind, NewAuditEvent};
+use super::documents::{Entry, Named, Range};
 use super::roles::{self, OwnRole};
 use super::{Allowed, Operation, RoleGrant, permission};
 use crate::WebError;
@@ -133,10 +133,16 @@ impl Authority<'_> {
         }
     }
 
-    pub(super) fn address(&self) -> ClientAddress {
+    fn address(&self) -> ClientAddress {
         match self {
             Self::Principal(_, address) => *address,
             Self::Operator => ClientAddress::default(),
         }
+    }
+
+    /// Creates the event of an operation of the administrator's on a document.
+    pub(super) fn to_event<T: Named>(self, operation: &str, entry: &Entry<T>) -> NewAuditEvent {
+        let event = NewAuditEvent::new(self.actor(), self.address(), operation, &entry.node);
+        event.on(entry.to_audit_object())
     }
 }

@@ -5,14 +5,15 @@
 
 use relation_host::callbacks::{CALLBACK_AUTH_MODEL, CallbackSecrets, parse_signing_secret};
 use relation_host::store::{Check, StoreError};
-use relation_host::types::{FieldError, Hierarchy, Key, Page, Pkid, Scope, Timestamp};
+use relation_host::types::{FieldError, Hierarchy, Key, Pkid, Scope, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::audit::{self, AuditObject, FieldChange, NewAuditEvent};
-use super::documents::{self, Entry, Stored, key};
-use super::users::{check_fields, field_error, find_name_error, fold_name, invalid};
+use super::audit::{self, FieldChange};
+use super::documents::{self, Entry, Listed, Named, Stored, name_key};
+use super::nodes;
+use super::users::{check_fields, field_error, find_name_error, invalid};
 use super::{AccessParts, Allowed, Authority, Operation, Principal, permission};
 use crate::WebError;
 
@@ -76,7 +77,7 @@ impl std::fmt::Debug for CallbackAuthInput {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct AuthBody {
+pub(super) struct AuthBody {
     name: String,
     kind: CallbackAuthKind,
     user_name: Option<String>,
@@ -89,8 +90,19 @@ impl Stored for AuthBody {
     const MODEL: &'static str = CALLBACK_AUTH_MODEL;
 
     fn keys(&self) -> Vec<Key> {
-        vec![key("name", fold_name(&self.name))]
+        vec![name_key(&self.name)]
     }
+}
+
+impl Named for AuthBody {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Listed for CallbackAuth {
+    type Body = AuthBody;
+    type Permission = permission::Read;
 }
 
 impl From<Entry<AuthBody>> for CallbackAuth {
@@ -224,7 +236,7 @@ pub async fn replace(
     pkid: &Pkid,
     input: CallbackAuthInput,
 ) -> Result<CallbackAuth, WebError> {
-    let mut entry = find_managed(parts, authority, pkid).await?;
+    let mut entry = documents::find_visible::<AuthBody>(parts, authority, pkid).await?;
     check_fields(input.find_errors())?;
     entry.body = input.to_body(entry.body.created, parts.now());
     write(parts, authority, "replace-callback-auth", entry, &input).await
@@ -242,7 +254,7 @@ async fn write(
             "other credentials of this node or of a node above have this name: choose another one";
         invalid(vec![field_error("name", message)])
     };
-    for node in list_ancestors(&entry.node) {
+    for node in nodes::and_above(&entry.node) {
         let found = named(parts, &node, &entry.body.name).await?;
         let is_taken = found.iter().any(|other| other.pkid != entry.pkid);
         if is_taken && authority.covers(&node) {
@@ -255,7 +267,7 @@ async fn write(
         entry.to_check(),
         Check::Unique(same_name, Some(entry.reference())),
     ];
-    let event = to_event(authority, operation, &entry).with_changes(vec![
+    let event = authority.to_event(operation, &entry).with_changes(vec![
         FieldChange::new("name", Value::Null, entry.body.name.clone()),
         FieldChange::secret("credentials"),
     ]);
@@ -282,46 +294,11 @@ pub async fn delete(
     authority: &Authority<'_>,
     pkid: &Pkid,
 ) -> Result<(), WebError> {
-    let entry = find_managed(parts, authority, pkid).await?;
-    let event = to_event(authority, "delete-callback-auth", &entry);
+    let entry = documents::find_visible::<AuthBody>(parts, authority, pkid).await?;
+    let event = authority.to_event("delete-callback-auth", &entry);
     let changes = vec![entry.to_delete(), audit::to_change(parts, event)?];
     documents::commit(parts, vec![entry.to_check()], changes).await?;
     Ok(())
-}
-
-/// Lists credentials at or below a node, ordered by pkid. Without a node, those at the principal's own node.
-///
-/// # Errors
-/// 404 for a node outside of the principal's; the cursor belongs to another list, or the store cannot be read.
-pub async fn list(
-    parts: &AccessParts,
-    allowed: &Allowed<permission::Read>,
-    requested: Option<&Hierarchy>,
-    cursor: Option<&str>,
-    limit: u32,
-) -> Result<Page<CallbackAuth>, WebError> {
-    let range = Some(allowed.range(requested)?);
-    let filter = documents::filter::<AuthBody>(&range, Vec::new());
-    let page = documents::list(parts.store(), &filter, false, cursor, limit).await?;
-    Ok(Page {
-        items: page.items.into_iter().map(CallbackAuth::from).collect(),
-        next: page.next,
-    })
-}
-
-/// Counts the credentials that [`list`] lists, up to `at_most`.
-///
-/// # Errors
-/// As for [`list`].
-pub async fn count(
-    parts: &AccessParts,
-    allowed: &Allowed<permission::Read>,
-    requested: Option<&Hierarchy>,
-    at_most: u64,
-) -> Result<u64, WebError> {
-    let range = Some(allowed.range(requested)?);
-    let filter = documents::filter::<AuthBody>(&range, Vec::new());
-    Ok(parts.store().count(&filter, at_most).await?)
 }
 
 /// Reads credentials.
@@ -333,9 +310,7 @@ pub async fn get(
     allowed: &Allowed<permission::Read>,
     pkid: &Pkid,
 ) -> Result<CallbackAuth, WebError> {
-    let found = documents::get::<AuthBody>(parts.store(), pkid).await?;
-    let entry = found.ok_or_else(WebError::not_found)?;
-    allowed.check(&entry.node)?;
+    let entry = documents::find::<AuthBody>(parts, pkid, |node| allowed.check(node)).await?;
     Ok(entry.into())
 }
 
@@ -347,7 +322,7 @@ pub(crate) async fn find_usable(
     node: &Hierarchy,
     name: &str,
 ) -> Result<Option<Pkid>, WebError> {
-    for node in list_ancestors(node) {
+    for node in nodes::list_ancestors(node) {
         // An object that is visible at a node is visible below it.
         if !principal.may(Operation::Read, &node) {
             break;
@@ -365,19 +340,8 @@ async fn named(
     name: &str,
 ) -> Result<Vec<Entry<AuthBody>>, WebError> {
     let range = Some((node.clone(), Scope::Node));
-    let filter = documents::filter::<AuthBody>(&range, vec![key("name", fold_name(name))]);
+    let filter = documents::named::<AuthBody>(&range, name);
     Ok(documents::list_all(parts.store(), &filter).await?)
-}
-
-/// Returns a node and the nodes above it, the nearest first.
-fn list_ancestors(node: &Hierarchy) -> Vec<Hierarchy> {
-    let mut nodes = vec![node.clone()];
-    let mut path = node.as_str();
-    while let Some((above, _)) = path.rsplit_once('.') {
-        nodes.extend(Hierarchy::try_from(above.to_owned()));
-        path = above;
-    }
-    nodes
 }
 
 /// Checks that credentials exist and may be managed.
@@ -386,29 +350,8 @@ pub(super) async fn check(
     authority: &Authority<'_>,
     pkid: &Pkid,
 ) -> Result<(), WebError> {
-    find_managed(parts, authority, pkid).await.map(drop)
-}
-
-async fn find_managed(
-    parts: &AccessParts,
-    authority: &Authority<'_>,
-    pkid: &Pkid,
-) -> Result<Entry<AuthBody>, WebError> {
-    let found = documents::get::<AuthBody>(parts.store(), pkid).await?;
-    let entry = found.ok_or_else(WebError::not_found)?;
-    authority.check_node(&entry.node)?;
-    Ok(entry)
-}
-
-fn to_event(authority: &Authority<'_>, operation: &str, entry: &Entry<AuthBody>) -> NewAuditEvent {
-    let object = AuditObject::new(entry.reference(), entry.body.name.clone());
-    NewAuditEvent::new(
-        authority.actor(),
-        authority.address(),
-        operation,
-        &entry.node,
-    )
-    .on(object)
+    let found = documents::find_visible::<AuthBody>(parts, authority, pkid).await;
+    found.map(drop)
 }
 
 #[cfg(test)]
@@ -443,12 +386,5 @@ mod tests {
             ..CallbackAuthInput::default()
         };
         assert_eq!(fields(&nothing), ["signing_secret"]);
-    }
-
-    #[test]
-    fn ancestors_are_listed_from_the_nearest() {
-        let nodes = list_ancestors(&"sys.A.B".parse().unwrap());
-        let paths: Vec<&str> = nodes.iter().map(Hierarchy::as_str).collect();
-        assert_eq!(paths, ["sys.A.B", "sys.A", "sys"]);
     }
 }

@@ -7,6 +7,12 @@ use relation_host::types::{Document, Filter, Hierarchy, Key, Page, Pkid, Referen
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::audit::{self, AuditObject, NewAuditEvent};
+use super::nodes;
+use super::users::{field_error, fold_name, invalid};
+use super::{AccessParts, Authority, Permission};
+use crate::WebError;
+
 /// A part of the hierarchy: a node with a scope; `None` is everywhere.
 pub(super) type Range = Option<(Hierarchy, Scope)>;
 
@@ -17,6 +23,22 @@ pub(super) trait Stored: Serialize + DeserializeOwned {
 
     /// Returns the search keys.
     fn keys(&self) -> Vec<Key>;
+}
+
+/// The body of a document with a name that an administrator has chosen.
+pub(super) trait Named: Stored {
+    /// Returns the name.
+    fn name(&self) -> &str;
+}
+
+/// An object that lists show: a document without its secrets.
+pub(super) trait Listed: From<Entry<Self::Body>> + Serialize + Send + 'static {
+    /// The stored body.
+    type Body: Stored + Send;
+    /// The operation that the list needs.
+    type Permission: Permission;
+    /// Whether the list begins with the latest pkid.
+    const DESCENDING: bool = false;
 }
 
 /// Creates a search key.
@@ -79,6 +101,14 @@ impl<T: Stored> Entry<T> {
         }))
     }
 
+    /// Returns the document as the object of an event.
+    pub(super) fn to_audit_object(&self) -> AuditObject
+    where
+        T: Named,
+    {
+        AuditObject::new(self.reference(), self.body.name())
+    }
+
     /// Returns the change that deletes the document.
     pub(super) fn to_delete(&self) -> Change {
         Change::Delete(self.reference())
@@ -100,6 +130,16 @@ pub(super) fn filter<T: Stored>(range: &Range, equals: Vec<Key>) -> Filter {
         hierarchy: range.clone(),
         equals,
     }
+}
+
+/// Creates the search key of a name, whatever its case.
+pub(super) fn name_key(name: &str) -> Key {
+    key("name", fold_name(name))
+}
+
+/// Returns the filter for documents of a name.
+pub(super) fn named<T: Named>(range: &Range, name: &str) -> Filter {
+    filter::<T>(range, vec![name_key(name)])
 }
 
 /// Reads a document.
@@ -137,6 +177,69 @@ pub(super) async fn list<T: Stored>(
     })
 }
 
+/// Lists objects in a part of the hierarchy, ordered by pkid.
+pub(super) async fn list_objects<T: Listed>(
+    parts: &AccessParts,
+    range: &Range,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Result<Page<T>, StoreError> {
+    let filter = filter::<T::Body>(range, Vec::new());
+    let page = list(parts.store(), &filter, T::DESCENDING, cursor, limit).await?;
+    Ok(Page {
+        items: page.items.into_iter().map(T::from).collect(),
+        next: page.next,
+    })
+}
+
+/// Reads a document at a node that `check` permits.
+///
+/// # Errors
+/// 404 if the document does not exist; the error of `check`.
+pub(super) async fn find<T: Stored>(
+    parts: &AccessParts,
+    pkid: &Pkid,
+    check: impl FnOnce(&Hierarchy) -> Result<(), WebError>,
+) -> Result<Entry<T>, WebError> {
+    let found = get::<T>(parts.store(), pkid).await?;
+    let entry = found.ok_or_else(WebError::not_found)?;
+    check(&entry.node)?;
+    Ok(entry)
+}
+
+/// Reads a document at a node of the administrator's.
+///
+/// # Errors
+/// 404 if the document does not exist or is outside of the administrator's nodes.
+pub(super) async fn find_visible<T: Stored>(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    pkid: &Pkid,
+) -> Result<Entry<T>, WebError> {
+    find(parts, pkid, |node| authority.check_node(node)).await
+}
+
+/// Adds a document with its node and its event.
+///
+/// # Errors
+/// `taken` as the error of the name if a document matches `same_name`.
+pub(super) async fn add<T: Stored>(
+    parts: &AccessParts,
+    entry: &Entry<T>,
+    event: NewAuditEvent,
+    same_name: Filter,
+    taken: &str,
+) -> Result<(), WebError> {
+    let checks = vec![entry.to_check(), Check::Unique(same_name, None)];
+    let mut changes = nodes::to_store(parts, [&entry.node]).await?;
+    changes.extend([entry.to_put()?, audit::to_change(parts, event)?]);
+    match commit(parts, checks, changes).await {
+        // The text of the store names the other document, which may be outside of the administrator's nodes.
+        Err(StoreError::Conflict(_)) => Err(invalid(vec![field_error("name", taken)])),
+        committed => Ok(committed?),
+    }
+}
+
 /// Reads all documents that match. For filters that match few documents.
 pub(super) async fn list_all<T: Stored>(
     store: &dyn Store,
@@ -157,7 +260,7 @@ pub(super) async fn list_all<T: Stored>(
 
 /// Writes changes, if the conditions hold.
 pub(super) async fn commit(
-    parts: &super::AccessParts,
+    parts: &AccessParts,
     checks: Vec<Check>,
     changes: Vec<Change>,
 ) -> Result<(), StoreError> {

@@ -38,7 +38,7 @@ pub use authenticate::authenticate;
 pub use authority::{Authority, ClientAddress};
 pub use cross_site::refuse_cross_site;
 pub use housekeeping::{Removed, remove_expired};
-pub use operation::{Operation, ROLES, Role, find_role};
+pub use operation::{Operation, ROLES, Role, find_operation, find_role};
 pub use parts::AccessParts;
 pub use passwords::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, PasswordCost};
 pub use principal::{Principal, PrincipalKind, RoleGrant};

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use relation_app::{AppError, ErrorKind};
 use relation_host::store::{Change, Check, StoreError};
 use relation_host::types::{
-    Filter, Hierarchy, InvalidHierarchy, Key, Page, Pkid, RECORD_MODEL, Reference, Scope,
+    Filter, Hierarchy, InvalidHierarchy, Key, Pkid, RECORD_MODEL, Reference, Scope,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -62,7 +62,7 @@ pub struct HierarchyNode {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct NodeBody {
+pub(super) struct NodeBody {
     name: String,
     parent: Option<Hierarchy>,
 }
@@ -88,7 +88,7 @@ impl Entry<NodeBody> {
         Self::new(node_pkid(node), node.clone(), body)
     }
 
-    fn show<P: super::Permission>(self, allowed: &Allowed<P>) -> HierarchyNode {
+    pub(super) fn show<P: super::Permission>(self, allowed: &Allowed<P>) -> HierarchyNode {
         let may_see = |node: &Hierarchy| allowed.principal().may(Operation::Read, node);
         let parent = self.body.parent.filter(may_see);
         HierarchyNode {
@@ -227,59 +227,12 @@ pub(super) struct NodeFilter {
     pub(super) children: bool,
 }
 
-fn to_filter(range: (Hierarchy, Scope), wanted: &NodeFilter) -> Filter {
+/// Returns the filter for nodes of a part of the hierarchy.
+pub(super) fn to_filter(range: (Hierarchy, Scope), wanted: &NodeFilter) -> Filter {
     let name = wanted.name.as_deref().map(|name| key("name", name));
     let parent = wanted.children.then(|| key("parent", range.0.as_str()));
     let equals = name.into_iter().chain(parent).collect();
     documents::filter::<NodeBody>(&Some(range), equals)
-}
-
-/// Lists nodes at or below a node, ordered by pkid.
-///
-/// # Errors
-/// As for [`Allowed::range`]; the cursor belongs to another list, or the store cannot be read.
-pub(super) async fn list(
-    parts: &AccessParts,
-    allowed: &Allowed<permission::Read>,
-    requested: Option<&Hierarchy>,
-    wanted: &NodeFilter,
-    cursor: Option<&str>,
-    limit: u32,
-) -> Result<Page<HierarchyNode>, WebError> {
-    let filter = to_filter(allowed.range(requested)?, wanted);
-    let page = documents::list::<NodeBody>(parts.store(), &filter, false, cursor, limit).await?;
-    Ok(Page {
-        items: page
-            .items
-            .into_iter()
-            .map(|entry| entry.show(allowed))
-            .collect(),
-        next: page.next,
-    })
-}
-
-/// Counts the nodes that [`list`] lists, up to `at_most`.
-pub(super) async fn count(
-    parts: &AccessParts,
-    allowed: &Allowed<permission::Read>,
-    requested: Option<&Hierarchy>,
-    wanted: &NodeFilter,
-    at_most: u64,
-) -> Result<u64, WebError> {
-    let filter = to_filter(allowed.range(requested)?, wanted);
-    Ok(parts.store().count(&filter, at_most).await?)
-}
-
-/// Reads a node at which the operation is permitted.
-async fn find<P: super::Permission>(
-    parts: &AccessParts,
-    allowed: &Allowed<P>,
-    pkid: &Pkid,
-) -> Result<Entry<NodeBody>, WebError> {
-    let found = documents::get::<NodeBody>(parts.store(), pkid).await?;
-    let entry = found.ok_or_else(WebError::not_found)?;
-    allowed.check(&entry.node)?;
-    Ok(entry)
 }
 
 /// Reads a node.
@@ -291,7 +244,8 @@ pub(super) async fn get(
     allowed: &Allowed<permission::Read>,
     pkid: &Pkid,
 ) -> Result<HierarchyNode, WebError> {
-    Ok(find(parts, allowed, pkid).await?.show(allowed))
+    let entry = documents::find::<NodeBody>(parts, pkid, |node| allowed.check(node)).await?;
+    Ok(entry.show(allowed))
 }
 
 /// Adds a node below another one.
@@ -360,7 +314,7 @@ pub(super) async fn delete(
     address: ClientAddress,
     pkid: &Pkid,
 ) -> Result<(), WebError> {
-    let entry = find(parts, allowed, pkid).await?;
+    let entry = documents::find::<NodeBody>(parts, pkid, |node| allowed.check(node)).await?;
     let range: Range = Some((entry.node.clone(), Scope::Subtree));
     let mut checks = vec![
         entry.to_check(),

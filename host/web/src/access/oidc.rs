@@ -24,7 +24,7 @@ use super::documents::{self, Entry, Stored};
 use super::sessions::{self, Browser, Cookie, LogInError, NewSession};
 use super::tokens::{TokenDigest, create_token, digest};
 use super::users::{ProviderAccount, ProviderLogIn, ProviderUser, UserBody, log_in_at_provider};
-use super::{AccessParts, ClientAddress, RoleGrant};
+use super::{AccessParts, ClientAddress, RoleGrant, roles};
 use crate::WebError;
 
 /// How long a log-in may take.
@@ -201,8 +201,9 @@ pub async fn complete(
         Err(error) => return Err(refuse(parts, address, Refusal::Provider(error), None).await),
     };
     let config = provider.config();
+    let grants = find_grants(&config.grants, &identity.groups);
     let log_in = ProviderLogIn {
-        grants: find_grants(&config.grants, &identity.groups),
+        grants: split_missing(parts, grants).await?.0,
         account: ProviderAccount {
             issuer: config.issuer.clone(),
             subject: identity.subject,
@@ -339,11 +340,37 @@ fn find_grants(grants: &[OidcGrant], groups: &[String]) -> Vec<RoleGrant> {
     let granted = grants
         .iter()
         .filter(|grant| groups.contains(grant.group.as_str()));
-    let granted = granted.map(|grant| RoleGrant {
+    granted.map(to_grant).collect()
+}
+
+fn to_grant(grant: &OidcGrant) -> RoleGrant {
+    RoleGrant {
         role: grant.role.clone(),
         node: grant.node.clone(),
-    });
-    granted.collect()
+    }
+}
+
+/// Replaces the names of own roles by their pkids, and splits off the grants whose role does not exist.
+async fn split_missing(
+    parts: &AccessParts,
+    mut grants: Vec<RoleGrant>,
+) -> Result<(Vec<RoleGrant>, Vec<RoleGrant>), StoreError> {
+    roles::resolve_names(parts, &mut grants).await?;
+    let own_roles = roles::load(parts, &grants).await?;
+    let exists = |grant: &RoleGrant| roles::exists(grant, &own_roles);
+    Ok(grants.into_iter().partition(exists))
+}
+
+/// Finds the roles in the configuration that do not exist: a log-in leaves them out.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn find_missing_roles(
+    parts: &AccessParts,
+    grants: &[OidcGrant],
+) -> Result<Vec<RoleGrant>, StoreError> {
+    let grants = grants.iter().map(to_grant).collect();
+    Ok(split_missing(parts, grants).await?.1)
 }
 
 /// Derives the values of a log-in from the token in the cookie. No error reveals the token or another one.

@@ -151,8 +151,18 @@ fn each_group_grants_its_roles() {
     assert_eq!(found(&["NOC", "no"]), []);
 }
 
-#[test]
-fn roles_of_the_configuration_are_the_built_in_ones() {
-    let names: Vec<&str> = crate::access::ROLES.iter().map(|role| role.name).collect();
-    assert_eq!(names, relation_app::config::ROLE_NAMES);
+#[tokio::test]
+async fn groups_grant_own_roles_that_exist() {
+    let world = World::new();
+    let new = roles::NewRole {
+        name: "desk".to_owned(),
+        hierarchy: "sys.A".parse().unwrap(),
+        operations: vec![crate::access::Operation::Read],
+    };
+    let operator = crate::access::Authority::Operator;
+    let role = roles::add(&world.parts, &operator, new).await.unwrap();
+    let grants = ["sys.A.B", "sys"].map(|node| grant("desk", node)).to_vec();
+    let (found, missing) = split_missing(&world.parts, grants).await.unwrap();
+    assert_eq!(found, [grant(role.pkid.as_str(), "sys.A.B")]);
+    assert_eq!(missing, [grant("desk", "sys")]);
 }

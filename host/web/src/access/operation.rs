@@ -58,6 +58,28 @@ impl Operation {
             Self::Audit => "audit",
         }
     }
+
+    /// Returns a sentence about the operation.
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::Read => "See organizations, what belongs to them, and their transactions",
+            Self::Add => "Add organizations and nodes",
+            Self::Modify => "Change organizations",
+            Self::Delete => "Delete organizations and nodes",
+            Self::Connect => "Connect organizations to Webex",
+            Self::Refresh => "Refresh tokens, and check their expiry",
+            Self::Sync => "Import data, and change data syncs and schedules",
+            Self::Act => "Run the other actions, such as changes of wholesale customers",
+            Self::Administer => "Manage users, API keys and roles",
+            Self::Audit => "See the audit log",
+        }
+    }
+}
+
+/// Finds an operation by its name.
+pub fn find_operation(name: &str) -> Option<Operation> {
+    let mut operations = Operation::ALL.into_iter();
+    operations.find(|operation| operation.as_str() == name)
 }
 
 /// A role: a name and the operations that it permits.

@@ -4,26 +4,29 @@
 //! that he or she has at the role's node. A grant has the pkid of an own role, so that a later role with the same name does
 //! not replace it.
 
+mod holders;
+#[cfg(test)]
+mod tests;
+
+pub use holders::{RoleHolders, delete, list_holders};
+
 use relation_app::{AppError, ErrorKind};
-use relation_host::store::{Check, StoreError};
+use relation_host::store::StoreError;
 use relation_host::types::{FieldError, Hierarchy, Key, Page, Pkid, Reference, Scope};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::api_keys::KeyBody;
-use super::audit::{self, AuditObject, FieldChange, NewAuditEvent};
-use super::documents::{self, Entry, Stored, key};
+use super::audit::{self, FieldChange};
+use super::documents::{self, Entry, Listed, Named, Stored, key, name_key};
 use super::nodes::{self, node_pkid};
-use super::users::{
-    self, UserBody, check_fields, field_error, find_name_error, fold_name, invalid,
-};
-use super::{AccessParts, Authority, Operation, RoleGrant, find_role};
+use super::users::{self, UserBody, check_fields, field_error, find_name_error, fold_name};
+use super::{AccessParts, Authority, Operation, RoleGrant, find_role, permission};
 use crate::WebError;
 
 /// The maximum number of own roles of one node.
 const MAX_ROLES: u32 = 100;
-/// The maximum number of users, and of keys, that have a role when the role is changed.
-const MAX_HOLDERS: u32 = 500;
+/// The error of a role that permits nothing.
+pub(crate) const NO_OPERATION: &str = "name at least one operation";
 /// The key by which the users and keys with an own role are found.
 pub(super) const ROLE_KEY: &str = "role";
 
@@ -54,7 +57,7 @@ pub struct NewRole {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct RoleBody {
+pub(super) struct RoleBody {
     name: String,
     operations: Vec<Operation>,
 }
@@ -63,8 +66,19 @@ impl Stored for RoleBody {
     const MODEL: &'static str = "host/Role";
 
     fn keys(&self) -> Vec<Key> {
-        vec![key("name", fold_name(&self.name))]
+        vec![name_key(&self.name)]
     }
+}
+
+impl Named for RoleBody {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Listed for OwnRole {
+    type Body = RoleBody;
+    type Permission = permission::Administer;
 }
 
 impl From<Entry<RoleBody>> for OwnRole {
@@ -97,15 +111,20 @@ pub(super) fn operations<'a>(grant: &RoleGrant, roles: &'a [OwnRole]) -> &'a [Op
     }
 }
 
+/// Returns whether the role of a grant exists and can be granted at its node. `roles` has the own roles.
+pub fn exists(grant: &RoleGrant, roles: &[OwnRole]) -> bool {
+    find_role(&grant.role).is_some() || roles.iter().any(|role| role.is_granted_by(grant))
+}
+
+/// Returns the name of a grant's role. `roles` has the own roles.
+pub fn name<'a>(grant: &'a RoleGrant, roles: &'a [OwnRole]) -> &'a str {
+    let own = roles.iter().find(|role| role.is_granted_by(grant));
+    own.map_or(&grant.role, |role| &role.name)
+}
+
 /// Returns the title of a grant's role.
 pub(crate) fn title<'a>(grant: &'a RoleGrant, roles: &'a [OwnRole]) -> &'a str {
-    match find_role(&grant.role) {
-        Some(role) => role.title,
-        None => roles
-            .iter()
-            .find(|role| role.is_granted_by(grant))
-            .map_or(grant.role.as_str(), |role| role.name.as_str()),
-    }
+    find_role(&grant.role).map_or_else(|| name(grant, roles), |role| role.title)
 }
 
 /// Returns the keys of own roles, by which their holders are found.
@@ -119,7 +138,10 @@ pub(super) fn to_keys(grants: &[RoleGrant]) -> Vec<Key> {
 }
 
 /// Reads the own roles that grants name.
-pub(crate) async fn load<'a>(
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn load<'a>(
     parts: &AccessParts,
     grants: impl IntoIterator<Item = &'a RoleGrant>,
 ) -> Result<Vec<OwnRole>, StoreError> {
@@ -147,10 +169,9 @@ pub(crate) async fn load<'a>(
 pub async fn list_for(parts: &AccessParts, node: &Hierarchy) -> Result<Vec<OwnRole>, WebError> {
     let mut roles = Vec::new();
     for node in nodes::and_above(node) {
-        let filter = documents::filter::<RoleBody>(&Some((node, Scope::Node)), Vec::new());
-        let page =
-            documents::list::<RoleBody>(parts.store(), &filter, false, None, MAX_ROLES).await?;
-        roles.extend(page.items.into_iter().map(OwnRole::from));
+        let range = Some((node, Scope::Node));
+        let page = documents::list_objects(parts, &range, None, MAX_ROLES).await?;
+        roles.extend(page.items);
     }
     Ok(roles)
 }
@@ -167,27 +188,7 @@ pub async fn list(
     limit: u32,
 ) -> Result<Page<OwnRole>, WebError> {
     let range = authority.range(requested)?;
-    let filter = documents::filter::<RoleBody>(&range, Vec::new());
-    let page = documents::list::<RoleBody>(parts.store(), &filter, false, cursor, limit).await?;
-    Ok(Page {
-        items: page.items.into_iter().map(OwnRole::from).collect(),
-        next: page.next,
-    })
-}
-
-/// Counts the roles that [`list`] lists, up to `at_most`.
-///
-/// # Errors
-/// As for [`list`].
-pub async fn count(
-    parts: &AccessParts,
-    authority: &Authority<'_>,
-    requested: Option<&Hierarchy>,
-    at_most: u64,
-) -> Result<u64, WebError> {
-    let range = authority.range(requested)?;
-    let filter = documents::filter::<RoleBody>(&range, Vec::new());
-    Ok(parts.store().count(&filter, at_most).await?)
+    Ok(documents::list_objects(parts, &range, cursor, limit).await?)
 }
 
 /// Reads a role.
@@ -199,18 +200,30 @@ pub async fn get(
     authority: &Authority<'_>,
     pkid: &Pkid,
 ) -> Result<OwnRole, WebError> {
-    Ok(find(parts, authority, pkid).await?.into())
+    let role = documents::find_visible::<RoleBody>(parts, authority, pkid).await?;
+    Ok(role.into())
 }
 
-async fn find(
+/// Finds the own roles of a name, at any node of the administrator's.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn find(
     parts: &AccessParts,
     authority: &Authority<'_>,
-    pkid: &Pkid,
-) -> Result<Entry<RoleBody>, WebError> {
-    let found = documents::get::<RoleBody>(parts.store(), pkid).await?;
-    let role = found.ok_or_else(WebError::not_found)?;
-    authority.check_node(&role.node)?;
-    Ok(role)
+    name: &str,
+) -> Result<Vec<OwnRole>, WebError> {
+    let filter = documents::named::<RoleBody>(&None, name);
+    let found = documents::list_all::<RoleBody>(parts.store(), &filter).await?;
+    let visible = found
+        .into_iter()
+        .filter(|role| authority.covers(&role.node));
+    Ok(visible.map(OwnRole::from).collect())
+}
+
+/// Returns whether the administrator may change and delete a role: nobody manages one with more rights than their own.
+pub(crate) fn may_manage(authority: &Authority<'_>, role: &OwnRole) -> bool {
+    find_operation_errors(authority, &role.hierarchy, &role.operations).is_empty()
 }
 
 /// Reads a role that the administrator could have added.
@@ -219,7 +232,7 @@ async fn find_managed(
     authority: &Authority<'_>,
     pkid: &Pkid,
 ) -> Result<Entry<RoleBody>, WebError> {
-    let role = find(parts, authority, pkid).await?;
+    let role = documents::find_visible::<RoleBody>(parts, authority, pkid).await?;
     match find_operation_errors(authority, &role.node, &role.body.operations).is_empty() {
         true => Ok(role),
         false => Err(authority.refuse_management()),
@@ -232,7 +245,7 @@ fn find_operation_errors(
     operations: &[Operation],
 ) -> Vec<FieldError> {
     if operations.is_empty() {
-        return vec![field_error("operations", "name at least one operation")];
+        return vec![field_error("operations", NO_OPERATION)];
     }
     let refused = operations
         .iter()
@@ -274,8 +287,8 @@ pub async fn add(
         ));
     }
     check_fields(errors)?;
-    let at_node =
-        documents::filter::<RoleBody>(&Some((new.hierarchy.clone(), Scope::Node)), Vec::new());
+    let node = Some((new.hierarchy.clone(), Scope::Node));
+    let at_node = documents::filter::<RoleBody>(&node, Vec::new());
     if parts.store().count(&at_node, MAX_ROLES.into()).await? >= u64::from(MAX_ROLES) {
         let message = format!(
             "{} has {MAX_ROLES} roles, the most of a node",
@@ -293,20 +306,10 @@ pub async fn add(
         FieldChange::new("name", Value::Null, entry.body.name.clone()),
         FieldChange::new("operations", json!([]), json!(entry.body.operations)),
     ];
-    let event = to_event(authority, "add-role", &entry).with_changes(changes);
-    let same_name =
-        documents::filter::<RoleBody>(&Some((entry.node.clone(), Scope::Node)), entry.body.keys());
-    let checks = vec![entry.to_check(), Check::Unique(same_name, None)];
-    let mut written = nodes::to_store(parts, [&entry.node]).await?;
-    written.extend([entry.to_put()?, audit::to_change(parts, event)?]);
-    let committed = documents::commit(parts, checks, written).await;
-    committed.map_err(|error| match error {
-        StoreError::Conflict(_) => {
-            let message = "another role of this node has this name: choose another one";
-            invalid(vec![field_error("name", message)])
-        }
-        error => error.into(),
-    })?;
+    let event = authority.to_event("add-role", &entry).with_changes(changes);
+    let same_name = documents::named::<RoleBody>(&node, &entry.body.name);
+    let taken = "another role of this node has this name: choose another one";
+    documents::add(parts, &entry, event, same_name, taken).await?;
     Ok(entry.into())
 }
 
@@ -330,9 +333,11 @@ pub async fn set_operations(
     let mut checks = vec![entry.to_check()];
     let before = std::mem::replace(&mut entry.body.operations, operations);
     let change = FieldChange::new("operations", json!(before), json!(entry.body.operations));
-    let event = to_event(authority, "set-role", &entry).with_changes(vec![change]);
+    let event = authority
+        .to_event("set-role", &entry)
+        .with_changes(vec![change]);
     let mut changes = vec![entry.to_put()?, audit::to_change(parts, event)?];
-    for mut user in holders::<UserBody>(parts, pkid).await? {
+    for mut user in holders::find::<UserBody>(parts, pkid).await? {
         checks.push(user.to_check());
         changes.extend(users::to_end(parts, &mut user).await?);
     }
@@ -340,65 +345,32 @@ pub async fn set_operations(
     Ok(entry.into())
 }
 
-/// Deletes a role: takes it from its holders, and ends their sessions.
+/// Replaces the names of own roles by their pkids: a name is that of the nearest own role at or above the node of its
+/// grant. A name without a role stays, and [`exists`] is false for it.
 ///
 /// # Errors
-/// 404 as for [`get`]; 403 as for [`set_operations`]; 409 if too many users or keys have the role.
-pub async fn delete(
+/// The store cannot be read.
+pub async fn resolve_names(
     parts: &AccessParts,
-    authority: &Authority<'_>,
-    pkid: &Pkid,
-) -> Result<(), WebError> {
-    let entry = find_managed(parts, authority, pkid).await?;
-    let event = to_event(authority, "delete-role", &entry);
-    let mut checks = vec![entry.to_check()];
-    let mut changes = vec![entry.to_delete(), audit::to_change(parts, event)?];
-    let is_other = |grant: &RoleGrant| grant.role != pkid.as_str();
-    for mut user in holders::<UserBody>(parts, pkid).await? {
-        checks.push(user.to_check());
-        user.body.grants.retain(is_other);
-        changes.extend(users::to_end(parts, &mut user).await?);
+    grants: &mut [RoleGrant],
+) -> Result<(), StoreError> {
+    for grant in grants {
+        let is_name = find_role(&grant.role).is_none() && grant.role.parse::<Pkid>().is_err();
+        if is_name && let Some(role) = find_by_name(parts, &grant.role, &grant.node).await? {
+            grant.role = role.pkid.to_string();
+        }
     }
-    for mut key in holders::<KeyBody>(parts, pkid).await? {
-        checks.push(key.to_check());
-        key.body.grants.retain(is_other);
-        changes.push(key.to_put()?);
-    }
-    documents::commit(parts, checks, changes).await?;
     Ok(())
 }
 
-/// Finds the users or the keys that have a role.
-async fn holders<T: Stored>(parts: &AccessParts, role: &Pkid) -> Result<Vec<Entry<T>>, WebError> {
-    let filter = documents::filter::<T>(&None, vec![key(ROLE_KEY, role.as_str())]);
-    let page = documents::list::<T>(parts.store(), &filter, false, None, MAX_HOLDERS).await?;
-    match page.next {
-        None => Ok(page.items),
-        Some(_) => {
-            let message = format!("more than {MAX_HOLDERS} users or keys have this role");
-            let error = AppError::new(ErrorKind::Conflict, message);
-            Err(error
-                .hint("take it from some of them first, or add another role")
-                .into())
-        }
-    }
-}
-
-fn to_event(authority: &Authority<'_>, operation: &str, role: &Entry<RoleBody>) -> NewAuditEvent {
-    let object = AuditObject::new(role.reference(), role.body.name.clone());
-    let (actor, address) = (authority.actor(), authority.address());
-    NewAuditEvent::new(actor, address, operation, &role.node).on(object)
-}
-
 /// Finds the own role of a name that can be granted at a node.
-pub(super) async fn find_by_name(
+async fn find_by_name(
     parts: &AccessParts,
     name: &str,
     node: &Hierarchy,
 ) -> Result<Option<OwnRole>, StoreError> {
     for node in nodes::and_above(node) {
-        let named = vec![key("name", fold_name(name))];
-        let filter = documents::filter::<RoleBody>(&Some((node, Scope::Node)), named);
+        let filter = documents::named::<RoleBody>(&Some((node, Scope::Node)), name);
         let page = documents::list::<RoleBody>(parts.store(), &filter, false, None, 1).await?;
         if let Some(role) = page.items.into_iter().next() {
             return Ok(Some(role.into()));
@@ -406,6 +378,3 @@ pub(super) async fn find_by_name(
     }
     Ok(None)
 }
-
-#[cfg(test)]
-mod tests;

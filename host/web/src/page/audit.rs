@@ -4,7 +4,6 @@ use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Response;
 
-use super::links;
 use super::organizations::choose_node;
 use super::parts::{Badge, Moment, clean};
 use super::shared::ListQuery;
@@ -92,12 +91,7 @@ pub(crate) async fn list(
         PAGE_SIZE,
     )
     .await?;
-    let next = page.next.map(|cursor| {
-        links::with_query(
-            "/audit",
-            &[("hierarchy", &query.hierarchy), ("cursor", &cursor)],
-        )
-    });
+    let next = query.next("/audit", page.next);
     render(&AuditPage {
         title: ui.t("audit.title"),
         rows: page

@@ -7,15 +7,13 @@ use axum::Form;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use relation_host::types::{FieldError, Hierarchy};
 use secrecy::ExposeSecret as _;
 
-use super::form::{FormField, Posted};
-use super::grants::{describe, read_grants};
-use super::links;
+use super::form::Posted;
+use super::grants::describe;
 use super::organizations::choose_node;
 use super::parts::{Badge, Moment, clean};
-use super::shared::{ListQuery, ManageForm, SecretPage, offered_roles};
+use super::shared::{ListQuery, ManageForm, NewMember, PAGE_SIZE, SecretPage};
 use super::ui::{Ui, render, render_with};
 use super::users::parse;
 use crate::access::api_keys::{self, ApiKey, IssuedApiKey, NewApiKey};
@@ -25,8 +23,6 @@ use crate::{Web, WebError};
 
 type Administer = Allowed<permission::Administer>;
 
-/// The number of keys on a page.
-const PAGE_SIZE: u32 = 50;
 /// How long the former secret of a rotated key is valid.
 const OVERLAP: Duration = Duration::from_secs(7 * 86_400);
 
@@ -92,12 +88,7 @@ pub(crate) async fn list(
     .await?;
     let grants = page.items.iter().flat_map(|key| &key.grants);
     let roles = roles::load(web.access(), grants).await?;
-    let next = page.next.map(|cursor| {
-        links::with_query(
-            "/keys",
-            &[("hierarchy", &query.hierarchy), ("cursor", &cursor)],
-        )
-    });
+    let next = query.next("/keys", page.next);
     render(&KeysPage {
         title: ui.t("keys.title"),
         rows: page
@@ -116,22 +107,7 @@ pub(crate) async fn show_new(
     ui: Ui,
     allowed: Administer,
 ) -> Result<Response, WebError> {
-    let roles = offered_roles(&web, allowed.nodes(), None).await?;
-    render(&new_form(&ui, allowed.nodes(), &roles, None, Vec::new()))
-}
-
-/// Builds the form of a new key.
-pub(crate) fn new_form<'a>(
-    ui: &'a Ui,
-    nodes: &[Hierarchy],
-    roles: &[OwnRole],
-    posted: Option<&Posted>,
-    errors: Vec<FieldError>,
-) -> ManageForm<'a> {
-    let mut name = FormField::new("name", ui.t("keys.name"), ui.t("keys.name-help"));
-    name.required = true;
-    let title = ui.t("keys.add");
-    ManageForm::new(ui, ("/keys", title), name, nodes, roles, posted, errors)
+    ManageForm::respond(&web, &ui, "keys", allowed.nodes(), None).await
 }
 
 /// Adds a key and shows it once.
@@ -144,42 +120,24 @@ pub(crate) async fn add(
 ) -> Result<Response, WebError> {
     let posted = Posted(pairs);
     let authority = Authority::Principal(&allowed, address);
-    let mut errors = Vec::new();
-    let node = posted
-        .get("hierarchy")
-        .unwrap_or_default()
-        .trim()
-        .to_owned();
-    let covers = |node: &Hierarchy| allowed.covers(node);
-    let hierarchy = super::shared::read_node(&ui, &posted, covers, &mut errors);
-    let grants = read_grants(&posted, &node, &mut errors);
-    let name = posted.get("name").unwrap_or_default().trim().to_owned();
-    let added = match (super::session::check(errors), hierarchy) {
-        (Ok(()), Some(hierarchy)) => {
+    let added = match NewMember::read(&ui, &posted, &allowed) {
+        Ok(new) => {
             let key = NewApiKey {
-                name,
-                hierarchy,
-                grants,
+                name: new.name,
+                hierarchy: new.hierarchy,
+                grants: new.grants,
                 expires: None,
             };
             api_keys::add(web.access(), &authority, key).await
         }
-        (Err(error), _) => Err(error),
-        (Ok(()), None) => Err(WebError::not_found()),
+        Err(error) => Err(error),
     };
     match added {
         Ok(issued) => key_page(&ui, &issued),
         Err(error) if error.error.field_errors.is_empty() => Err(error),
         Err(error) => {
-            let roles = offered_roles(&web, allowed.nodes(), Some(&posted)).await?;
-            let page = new_form(
-                &ui,
-                allowed.nodes(),
-                &roles,
-                Some(&posted),
-                error.error.field_errors,
-            );
-            render_with(error.status, &page)
+            let refused = Some((&posted, error));
+            ManageForm::respond(&web, &ui, "keys", allowed.nodes(), refused).await
         }
     }
 }

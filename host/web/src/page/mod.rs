@@ -27,6 +27,7 @@ mod oidc;
 mod organization;
 mod organizations;
 mod parts;
+mod roles;
 #[cfg(any(test, feature = "samples"))]
 pub mod samples;
 mod session;
@@ -112,6 +113,11 @@ pub(crate) fn routes(web: &Web) -> Router<Web> {
         .route("/users/{pkid}/link", post(users::create_link))
         .route("/users/{pkid}/disable", post(users::disable))
         .route("/users/{pkid}/enable", post(users::enable))
+        .route("/roles", get(roles::list))
+        .route("/roles/new", get(roles::show_new).post(roles::add))
+        .route("/roles/{pkid}", get(roles::show))
+        .route("/roles/{pkid}/operations", post(roles::set_operations))
+        .route("/roles/{pkid}/delete", post(roles::delete))
         .route("/keys", get(keys::list))
         .route("/keys/new", get(keys::show_new).post(keys::add))
         .route("/keys/{pkid}/rotate", post(keys::rotate))

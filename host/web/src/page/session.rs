@@ -18,7 +18,7 @@ use super::oidc;
 use super::parts::clean;
 use super::ui::{Ui, render_with};
 use crate::access::sessions::{self, LogIn, LogInError, Session};
-use crate::access::users::{self, LinkPurpose, NewAdministrator};
+use crate::access::users::{self, LinkPurpose, NewAdministrator, check_fields};
 use crate::access::{ClientAddress, MIN_PASSWORD_CHARS};
 use crate::{Web, WebError};
 
@@ -335,7 +335,7 @@ async fn use_link(
     let password = SecretString::from(text("password"));
     match purpose {
         LinkPurpose::SetPassword { .. } => {
-            check(errors)?;
+            check_fields(errors)?;
             users::set_password(web.access(), address, token, &password).await?;
         }
         LinkPurpose::FirstAdministrator => {
@@ -344,7 +344,7 @@ async fn use_link(
                 let error: &relation_host::types::InvalidHierarchy = error;
                 refuse("hierarchy", error.to_string());
             }
-            check(errors)?;
+            check_fields(errors)?;
             if let Ok(hierarchy) = hierarchy {
                 let name = text("name").trim().to_owned();
                 let administrator = NewAdministrator {
@@ -358,17 +358,4 @@ async fn use_link(
         }
     }
     Ok(())
-}
-
-/// Returns the error of fields, if there are any.
-pub(crate) fn check(field_errors: Vec<FieldError>) -> Result<(), WebError> {
-    use relation_app::{AppError, ErrorKind};
-    match field_errors.is_empty() {
-        true => Ok(()),
-        false => Err(AppError {
-            field_errors,
-            ..AppError::new(ErrorKind::Invalid, "the input is not right")
-        }
-        .into()),
-    }
 }

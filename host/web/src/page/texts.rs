@@ -167,7 +167,17 @@ mod tests {
         let grants = grants.iter().map(|grant| format!("grant.{grant}"));
         let severities = relation_app::alerts::Severity::ALL.iter();
         let severities = severities.map(|severity| format!("severity.{}", severity.as_str()));
-        for key in states.chain(statuses).chain(grants).chain(severities) {
+        let operations = crate::access::Operation::ALL
+            .iter()
+            .map(|operation| operation.as_str());
+        let operations = operations.flat_map(|name| {
+            [
+                format!("operations.{name}"),
+                format!("operations.{name}-help"),
+            ]
+        });
+        let others = severities.chain(operations);
+        for key in states.chain(statuses).chain(grants).chain(others) {
             assert!(ENGLISH.contains_key(&key), "{key}");
         }
     }

@@ -5,24 +5,20 @@ use axum::Form;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use relation_host::types::{FieldError, Hierarchy, Pkid};
+use relation_host::types::{FieldError, Pkid};
 
 use super::form::{self, FormField, Posted};
 use super::grants::{describe, grant_fields, map_errors, read_grants};
-use super::links;
 use super::organizations::choose_node;
 use super::parts::{Badge, Moment, clean};
-use super::shared::{ListQuery, ManageForm, SecretPage, offered_roles};
+use super::shared::{ListQuery, ManageForm, NewMember, PAGE_SIZE, SecretPage};
 use super::ui::{Ui, render, render_with};
 use crate::access::roles::{self, OwnRole};
-use crate::access::users::{self, NewUser, User};
+use crate::access::users::{self, NewUser, User, check_fields};
 use crate::access::{Allowed, Authority, ClientAddress, permission};
 use crate::{Web, WebError};
 
 type Administer = Allowed<permission::Administer>;
-
-/// The number of users on a page.
-const PAGE_SIZE: u32 = 50;
 
 /// A user in a list.
 pub(crate) struct UserRow {
@@ -91,12 +87,7 @@ pub(crate) async fn list(
     .await?;
     let grants = page.items.iter().flat_map(|user| &user.grants);
     let roles = roles::load(web.access(), grants).await?;
-    let next = page.next.map(|cursor| {
-        links::with_query(
-            "/users",
-            &[("hierarchy", &query.hierarchy), ("cursor", &cursor)],
-        )
-    });
+    let next = query.next("/users", page.next);
     render(&UsersPage {
         title: ui.t("users.title"),
         rows: page
@@ -183,7 +174,7 @@ pub(crate) async fn set_grants(
     let posted = Posted(pairs);
     let mut errors = Vec::new();
     let grants = read_grants(&posted, user.hierarchy.as_str(), &mut errors);
-    let saved = match super::session::check(errors) {
+    let saved = match check_fields(errors) {
         Ok(()) => users::set_grants(web.access(), &authority, &user.pkid, grants).await,
         Err(error) => Err(error),
     };
@@ -203,34 +194,7 @@ pub(crate) async fn show_new(
     ui: Ui,
     allowed: Administer,
 ) -> Result<Response, WebError> {
-    new_page(&web, &ui, &allowed, None, Vec::new(), StatusCode::OK).await
-}
-
-async fn new_page(
-    web: &Web,
-    ui: &Ui,
-    allowed: &Administer,
-    posted: Option<&Posted>,
-    errors: Vec<FieldError>,
-    status: StatusCode,
-) -> Result<Response, WebError> {
-    let roles = offered_roles(web, allowed.nodes(), posted).await?;
-    let page = new_form(ui, allowed.nodes(), &roles, posted, errors);
-    render_with(status, &page)
-}
-
-/// Builds the form of a new user.
-pub(crate) fn new_form<'a>(
-    ui: &'a Ui,
-    nodes: &[Hierarchy],
-    roles: &[OwnRole],
-    posted: Option<&Posted>,
-    errors: Vec<FieldError>,
-) -> ManageForm<'a> {
-    let mut name = FormField::new("name", ui.t("users.name"), ui.t("users.name-help"));
-    name.required = true;
-    let title = ui.t("users.add");
-    ManageForm::new(ui, ("/users", title), name, nodes, roles, posted, errors)
+    ManageForm::respond(&web, &ui, "users", allowed.nodes(), None).await
 }
 
 /// Adds a user and shows the link to set the password.
@@ -243,35 +207,24 @@ pub(crate) async fn add(
 ) -> Result<Response, WebError> {
     let posted = Posted(pairs);
     let authority = Authority::Principal(&allowed, address);
-    let mut errors = Vec::new();
-    let node = posted
-        .get("hierarchy")
-        .unwrap_or_default()
-        .trim()
-        .to_owned();
-    let covers = |node: &Hierarchy| allowed.covers(node);
-    let hierarchy = super::shared::read_node(&ui, &posted, covers, &mut errors);
-    let grants = read_grants(&posted, &node, &mut errors);
-    let name = posted.get("name").unwrap_or_default().trim().to_owned();
-    let added = match (super::session::check(errors), hierarchy) {
-        (Ok(()), Some(hierarchy)) => {
+    let added = match NewMember::read(&ui, &posted, &allowed) {
+        Ok(new) => {
             let user = NewUser {
-                name,
-                hierarchy,
-                grants,
+                name: new.name,
+                hierarchy: new.hierarchy,
+                grants: new.grants,
                 language: None,
             };
             users::add(web.access(), &authority, user).await
         }
-        (Err(error), _) => Err(error),
-        (Ok(()), None) => Err(WebError::not_found()),
+        Err(error) => Err(error),
     };
     match added {
         Ok(user) => link_page(&web, &ui, &authority, &user.pkid).await,
         Err(error) if error.error.field_errors.is_empty() => Err(error),
         Err(error) => {
-            let errors = error.error.field_errors;
-            new_page(&web, &ui, &allowed, Some(&posted), errors, error.status).await
+            let refused = Some((&posted, error));
+            ManageForm::respond(&web, &ui, "users", allowed.nodes(), refused).await
         }
     }
 }

@@ -98,6 +98,26 @@ pub fn invite_and_disable_a_user(world: &PageWorld) {
     world.see("bob", &["No password yet"]);
 }
 
+pub fn add_and_delete_a_role(world: &PageWorld) {
+    world.follow("Roles");
+    world.see_and_check("roles-empty", "Own roles", &["No own roles"]);
+    world.follow("Add role");
+    world.see("Add role", &["What the role permits"]);
+    world.fill(&[("name", "service desk"), ("hierarchy", NODE)]);
+    world.follow("Save");
+    world.see_and_check("role-errors", "Add role", &["Please correct this"]);
+    world.fill(&[("name", "service-desk")]);
+    world.browser.click("[name=operations][value=refresh]");
+    world.follow("Save");
+    world.see_and_check(
+        "role",
+        "service-desk",
+        &["No user and no key has this role."],
+    );
+    world.follow("Delete");
+    world.see("Own roles", &["No own roles"]);
+}
+
 pub fn add_and_revoke_a_key(world: &PageWorld) {
     world.follow("API keys");
     world.see_and_check("keys-empty", "API keys", &["No API keys"]);

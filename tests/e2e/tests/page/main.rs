@@ -28,6 +28,7 @@ fn administrator_reaches_everything_in_a_browser() {
     administration::look_at_every_list(&world, &contoso);
     administration::select_organizations_by_the_keyboard(&world);
     administration::invite_and_disable_a_user(&world);
+    administration::add_and_delete_a_role(&world);
     administration::add_and_revoke_a_key(&world);
     consents::hand_on_a_link(&world);
     consents::repair_what_has_expired(&mut world, &contoso);

@@ -13,6 +13,7 @@ mod oidc;
 mod openapi;
 mod page;
 mod records;
+mod roles;
 mod selection;
 mod support;
 mod transactions;

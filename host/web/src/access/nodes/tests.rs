@@ -54,3 +54,9 @@ fn pkid_of_a_node_does_not_change() {
     let path = "sys.Provider".parse();
     assert_eq!(path, Ok(NodeName::Path(node("sys.Provider"))));
 }
+
+#[test]
+fn nodes_above_are_listed_from_the_nearest() {
+    let nodes: Vec<Hierarchy> = and_above(&node("sys.A.B")).collect();
+    assert_eq!(nodes, [node("sys.A.B"), node("sys.A"), node("sys")]);
+}

@@ -179,18 +179,103 @@ async fn change_of_a_role_ends_sessions_of_its_holders() {
         .unwrap();
     assert!(principal.may(Refresh, &node("sys.R.C")));
 
-    let session = world.log_in("ada", PASSWORD).await.unwrap().token().clone();
+    let refused = delete(&world.parts, &Authority::Operator, &role).await;
+    let error = refused.unwrap_err();
+    assert_eq!(error.status, StatusCode::CONFLICT);
+    let hint = error.error.hint.unwrap();
+    assert!(
+        hint.contains("the user ada") && hint.contains("the key key"),
+        "{hint}"
+    );
+
+    // A disabled user does not keep a role alive, and loses it.
+    users::disable(&world.parts, &Authority::Operator, &ada.pkid)
+        .await
+        .unwrap();
+    let issued = find_key(&world, "key").await;
+    api_keys::revoke(&world.parts, &Authority::Operator, &issued)
+        .await
+        .unwrap();
     delete(&world.parts, &Authority::Operator, &role)
         .await
         .unwrap();
-    assert!(!world.is_valid(&session).await && world.is_valid(&other).await);
     let ada = users::get(&world.parts, &Authority::Operator, &ada.pkid)
         .await
         .unwrap();
     assert!(ada.grants.is_empty());
-    let principal = api_keys::authenticate(&world.parts, &key)
+    let gone = get(&world.parts, &Authority::Operator, &role).await;
+    assert_eq!(gone.unwrap_err().status, StatusCode::NOT_FOUND);
+}
+
+async fn find_key(world: &World, name: &str) -> Pkid {
+    let found = api_keys::find(&world.parts, &Authority::Operator, name).await;
+    found.unwrap().pop().unwrap().pkid
+}
+
+#[tokio::test]
+async fn holders_outside_of_the_nodes_are_not_named() {
+    let world = World::new();
+    let parts = &world.parts;
+    let role = add(parts, &Authority::Operator, new("desk", "sys.R", &[Read])).await;
+    let role = role.unwrap().pkid;
+    for (name, at) in [("inside", "sys.R.C"), ("above", "sys")] {
+        let user = NewUser {
+            name: name.to_owned(),
+            hierarchy: node(at),
+            grants: vec![grant(role.as_str(), "sys.R.C")],
+            language: None,
+        };
+        users::add(parts, &Authority::Operator, user).await.unwrap();
+    }
+    let allowed = allow(&[grant("reseller-administrator", "sys.R")]);
+    let author = Authority::Principal(&allowed, address());
+    let holders = list_holders(parts, &author, &role).await.unwrap();
+    let names: Vec<&str> = holders
+        .users
+        .iter()
+        .map(|user| user.name.as_str())
+        .collect();
+    assert_eq!(names, ["inside"]);
+    assert!(holders.more && holders.keys.is_empty() && !holders.is_empty());
+    let error = delete(parts, &author, &role).await.unwrap_err();
+    let text = format!("{error:?}");
+    assert!(text.contains("inside") && !text.contains("above"), "{text}");
+    // Somebody outside alone keeps the role too.
+    let inside = users::find(parts, &Authority::Operator, "inside")
         .await
-        .unwrap()
         .unwrap();
-    assert!(principal.grants.is_empty() && !principal.may(Read, &node("sys.R.C")));
+    users::set_grants(parts, &author, &inside.pkid, Vec::new())
+        .await
+        .unwrap();
+    let error = delete(parts, &author, &role).await.unwrap_err();
+    assert_eq!(error.status, StatusCode::CONFLICT);
+    assert!(!format!("{error:?}").contains("above"), "{error:?}");
+    let other = allow(&[grant("reseller-administrator", "sys.S")]);
+    let other = Authority::Principal(&other, address());
+    let hidden = list_holders(parts, &other, &role).await.unwrap_err();
+    assert_eq!(hidden.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn name_means_the_nearest_role() {
+    let world = World::new();
+    let parts = &world.parts;
+    let mut pkids = Vec::new();
+    for at in ["sys", "sys.R"] {
+        let role = add(parts, &Authority::Operator, new("desk", at, &[Read])).await;
+        pkids.push(role.unwrap().pkid.to_string());
+    }
+    let mut grants = [
+        grant("desk", "sys.R.C"),
+        grant("Desk", "sys.S"),
+        grant("operator", "sys"),
+        grant("wizard", "sys"),
+    ];
+    resolve_names(parts, &mut grants).await.unwrap();
+    let roles: Vec<&str> = grants.iter().map(|grant| grant.role.as_str()).collect();
+    assert_eq!(roles, [&pkids[1], &pkids[0], "operator", "wizard"]);
+    let own_roles = load(parts, &grants).await.unwrap();
+    let missing = grants.iter().filter(|grant| !exists(grant, &own_roles));
+    assert_eq!(missing.count(), 1);
+    assert_eq!(name(&grants[0], &own_roles), "desk");
 }

@@ -1,6 +1,5 @@
 //! `/api/data/ApiKey/`: keys of programs.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -12,12 +11,10 @@ use serde::Serialize;
 
 use super::grants;
 use super::input::Input;
-use super::listing::ListQuery;
 use super::{no_store, parse_pkid, resolve_node, with_location};
 use crate::WebError;
 use crate::access::api_keys::{self, ApiKey, IssuedApiKey, NewApiKey};
 use crate::access::{AccessParts, Allowed, Authority, ClientAddress, permission};
-use crate::api::export::{self, PAGE_SIZE};
 
 type Administer = Allowed<permission::Administer>;
 
@@ -37,33 +34,6 @@ fn respond(status: StatusCode, headers: HeaderMap, issued: &IssuedApiKey) -> Res
         key: issued.secret.expose_secret(),
     };
     (status, headers, Json(body)).into_response()
-}
-
-pub(super) async fn list(
-    State(parts): State<AccessParts>,
-    allowed: Administer,
-    address: ClientAddress,
-    query: ListQuery,
-) -> Result<Response, WebError> {
-    if query.is_export {
-        let (allowed, node) = (Arc::new(allowed), query.hierarchy);
-        let read = move |cursor: Option<String>| {
-            let (parts, allowed, node) = (parts.clone(), Arc::clone(&allowed), node.clone());
-            async move {
-                let authority = Authority::Principal(&allowed, address);
-                let cursor = cursor.as_deref();
-                api_keys::list(&parts, &authority, node.as_ref(), cursor, PAGE_SIZE).await
-            }
-        };
-        return export::respond(read).await;
-    }
-    let authority = Authority::Principal(&allowed, address);
-    let (parts, node) = (&parts, query.hierarchy.as_ref());
-    let page = query.fetch(
-        async |at_most| api_keys::count(parts, &authority, node, at_most).await,
-        async |cursor, limit| api_keys::list(parts, &authority, node, cursor, limit).await,
-    );
-    Ok(Json(page.await?).into_response())
 }
 
 pub(super) async fn add(

@@ -1,19 +1,15 @@
 //! `/api/data/ApiCallbackAuth/`: credentials of callbacks. No response has a secret.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::input::Input;
-use super::listing::ListQuery;
 use super::{parse_pkid, resolve_node, with_location};
 use crate::WebError;
 use crate::access::callback_auth::{self, CallbackAuth, CallbackAuthInput};
 use crate::access::{AccessParts, Allowed, Authority, ClientAddress, permission};
-use crate::api::export::{self, PAGE_SIZE};
 
 type Administer = Allowed<permission::Administer>;
 type Read = Allowed<permission::Read>;
@@ -32,30 +28,6 @@ fn read(input: &mut Input) -> CallbackAuthInput {
     let errors = values.find_errors();
     input.report(errors);
     values
-}
-
-pub(super) async fn list(
-    State(parts): State<AccessParts>,
-    allowed: Read,
-    query: ListQuery,
-) -> Result<Response, WebError> {
-    if query.is_export {
-        let (allowed, node) = (Arc::new(allowed), query.hierarchy);
-        let read = move |cursor: Option<String>| {
-            let (parts, allowed, node) = (parts.clone(), Arc::clone(&allowed), node.clone());
-            async move {
-                let cursor = cursor.as_deref();
-                callback_auth::list(&parts, &allowed, node.as_ref(), cursor, PAGE_SIZE).await
-            }
-        };
-        return export::respond(read).await;
-    }
-    let (parts, node) = (&parts, query.hierarchy.as_ref());
-    let page = query.fetch(
-        async |at_most| callback_auth::count(parts, &allowed, node, at_most).await,
-        async |cursor, limit| callback_auth::list(parts, &allowed, node, cursor, limit).await,
-    );
-    Ok(Json(page.await?).into_response())
 }
 
 pub(super) async fn add(

@@ -1,11 +1,9 @@
 //! Roles in requests: their nodes may be pkids, and own roles may be named.
 
-use relation_host::types::Pkid;
-
 use crate::WebError;
 use crate::access::nodes::{self, NodeName};
 use crate::access::users::{check_fields, field_error};
-use crate::access::{AccessParts, Authority, RoleGrant, find_role, roles};
+use crate::access::{AccessParts, Authority, RoleGrant, roles};
 
 /// Replaces the pkids of nodes by their paths, and the names of own roles by their pkids.
 ///
@@ -31,11 +29,6 @@ pub(super) async fn resolve(
         }
     }
     check_fields(errors)?;
-    for grant in &mut grants {
-        let is_name = find_role(&grant.role).is_none() && grant.role.parse::<Pkid>().is_err();
-        if is_name && let Some(role) = roles::find_by_name(parts, &grant.role, &grant.node).await? {
-            grant.role = role.pkid.to_string();
-        }
-    }
+    roles::resolve_names(parts, &mut grants).await?;
     Ok(grants)
 }

@@ -1,12 +1,16 @@
 //! Pages of lists: their parameters and their form in responses.
 
-use axum::extract::{FromRef, FromRequestParts};
+use axum::Json;
+use axum::extract::{FromRef, FromRequestParts, State};
 use axum::http::request::Parts;
-use relation_host::types::{Hierarchy, Page};
+use axum::response::{IntoResponse, Response};
+use relation_host::types::{Filter, Hierarchy, Page};
 use serde::Serialize;
 
 use crate::WebError;
-use crate::access::{AccessParts, nodes};
+use crate::access::documents::{self, Entry, Listed, Stored};
+use crate::access::{AccessParts, Allowed, nodes};
+use crate::api::export::{self, PAGE_SIZE};
 use crate::api::page::{MAX_COUNTED, next_link};
 use crate::api::query::{Paging, Query};
 
@@ -54,23 +58,39 @@ impl ListQuery {
         })
     }
 
-    /// Reads the page. `list` takes a cursor and a limit, `count` the largest number to count to.
-    pub(super) async fn fetch<T>(
-        &self,
-        count: impl AsyncFnOnce(u64) -> Result<u64, WebError>,
-        list: impl AsyncFnOnce(Option<&str>, u32) -> Result<Page<T>, WebError>,
-    ) -> Result<ListResponse<T>, WebError> {
+    /// Responds with a page of documents, or with all of them as lines of JSON. `show` makes an item of a document.
+    pub(super) async fn respond<B: Stored + Send, T: Serialize + Send + 'static>(
+        self,
+        parts: AccessParts,
+        filter: Filter,
+        descending: bool,
+        show: impl Fn(Entry<B>) -> T + Clone + Send + Sync + 'static,
+    ) -> Result<Response, WebError> {
+        let (shared, selected) = (parts.clone(), filter.clone());
+        let read = move |cursor: Option<String>, limit: u32| {
+            let (parts, filter, show) = (shared.clone(), selected.clone(), show.clone());
+            async move {
+                let (store, cursor) = (parts.store(), cursor.as_deref());
+                let page = documents::list(store, &filter, descending, cursor, limit).await?;
+                Ok::<_, WebError>(Page {
+                    items: page.items.into_iter().map(show).collect(),
+                    next: page.next,
+                })
+            }
+        };
+        if self.is_export {
+            return export::respond(move |cursor| read(cursor, PAGE_SIZE)).await;
+        }
         let Paging { skip, limit, .. } = self.paging;
-        let cursor = self.paging.cursor.as_deref();
-        let mut page = list(cursor, limit.saturating_add(skip)).await?;
+        let mut page = read(self.paging.cursor.clone(), limit.saturating_add(skip)).await?;
         page.items.drain(..page.items.len().min(skip as usize));
         let total = match self.paging.count {
-            true => count(MAX_COUNTED).await?,
+            true => parts.store().count(&filter, MAX_COUNTED).await?,
             false => 0,
         };
         let next = page.next;
         let next = next.map(|cursor| next_link(&self.address, &self.paging, &cursor));
-        Ok(ListResponse {
+        let list = ListResponse {
             pagination: Pagination {
                 skip,
                 limit,
@@ -79,13 +99,25 @@ impl ListQuery {
                 next,
             },
             resources: page.items,
-        })
+        };
+        Ok(Json(list).into_response())
     }
+}
+
+/// Lists the objects at and below a node of the caller's.
+pub(super) async fn list<T: Listed>(
+    State(parts): State<AccessParts>,
+    allowed: Allowed<T::Permission>,
+    query: ListQuery,
+) -> Result<Response, WebError> {
+    let range = Some(allowed.range(query.hierarchy.as_ref())?);
+    let filter = documents::filter::<T::Body>(&range, Vec::new());
+    query.respond(parts, filter, T::DESCENDING, T::from).await
 }
 
 /// A page of a list.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct ListResponse<T> {
+struct ListResponse<T> {
     pagination: Pagination,
     resources: Vec<T>,
 }

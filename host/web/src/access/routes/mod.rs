@@ -1,7 +1,6 @@
 //! The routes of the API for users, API keys, the audit log and the session of a request.
 
 mod api_keys;
-mod audit;
 mod callback_auth;
 mod grants;
 mod input;

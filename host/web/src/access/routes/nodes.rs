@@ -12,9 +12,9 @@ use super::input::Input;
 use super::listing::ListQuery;
 use super::{no_store, parse_pkid, with_location};
 use crate::WebError;
-use crate::access::nodes::{self, HierarchyNode, NodeFilter};
+use crate::access::documents::Entry;
+use crate::access::nodes::{self, HierarchyNode, NodeBody, NodeFilter};
 use crate::access::{AccessParts, Allowed, ClientAddress, permission};
-use crate::api::export::{self, PAGE_SIZE};
 use crate::api::query::Query;
 
 /// The parameters of a list of nodes.
@@ -47,24 +47,11 @@ pub(super) async fn list(
     allowed: Allowed<permission::Read>,
     query: NodeQuery,
 ) -> Result<Response, WebError> {
-    if query.list.is_export {
-        let (allowed, query) = (Arc::new(allowed), Arc::new(query));
-        let read = move |cursor: Option<String>| {
-            let (parts, allowed, query) = (parts.clone(), Arc::clone(&allowed), Arc::clone(&query));
-            async move {
-                let (node, cursor) = (query.list.hierarchy.as_ref(), cursor.as_deref());
-                nodes::list(&parts, &allowed, node, &query.wanted, cursor, PAGE_SIZE).await
-            }
-        };
-        return export::respond(read).await;
-    }
-    let (parts, wanted) = (&parts, &query.wanted);
-    let node = query.list.hierarchy.as_ref();
-    let page = query.list.fetch(
-        async |at_most| nodes::count(parts, &allowed, node, wanted, at_most).await,
-        async |cursor, limit| nodes::list(parts, &allowed, node, wanted, cursor, limit).await,
-    );
-    Ok(Json(page.await?).into_response())
+    let NodeQuery { list, wanted } = query;
+    let filter = nodes::to_filter(allowed.range(list.hierarchy.as_ref())?, &wanted);
+    let allowed = Arc::new(allowed);
+    let show = move |entry: Entry<NodeBody>| entry.show(&allowed);
+    list.respond(parts, filter, false, show).await
 }
 
 pub(super) async fn add(

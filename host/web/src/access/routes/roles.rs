@@ -1,50 +1,19 @@
 //! `/api/data/Role/`: own roles.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::input::Input;
-use super::listing::ListQuery;
 use super::{no_store, parse_pkid, resolve_node, with_location};
 use crate::WebError;
 use crate::access::roles::{self, NewRole, OwnRole};
 use crate::access::{AccessParts, Allowed, Authority, ClientAddress, permission};
-use crate::api::export::{self, PAGE_SIZE};
 
 type Administer = Allowed<permission::Administer>;
 
 const PATH: &str = "/api/data/Role/";
-
-pub(super) async fn list(
-    State(parts): State<AccessParts>,
-    allowed: Administer,
-    address: ClientAddress,
-    query: ListQuery,
-) -> Result<Response, WebError> {
-    if query.is_export {
-        let (allowed, node) = (Arc::new(allowed), query.hierarchy);
-        let read = move |cursor: Option<String>| {
-            let (parts, allowed, node) = (parts.clone(), Arc::clone(&allowed), node.clone());
-            async move {
-                let authority = Authority::Principal(&allowed, address);
-                let cursor = cursor.as_deref();
-                roles::list(&parts, &authority, node.as_ref(), cursor, PAGE_SIZE).await
-            }
-        };
-        return export::respond(read).await;
-    }
-    let authority = Authority::Principal(&allowed, address);
-    let (parts, node) = (&parts, query.hierarchy.as_ref());
-    let page = query.fetch(
-        async |at_most| roles::count(parts, &authority, node, at_most).await,
-        async |cursor, limit| roles::list(parts, &authority, node, cursor, limit).await,
-    );
-    Ok(Json(page.await?).into_response())
-}
 
 pub(super) async fn add(
     State(parts): State<AccessParts>,

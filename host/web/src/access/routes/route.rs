@@ -4,7 +4,13 @@ use axum::extract::FromRef;
 use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, on};
 
-use super::{api_keys, audit, callback_auth, nodes, roles, session, users};
+use super::listing::list;
+use super::{api_keys, callback_auth, nodes, roles, session, users};
+use crate::access::api_keys::ApiKey;
+use crate::access::audit::AuditEvent;
+use crate::access::callback_auth::CallbackAuth;
+use crate::access::roles::OwnRole;
+use crate::access::users::User;
 use crate::access::{AccessParts, Operation};
 
 /// A route for users, keys, credentials of callbacks, the audit log or sessions.
@@ -229,7 +235,7 @@ impl AccessRoute {
             Self::SetRoleOperations => {
                 "Replaces the operations of an own role, which ends sessions of its users"
             }
-            Self::DeleteRole => "Deletes an own role, and takes it from users and keys",
+            Self::DeleteRole => "Deletes an own role that nobody has",
             Self::GetSession => "Shows who the request comes from",
             Self::LogIn => "Logs in",
             Self::LogOut => "Logs out",
@@ -258,29 +264,29 @@ impl AccessRoute {
     {
         let filter = MethodFilter::try_from(self.method()).unwrap_or(MethodFilter::GET);
         match self {
-            Self::ListUsers => on(filter, users::list),
+            Self::ListUsers => on(filter, list::<User>),
             Self::AddUser => on(filter, users::add),
             Self::GetUser => on(filter, users::show),
             Self::SetUserRoles => on(filter, users::set_grants),
             Self::DisableUser => on(filter, users::disable),
             Self::EnableUser => on(filter, users::enable),
             Self::CreateSetUpLink => on(filter, users::create_link),
-            Self::ListApiKeys => on(filter, api_keys::list),
+            Self::ListApiKeys => on(filter, list::<ApiKey>),
             Self::AddApiKey => on(filter, api_keys::add),
             Self::GetApiKey => on(filter, api_keys::show),
             Self::RotateApiKey => on(filter, api_keys::rotate),
             Self::RevokeApiKey => on(filter, api_keys::revoke),
-            Self::ListCallbackAuths => on(filter, callback_auth::list),
+            Self::ListCallbackAuths => on(filter, list::<CallbackAuth>),
             Self::AddCallbackAuth => on(filter, callback_auth::add),
             Self::GetCallbackAuth => on(filter, callback_auth::show),
             Self::ReplaceCallbackAuth => on(filter, callback_auth::replace),
             Self::DeleteCallbackAuth => on(filter, callback_auth::delete),
-            Self::ListAuditEvents => on(filter, audit::list),
+            Self::ListAuditEvents => on(filter, list::<AuditEvent>),
             Self::ListNodes => on(filter, nodes::list),
             Self::AddNode => on(filter, nodes::add),
             Self::GetNode => on(filter, nodes::show),
             Self::DeleteNode => on(filter, nodes::delete),
-            Self::ListRoles => on(filter, roles::list),
+            Self::ListRoles => on(filter, list::<OwnRole>),
             Self::AddRole => on(filter, roles::add),
             Self::GetRole => on(filter, roles::show),
             Self::SetRoleOperations => on(filter, roles::set_operations),

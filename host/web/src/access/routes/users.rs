@@ -1,7 +1,5 @@
 //! `/api/data/User/`: users.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -11,44 +9,15 @@ use url::Url;
 
 use super::grants;
 use super::input::Input;
-use super::listing::ListQuery;
 use super::{no_store, parse_pkid, resolve_node, with_location};
 use crate::WebError;
 use crate::access::users::{self, NewUser, User};
 use crate::access::{AccessParts, Allowed, Authority, ClientAddress, permission};
-use crate::api::export::{self, PAGE_SIZE};
 use relation_host::types::Timestamp;
 
 type Administer = Allowed<permission::Administer>;
 
 const PATH: &str = "/api/data/User/";
-
-pub(super) async fn list(
-    State(parts): State<AccessParts>,
-    allowed: Administer,
-    address: ClientAddress,
-    query: ListQuery,
-) -> Result<Response, WebError> {
-    if query.is_export {
-        let (allowed, node) = (Arc::new(allowed), query.hierarchy);
-        let read = move |cursor: Option<String>| {
-            let (parts, allowed, node) = (parts.clone(), Arc::clone(&allowed), node.clone());
-            async move {
-                let authority = Authority::Principal(&allowed, address);
-                let cursor = cursor.as_deref();
-                users::list(&parts, &authority, node.as_ref(), cursor, PAGE_SIZE).await
-            }
-        };
-        return export::respond(read).await;
-    }
-    let authority = Authority::Principal(&allowed, address);
-    let (parts, node) = (&parts, query.hierarchy.as_ref());
-    let page = query.fetch(
-        async |at_most| users::count(parts, &authority, node, at_most).await,
-        async |cursor, limit| users::list(parts, &authority, node, cursor, limit).await,
-    );
-    Ok(Json(page.await?).into_response())
-}
 
 pub(super) async fn add(
     State(parts): State<AccessParts>,

@@ -7,7 +7,7 @@ use relation_host::store::sqlite::SqliteStore;
 use relation_host::types::Scope;
 
 use super::*;
-use crate::access::audit::{ActorKind, AuditResult, list_range};
+use crate::access::audit::{ActorKind, AuditEvent, AuditResult};
 use crate::access::testing::{PASSWORD, World, address, expose, grant, node, secret};
 use crate::access::{Authority, RoleGrant, users};
 
@@ -48,7 +48,8 @@ async fn refused_log_ins_have_one_answer() {
     ));
     assert!(world.log_in("ADA", PASSWORD).await.is_ok());
 
-    let page = list_range(&world.parts, (node("sys"), Scope::Subtree), None, 50)
+    let range = Some((node("sys"), Scope::Subtree));
+    let page = documents::list_objects::<AuditEvent>(&world.parts, &range, None, 50)
         .await
         .unwrap();
     let log_ins = page

@@ -11,9 +11,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::rules::PROVIDER_ADMINISTRATOR;
-use super::{
-    User, UserBody, check_fields, field_error, find_managed, names, provider, to_event, to_json,
-};
+use super::{User, UserBody, check_fields, field_error, find_managed, names, provider, to_json};
 use crate::WebError;
 use crate::access::audit::{self, Actor, ActorKind, FieldChange, NewAuditEvent};
 use crate::access::documents::{self, Entry, Stored, key};
@@ -109,7 +107,7 @@ pub async fn set_up_link(
         Some((&user.pkid, user.body.epoch)),
     )?;
     let mut changes = to_delete_all(parts, &user.pkid).await?;
-    let event = to_event(authority, "create-set-up-link", &user);
+    let event = authority.to_event("create-set-up-link", &user);
     changes.extend([put, audit::to_change(parts, event)?]);
     documents::commit(parts, vec![user.to_check()], changes).await?;
     Ok(link)

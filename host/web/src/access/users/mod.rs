@@ -26,12 +26,14 @@ use relation_host::types::{FieldError, Hierarchy, Key, Page, Pkid, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::audit::{self, AuditObject, FieldChange, NewAuditEvent};
-use super::documents::{self, Entry, Stored, key};
-use super::nodes::{self, node_pkid};
+use super::audit::{self, FieldChange, NewAuditEvent};
+use super::documents::{self, Entry, Listed, Named, Stored, name_key};
+use super::nodes::node_pkid;
 use super::passwords::PasswordHash;
-use super::{AccessParts, Authority, RoleGrant, roles, sessions};
+use super::{AccessParts, Authority, RoleGrant, permission, roles, sessions};
 use crate::WebError;
+
+const TAKEN_NAME: &str = "another user has this name: choose another one";
 
 /// A user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -92,16 +94,21 @@ impl Stored for UserBody {
 
     fn keys(&self) -> Vec<Key> {
         let mut keys = roles::to_keys(&self.grants);
-        keys.push(self.name_key());
+        keys.push(name_key(&self.name));
         keys.extend(self.account.as_ref().map(ProviderAccount::to_key));
         keys
     }
 }
 
-impl UserBody {
-    fn name_key(&self) -> Key {
-        key("name", fold_name(&self.name))
+impl Named for UserBody {
+    fn name(&self) -> &str {
+        &self.name
     }
+}
+
+impl Listed for User {
+    type Body = UserBody;
+    type Permission = permission::Administer;
 }
 
 impl From<Entry<UserBody>> for User {
@@ -121,12 +128,6 @@ impl From<Entry<UserBody>> for User {
     }
 }
 
-impl Entry<UserBody> {
-    pub(super) fn to_audit_object(&self) -> AuditObject {
-        AuditObject::new(self.reference(), self.body.name.clone())
-    }
-}
-
 /// Adds a user, who gets a password by [`set_up_link`].
 ///
 /// # Errors
@@ -141,7 +142,9 @@ pub async fn add(
     let mut errors = Vec::new();
     match names::find_name_error(&user.name) {
         Some(error) => errors.push(field_error("name", error)),
-        None if find_by_name(parts, &user.name).await?.is_some() => errors.push(taken_name()),
+        None if find_by_name(parts, &user.name).await?.is_some() => {
+            errors.push(field_error("name", TAKEN_NAME));
+        }
         None => {}
     }
     if let Some(error) = user
@@ -174,16 +177,9 @@ pub async fn add(
         FieldChange::new("name", Value::Null, entry.body.name.clone()),
         FieldChange::new("grants", json!([]), to_json(&entry.body.grants)),
     ];
-    let event = to_event(authority, "add-user", &entry).with_changes(changes);
-    let checks = vec![entry.to_check(), unique_name(&entry)];
-    let mut written = nodes::to_store(parts, [&entry.node]).await?;
-    written.extend([entry.to_put()?, audit::to_change(parts, event)?]);
-    let committed = documents::commit(parts, checks, written).await;
-    committed.map_err(|error| match error {
-        // The text of the store names the other user, which may be outside of the administrator's nodes.
-        StoreError::Conflict(_) => invalid(vec![taken_name()]),
-        error => error.into(),
-    })?;
+    let event = authority.to_event("add-user", &entry).with_changes(changes);
+    let same_name = documents::named::<UserBody>(&None, &entry.body.name);
+    documents::add(parts, &entry, event, same_name, TAKEN_NAME).await?;
     Ok(entry.into())
 }
 
@@ -199,27 +195,7 @@ pub async fn list(
     limit: u32,
 ) -> Result<Page<User>, WebError> {
     let range = authority.range(requested)?;
-    let filter = documents::filter::<UserBody>(&range, Vec::new());
-    let page = documents::list(parts.store(), &filter, false, cursor, limit).await?;
-    Ok(Page {
-        items: page.items.into_iter().map(User::from).collect(),
-        next: page.next,
-    })
-}
-
-/// Counts the users that [`list`] lists, up to `at_most`.
-///
-/// # Errors
-/// As for [`list`].
-pub async fn count(
-    parts: &AccessParts,
-    authority: &Authority<'_>,
-    requested: Option<&Hierarchy>,
-    at_most: u64,
-) -> Result<u64, WebError> {
-    let range = authority.range(requested)?;
-    let filter = documents::filter::<UserBody>(&range, Vec::new());
-    Ok(parts.store().count(&filter, at_most).await?)
+    Ok(documents::list_objects(parts, &range, cursor, limit).await?)
 }
 
 /// Reads a user.
@@ -231,7 +207,8 @@ pub async fn get(
     authority: &Authority<'_>,
     pkid: &Pkid,
 ) -> Result<User, WebError> {
-    Ok(find_visible(parts, authority, pkid).await?.into())
+    let user = documents::find_visible::<UserBody>(parts, authority, pkid).await?;
+    Ok(user.into())
 }
 
 /// Finds a user by name, whatever the case.
@@ -266,7 +243,9 @@ pub async fn disable(
     after.body.disabled = true;
     after.body.epoch += 1;
     let change = FieldChange::new("disabled", false, true);
-    let event = to_event(authority, "disable-user", &after).with_changes(vec![change]);
+    let event = authority
+        .to_event("disable-user", &after)
+        .with_changes(vec![change]);
     write(parts, &before, after, event).await
 }
 
@@ -286,7 +265,9 @@ pub async fn enable(
     let mut after = before.clone();
     after.body.disabled = false;
     let change = FieldChange::new("disabled", true, false);
-    let event = to_event(authority, "enable-user", &after).with_changes(vec![change]);
+    let event = authority
+        .to_event("enable-user", &after)
+        .with_changes(vec![change]);
     write(parts, &before, after, event).await
 }
 
@@ -313,7 +294,9 @@ pub async fn set_grants(
     after.body.epoch += 1;
     let (old, new) = (to_json(&before.body.grants), to_json(&after.body.grants));
     let change = FieldChange::new("grants", old, new);
-    let event = to_event(authority, "set-grants", &after).with_changes(vec![change]);
+    let event = authority
+        .to_event("set-grants", &after)
+        .with_changes(vec![change]);
     write(parts, &before, after, event).await
 }
 
@@ -366,25 +349,13 @@ pub(super) async fn to_end(
     Ok(changes)
 }
 
-/// Reads a user at the administrator's nodes.
-async fn find_visible(
-    parts: &AccessParts,
-    authority: &Authority<'_>,
-    pkid: &Pkid,
-) -> Result<Entry<UserBody>, WebError> {
-    let found = documents::get::<UserBody>(parts.store(), pkid).await?;
-    let user = found.ok_or_else(WebError::not_found)?;
-    authority.check_node(&user.node)?;
-    Ok(user)
-}
-
 /// Reads a user whose roles the administrator could grant.
 async fn find_managed(
     parts: &AccessParts,
     authority: &Authority<'_>,
     pkid: &Pkid,
 ) -> Result<Entry<UserBody>, WebError> {
-    let user = find_visible(parts, authority, pkid).await?;
+    let user = documents::find_visible::<UserBody>(parts, authority, pkid).await?;
     let roles = roles::load(parts, &user.body.grants).await?;
     authority.check_grants(&user.node, &user.body.grants, &roles)?;
     Ok(user)
@@ -395,44 +366,29 @@ pub(super) async fn find_by_name(
     parts: &AccessParts,
     name: &str,
 ) -> Result<Option<Entry<UserBody>>, StoreError> {
-    let equals = vec![key("name", fold_name(name))];
-    let filter = documents::filter::<UserBody>(&None, equals);
+    let filter = documents::named::<UserBody>(&None, name);
     let page = documents::list(parts.store(), &filter, false, None, 1).await?;
     Ok(page.items.into_iter().next())
 }
 
 fn unique_name(user: &Entry<UserBody>) -> Check {
-    let filter = documents::filter::<UserBody>(&None, vec![user.body.name_key()]);
-    Check::Unique(filter, Some(user.reference()))
-}
-
-fn to_event(authority: &Authority<'_>, operation: &str, user: &Entry<UserBody>) -> NewAuditEvent {
-    NewAuditEvent::new(
-        authority.actor(),
-        authority.address(),
-        operation,
-        &user.node,
-    )
-    .on(user.to_audit_object())
+    let same_name = documents::named::<UserBody>(&None, &user.body.name);
+    Check::Unique(same_name, Some(user.reference()))
 }
 
 pub(super) fn to_json(grants: &[RoleGrant]) -> Value {
     serde_json::to_value(grants).unwrap_or_default()
 }
 
-pub(super) fn field_error(field: &str, message: impl Into<String>) -> FieldError {
+pub(crate) fn field_error(field: &str, message: impl Into<String>) -> FieldError {
     FieldError {
         field: field.to_owned(),
         message: message.into(),
     }
 }
 
-fn taken_name() -> FieldError {
-    field_error("name", "another user has this name: choose another one")
-}
-
 /// Returns the error of fields, if there are any.
-pub(super) fn check_fields(errors: Vec<FieldError>) -> Result<(), WebError> {
+pub(crate) fn check_fields(errors: Vec<FieldError>) -> Result<(), WebError> {
     match errors.is_empty() {
         true => Ok(()),
         false => Err(invalid(errors)),

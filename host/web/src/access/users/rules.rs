@@ -7,8 +7,8 @@ use relation_host::types::{FieldError, Hierarchy};
 use super::{UserBody, field_error};
 use crate::WebError;
 use crate::access::documents::{self, Entry};
-use crate::access::roles::OwnRole;
-use crate::access::{AccessParts, Authority, ROLES, RoleGrant, find_role};
+use crate::access::roles::{self, OwnRole};
+use crate::access::{AccessParts, Authority, ROLES, RoleGrant};
 
 /// The role that at least one user must keep at the node where it was granted, or above.
 pub(super) const PROVIDER_ADMINISTRATOR: &str = "provider-administrator";
@@ -21,7 +21,7 @@ pub(in crate::access) fn find_grant_errors(
     authority: &Authority<'_>,
     node: &Hierarchy,
     grants: &[RoleGrant],
-    roles: &[OwnRole],
+    own_roles: &[OwnRole],
 ) -> Vec<FieldError> {
     let mut errors = Vec::new();
     if grants.len() > MAX_GRANTS {
@@ -30,8 +30,7 @@ pub(in crate::access) fn find_grant_errors(
     }
     for (index, grant) in grants.iter().enumerate().take(MAX_GRANTS) {
         let RoleGrant { role, node: at } = grant;
-        let is_own = roles.iter().any(|own| own.is_granted_by(grant));
-        let message = if find_role(role).is_none() && !is_own {
+        let message = if !roles::exists(grant, own_roles) {
             let names: Vec<&str> = ROLES.iter().map(|role| role.name).collect();
             format!(
                 "there is no role {role:?} here: the roles are {}, and the own roles of {at} and the nodes above it",
@@ -39,8 +38,9 @@ pub(in crate::access) fn find_grant_errors(
             )
         } else if !node.contains(at) {
             format!("{at} is not at or below {node}, the node of the user or key")
-        } else if !authority.may_grant(grant, roles) {
-            format!("you do not have everything that {role} permits at {at}")
+        } else if !authority.may_grant(grant, own_roles) {
+            let name = roles::name(grant, own_roles);
+            format!("you do not have everything that {name} permits at {at}")
         } else {
             continue;
         };

@@ -100,7 +100,8 @@ async fn users_outside_of_the_nodes_do_not_exist() {
 
     let page = list(parts, &authority, None, None, 50).await.unwrap();
     assert_eq!(page.items, std::slice::from_ref(&inside));
-    assert_eq!(count(parts, &authority, None, 50).await.unwrap(), 1);
+    let filter = documents::filter::<UserBody>(&authority.range(None).unwrap(), Vec::new());
+    assert_eq!(parts.store().count(&filter, 50).await.unwrap(), 1);
     let unknown = get(parts, &authority, &Pkid::random()).await.unwrap_err();
     for error in [
         get(parts, &authority, &outside.pkid).await.unwrap_err(),
@@ -363,8 +364,8 @@ async fn changes_are_audited() {
     disable(parts, &authority, &ada.pkid).await.unwrap();
     enable(parts, &authority, &ada.pkid).await.unwrap();
 
-    let range = (node("sys"), Scope::Subtree);
-    let page = crate::access::audit::list_range(parts, range, None, 50)
+    let range = Some((node("sys"), Scope::Subtree));
+    let page = documents::list_objects::<audit::AuditEvent>(parts, &range, None, 50)
         .await
         .unwrap();
     let operations: Vec<&str> = page

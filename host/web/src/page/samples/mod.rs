@@ -37,11 +37,12 @@ use super::transactions::TransactionRow;
 use super::ui::Ui;
 use super::{
     action_form, actions, alerts, assets, bulk, connect, edit, layer, needs, oidc, organization,
-    organizations, session, shared, transactions, users,
+    organizations, roles, session, shared, transactions, users,
 };
-use crate::access::RoleGrant;
 use crate::access::oidc::Refusal;
+use crate::access::roles::{OwnRole, RoleHolders};
 use crate::access::users::{LinkPurpose, User};
+use crate::access::{Operation, RoleGrant};
 
 /// The samples in English, by name.
 static SAMPLES: LazyLock<BTreeMap<&'static str, String>> =
@@ -358,8 +359,9 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
         ui: &ui,
     };
     pages.push(("user-of-provider", page.render().unwrap()));
-    let page = users::new_form(&ui, &[], &[], None, errors.to_vec());
+    let page = shared::ManageForm::new(&ui, "users", &[], &[], None, errors.to_vec());
     pages.push(("user-add", page.render().unwrap()));
+    role_pages(language, &user, &errors, &mut pages);
     let page = shared::SecretPage {
         title: ui.t("keys.issued"),
         text: ui.t1("keys.issued-text", super::parts::clean(HOSTILE)),
@@ -389,4 +391,52 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
     let page = super::consent::build(&ui, "token", found, None);
     pages.push(("consent", page.render().unwrap()));
     pages
+}
+
+/// Renders the pages of own roles.
+fn role_pages(
+    language: Language,
+    holder: &User,
+    errors: &[FieldError],
+    pages: &mut Vec<(&'static str, String)>,
+) {
+    let ui = Ui::sample(language, "/roles", &["provider-administrator"]);
+    let role = OwnRole {
+        pkid: pkid(5),
+        name: HOSTILE.to_owned(),
+        hierarchy: "sys.Provider".parse().unwrap(),
+        hierarchy_pkid: pkid(4),
+        operations: vec![Operation::Read, Operation::Refresh],
+    };
+    for (name, rows) in [
+        ("roles", vec![roles::RoleRow::new(&role, &ui)]),
+        ("roles-empty", Vec::new()),
+    ] {
+        let page = roles::RolesPage {
+            title: ui.t("roles.title"),
+            rows,
+            next: None,
+            ui: &ui,
+        };
+        pages.push((name, page.render().unwrap()));
+    }
+    let page = roles::new_form(&ui, &[], None, errors);
+    pages.push(("role-add", page.render().unwrap()));
+    let holders = RoleHolders {
+        users: vec![User {
+            grants: vec![RoleGrant {
+                role: role.pkid.to_string(),
+                node: "sys.Provider.Reseller".parse().unwrap(),
+            }],
+            ..holder.clone()
+        }],
+        keys: Vec::new(),
+        more: true,
+    };
+    let page = roles::build(&ui, &role, &holders, true, None, &[]);
+    pages.push(("role", page.render().unwrap()));
+    let page = roles::build(&ui, &role, &holders, true, None, &[]).refused(&ui);
+    pages.push(("role-in-use", page.render().unwrap()));
+    let page = roles::build(&ui, &role, &RoleHolders::default(), false, None, &[]);
+    pages.push(("role-of-others", page.render().unwrap()));
 }

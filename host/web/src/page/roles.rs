@@ -1,0 +1,336 @@
+//! Own roles: the list, the forms, and who has a role.
+
+use askama::Template;
+use axum::Form;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use relation_app::ErrorKind;
+use relation_host::types::{FieldError, Hierarchy};
+
+use super::calls::Failed;
+use super::form::{self, Control, FormField, Posted};
+use super::keys::KeyRow;
+use super::organizations::choose_node;
+use super::parts::{Badge, clean};
+use super::shared::{ListQuery, ManageForm, PAGE_SIZE, new_fields, read_node};
+use super::ui::{Ui, render, render_with};
+use super::users::{UserRow, parse};
+use crate::access::roles::{self, NewRole, OwnRole, RoleHolders};
+use crate::access::users::{check_fields, field_error};
+use crate::access::{
+    Allowed, Authority, ClientAddress, Operation, RoleGrant, find_operation, permission,
+};
+use crate::{Web, WebError};
+
+type Administer = Allowed<permission::Administer>;
+
+/// The field with what a role permits.
+const OPERATIONS: &str = "operations";
+
+/// A role in a list.
+pub(crate) struct RoleRow {
+    pkid: String,
+    name: String,
+    node: String,
+    operations: Vec<String>,
+}
+
+impl RoleRow {
+    pub(crate) fn new(role: &OwnRole, ui: &Ui) -> Self {
+        let operations = role.operations.iter();
+        Self {
+            pkid: role.pkid.to_string(),
+            name: clean(&role.name),
+            node: clean(role.hierarchy.as_str()),
+            operations: operations.map(|each| title(*each, ui)).collect(),
+        }
+    }
+}
+
+fn title(operation: Operation, ui: &Ui) -> String {
+    ui.t(&format!("operations.{}", operation.as_str()))
+}
+
+/// Returns a sentence about an operation, with its title.
+fn describe(operation: Operation, ui: &Ui) -> String {
+    let help = ui.t(&format!("operations.{}-help", operation.as_str()));
+    format!("{}: {help}", title(operation, ui))
+}
+
+#[derive(Template)]
+#[template(path = "roles.html")]
+pub(crate) struct RolesPage<'a> {
+    pub(crate) ui: &'a Ui,
+    pub(crate) title: String,
+    pub(crate) rows: Vec<RoleRow>,
+    pub(crate) next: Option<String>,
+}
+
+/// Shows a page of roles.
+pub(crate) async fn list(
+    State(web): State<Web>,
+    ui: Ui,
+    allowed: Administer,
+    address: ClientAddress,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, WebError> {
+    let (node, _) = choose_node(&allowed, &query.hierarchy)?;
+    let authority = Authority::Principal(&allowed, address);
+    let (node, cursor) = (Some(&node), query.cursor());
+    let page = roles::list(web.access(), &authority, node, cursor, PAGE_SIZE).await?;
+    let rows = page.items.iter().map(|role| RoleRow::new(role, &ui));
+    render(&RolesPage {
+        title: ui.t("roles.title"),
+        rows: rows.collect(),
+        next: query.next("/roles", page.next),
+        ui: &ui,
+    })
+}
+
+/// Builds the check boxes of the operations.
+fn operations_field(ui: &Ui, offered: &[Operation], chosen: &[Operation]) -> FormField {
+    let mut field = FormField::new(OPERATIONS, ui.t("roles.operations"), ui.t("roles.help"));
+    let checks = offered.iter().map(|operation| {
+        let name = operation.as_str().to_owned();
+        (name, describe(*operation, ui), chosen.contains(operation))
+    });
+    field.control = Control::Checks(checks.collect());
+    field.required = true;
+    field
+}
+
+/// Reads the operations of a sent form.
+fn read_operations(posted: &Posted, errors: &mut Vec<FieldError>) -> Vec<Operation> {
+    let mut operations = Vec::new();
+    for name in posted.all(OPERATIONS) {
+        match find_operation(name) {
+            Some(operation) => operations.push(operation),
+            None => errors.push(field_error(OPERATIONS, "there is no such operation")),
+        }
+    }
+    operations
+}
+
+/// Builds the form of a new role.
+pub(crate) fn new_form<'a>(
+    ui: &'a Ui,
+    nodes: &[Hierarchy],
+    posted: Option<&Posted>,
+    errors: &[FieldError],
+) -> ManageForm<'a> {
+    let mut fields = new_fields(ui, "roles", nodes, posted);
+    if let Some(node) = fields.last_mut() {
+        node.help = ui.t("roles.node-help");
+    }
+    let offered = Operation::ALL.into_iter();
+    let offered: Vec<_> = offered.filter(|each| ui.may_somewhere(*each)).collect();
+    let chosen = posted.map(|posted| read_operations(posted, &mut Vec::new()));
+    let chosen = chosen.unwrap_or_else(|| vec![Operation::Read]);
+    fields.push(operations_field(ui, &offered, &chosen));
+    ManageForm::with_fields(ui, "roles", fields, errors)
+}
+
+/// Shows the form for a new role.
+pub(crate) async fn show_new(ui: Ui, allowed: Administer) -> Result<Response, WebError> {
+    render(&new_form(&ui, allowed.nodes(), None, &[]))
+}
+
+/// Adds a role.
+pub(crate) async fn add(
+    State(web): State<Web>,
+    ui: Ui,
+    allowed: Administer,
+    address: ClientAddress,
+    Form(pairs): Form<Vec<(String, String)>>,
+) -> Result<Response, WebError> {
+    let posted = Posted(pairs);
+    let authority = Authority::Principal(&allowed, address);
+    let mut errors = Vec::new();
+    let hierarchy = read_node(&ui, &posted, |node| allowed.covers(node), &mut errors);
+    let operations = read_operations(&posted, &mut errors);
+    // Without a node, the errors of the other fields are found here.
+    if operations.is_empty() && hierarchy.is_none() {
+        errors.push(field_error(OPERATIONS, roles::NO_OPERATION));
+    }
+    let name = posted.get("name").unwrap_or_default().trim().to_owned();
+    let added = match (check_fields(errors), hierarchy) {
+        (Ok(()), Some(hierarchy)) => {
+            let role = NewRole {
+                name,
+                hierarchy,
+                operations,
+            };
+            roles::add(web.access(), &authority, role).await
+        }
+        (Err(error), _) => Err(error),
+        (Ok(()), None) => Err(WebError::not_found()),
+    };
+    match added {
+        Ok(role) => Ok(Redirect::to(&format!("/roles/{}", role.pkid)).into_response()),
+        Err(error) if error.error.field_errors.is_empty() => Err(error),
+        Err(error) => {
+            let errors = &error.error.field_errors;
+            let page = new_form(&ui, allowed.nodes(), Some(&posted), errors);
+            render_with(error.status, &page)
+        }
+    }
+}
+
+/// A user or a key that has a role.
+struct HolderRow {
+    name: String,
+    link: String,
+    kind: String,
+    badge: Badge,
+    /// The nodes at which the role is granted.
+    nodes: Vec<String>,
+}
+
+#[derive(Template)]
+#[template(path = "role.html")]
+pub(crate) struct RolePage<'a> {
+    ui: &'a Ui,
+    title: String,
+    pkid: String,
+    node: String,
+    may_manage: bool,
+    /// What the role permits, in sentences.
+    operations: Vec<String>,
+    fields: Vec<FormField>,
+    holders: Vec<HolderRow>,
+    has_more_holders: bool,
+    summary: Vec<(Option<String>, String, String)>,
+    failure: Option<Failed>,
+}
+
+impl RolePage<'_> {
+    /// Adds the reason why the role is not deleted: somebody has it.
+    pub(crate) fn refused(mut self, ui: &Ui) -> Self {
+        self.failure = Some(Failed {
+            title: ui.t("roles.in-use"),
+            message: ui.t("roles.in-use-message"),
+            next: ui.t("roles.in-use-next"),
+            transaction: None,
+        });
+        self
+    }
+}
+
+/// Builds the page of a role. `posted` has the operations of a sent form.
+pub(crate) fn build<'a>(
+    ui: &'a Ui,
+    role: &OwnRole,
+    holders: &RoleHolders,
+    may_manage: bool,
+    posted: Option<&[Operation]>,
+    errors: &[FieldError],
+) -> RolePage<'a> {
+    let offered = Operation::ALL.into_iter();
+    let offered: Vec<_> = offered
+        .filter(|each| ui.may(*each, &role.hierarchy))
+        .collect();
+    let chosen = posted.unwrap_or(&role.operations);
+    let mut fields = vec![operations_field(ui, &offered, chosen)];
+    form::set_errors(&mut fields, errors);
+    let nodes = |grants: &[RoleGrant]| {
+        let grants = grants.iter();
+        let of_role = grants.filter(|grant| grant.role == role.pkid.as_str());
+        of_role.map(|grant| clean(grant.node.as_str())).collect()
+    };
+    let users = holders.users.iter().map(|user| HolderRow {
+        name: clean(&user.name),
+        link: format!("/users/{}", user.pkid),
+        kind: ui.t("roles.user"),
+        badge: UserRow::new(user, &[], ui).badge,
+        nodes: nodes(&user.grants),
+    });
+    let keys = holders.keys.iter().map(|key| HolderRow {
+        name: clean(&key.name),
+        link: "/keys".to_owned(),
+        kind: ui.t("roles.key"),
+        badge: KeyRow::new(key, &[], ui).badge,
+        nodes: nodes(&key.grants),
+    });
+    let operations = role.operations.iter();
+    RolePage {
+        ui,
+        title: clean(&role.name),
+        pkid: role.pkid.to_string(),
+        node: clean(role.hierarchy.as_str()),
+        may_manage,
+        operations: operations.map(|each| describe(*each, ui)).collect(),
+        summary: form::summarize(&fields, errors),
+        fields,
+        holders: users.chain(keys).collect(),
+        has_more_holders: holders.more,
+        failure: None,
+    }
+}
+
+/// Shows a role with who has it.
+pub(crate) async fn show(
+    State(web): State<Web>,
+    ui: Ui,
+    allowed: Administer,
+    address: ClientAddress,
+    Path(pkid): Path<String>,
+) -> Result<Response, WebError> {
+    let authority = Authority::Principal(&allowed, address);
+    let role = roles::get(web.access(), &authority, &parse(&pkid)?).await?;
+    let holders = roles::list_holders(web.access(), &authority, &role.pkid).await?;
+    let may_manage = roles::may_manage(&authority, &role);
+    render(&build(&ui, &role, &holders, may_manage, None, &[]))
+}
+
+/// Replaces what a role permits.
+pub(crate) async fn set_operations(
+    State(web): State<Web>,
+    ui: Ui,
+    allowed: Administer,
+    address: ClientAddress,
+    Path(pkid): Path<String>,
+    Form(pairs): Form<Vec<(String, String)>>,
+) -> Result<Response, WebError> {
+    let authority = Authority::Principal(&allowed, address);
+    let role = roles::get(web.access(), &authority, &parse(&pkid)?).await?;
+    let mut errors = Vec::new();
+    let operations = read_operations(&Posted(pairs), &mut errors);
+    let saved = match check_fields(errors) {
+        Ok(()) => {
+            let operations = operations.clone();
+            roles::set_operations(web.access(), &authority, &role.pkid, operations).await
+        }
+        Err(error) => Err(error),
+    };
+    match saved {
+        Ok(role) => Ok(Redirect::to(&format!("/roles/{}", role.pkid)).into_response()),
+        Err(error) if error.error.field_errors.is_empty() => Err(error),
+        Err(error) => {
+            let holders = roles::list_holders(web.access(), &authority, &role.pkid).await?;
+            let errors = &error.error.field_errors;
+            let page = build(&ui, &role, &holders, true, Some(&operations), errors);
+            render_with(error.status, &page)
+        }
+    }
+}
+
+/// Deletes a role. One that somebody has is shown with the reason.
+pub(crate) async fn delete(
+    State(web): State<Web>,
+    ui: Ui,
+    allowed: Administer,
+    address: ClientAddress,
+    Path(pkid): Path<String>,
+) -> Result<Response, WebError> {
+    let authority = Authority::Principal(&allowed, address);
+    let role = roles::get(web.access(), &authority, &parse(&pkid)?).await?;
+    match roles::delete(web.access(), &authority, &role.pkid).await {
+        Ok(()) => Ok(Redirect::to("/roles").into_response()),
+        Err(error) if error.error.kind == ErrorKind::Conflict => {
+            let holders = roles::list_holders(web.access(), &authority, &role.pkid).await?;
+            let page = build(&ui, &role, &holders, true, None, &[]).refused(&ui);
+            render_with(error.status, &page)
+        }
+        Err(error) => Err(error),
+    }
+}

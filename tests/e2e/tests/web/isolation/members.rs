@@ -1,0 +1,205 @@
+//! The matrix for users, keys, credentials of callbacks, nodes, own roles and the audit log.
+
+use axum::http::Method;
+use relation_e2e::world::WorldBuilder;
+use relation_web::access::nodes::node_pkid;
+use relation_web::access::{AccessRoute, ROLES, Role};
+use serde_json::json;
+
+use super::{OWN, PLACES, Place, Row, request};
+use crate::support::{Client, principal};
+
+/// A user, a key and credentials of callbacks at a place, and its node.
+struct Members {
+    place: Place,
+    user: String,
+    key: String,
+    auth: String,
+    node_pkid: String,
+    role: String,
+}
+
+async fn members(root: &Client, place: Place) -> Members {
+    let mut pkids = Vec::new();
+    for path in [
+        "/api/data/User/",
+        "/api/data/ApiKey/",
+        "/api/data/ApiCallbackAuth/",
+        "/api/data/Role/",
+    ] {
+        if place == Place::Unknown {
+            pkids.push("0123456789abcdef01234567".to_owned());
+            continue;
+        }
+        let node = place.node();
+        let input = match path {
+            "/api/data/ApiCallbackAuth/" => json!({
+                "name": format!("member-of-{place:?}"), "hierarchy": node, "token": "canary-token",
+            }),
+            "/api/data/Role/" => {
+                json!({ "name": "desk", "hierarchy": node, "operations": ["read"] })
+            }
+            _ => json!({
+                "name": format!("member-of-{place:?}"), "hierarchy": node,
+                "grants": [{ "role": "operator", "node": node }],
+            }),
+        };
+        let added = root.json(Method::POST, path, &input).await.expect(201);
+        pkids.push(added["pkid"].as_str().unwrap().to_owned());
+    }
+    let [user, key, auth, role] = pkids.try_into().unwrap();
+    let node_pkid = match place {
+        Place::Unknown => key.clone(),
+        place => node_pkid(&place.node().parse().unwrap()).to_string(),
+    };
+    Members {
+        place,
+        user,
+        key,
+        auth,
+        node_pkid,
+        role,
+    }
+}
+
+fn access_row(route: AccessRoute, members: &Members, role: &Role) -> Option<Row> {
+    let Members {
+        place,
+        user,
+        key,
+        auth,
+        node_pkid,
+        role: own_role,
+    } = members;
+    let node = place.node();
+    let user = format!("/api/data/User/{user}/");
+    let key = format!("/api/data/ApiKey/{key}/");
+    let grants = json!([{ "role": "operator", "node": node }]);
+    let input = json!({
+        "name": format!("{}-of-{place:?}", role.name), "hierarchy": node, "grants": grants,
+    });
+    let grants = json!({ "grants": grants });
+    Some(match route {
+        AccessRoute::ListUsers => Row::get(format!("/api/data/User/?hierarchy={node}")),
+        AccessRoute::AddUser => Row::write("POST", "/api/data/User/".to_owned(), input, 201),
+        AccessRoute::GetUser => Row::get(user),
+        AccessRoute::SetUserRoles => Row::write("PUT", format!("{user}grants/"), grants, 200),
+        AccessRoute::DisableUser => Row::write("POST", format!("{user}+Disable/"), json!({}), 200),
+        AccessRoute::EnableUser => Row::write("POST", format!("{user}+Enable/"), json!({}), 200),
+        AccessRoute::CreateSetUpLink => {
+            Row::write("POST", format!("{user}+SetUpLink/"), json!({}), 201)
+        }
+        AccessRoute::ListApiKeys => Row::get(format!("/api/data/ApiKey/?hierarchy={node}")),
+        AccessRoute::AddApiKey => Row::write("POST", "/api/data/ApiKey/".to_owned(), input, 201),
+        AccessRoute::GetApiKey => Row::get(key),
+        AccessRoute::RotateApiKey => Row::write("POST", format!("{key}+Rotate/"), json!({}), 200),
+        // Another table tests it: a revoked key cannot be rotated by the next role.
+        AccessRoute::RevokeApiKey => return None,
+        AccessRoute::ListCallbackAuths => {
+            Row::get(format!("/api/data/ApiCallbackAuth/?hierarchy={node}"))
+        }
+        AccessRoute::AddCallbackAuth => {
+            let path = "/api/data/ApiCallbackAuth/".to_owned();
+            let name = format!("{}-of-{place:?}", role.name);
+            let input = json!({ "name": name, "hierarchy": node, "token": "canary-token" });
+            Row::write("POST", path, input, 201)
+        }
+        AccessRoute::GetCallbackAuth => Row::get(format!("/api/data/ApiCallbackAuth/{auth}/")),
+        AccessRoute::ReplaceCallbackAuth => {
+            let path = format!("/api/data/ApiCallbackAuth/{auth}/");
+            let name = format!("member-of-{place:?}");
+            Row::write(
+                "PUT",
+                path,
+                json!({ "name": name, "token": "canary-token" }),
+                200,
+            )
+        }
+        // Deleted credentials are not there for the next role. Another table tests it.
+        AccessRoute::DeleteCallbackAuth => return None,
+        AccessRoute::ListAuditEvents => Row::get(format!("/api/data/AuditEvent/?hierarchy={node}")),
+        AccessRoute::ListNodes => {
+            Row::get(format!("/api/data/HierarchyNode/?hierarchy={node_pkid}"))
+        }
+        AccessRoute::AddNode => {
+            let name = format!("Added by {}", role.name);
+            let input = json!({ "name": name, "hierarchy": node_pkid });
+            Row::write("POST", "/api/data/HierarchyNode/".to_owned(), input, 201)
+        }
+        AccessRoute::GetNode => Row::get(format!("/api/data/HierarchyNode/{node_pkid}/")),
+        // The user and the key are there.
+        AccessRoute::DeleteNode => {
+            let path = format!("/api/data/HierarchyNode/{node_pkid}/");
+            Row::write("DELETE", path, json!({}), 409)
+        }
+        AccessRoute::ListRoles => Row::get(format!("/api/data/Role/?hierarchy={node}")),
+        AccessRoute::AddRole => {
+            let name = format!("{}-of-{place:?}", role.name);
+            let input = json!({ "name": name, "hierarchy": node, "operations": ["read"] });
+            Row::write("POST", "/api/data/Role/".to_owned(), input, 201)
+        }
+        AccessRoute::GetRole => Row::get(format!("/api/data/Role/{own_role}/")),
+        AccessRoute::SetRoleOperations => {
+            let input = json!({ "operations": ["read"] });
+            Row::write("PUT", format!("/api/data/Role/{own_role}/"), input, 200)
+        }
+        // Below, since the next role would not find it.
+        AccessRoute::DeleteRole => return None,
+        // They concern the caller alone.
+        AccessRoute::GetSession | AccessRoute::LogIn | AccessRoute::LogOut => return None,
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_keys_and_audit_keep_tenants_apart() {
+    let world = WorldBuilder::default().start().await;
+    let anonymous = Client::anonymous(&world).await;
+    let root = anonymous.with(principal("provider-administrator", "sys"));
+    let mut places = Vec::new();
+    for place in PLACES {
+        places.push(members(&root, place).await);
+    }
+    for role in ROLES {
+        let client = anonymous.with(principal(role.name, OWN));
+        for route in AccessRoute::ALL {
+            for members in &places {
+                let Some(row) = access_row(*route, members, role) else {
+                    continue;
+                };
+                let place = members.place;
+                let response = client.send(request(&row)).await;
+                let label = format!("{route:?} by {} at {place:?}: {response:?}", role.name);
+                let permits = route
+                    .operation()
+                    .is_none_or(|operation| role.operations.contains(&operation));
+                let expected = match (permits, place.is_visible()) {
+                    (false, _) => 403,
+                    (true, true) => row.success,
+                    (true, false) => 404,
+                };
+                assert_eq!(response.status.as_u16(), expected, "{label}");
+                for place in PLACES.iter().filter(|place| !place.is_visible()) {
+                    let node = format!("\"{}\"", place.node());
+                    assert!(!response.text.contains(&node), "{label}");
+                }
+                let nobody = anonymous.send(request(&row)).await;
+                assert_eq!(nobody.status, 401, "{route:?} without a principal");
+            }
+        }
+    }
+    let client = anonymous.with(principal("customer-administrator", OWN));
+    for members in &places {
+        let path = format!("/api/data/ApiKey/{}/+Revoke/", members.key);
+        let status = client.json(Method::POST, &path, &json!({})).await.status;
+        let expected = if members.place.is_visible() { 200 } else { 404 };
+        assert_eq!(status, expected, "{:?}", members.place);
+        let path = format!("/api/data/Role/{}/", members.role);
+        let status = client.json(Method::DELETE, &path, &json!({})).await.status;
+        let expected = if members.place.is_visible() { 204 } else { 404 };
+        assert_eq!(status, expected, "{:?}", members.place);
+        let path = format!("/api/data/ApiCallbackAuth/{}/", members.auth);
+        let status = client.json(Method::DELETE, &path, &json!({})).await.status;
+        let expected = if members.place.is_visible() { 204 } else { 404 };
+        assert_eq!(status, expected, "{:?}", members.place);
+    }
+}

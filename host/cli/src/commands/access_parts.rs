@@ -68,7 +68,7 @@ pub fn open_to_read(context: &Context) -> Result<AccessParts, AppError> {
 }
 
 /// Returns the parts of the access functions for an open store.
-fn create(context: &Context, store: Arc<dyn Store>) -> Result<AccessParts, AppError> {
+pub(super) fn create(context: &Context, store: Arc<dyn Store>) -> Result<AccessParts, AppError> {
     let config = &context.installation.config;
     let public_url = config.web.public_url()?;
     let redirect = match &config.redirect {

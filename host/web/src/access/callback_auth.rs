@@ -322,7 +322,7 @@ pub(crate) async fn find_usable(
     node: &Hierarchy,
     name: &str,
 ) -> Result<Option<Pkid>, WebError> {
-    for node in nodes::list_ancestors(node) {
+    for node in nodes::and_above(node) {
         // An object that is visible at a node is visible below it.
         if !principal.may(Operation::Read, &node) {
             break;

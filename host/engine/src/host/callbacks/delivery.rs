@@ -143,7 +143,7 @@ impl Host {
         let origin = stored.body.report.origin.clone();
         match self.parts.callbacks.begin(&subject.pkid, &origin) {
             Ok(()) => {}
-            Err(NoPlace::DeliveryInProgress) => {
+            Err(NoPlace::Running) => {
                 self.postpone(due, now.after(RECLAIM)).await?;
                 return Ok(WakeupOutcome::Gone);
             }

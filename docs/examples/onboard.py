@@ -3,8 +3,8 @@
 
 Each row becomes an add with `nowait=true`. The host posts the end of each transaction
 to a receiver in this program; without one, or if a callback does not arrive, the
-program polls. A rerun adds nothing twice: each row has an Idempotency-Key that depends
-only on its node and its name.
+program polls. A rerun with the same API key adds nothing twice: each row has an
+Idempotency-Key that depends only on its node and its name.
 
     export RELATION_API_KEY=rel_…
     ./onboard.py --url http://127.0.0.1:8400 --hierarchy sys.Provider customers.csv

@@ -1,4 +1,4 @@
-//! Several organizations of the list at once: refreshes their tokens, or deletes them.
+//! Refreshes or deletes the organizations that are selected in the list.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -29,7 +29,7 @@ const PKID: &str = "pkid";
 const REFRESH: (&str, &str) = ("RefreshAccessToken", "grant");
 /// The maximum number of organizations: those of one page of the list.
 const MAX_RECORDS: usize = 50;
-/// The number of dry runs at the same time.
+/// The maximum number of concurrent dry runs.
 const MAX_DRY_RUNS: usize = 4;
 
 /// An organization that is not changed, and the reason.
@@ -48,7 +48,7 @@ pub(crate) struct DeletionRow {
     pub(crate) wakeups: usize,
 }
 
-/// What a deletion of several organizations would remove.
+/// The preview of a deletion of several organizations.
 #[derive(Template)]
 #[template(path = "bulk_delete.html")]
 pub(crate) struct BulkDeletePage<'a> {
@@ -223,7 +223,7 @@ async fn find_connected<P: Permission>(
     Ok(connected.collect())
 }
 
-/// Shows what a deletion of the selected organizations would remove; deletes them if the form confirms it.
+/// Shows the preview of a deletion of the selected organizations; deletes them if the form confirms it.
 pub(crate) async fn delete(
     State(web): State<Web>,
     ui: Ui,

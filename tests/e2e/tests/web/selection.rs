@@ -191,7 +191,7 @@ async fn only_permitted_organizations_can_be_selected() {
     test.world.run_for(Duration::from_secs(1)).await;
     assert!(!test.exists(&own).await && test.exists(&foreign).await);
 
-    // Whoever sees an organization, but may not delete it, is told so by name.
+    // A reader who may not delete an organization sees its name with the reason.
     let mut mixed = principal("reseller-administrator", "sys.A");
     mixed.grants.extend(principal("auditor", "sys.B").grants);
     let own = test.add("sys.A", "Adatum").await;

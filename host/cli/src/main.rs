@@ -172,6 +172,9 @@ enum Command {
     /// Add, list, rotate and revoke API keys, with which programs use the API
     #[command(subcommand)]
     Key(commands::key::Command),
+    /// List, show, add, modify and delete own roles, beyond the built-in ones
+    #[command(subcommand)]
+    Role(commands::role::Command),
     /// Copy the store to a file while hosts run; the key is not in the copy
     Backup(commands::backup::Args),
     /// Show and change the keys that seal the secrets in the store
@@ -384,6 +387,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), AppError> {
         Command::Serve(args) => commands::serve::run(context, args).await,
         Command::User(command) => commands::user::run(context, command).await,
         Command::Key(command) => commands::key::run(context, command).await,
+        Command::Role(command) => commands::role::run(context, command).await,
         Command::Backup(args) => commands::backup::run(context, args).await,
         Command::Keys(args) => commands::keys::run(context, args).await,
         Command::Init(_) | Command::Check(_) | Command::Inspect(_) | Command::Completions(_) => {

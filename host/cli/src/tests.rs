@@ -44,6 +44,27 @@ fn the_exit_codes_are_part_of_the_help() {
 }
 
 #[test]
+fn help_names_every_built_in_role_and_operation() {
+    let help = |line: &str| match parse(line) {
+        Err(error) => error.to_string(),
+        Ok(_) => panic!("{line} is not help"),
+    };
+    for line in [
+        "relation-host user add --help",
+        "relation-host key add --help",
+    ] {
+        let help = help(line);
+        for role in relation_web::access::ROLES {
+            assert!(help.contains(role.name), "{}: {help}", role.name);
+        }
+    }
+    let help = help("relation-host role add --help");
+    for operation in relation_web::access::Operation::ALL {
+        assert!(help.contains(operation.description()), "{help}");
+    }
+}
+
+#[test]
 fn help_is_wrapped_once() {
     fn check(command: &clap::Command) {
         for text in [command.get_after_help(), command.get_after_long_help()] {
@@ -130,6 +151,8 @@ fn documented_command_lines_parse() {
         "relation-host keys retire 1 --despite-quarantined",
         "relation-host keys check",
         "relation-host completions bash",
+        "relation-host role add desk --hierarchy sys.A --operations read,refresh",
+        "relation-host role modify desk --operations read --operations sync",
     ] {
         if let Err(error) = parse(line) {
             panic!("{line}: {error}");
@@ -153,6 +176,8 @@ fn invalid_command_lines_are_refused() {
         "relation-host keys rewrap --new-key-file a --new-key-env B",
         "relation-host keys retire",
         "relation-host transactions 0190 --status fail",
+        "relation-host role add desk --hierarchy sys.A",
+        "relation-host role modify desk --operations read,write",
     ] {
         assert!(parse(line).is_err(), "{line}");
     }

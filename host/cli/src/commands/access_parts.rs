@@ -1,22 +1,27 @@
-//! The parts that the commands `user` and `key` need: the store, and no plugin.
+//! What the commands `user`, `key` and `role` share. They need the store, and no plugin.
 
 use std::sync::Arc;
 
-use relation_app::AppError;
+use relation_app::check::CheckFinding;
+use relation_app::{AppError, ErrorKind, Installation};
 use relation_host::store::Store;
-use relation_host::types::{Hierarchy, Page};
+use relation_host::types::{Hierarchy, Page, Pkid};
+use relation_web::access::oidc::find_missing_roles;
+use relation_web::access::roles::{self, OwnRole};
 use relation_web::access::{AccessParts, ROLES, RoleGrant};
 use relation_web::{WebError, WebOptions};
 
 use super::page::PageArgs;
 use super::serve::callback_address;
 use crate::Context;
+use crate::output::escape_control_chars;
 
 /// The role of a new user or key.
 #[derive(Debug, clap::Args)]
 pub struct GrantArgs {
-    /// The role
-    #[arg(long, value_name = "ROLE", value_parser = parse_role())]
+    /// The role: provider-administrator, reseller-administrator, customer-administrator, operator, auditor or
+    /// machine; or an own role, by name or by pkid
+    #[arg(long, value_name = "ROLE")]
     role: String,
     /// The node at and below which the role is granted, and to which the user or key belongs
     #[arg(long, value_name = "PATH")]
@@ -24,16 +29,34 @@ pub struct GrantArgs {
 }
 
 impl GrantArgs {
-    /// Returns the granted roles.
-    pub fn to_grants(&self) -> Vec<RoleGrant> {
-        vec![RoleGrant {
+    /// Returns the granted roles, an own role by its pkid.
+    pub async fn to_grants(&self, parts: &AccessParts) -> Result<Vec<RoleGrant>, AppError> {
+        let mut grants = vec![RoleGrant {
             role: self.role.clone(),
             node: self.hierarchy.clone(),
-        }]
+        }];
+        roles::resolve_names(parts, &mut grants).await?;
+        let own_roles = roles::load(parts, &grants).await?;
+        match grants.iter().all(|grant| roles::exists(grant, &own_roles)) {
+            true => Ok(grants),
+            false => {
+                let message = format!("there is no role {:?} at {}", self.role, self.hierarchy);
+                Err(AppError::usage(message).hint(role_hint()))
+            }
+        }
     }
 }
 
-/// The part of a list of users or keys to print.
+/// Returns the hint for the name of a role that does not exist.
+pub fn role_hint() -> String {
+    let names: Vec<&str> = ROLES.iter().map(|role| role.name).collect();
+    format!(
+        "the built-in roles are {}; `relation-host role list` lists the own roles, which are granted at and below their nodes",
+        names.join(", ")
+    )
+}
+
+/// The part of a list of users, keys or own roles to print.
 #[derive(Debug, clap::Args)]
 pub struct ListArgs {
     /// Only those at or below this node
@@ -57,26 +80,26 @@ impl ListArgs {
     }
 }
 
-/// Opens the store to change users and keys.
+/// Opens the store to change users, keys and own roles.
 pub fn open(context: &Context) -> Result<AccessParts, AppError> {
-    create(context, context.installation.store()?)
+    create(&context.installation, context.installation.store()?)
 }
 
-/// Opens the store to list users and keys.
+/// Opens the store to list users, keys and own roles.
 pub fn open_to_read(context: &Context) -> Result<AccessParts, AppError> {
-    create(context, context.installation.store_to_read()?)
+    create(&context.installation, context.installation.store_to_read()?)
 }
 
 /// Returns the parts of the access functions for an open store.
-pub(super) fn create(context: &Context, store: Arc<dyn Store>) -> Result<AccessParts, AppError> {
-    let config = &context.installation.config;
+pub fn create(installation: &Installation, store: Arc<dyn Store>) -> Result<AccessParts, AppError> {
+    let config = &installation.config;
     let public_url = config.web.public_url()?;
     let redirect = match &config.redirect {
         Some(redirect) => redirect.clone(),
         None => callback_address(&public_url)?,
     };
     let options = WebOptions::new(public_url, redirect);
-    let clock = Arc::clone(&context.installation.clock);
+    let clock = Arc::clone(&installation.clock);
     Ok(AccessParts::new(store, clock, options))
 }
 
@@ -85,20 +108,59 @@ pub fn to_app_error(error: WebError) -> AppError {
     error.error
 }
 
-/// Parses the name of a role.
-fn parse_role() -> clap::builder::PossibleValuesParser {
-    clap::builder::PossibleValuesParser::new(
-        ROLES
-            .iter()
-            .map(|role| clap::builder::PossibleValue::new(role.name).help(role.title)),
-    )
+/// Returns a warning if groups of the OpenID provider grant roles that do not exist. Without a store, there is none:
+/// its own check reports that.
+pub async fn check_oidc_roles(installation: &Installation) -> Option<CheckFinding> {
+    let oidc = installation.config.web.oidc.as_ref()?;
+    let parts = create(installation, installation.store_to_read().ok()?).ok()?;
+    let missing = find_missing_roles(&parts, &oidc.grants).await.ok()?;
+    let missing: Vec<String> = missing
+        .iter()
+        .map(|grant| format!("{:?} at {}", grant.role, grant.node))
+        .collect();
+    let message = format!(
+        "web.oidc.grants has roles that do not exist, and grants nothing by them: {}",
+        missing.join(", ")
+    );
+    (!missing.is_empty()).then(|| CheckFinding::warning("oidc", message, role_hint()))
 }
 
-/// Formats roles with their nodes: `operator at sys.A, auditor at sys.B`.
-pub fn format_grants(grants: &[RoleGrant]) -> String {
-    let grants = grants.iter();
-    let texts: Vec<String> = grants
-        .map(|RoleGrant { role, node }| format!("{role} at {node}"))
-        .collect();
-    texts.join(", ")
+/// Returns the object of a name if it is the only one, or the one of a pkid. `place` returns the pkid and the node.
+pub async fn find_one<T>(
+    kind: &str,
+    text: &str,
+    mut named: Vec<T>,
+    place: impl Fn(&T) -> (Pkid, Hierarchy),
+    get: impl AsyncFnOnce(Pkid) -> Result<T, WebError>,
+) -> Result<T, AppError> {
+    if named.len() > 1 {
+        let places = named.iter().map(place);
+        let places: Vec<String> = places
+            .map(|(pkid, node)| format!("{pkid} at {node}"))
+            .collect();
+        let message = format!("several {kind}s have the name {text:?}");
+        let hint = format!("name one by its pkid: {}", places.join(", "));
+        return Err(AppError::new(ErrorKind::Usage, message).hint(hint));
+    }
+    if let Some(found) = named.pop() {
+        return Ok(found);
+    }
+    let not_found = || {
+        let hint = format!("`relation-host {kind} list` lists the {kind}s");
+        AppError::new(ErrorKind::NotFound, format!("there is no {kind} {text:?}")).hint(hint)
+    };
+    let pkid = text.parse().map_err(|_| not_found())?;
+    get(pkid).await.map_err(|error| match error.error.kind {
+        ErrorKind::NotFound => not_found(),
+        _ => error.error,
+    })
+}
+
+/// Formats roles with their nodes: `operator at sys.A, auditor at sys.B`. `own_roles` has the own roles.
+pub fn format_grants(grants: &[RoleGrant], own_roles: &[OwnRole]) -> String {
+    let texts = grants.iter().map(|grant| {
+        let name = escape_control_chars(roles::name(grant, own_roles));
+        format!("{name} at {}", grant.node)
+    });
+    texts.collect::<Vec<_>>().join(", ")
 }

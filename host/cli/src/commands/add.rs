@@ -58,7 +58,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let node = request.hierarchy.clone();
     let call_output = progress::show_while(&label, None, host.add(request)).await?;
     // Without it, the first response of the API that shows the record stores the node.
-    if let Ok(parts) = access_parts::create(context, Arc::clone(host.store()))
+    if let Ok(parts) = access_parts::create(&context.installation, Arc::clone(host.store()))
         && let Err(error) = nodes::ensure(&parts, [&node]).await
     {
         tracing::debug!(%error, "the node of the record was not stored");

@@ -7,6 +7,7 @@ use relation_host::text::format_count;
 use relation_host::types::Hierarchy;
 use serde_json::{Map, Value};
 
+use super::access_parts;
 use crate::GlobalArgs;
 use crate::context::{installation, load_config};
 use crate::invocation::complete;
@@ -45,6 +46,7 @@ pub async fn run(args: Args, global: &GlobalArgs) -> Result<(), AppError> {
         Ok(config) => {
             let installation = installation(global, config);
             findings.extend(check::check(&installation, args.webex).await);
+            findings.extend(access_parts::check_oidc_roles(&installation).await);
             if let Some(record) = args.record
                 && !findings.iter().any(|finding| finding.kind.is_some())
             {

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use relation_app::{AppError, ErrorKind};
+use relation_app::AppError;
 use relation_host::types::Timestamp;
 use relation_web::access::api_keys::{self, ApiKey, IssuedApiKey, NewApiKey};
+use relation_web::access::roles::{self, OwnRole};
 use relation_web::access::{AccessParts, Authority};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
-use super::access_parts::{GrantArgs, ListArgs, format_grants, open, open_to_read, to_app_error};
+use super::access_parts::{
+    GrantArgs, ListArgs, find_one, format_grants, open, open_to_read, to_app_error,
+};
 use crate::output::escape_control_chars;
 use crate::table::{Column, MAX_NAME_WIDTH, Table};
 use crate::{Context, time};
@@ -84,16 +87,17 @@ async fn add(context: &Context, args: AddArgs) -> Result<(), AppError> {
     let parts = open(context)?;
     let new = NewApiKey {
         name: args.name,
-        grants: args.grant.to_grants(),
+        grants: args.grant.to_grants(&parts).await?,
         hierarchy: args.grant.hierarchy,
         expires: args.expires.map(|span| parts.now().after(span)),
     };
     let issued = api_keys::add(&parts, &Authority::Operator, new).await;
     let issued = issued.map_err(to_app_error)?;
+    let own_roles = roles::load(&parts, &issued.api_key.grants).await?;
     print_issued(context, &issued, |key| {
         let expires = key.expires.map(time::format_utc);
         let expires = expires.map_or_else(String::new, |at| format!(", until {at}"));
-        format_grants(&key.grants) + &expires
+        format_grants(&key.grants, &own_roles) + &expires
     })
 }
 
@@ -103,11 +107,13 @@ async fn list(context: &Context, args: ListArgs) -> Result<(), AppError> {
         api_keys::list(&parts, &Authority::Operator, node, cursor, limit).await
     });
     let page = page.await?;
+    let grants = page.items.iter().flat_map(|key| &key.grants);
+    let own_roles = roles::load(&parts, grants).await?;
     let now = context.installation.now();
     context
         .output
         .page(&page.items, page.next.as_deref(), |keys| {
-            render_list(keys, now)
+            render_list(keys, &own_roles, now)
         })
 }
 
@@ -157,33 +163,16 @@ fn print_issued(
 
 /// Finds a key by name if the name is unique, or by pkid.
 async fn find(parts: &AccessParts, text: &str) -> Result<ApiKey, AppError> {
-    let found = api_keys::find(parts, &Authority::Operator, text).await;
-    let mut found = found.map_err(to_app_error)?;
-    if found.len() > 1 {
-        let keys: Vec<String> = found
-            .iter()
-            .map(|key| format!("{} at {}", key.pkid, key.hierarchy))
-            .collect();
-        let message = format!("several keys have the name {text:?}");
-        let hint = format!("name one by its pkid: {}", keys.join(", "));
-        return Err(AppError::new(ErrorKind::Usage, message).hint(hint));
-    }
-    if let Some(key) = found.pop() {
-        return Ok(key);
-    }
-    let not_found = || {
-        let message = format!("there is no key {text:?}");
-        AppError::new(ErrorKind::NotFound, message).hint("`relation-host key list` lists the keys")
-    };
-    let pkid = text.parse().map_err(|_| not_found())?;
-    let found = api_keys::get(parts, &Authority::Operator, &pkid).await;
-    found.map_err(|error| match error.error.kind {
-        ErrorKind::NotFound => not_found(),
-        _ => error.error,
+    let named = api_keys::find(parts, &Authority::Operator, text).await;
+    let named = named.map_err(to_app_error)?;
+    let place = |key: &ApiKey| (key.pkid.clone(), key.hierarchy.clone());
+    find_one("key", text, named, place, async |pkid| {
+        api_keys::get(parts, &Authority::Operator, &pkid).await
     })
+    .await
 }
 
-fn render_list(keys: &[ApiKey], now: Timestamp) -> String {
+fn render_list(keys: &[ApiKey], own_roles: &[OwnRole], now: Timestamp) -> String {
     let mut table = Table::with_columns(&[
         Column::new("name").shortened(12).at_most(MAX_NAME_WIDTH),
         Column::new("state"),
@@ -203,7 +192,7 @@ fn render_list(keys: &[ApiKey], now: Timestamp) -> String {
         table.add([
             key.name.clone(),
             state,
-            format_grants(&key.grants),
+            format_grants(&key.grants, own_roles),
             key.hierarchy.to_string(),
             last_used.unwrap_or_else(|| "never".to_owned()),
             key.pkid.to_string(),

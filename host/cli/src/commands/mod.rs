@@ -22,6 +22,7 @@ pub mod mapping;
 pub mod modify;
 pub mod page;
 pub mod refresh;
+pub mod role;
 pub mod run;
 pub mod serve;
 pub mod show;

@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::run;
+use super::{access_parts, run};
 use crate::Context;
 use crate::shutdown::Shutdown;
 
@@ -54,6 +54,9 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
         .host_from(installation.open_parts().await?)
         .await?;
     check::warn_at_start(installation);
+    if let Some(finding) = access_parts::check_oidc_roles(installation).await {
+        finding.log();
+    }
     let redirect = match &installation.config.redirect {
         Some(redirect) => redirect.clone(),
         None => callback_address(&public_url)?,

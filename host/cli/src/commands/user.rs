@@ -1,6 +1,7 @@
 //! `user`: the people who may log in to the page and the API.
 
 use relation_app::{AppError, ErrorKind};
+use relation_web::access::roles::{self, OwnRole};
 use relation_web::access::users::{self, NewUser, OneTimeLink, User};
 use relation_web::access::{AccessParts, Authority};
 use serde::Serialize;
@@ -29,7 +30,7 @@ pub enum Command {
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 There is no default password: the user sets one at the printed address, which works once and for 24 hours. Its beginning \
-is web.public-url of the configuration. docs/access.md has the roles.
+is web.public-url of the configuration. docs/access.md has the built-in roles, `relation-host role list` the own ones.
 
 Example: relation-host user add ada --role provider-administrator --hierarchy sys")]
 pub struct AddArgs {
@@ -80,7 +81,7 @@ async fn add(context: &Context, args: AddArgs) -> Result<(), AppError> {
     let parts = open(context)?;
     let user = NewUser {
         name: args.name,
-        grants: args.grant.to_grants(),
+        grants: args.grant.to_grants(&parts).await?,
         hierarchy: args.grant.hierarchy,
         language: args.language,
     };
@@ -95,9 +96,13 @@ async fn list(context: &Context, args: ListArgs) -> Result<(), AppError> {
         users::list(&parts, &Authority::Operator, node, cursor, limit).await
     });
     let page = page.await?;
+    let grants = page.items.iter().flat_map(|user| &user.grants);
+    let own_roles = roles::load(&parts, grants).await?;
     context
         .output
-        .page(&page.items, page.next.as_deref(), render_list)
+        .page(&page.items, page.next.as_deref(), |users| {
+            render_list(users, &own_roles)
+        })
 }
 
 async fn disable(context: &Context, args: NameArgs) -> Result<(), AppError> {
@@ -133,6 +138,7 @@ async fn link(context: &Context, args: NameArgs) -> Result<(), AppError> {
 async fn print_link(context: &Context, parts: &AccessParts, user: &User) -> Result<(), AppError> {
     let link = users::set_up_link(parts, &Authority::Operator, &user.pkid).await;
     let OneTimeLink { url, expires } = link.map_err(to_app_error)?;
+    let own_roles = roles::load(parts, &user.grants).await?;
     let output = UserWithLink {
         user,
         link: LinkOutput {
@@ -144,7 +150,7 @@ async fn print_link(context: &Context, parts: &AccessParts, user: &User) -> Resu
         format!(
             "{}: {}\nTo set the password, open this address until {}. It works once.\n{}",
             escape_control_chars(&user.name),
-            format_grants(&user.grants),
+            format_grants(&user.grants, &own_roles),
             time::format_utc(expires),
             output.link.url
         )
@@ -168,7 +174,7 @@ async fn find(parts: &AccessParts, name: &str) -> Result<User, AppError> {
     })
 }
 
-fn render_list(users: &[User]) -> String {
+fn render_list(users: &[User], own_roles: &[OwnRole]) -> String {
     let mut table = Table::with_columns(&[
         Column::new("name").shortened(12).at_most(MAX_NAME_WIDTH),
         Column::new("state"),
@@ -187,7 +193,7 @@ fn render_list(users: &[User]) -> String {
         table.add([
             user.name.clone(),
             state.to_owned(),
-            format_grants(&user.grants),
+            format_grants(&user.grants, own_roles),
             user.hierarchy.to_string(),
             time::format_timestamp(user.created),
             user.pkid.to_string(),

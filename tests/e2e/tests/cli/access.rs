@@ -1,4 +1,4 @@
-//! `user` and `key`: users and API keys on the command line, for a server that runs.
+//! `user`, `key` and `role`: users, API keys and own roles on the command line, for a server that runs.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -76,4 +76,113 @@ fn users_and_keys_are_managed_without_a_plugin() {
     for secret in [key.as_str(), "/set-up/"] {
         assert!(!output.stdout.contains(secret) && !output.stderr.contains(secret));
     }
+}
+
+#[test]
+fn own_roles_are_managed_and_granted() {
+    let world = CliWorld::new();
+    let relation = |arguments: &[&str]| {
+        let program = world.workspace.relation(arguments);
+        program.args(["--plugin", "missing.wasm"]).run()
+    };
+    let add = |name: &str, node: &str, operations: &str| {
+        relation(&[
+            "role",
+            "add",
+            name,
+            "--hierarchy",
+            node,
+            "--operations",
+            operations,
+            "--json",
+        ])
+    };
+    let added = add("desk", "sys.A", "read,refresh").succeeds().json();
+    let pkid = added["pkid"].as_str().unwrap();
+    add("desk", "sys.A", "read").reports(&["name: another role"]);
+    add("desk", "sys.A", "write").exits(2);
+    let listed = relation(&["role", "list"]).succeeds().stdout;
+    assert!(
+        listed.contains("desk") && listed.contains("read, refresh"),
+        "{listed}"
+    );
+
+    let grant = ["--role", "desk", "--hierarchy", "sys.A.B"];
+    let user = relation(&[&["user", "add", "ada"], &grant[..]].concat()).succeeds();
+    assert!(
+        user.stdout.contains("ada: desk at sys.A.B"),
+        "{}",
+        user.stdout
+    );
+    let key = relation(&[&["key", "add", "billing", "--json"], &grant[..]].concat());
+    let key = key.succeeds().json();
+    assert_eq!(key["grants"][0]["role"], pkid);
+    let outside = ["--role", "desk", "--hierarchy", "sys"];
+    relation(&[&["user", "add", "bob"], &outside[..]].concat())
+        .exits(2)
+        .reports(&[
+            "no role \"desk\" at sys",
+            "provider-administrator",
+            "role list",
+        ]);
+    let shown = relation(&["role", "show", "desk"]).succeeds().stdout;
+    for part in ["user ada at sys.A.B", "key billing at sys.A.B"] {
+        assert!(shown.contains(part), "{shown}");
+    }
+    relation(&["role", "delete", "desk"]).reports(&[
+        "in use",
+        "user ada",
+        "key billing",
+        "role show",
+    ]);
+    let changed = relation(&["role", "modify", "desk", "--operations", "read"]).succeeds();
+    assert!(
+        changed.stdout.contains("desk at sys.A: read\n"),
+        "{}",
+        changed.stdout
+    );
+
+    // A name at two nodes is ambiguous.
+    add("desk", "sys.C", "read").succeeds();
+    relation(&["role", "show", "desk"])
+        .exits(2)
+        .reports(&["several roles", pkid, "sys.C"]);
+    relation(&["user", "disable", "ada"]).succeeds();
+    relation(&["key", "revoke", "billing"]).succeeds();
+    relation(&["role", "delete", pkid]).succeeds();
+    relation(&["role", "show", pkid])
+        .exits(3)
+        .reports(&["role list"]);
+    let roles = relation(&["role", "list", "--json"]).succeeds().json();
+    assert_eq!(roles["items"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn roles_of_groups_that_do_not_exist_are_reported() {
+    let world = CliWorld::new().with_config_line(
+        "[web.oidc]\nissuer = \"https://id.example.com\"\nclient-id = \"relation\"\n\
+         client-secret = \"canary-7\"\n\
+         grants = [{ group = \"noc\", role = \"desk\", node = \"sys.A\" }]",
+    );
+    let check = || {
+        let program = world.workspace.relation(["check", "--json"]);
+        program.run().stdout
+    };
+    let findings = check();
+    assert!(
+        findings.contains("do not exist") && findings.contains("at sys.A"),
+        "{findings}"
+    );
+    let add = [
+        "role",
+        "add",
+        "desk",
+        "--hierarchy",
+        "sys",
+        "--operations",
+        "read",
+    ];
+    world.workspace.relation(add).run().succeeds();
+    let findings = check();
+    assert!(!findings.contains("do not exist"), "{findings}");
 }

@@ -1,63 +1,14 @@
-//! The matrix of isolation: every route, every role, every place. A route without a row does not compile.
+//! The matrix of isolation of the API: every route, every role, every place. A route without a row does not compile.
 
 use axum::body::Body;
 use axum::http::{Method, Request, header};
 use relation_e2e::world::{World, WorldBuilder};
 use relation_web::Route;
-use relation_web::access::nodes::node_pkid;
 use relation_web::access::{AccessRoute, Operation, ROLES, Role};
 use serde_json::{Value, json};
 
+use crate::places::{Members, OWN, Objects, PLACES, Place, members, objects};
 use crate::support::{Client, principal};
-
-/// The node of the principal.
-const OWN: &str = "sys.Provider.Reseller";
-
-/// The places of an object, seen from [`OWN`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    Own,
-    Below,
-    Sibling,
-    /// A node whose path begins with the text of the own one.
-    Namesake,
-    Parent,
-    Unknown,
-}
-
-const PLACES: [Place; 6] = [
-    Place::Own,
-    Place::Below,
-    Place::Sibling,
-    Place::Namesake,
-    Place::Parent,
-    Place::Unknown,
-];
-
-impl Place {
-    fn node(self) -> &'static str {
-        match self {
-            Self::Own => OWN,
-            Self::Below => "sys.Provider.Reseller.Customer",
-            Self::Sibling => "sys.Provider.Other",
-            Self::Namesake => "sys.Provider.Reseller2",
-            Self::Parent => "sys.Provider",
-            Self::Unknown => "sys.Elsewhere",
-        }
-    }
-
-    fn is_visible(self) -> bool {
-        matches!(self, Self::Own | Self::Below)
-    }
-}
-
-/// What is at a place.
-struct Objects {
-    place: Place,
-    pkid: String,
-    transaction: String,
-    data_sync: String,
-}
 
 /// A request for an object at a place.
 struct Row {
@@ -167,27 +118,6 @@ fn row(route: Route, objects: &Objects, role: &Role) -> Option<Row> {
     })
 }
 
-async fn objects(root: &Client, place: Place) -> Objects {
-    if place == Place::Unknown {
-        return Objects {
-            place,
-            pkid: "0123456789abcdef01234567".to_owned(),
-            transaction: "0199a3c5-0000-7000-8000-000000000000".to_owned(),
-            data_sync: "0123456789abcdef01234567".to_owned(),
-        };
-    }
-    // All tenants have the same name.
-    let (pkid, transaction) = root.add(place.node(), "Contoso").await;
-    let path = format!("/api/data/DataSync/?owner={pkid}");
-    let syncs = root.get(&path).await.expect(200);
-    Objects {
-        place,
-        pkid,
-        transaction,
-        data_sync: syncs["resources"][0]["pkid"].as_str().unwrap().to_owned(),
-    }
-}
-
 fn request(row: &Row) -> Request<Body> {
     let request = Request::builder()
         .method(row.method)
@@ -255,59 +185,6 @@ async fn every_route_keeps_tenants_apart() {
                 assert_eq!(nobody.status, 401, "{route:?} without a principal");
             }
         }
-    }
-}
-
-/// A user, a key and credentials of callbacks at a place, and its node.
-struct Members {
-    place: Place,
-    user: String,
-    key: String,
-    auth: String,
-    node_pkid: String,
-    role: String,
-}
-
-async fn members(root: &Client, place: Place) -> Members {
-    let mut pkids = Vec::new();
-    for path in [
-        "/api/data/User/",
-        "/api/data/ApiKey/",
-        "/api/data/ApiCallbackAuth/",
-        "/api/data/Role/",
-    ] {
-        if place == Place::Unknown {
-            pkids.push("0123456789abcdef01234567".to_owned());
-            continue;
-        }
-        let node = place.node();
-        let input = match path {
-            "/api/data/ApiCallbackAuth/" => json!({
-                "name": format!("member-of-{place:?}"), "hierarchy": node, "token": "canary-token",
-            }),
-            "/api/data/Role/" => {
-                json!({ "name": "desk", "hierarchy": node, "operations": ["read"] })
-            }
-            _ => json!({
-                "name": format!("member-of-{place:?}"), "hierarchy": node,
-                "grants": [{ "role": "operator", "node": node }],
-            }),
-        };
-        let added = root.json(Method::POST, path, &input).await.expect(201);
-        pkids.push(added["pkid"].as_str().unwrap().to_owned());
-    }
-    let [user, key, auth, role] = pkids.try_into().unwrap();
-    let node_pkid = match place {
-        Place::Unknown => key.clone(),
-        place => node_pkid(&place.node().parse().unwrap()).to_string(),
-    };
-    Members {
-        place,
-        user,
-        key,
-        auth,
-        node_pkid,
-        role,
     }
 }
 
@@ -499,4 +376,22 @@ async fn cursor_of_a_wider_list_opens_nothing() {
     let response = client.get(next).await;
     assert_eq!(response.status, 400, "{response:?}");
     assert!(!response.text.contains("Other"), "{response:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn error_does_not_say_which_roles_others_have() {
+    let world = WorldBuilder::default().start().await;
+    let anonymous = Client::anonymous(&world).await;
+    let root = anonymous.with(principal("provider-administrator", "sys"));
+    members(&root, Place::Sibling).await;
+    let client = anonymous.with(principal("reseller-administrator", OWN));
+    let mut errors = Vec::new();
+    for node in [Place::Sibling.node(), Place::Unknown.node()] {
+        let grants = json!([{ "role": "desk", "node": node }]);
+        let input = json!({ "name": "ada", "hierarchy": OWN, "grants": grants });
+        let refused = client.json(Method::POST, "/api/data/User/", &input).await;
+        let refused = refused.expect(422)["errors"].to_string();
+        errors.push(refused.replace(node, "NODE"));
+    }
+    assert_eq!(errors[0], errors[1]);
 }

@@ -11,6 +11,8 @@ mod nodes;
 mod oidc;
 mod openapi;
 mod page;
+mod page_isolation;
+mod places;
 mod records;
 mod support;
 mod transactions;

@@ -31,14 +31,15 @@ pub(in crate::access) fn find_grant_errors(
     for (index, grant) in grants.iter().enumerate().take(MAX_GRANTS) {
         let RoleGrant { role, node: at } = grant;
         let is_own = roles.iter().any(|own| own.is_granted_by(grant));
-        let message = if find_role(role).is_none() && !is_own {
+        // The node comes first: otherwise the error would say whether there is a role at nodes of others.
+        let message = if !node.contains(at) {
+            format!("{at} is not at or below {node}, the node of the user or key")
+        } else if find_role(role).is_none() && !is_own {
             let names: Vec<&str> = ROLES.iter().map(|role| role.name).collect();
             format!(
                 "there is no role {role:?} here: the roles are {}, and the own roles of {at} and the nodes above it",
                 names.join(", ")
             )
-        } else if !node.contains(at) {
-            format!("{at} is not at or below {node}, the node of the user or key")
         } else if !authority.may_grant(grant, roles) {
             format!("you do not have everything that {role} permits at {at}")
         } else {

@@ -20,6 +20,7 @@ mod state;
 pub use api::Route;
 pub use demo::{Demo, SimulatedTime};
 pub use error::WebError;
+pub use page::PageRoute;
 #[cfg(any(test, feature = "samples"))]
 pub use page::samples;
 pub use serve::Server;

@@ -1,8 +1,9 @@
 // A real OpenID provider for the tests of the log-in: oidc-provider, with a person whom the test sends.
 //
-// The environment has OPENID_PROVIDER: client_id, client_secret, redirect_uri, and now, the time of the test. The first
-// line of the output is the port. POST /control changes the person (sub, name, groups), declines (declines), has another
-// key (rotates), or answers all requests with an error (fails).
+// The environment has OPENID_PROVIDER: client_id, client_secret, redirect_uri, post_logout_redirect_uri, and now, the
+// time of the test. The first line of the output is the port. POST /control changes the person (sub, name, groups), how
+// many seconds he or she stays logged in (session), declines (declines), has another key (rotates), has no log-out
+// (withoutLogOut), or answers all requests with an error (fails). The response has these and the number of log-ins.
 
 import crypto from 'node:crypto';
 import http from 'node:http';
@@ -14,7 +15,7 @@ const realNow = Date.now;
 const started = realNow();
 Date.now = () => given.now + realNow() - started;
 
-const person = { sub: '1', name: 'ada', groups: [], declines: false, fails: false };
+const person = { sub: '1', name: 'ada', groups: [], session: 1, declines: false, fails: false, logIns: 0 };
 let provider;
 let answer;
 
@@ -27,6 +28,7 @@ function createProvider(issuer) {
       client_id: given.client_id,
       client_secret: given.client_secret,
       redirect_uris: [given.redirect_uri],
+      post_logout_redirect_uris: [given.post_logout_redirect_uri],
       grant_types: ['authorization_code'],
       response_types: ['code'],
     }],
@@ -34,10 +36,13 @@ function createProvider(issuer) {
     claims: { openid: ['sub'], profile: ['preferred_username'], groups: ['groups'] },
     conformIdTokenClaims: false,
     cookies: { keys: ['test'] },
-    features: { devInteractions: { enabled: false } },
+    features: {
+      devInteractions: { enabled: false },
+      rpInitiatedLogout: { enabled: !person.withoutLogOut },
+    },
     interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
     pkce: { required: () => true },
-    ttl: { Session: 1 },
+    ttl: { Session: () => person.session },
     findAccount: (_, sub) => ({
       accountId: sub,
       claims: () => ({ sub, preferred_username: person.name, groups: person.groups }),
@@ -52,6 +57,7 @@ async function interact(request, response) {
   if (person.declines) {
     result = { error: 'access_denied', error_description: '<script>alert(1)</script>' };
   } else if (prompt.name === 'login') {
+    person.logIns += 1;
     result = { login: { accountId: person.sub } };
   } else {
     const grant = new provider.Grant({ accountId: session.accountId, clientId: params.client_id });
@@ -66,8 +72,8 @@ async function control(request, response) {
   for await (const part of request) text += part;
   const change = JSON.parse(text);
   Object.assign(person, change);
-  if (change.rotates) createProvider(issuer);
-  response.end('{}');
+  if (change.rotates || change.withoutLogOut) createProvider(issuer);
+  response.end(JSON.stringify(person));
 }
 
 const server = http.createServer((request, response) => {

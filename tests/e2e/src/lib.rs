@@ -12,6 +12,7 @@ pub mod database;
 pub mod faulty_proxy;
 pub mod faulty_store;
 pub mod network;
+pub mod openid_provider;
 pub mod optional_programs;
 pub mod packages;
 pub mod process;

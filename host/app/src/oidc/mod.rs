@@ -178,6 +178,8 @@ struct Metadata {
     authorization_endpoint: Url,
     token_endpoint: Url,
     jwks_uri: Url,
+    /// Where a person logs out at the provider (OpenID Connect RP-Initiated Logout 1.0).
+    end_session_endpoint: Option<Url>,
     #[serde(default)]
     token_endpoint_auth_methods_supported: Vec<String>,
     #[serde(default)]
@@ -278,8 +280,25 @@ impl Provider {
         Ok(url)
     }
 
-    /// Exchanges the code of a log-in, and verifies the ID token. `issuer` is the parameter `iss` of the redirect
-    /// (RFC 9207).
+    /// Returns the address at which a person logs out at the provider, which leads to `back` then. `id_token` is that of
+    /// the log-in. `None` if the provider has no such address, or is not available.
+    pub async fn log_out_url(
+        &self,
+        id_token: Option<&SecretString>,
+        back: &Url,
+        now: Timestamp,
+    ) -> Option<Url> {
+        let known = self.known(now).await.ok()?;
+        let mut url = known.metadata.end_session_endpoint.clone()?;
+        url.query_pairs_mut()
+            .append_pair("client_id", &self.shared.config.client_id)
+            .append_pair("post_logout_redirect_uri", back.as_str())
+            .extend_pairs(id_token.map(|token| ("id_token_hint", token.expose_secret())));
+        Some(url)
+    }
+
+    /// Exchanges the code of a log-in, and verifies the ID token, which is returned too. `issuer` is the parameter `iss`
+    /// of the redirect (RFC 9207).
     ///
     /// # Errors
     /// The provider is not available, does not accept the code or the client, or has issued another ID token.
@@ -291,7 +310,7 @@ impl Provider {
         secrets: &LogInSecrets,
         begun: Timestamp,
         now: Timestamp,
-    ) -> Result<Identity, OidcError> {
+    ) -> Result<(Identity, SecretString), OidcError> {
         let config = &self.shared.config;
         let known = self.known(now).await?;
         let is_issuer = match issuer {
@@ -315,8 +334,8 @@ impl Provider {
             begun,
             now,
         };
-        let token = token.expose_secret();
-        let claims = match id_token::verify(token, &known.keys, &expected) {
+        let text = token.expose_secret();
+        let claims = match id_token::verify(text, &known.keys, &expected) {
             Err(TokenError::UnknownKey) => {
                 // The provider may have other keys since they were read.
                 let keys = self.fetch_keys(&known.metadata).await?;
@@ -324,11 +343,11 @@ impl Provider {
                 if let Some(known) = self.shared.known.lock().as_mut() {
                     known.keys = Arc::clone(&keys);
                 }
-                id_token::verify(token, &keys, &expected)?
+                id_token::verify(text, &keys, &expected)?
             }
             verified => verified?,
         };
-        Ok(Identity::from_claims(&claims, config))
+        Ok((Identity::from_claims(&claims, config), token))
     }
 
     /// Returns what is known of the provider, or reads it.
@@ -354,7 +373,7 @@ impl Provider {
             issuer.trim_end_matches('/')
         );
         let document = requests::get(&self.shared.client, &address).await?;
-        let metadata: Metadata = serde_json::from_slice(&document).map_err(|_| {
+        let mut metadata: Metadata = serde_json::from_slice(&document).map_err(|_| {
             OidcError::Unusable(format!(
                 "{address} is not a discovery document with all endpoints"
             ))
@@ -373,6 +392,13 @@ impl Provider {
             &metadata.jwks_uri,
         ] {
             requests::check_target(&self.shared.client, endpoint)?;
+        }
+        // Log-ins do not need it.
+        if let Some(endpoint) = &metadata.end_session_endpoint
+            && let Err(error) = requests::check_target(&self.shared.client, endpoint)
+        {
+            tracing::warn!("log-outs do not lead to the OpenID provider: {error}");
+            metadata.end_session_endpoint = None;
         }
         Ok(metadata)
     }

@@ -31,6 +31,10 @@ use crate::WebError;
 pub const LOG_IN_LIFETIME: Duration = Duration::from_secs(600);
 /// The path of the redirect address below the public address.
 pub const CALLBACK_PATH: &str = "login/oidc/callback";
+/// The path of the log-in below the public address, to which a log-out at the provider leads.
+const LOG_IN_PATH: &str = "login";
+/// The longest ID token that is kept for the log-out. Browsers refuse cookies of more than 4096 bytes.
+const MAX_COOKIE_BYTES: usize = 3800;
 /// The most log-ins that are in progress in an installation.
 const MAX_PENDING: u64 = 10_000;
 
@@ -112,6 +116,17 @@ pub struct BegunLogIn {
     pub cookie: HeaderValue,
 }
 
+/// A log-in that has ended well.
+#[derive(Debug)]
+pub struct CompletedLogIn {
+    /// The session.
+    pub session: NewSession,
+    /// The page to show.
+    pub next: String,
+    /// The header `Set-Cookie` with the ID token for the log-out, or without one that is too long for browsers.
+    pub id_token: HeaderValue,
+}
+
 /// The query of the redirect address.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -181,7 +196,7 @@ pub async fn begin(
     })
 }
 
-/// Completes a log-in at the redirect address. Returns the session and the page to show.
+/// Completes a log-in at the redirect address.
 ///
 /// # Errors
 /// The log-in is refused, which is recorded; or the store cannot be read or written.
@@ -191,13 +206,13 @@ pub async fn complete(
     address: ClientAddress,
     headers: &HeaderMap,
     callback: Callback,
-) -> Result<(NewSession, String), OidcLogInError> {
+) -> Result<CompletedLogIn, OidcLogInError> {
     let Some((pending, secrets)) = take(parts, headers, &callback).await? else {
         return Err(refuse(parts, address, Refusal::Ended, None).await);
     };
     let identity = identify(parts, provider, &pending, &secrets, callback).await?;
-    let identity = match identity {
-        Ok(identity) => identity,
+    let (identity, id_token) = match identity {
+        Ok(identified) => identified,
         Err(error) => return Err(refuse(parts, address, Refusal::Provider(error), None).await),
     };
     let config = provider.config();
@@ -231,7 +246,33 @@ pub async fn complete(
     let session = sessions::open(parts, browser, user, None).await?;
     let address = address.0.map(Subject::address);
     parts.back_off().lock().succeed(account, address);
-    Ok((session, pending.body.next))
+    let is_short = id_token.expose_secret().len() <= MAX_COOKIE_BYTES;
+    Ok(CompletedLogIn {
+        session,
+        next: pending.body.next,
+        id_token: match is_short {
+            true => Cookie::IdToken.set(parts, &id_token, parts.options().session_lifetime),
+            false => Cookie::IdToken.clear(parts),
+        },
+    })
+}
+
+/// Returns the address at which the user of a session that has ended logs out at the provider, if there is one. It has
+/// the ID token that the browser has.
+pub async fn log_out_url(
+    parts: &AccessParts,
+    provider: &Provider,
+    headers: &HeaderMap,
+) -> Option<Url> {
+    let id_token = Cookie::IdToken.read(parts, headers);
+    let back = parts.options().public_url.join(LOG_IN_PATH).ok()?;
+    let url = provider.log_out_url(id_token.as_ref(), &back, parts.now());
+    url.await
+}
+
+/// Returns the header `Set-Cookie` that removes the ID token.
+pub fn clear_id_token(parts: &AccessParts) -> HeaderValue {
+    Cookie::IdToken.clear(parts)
 }
 
 /// Returns the header `Set-Cookie` that ends the binding of a log-in to the browser.
@@ -289,7 +330,7 @@ async fn identify(
     pending: &Entry<PendingBody>,
     secrets: &LogInSecrets,
     callback: Callback,
-) -> Result<Result<Identity, OidcError>, WebError> {
+) -> Result<Result<(Identity, SecretString), OidcError>, WebError> {
     if let Some(error) = callback.error {
         return Ok(Err(OidcError::from_code(&error)));
     }

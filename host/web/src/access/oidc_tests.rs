@@ -109,6 +109,12 @@ async fn cookie_is_bound_to_the_host_with_https() {
         token.expose_secret()
     );
     assert_eq!(set.to_str().unwrap(), expected);
+    let set = Cookie::IdToken.set(&world.parts, &token, LOG_IN_LIFETIME);
+    let expected = format!(
+        "__Secure-relation-id-token={}; Path=/logout; HttpOnly; SameSite=Lax; Max-Age=600; Secure",
+        token.expose_secret()
+    );
+    assert_eq!(set.to_str().unwrap(), expected);
     let headers = cookie("__Host-relation-login", &token);
     let declined = callback(&derive(&token).state, Some("login_required"));
     assert_eq!(refuse(&world, &headers, declined).await, "reported");

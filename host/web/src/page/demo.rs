@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
+use axum::Form;
 use axum::extract::{Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
-use axum::routing::{get, post};
-use axum::{Form, Router};
 use relation_app::AppError;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -15,7 +14,6 @@ use serde::Deserialize;
 use super::links;
 use crate::access::ClientAddress;
 use crate::access::sessions::{self, LogIn};
-use crate::demo::LOG_IN_PATH;
 use crate::{Web, WebError};
 
 const HOUR: u64 = 3600;
@@ -28,13 +26,6 @@ pub(crate) const MOVES: [(&str, &str, Duration); 4] = [
     ("30d", "demo.month", Duration::from_secs(30 * 24 * HOUR)),
 ];
 
-/// Returns the routes, which exist only in a demo.
-pub(crate) fn routes() -> Router<Web> {
-    Router::new()
-        .route("/demo/time", post(advance))
-        .route(&format!("/{LOG_IN_PATH}/{{token}}"), get(log_in))
-}
-
 /// Returns the address to which a move of the time leads back: the page itself, unless it is the result of a form or
 /// of a consent, which must not be repeated.
 pub(crate) fn find_return_path(web: &Web, parts: &Parts, path: &str) -> Option<String> {
@@ -44,7 +35,7 @@ pub(crate) fn find_return_path(web: &Web, parts: &Parts, path: &str) -> Option<S
 }
 
 /// Logs a visitor in.
-async fn log_in(
+pub(crate) async fn log_in(
     State(web): State<Web>,
     address: ClientAddress,
     headers: HeaderMap,
@@ -66,14 +57,14 @@ async fn log_in(
 }
 
 #[derive(Deserialize)]
-struct Move {
+pub(crate) struct Move {
     by: String,
     #[serde(default)]
     next: String,
 }
 
 /// Moves the time ahead, and returns to the page. In a demo, everybody who sees the page may.
-async fn advance(
+pub(crate) async fn advance(
     State(web): State<Web>,
     Form(requested): Form<Move>,
 ) -> Result<Response, WebError> {

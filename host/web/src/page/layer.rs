@@ -11,6 +11,7 @@ use url::Url;
 use super::links;
 use super::parts::clean;
 use super::ui::{Ui, render_with};
+use crate::error::describe_error;
 use crate::{Web, WebError};
 
 /// The setting of the plugin that has the address of Webex.
@@ -38,6 +39,11 @@ pub(crate) async fn finish(State(web): State<Web>, request: Request, next: Next)
     let Ok(ui) = Ui::from_request_parts(&mut parts, &web).await;
     let method = parts.method.clone();
     let response = next.run(Request::from_parts(parts, body)).await;
+    // Errors of the framework, such as an address that cannot be decoded, are pages too.
+    let response = match is_page(&response) {
+        true => response,
+        false => describe_error(response).await,
+    };
     let error = response.extensions().get::<WebError>().cloned();
     let mut response = match error {
         Some(error) => error_page(&ui, &method, &error),
@@ -45,6 +51,11 @@ pub(crate) async fn finish(State(web): State<Web>, request: Request, next: Next)
     };
     add_headers(&web, &mut response);
     response
+}
+
+fn is_page(response: &Response) -> bool {
+    let content_type = response.headers().get(header::CONTENT_TYPE);
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/html"))
 }
 
 /// Returns the key of the texts for an error.

@@ -28,6 +28,7 @@ mod organization;
 mod organizations;
 mod parts;
 mod roles;
+mod route;
 #[cfg(any(test, feature = "samples"))]
 pub mod samples;
 mod session;
@@ -39,13 +40,14 @@ mod ui;
 mod users;
 
 pub(crate) use self::live::Live;
+pub use self::route::PageRoute;
 
 use axum::Router;
 use axum::extract::{Path, Query, RawQuery, State};
 use axum::http::{Uri, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use serde::Deserialize;
 
 use self::texts::Language;
@@ -55,76 +57,13 @@ use crate::{Web, WebError};
 
 /// Returns the routes of the page.
 pub(crate) fn routes(web: &Web) -> Router<Web> {
-    let demo_routes = match web.options().demo {
-        Some(_) => demo::routes(),
-        None => Router::new(),
-    };
-    Router::new()
-        .route("/", get(needs::show))
-        .route("/organizations", get(organizations::list))
-        .route("/organizations/new", get(edit::show_new).post(edit::add))
-        .route("/organizations/refresh", post(bulk::refresh))
-        .route("/organizations/delete", post(bulk::delete))
-        .route("/organizations/{pkid}", get(organization::show))
-        .route(
-            "/organizations/{pkid}/edit",
-            get(edit::show).post(edit::modify),
-        )
-        .route("/organizations/{pkid}/delete", post(actions::delete))
-        .route(
-            "/organizations/{pkid}/connect",
-            get(connect::show).post(connect::begin),
-        )
-        .route(
-            "/organizations/{pkid}/actions/{action}",
-            get(actions::show).post(actions::run),
-        )
-        .route("/organizations/{pkid}/data", get(data::list))
-        .route("/organizations/{pkid}/connect-link", post(consent::create))
-        .route("/consent/{token}", get(consent::show).post(consent::begin))
-        .route("/callback", get(callback::complete))
-        .route("/transactions", get(transactions::list))
-        .route("/transactions/{id}", get(transactions::show))
-        .route("/transactions/{id}/progress", get(transactions::progress))
-        .route("/transactions/{id}/support", get(transactions::support))
-        .route(
-            "/transactions/{id}/replay",
-            post(transaction_changes::replay),
-        )
-        .route(
-            "/transactions/{id}/cancel",
-            post(transaction_changes::cancel),
-        )
-        .route("/events", get(live::events))
-        .route("/alerts", get(alerts::list))
-        .route("/login", get(session::show_log_in).post(session::log_in))
-        .route("/login/oidc", post(oidc::begin))
-        .route("/login/oidc/callback", get(oidc::complete))
-        .route("/logout", post(session::log_out))
-        .route("/session", get(session::keep_alive))
-        .route(
-            "/set-up/{token}",
-            get(session::show_set_up).post(session::set_up),
-        )
-        .route("/users", get(users::list))
-        .route("/users/new", get(users::show_new).post(users::add))
-        .route("/users/{pkid}", get(users::show))
-        .route("/users/{pkid}/grants", post(users::set_grants))
-        .route("/users/{pkid}/link", post(users::create_link))
-        .route("/users/{pkid}/disable", post(users::disable))
-        .route("/users/{pkid}/enable", post(users::enable))
-        .route("/roles", get(roles::list))
-        .route("/roles/new", get(roles::show_new).post(roles::add))
-        .route("/roles/{pkid}", get(roles::show))
-        .route("/roles/{pkid}/operations", post(roles::set_operations))
-        .route("/roles/{pkid}/delete", post(roles::delete))
-        .route("/keys", get(keys::list))
-        .route("/keys/new", get(keys::show_new).post(keys::add))
-        .route("/keys/{pkid}/rotate", post(keys::rotate))
-        .route("/keys/{pkid}/revoke", post(keys::revoke))
-        .route("/audit", get(audit::list))
-        .route("/language/{code}", get(choose_language))
-        .merge(demo_routes)
+    let is_demo = web.options().demo.is_some();
+    let routes = PageRoute::ALL.iter();
+    let routes = routes.filter(|route| is_demo || !route.is_demo());
+    routes
+        .fold(Router::new(), |router, route| {
+            router.route(route.path(), route.handler())
+        })
         .fallback(fallback)
         .layer(from_fn_with_state(web.clone(), refuse_cross_site))
         .layer(from_fn_with_state(web.clone(), layer::finish))

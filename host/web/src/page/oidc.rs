@@ -62,10 +62,14 @@ pub(crate) async fn complete(
     let callback = query.map(|Query(query)| query).unwrap_or_default();
     let parts = web.access();
     let mut response = match oidc::complete(parts, provider, address, &headers, callback).await {
-        Ok((session, next)) => {
-            let cookie = session.set_cookie(parts);
-            let redirect = Redirect::to(links::local(&next));
-            ([(header::SET_COOKIE, cookie)], redirect).into_response()
+        Ok(completed) => {
+            let redirect = Redirect::to(links::local(&completed.next));
+            let mut response = redirect.into_response();
+            let cookies = [completed.session.set_cookie(parts), completed.id_token];
+            for cookie in cookies {
+                response.headers_mut().append(header::SET_COOKIE, cookie);
+            }
+            response
         }
         Err(OidcLogInError::Refused(refusal)) => refusal_page(&ui, provider, &refusal)?,
         Err(OidcLogInError::Failed(error)) => return Err(error),
@@ -73,6 +77,14 @@ pub(crate) async fn complete(
     let cookie = oidc::clear_cookie(parts);
     response.headers_mut().append(header::SET_COOKIE, cookie);
     Ok(response)
+}
+
+/// Returns the page that leads to the log-out at the provider, if it has one.
+pub(crate) async fn leave(web: &Web, ui: &Ui, headers: &HeaderMap) -> Option<Response> {
+    let provider = web.options().oidc.as_ref()?;
+    let url = oidc::log_out_url(web.access(), provider, headers).await?;
+    let ui = ui.anonymous();
+    render_with(StatusCode::OK, &log_out_page(&ui, url.as_str())).ok()
 }
 
 fn find_provider(web: &Web) -> Result<&Provider, WebError> {
@@ -96,6 +108,15 @@ pub(crate) fn leaving_page<'a>(ui: &'a Ui, address: &str) -> OidcPage<'a> {
         next: ui.t("oidc.leaving-next"),
         address: Some(address.to_owned()),
         ui,
+    }
+}
+
+/// Builds the page that leads to the log-out at the provider.
+pub(crate) fn log_out_page<'a>(ui: &'a Ui, address: &str) -> OidcPage<'a> {
+    OidcPage {
+        title: ui.t("oidc.log-out"),
+        text: ui.t("oidc.log-out-text"),
+        ..leaving_page(ui, address)
     }
 }
 

@@ -185,17 +185,31 @@ fn refusal(ui: &Ui, retry_after: Option<u64>, error: LogInError) -> Result<Faile
     })
 }
 
-/// Ends the session.
+/// Ends the session, and leads to the log-out at the OpenID provider if the user has logged in there.
 pub(crate) async fn log_out(
     State(web): State<Web>,
+    ui: Ui,
     address: ClientAddress,
     headers: HeaderMap,
 ) -> Result<Response, WebError> {
-    if let Some(token) = sessions::read_cookie(web.access(), &headers) {
-        sessions::log_out(web.access(), address, &token).await?;
+    let parts = web.access();
+    let is_from_provider = match sessions::read_cookie(parts, &headers) {
+        Some(token) => sessions::log_out(parts, address, &token).await?,
+        None => false,
+    };
+    let leave = match is_from_provider {
+        true => oidc::leave(&web, &ui, &headers).await,
+        false => None,
+    };
+    let mut response = leave.unwrap_or_else(|| Redirect::to("/login").into_response());
+    let cookies = [
+        sessions::clear_cookie(parts),
+        crate::access::oidc::clear_id_token(parts),
+    ];
+    for cookie in cookies {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
     }
-    let cookie = sessions::clear_cookie(web.access());
-    Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/login")).into_response())
+    Ok(response)
 }
 
 /// Responds that the session is valid. The request itself has prolonged it. The page asks when its user types on.

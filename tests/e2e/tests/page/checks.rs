@@ -83,9 +83,22 @@ const END_TABS: &str = "
 /// The size of the window in which pages are checked.
 const SIZE: (u32, u32) = (1120, 800);
 
+/// The smallest window, and the pixels of its screen for each of its own: one of 1280 pixels at 400 %.
+const NARROW: (u32, u32, u32) = (320, 256, 4);
+
+/// The rules that depend on the width.
+const NARROW_RULES: &str = "{ type: 'rule', values: ['color-contrast', 'target-size'] }";
+
+/// The rules that depend on the scheme of colors.
+const CONTRAST: &str = "{ type: 'rule', values: ['color-contrast', 'link-in-text-block'] }";
+
+/// The pages of the walk whose templates are in no sample.
+const WITHOUT_SAMPLE: [&str; 5] = ["audit", "data", "declined", "keys", "not-found"];
+
 /// A checker of a browser's pages.
 pub struct Checks {
-    has_axe: bool,
+    /// The script of axe-core.
+    axe: Option<String>,
 }
 
 impl Checks {
@@ -94,35 +107,50 @@ impl Checks {
         browser.run_in_new_pages(RECORDER);
         set_normal_size(browser);
         browser.set_dark(false);
-        let script = axe::load();
-        if let Some(script) = &script {
-            browser.run_in_new_pages(script);
-        }
-        Self {
-            has_axe: script.is_some(),
-        }
+        Self { axe: axe::load() }
     }
 
-    /// Checks the page that is open.
+    /// Checks the page that is open. In the dark scheme, its sample is checked, if it has one.
     #[track_caller]
     pub fn check(&self, browser: &Browser, name: &str) {
-        let mut wrong = Vec::new();
+        let wrong = match WITHOUT_SAMPLE.contains(&name) {
+            true => self.find_dark(browser),
+            false => Vec::new(),
+        };
+        self.check_with(browser, name, wrong);
+    }
+
+    /// Checks a sample that is open: also in the dark scheme.
+    #[track_caller]
+    pub fn check_sample(&self, browser: &Browser, name: &str) {
+        let mut wrong = self.find_dark(browser);
+        // In a narrow window, the bar of a demo takes several lines.
+        if name.contains("demo") {
+            set_narrow_size(browser);
+            let narrow = self.find_violations(browser, NARROW_RULES).into_iter();
+            wrong.extend(narrow.map(|each| format!("narrow: {each}")));
+            set_normal_size(browser);
+        }
+        self.check_with(browser, name, wrong);
+    }
+
+    fn find_dark(&self, browser: &Browser) -> Vec<String> {
+        browser.set_dark(true);
+        let found = self.find_violations(browser, CONTRAST).into_iter();
+        let found = found.map(|each| format!("dark: {each}")).collect();
+        browser.set_dark(false);
+        found
+    }
+
+    #[track_caller]
+    fn check_with(&self, browser: &Browser, name: &str, mut wrong: Vec<String>) {
         let headings = "return document.querySelectorAll('h1').length";
         if browser.execute(headings) != 1 {
             wrong.push("the page has not exactly one h1".to_owned());
         }
-        if self.has_axe {
-            wrong.extend(find_violations(
-                browser,
-                &format!("{{ type: 'tag', values: {TAGS} }}"),
-            ));
-            browser.set_dark(true);
-            let contrast = "{ type: 'rule', values: ['color-contrast', 'link-in-text-block'] }";
-            let found = find_violations(browser, contrast).into_iter();
-            wrong.extend(found.map(|each| format!("dark: {each}")));
-        }
+        let rules = format!("{{ type: 'tag', values: {TAGS} }}");
+        wrong.extend(self.find_violations(browser, &rules));
         save_pictures(browser, name);
-        browser.set_dark(false);
         wrong.extend(walk_by_tab(browser));
         wrong.extend(find_sideways(browser));
         wrong.extend(find_errors(browser));
@@ -133,6 +161,31 @@ impl Checks {
             wrong.join("\n")
         );
     }
+
+    /// Returns the violations that axe-core finds, without the exceptions.
+    fn find_violations(&self, browser: &Browser, rules: &str) -> Vec<String> {
+        let Some(axe) = &self.axe else {
+            return Vec::new();
+        };
+        if browser.execute("return typeof axe") == "undefined" {
+            browser.execute(axe);
+        }
+        let script = format!(
+            "const done = arguments[arguments.length - 1];
+            axe.run(document, {{ runOnly: {rules}, resultTypes: ['violations'] }}).then(
+                found => done(found.violations.flatMap(each => each.nodes.map(node =>
+                    `axe ${{each.id}}: ${{node.target.join(' ')}}: ${{node.failureSummary}}`))),
+                error => done([`axe: ${{error}}`]));"
+        );
+        let mut found = texts(&browser.execute_async(&script));
+        found.retain(|each| {
+            let mut exceptions = EXCEPTIONS.iter();
+            !exceptions.any(|(rule, selector, _)| {
+                each.starts_with(&format!("axe {rule}:")) && each.contains(selector)
+            })
+        });
+        found
+    }
 }
 
 fn set_normal_size(browser: &Browser) {
@@ -140,30 +193,16 @@ fn set_normal_size(browser: &Browser) {
     browser.set_size(width, height, 1);
 }
 
+fn set_narrow_size(browser: &Browser) {
+    let (width, height, scale) = NARROW;
+    browser.set_size(width, height, scale);
+}
+
 fn texts(value: &Value) -> Vec<String> {
     let values = value.as_array().expect("a list").iter();
     values
         .map(|each| each.as_str().unwrap_or_default().to_owned())
         .collect()
-}
-
-/// Returns the violations that axe-core finds, without the exceptions.
-fn find_violations(browser: &Browser, rules: &str) -> Vec<String> {
-    let script = format!(
-        "const done = arguments[arguments.length - 1];
-        axe.run(document, {{ runOnly: {rules}, resultTypes: ['violations'] }}).then(
-            found => done(found.violations.flatMap(each => each.nodes.map(node =>
-                `axe ${{each.id}}: ${{node.target.join(' ')}}: ${{node.failureSummary}}`))),
-            error => done([`axe: ${{error}}`]));"
-    );
-    let mut found = texts(&browser.execute_async(&script));
-    found.retain(|each| {
-        let mut exceptions = EXCEPTIONS.iter();
-        !exceptions.any(|(rule, selector, _)| {
-            each.starts_with(&format!("axe {rule}:")) && each.contains(selector)
-        })
-    });
-    found
 }
 
 /// Goes through the page by Tab alone. Returns where the order is not that of reading, or the focus is not visible.
@@ -177,9 +216,9 @@ fn walk_by_tab(browser: &Browser) -> Vec<String> {
     texts(&browser.execute(END_TABS))
 }
 
-/// Returns whether the page is wider than the smallest window: 320 pixels, as one of 1280 at 400 %.
+/// Returns whether the page is wider than the smallest window.
 fn find_sideways(browser: &Browser) -> Option<String> {
-    browser.set_size(320, 256, 4);
+    set_narrow_size(browser);
     let script = "const { scrollWidth, clientWidth } = document.documentElement;
         if (scrollWidth <= clientWidth) return null;
         const wide = [...document.querySelectorAll('main *, header *, footer *')]
@@ -210,13 +249,14 @@ fn find_errors(browser: &Browser) -> Vec<String> {
     found
 }
 
-/// Stores a picture of the page in the light and in the dark scheme, if the environment says where.
+/// Stores a picture of the page in the light and in the dark scheme, if the environment says where. The scheme is the light
+/// one afterwards.
 fn save_pictures(browser: &Browser, name: &str) {
     let Some(directory) = std::env::var_os("RELATION_PAGE_SAMPLES") else {
         return;
     };
     let directory = std::path::Path::new(&directory);
-    for (scheme, dark) in [("light", false), ("dark", true)] {
+    for (scheme, dark) in [("dark", true), ("light", false)] {
         browser.set_dark(dark);
         browser.save_screenshot(&directory.join(format!("{name}-{scheme}.png")));
     }

@@ -5,6 +5,7 @@ mod administration;
 mod checks;
 mod consents;
 mod keyboard;
+mod log_in;
 mod samples;
 mod transactions;
 mod world;
@@ -34,6 +35,14 @@ fn administrator_reaches_everything_in_a_browser() {
     consents::repair_what_has_expired(&mut world, &contoso);
     administration::delete_an_organization(&world, &contoso);
     world.cli.emulator.assert_sound();
+}
+
+#[test]
+fn person_logs_in_and_out_at_an_openid_provider() {
+    let Some((mut world, provider)) = PageWorld::with_provider() else {
+        return;
+    };
+    log_in::log_in_and_out_at_a_provider(&mut world, &provider);
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! A server with an emulated Webex, and a browser.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use relation_e2e::browser::{Browser, Key};
 use relation_e2e::cli_world::CliWorld;
+use relation_e2e::openid_provider::{CLIENT_ID, OpenIdProvider, SECRET};
 use relation_e2e::process::{RunningProgram, TIMEOUT, eventually};
+use relation_host::types::Timestamp;
 use webex_emulator::{Emulator, Organization, WholesaleSettings};
 
 use crate::checks::Checks;
@@ -14,6 +16,16 @@ pub const PASSWORD: &str = "correct horse battery staple";
 
 /// The maximum number of controls of a page.
 const MAX_CONTROLS: usize = 80;
+
+/// Creates a world without a server. Returns the address of the page too.
+fn create_cli() -> (CliWorld, String) {
+    let (cli, redirect) = CliWorld::with(Emulator::builder().require_pkce(true)).with_redirect();
+    // Webex carries changes of wholesale customers out immediately.
+    let mut settings = WholesaleSettings::default();
+    settings.duration = Duration::ZERO;
+    cli.emulator.set_wholesale(settings);
+    (cli, redirect.trim_end_matches("/callback").to_owned())
+}
 
 pub struct PageWorld {
     pub browser: Browser,
@@ -26,19 +38,40 @@ pub struct PageWorld {
 impl PageWorld {
     /// Returns `None` without an installed browser.
     pub fn new() -> Option<Self> {
+        let (cli, address) = create_cli();
+        Self::start(cli, address)
+    }
+
+    /// Creates a page whose users log in at a provider. Returns `None` without a browser or the provider.
+    pub fn with_provider() -> Option<(Self, OpenIdProvider)> {
+        let (cli, address) = create_cli();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let now = Timestamp(u64::try_from(now.as_millis()).unwrap());
+        let provider = OpenIdProvider::start(&format!("{address}/"), now)?;
+        let issuer = &provider.issuer;
+        let lines = format!(
+            "web.oidc.issuer = \"{issuer}\"\n\
+             web.oidc.allow = [\"{issuer}\"]\n\
+             web.oidc.client-id = \"{CLIENT_ID}\"\n\
+             web.oidc.client-secret = \"{SECRET}\"\n\
+             web.oidc.scopes = [\"openid\", \"profile\", \"groups\"]\n\
+             web.oidc.label = \"Log in with Example\"\n\
+             web.oidc.contact = \"Ida\"\n\
+             web.oidc.grants = [{{ group = \"admins\", role = \"provider-administrator\", node = \"sys\" }}]"
+        );
+        Some((
+            Self::start(cli.with_config_line(&lines), address)?,
+            provider,
+        ))
+    }
+
+    fn start(cli: CliWorld, address: String) -> Option<Self> {
         let browser = Browser::start()?;
-        let checks = Checks::prepare(&browser);
-        let (cli, redirect) =
-            CliWorld::with(Emulator::builder().require_pkce(true)).with_redirect();
-        // Webex carries changes of wholesale customers out immediately.
-        let mut settings = WholesaleSettings::default();
-        settings.duration = Duration::ZERO;
-        cli.emulator.set_wholesale(settings);
         let mut world = Self {
+            checks: Checks::prepare(&browser),
             browser,
-            checks,
             cli,
-            address: redirect.trim_end_matches("/callback").to_owned(),
+            address,
             server: None,
         };
         world.serve();

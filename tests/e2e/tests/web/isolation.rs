@@ -1,4 +1,4 @@
-//! The matrix of isolation: every route, every role, every place. A route without a row does not compile.
+//! The matrix of isolation of the API: every route, every role, every place. A route without a row does not compile.
 
 mod members;
 
@@ -9,56 +9,8 @@ use relation_web::Route;
 use relation_web::access::{Operation, ROLES, Role};
 use serde_json::{Value, json};
 
+use crate::places::{OWN, Objects, PLACES, Place, objects};
 use crate::support::{Client, principal};
-
-/// The node of the principal.
-const OWN: &str = "sys.Provider.Reseller";
-
-/// The places of an object, seen from [`OWN`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    Own,
-    Below,
-    Sibling,
-    /// A node whose path begins with the text of the own one.
-    Namesake,
-    Parent,
-    Unknown,
-}
-
-const PLACES: [Place; 6] = [
-    Place::Own,
-    Place::Below,
-    Place::Sibling,
-    Place::Namesake,
-    Place::Parent,
-    Place::Unknown,
-];
-
-impl Place {
-    fn node(self) -> &'static str {
-        match self {
-            Self::Own => OWN,
-            Self::Below => "sys.Provider.Reseller.Customer",
-            Self::Sibling => "sys.Provider.Other",
-            Self::Namesake => "sys.Provider.Reseller2",
-            Self::Parent => "sys.Provider",
-            Self::Unknown => "sys.Elsewhere",
-        }
-    }
-
-    fn is_visible(self) -> bool {
-        matches!(self, Self::Own | Self::Below)
-    }
-}
-
-/// The objects at a place.
-struct Objects {
-    place: Place,
-    pkid: String,
-    transaction: String,
-    data_sync: String,
-}
 
 /// A request for an object at a place.
 struct Row {
@@ -166,27 +118,6 @@ fn row(route: Route, objects: &Objects, role: &Role) -> Option<Row> {
         // It describes the product, and nothing of any tenant.
         Route::OpenApi => return None,
     })
-}
-
-async fn objects(root: &Client, place: Place) -> Objects {
-    if place == Place::Unknown {
-        return Objects {
-            place,
-            pkid: "0123456789abcdef01234567".to_owned(),
-            transaction: "0199a3c5-0000-7000-8000-000000000000".to_owned(),
-            data_sync: "0123456789abcdef01234567".to_owned(),
-        };
-    }
-    // All tenants have the same name.
-    let (pkid, transaction) = root.add(place.node(), "Contoso").await;
-    let path = format!("/api/data/DataSync/?owner={pkid}");
-    let syncs = root.get(&path).await.expect(200);
-    Objects {
-        place,
-        pkid,
-        transaction,
-        data_sync: syncs["resources"][0]["pkid"].as_str().unwrap().to_owned(),
-    }
 }
 
 fn request(row: &Row) -> Request<Body> {

@@ -12,6 +12,8 @@ mod nodes;
 mod oidc;
 mod openapi;
 mod page;
+mod page_isolation;
+mod places;
 mod records;
 mod roles;
 mod selection;

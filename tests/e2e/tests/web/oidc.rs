@@ -2,112 +2,62 @@
 //! as skipped, or fail if `RELATION_REQUIRE_CLIENTS` is set.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{Request, StatusCode, header};
 use relation_app::config::{OidcConfig, OidcGrant, OidcSecret};
 use relation_app::oidc::Provider;
-use relation_e2e::artifacts;
-use relation_e2e::optional_programs::report_skipped;
+use relation_e2e::openid_provider::{CLIENT_ID, OpenIdProvider, SECRET};
 use relation_e2e::world::{START_TIME, World, WorldBuilder};
 use relation_host::egress::{ClientOptions, Policy, Transport};
 use serde_json::{Value, json};
 
 use crate::support::{Client, PUBLIC_URL, Response};
 
-const PACKAGE: (&str, &str) = ("oidc-provider", "9.13.3");
-/// Dependencies of the package are those of this day.
-const NPM_BEFORE: &str = "2026-11-29";
-const SECRET: &str = "canary-client-secret";
-const CALLBACK: &str = "http://127.0.0.1:8400/login/oidc/callback";
-
-/// Installs the provider, unless it is cached in the target directory. Returns its folder, or why there is none.
-fn install() -> Result<PathBuf, String> {
-    let (name, version) = PACKAGE;
-    let clients = artifacts::clients();
-    let folder = clients.join(format!("{name}-{version}"));
-    for program in ["node", "npm"] {
-        let output = Command::new(program).arg("--version").output();
-        output.map_err(|_| format!("{name} {version} cannot run: {program} is not installed"))?;
+fn config(provider: &OpenIdProvider) -> OidcConfig {
+    let grant = |group: &str, role: &str, node: &str| OidcGrant {
+        group: group.to_owned(),
+        role: role.to_owned(),
+        node: node.parse().unwrap(),
+    };
+    OidcConfig {
+        issuer: provider.issuer.clone(),
+        client_id: CLIENT_ID.to_owned(),
+        client_secret: OidcSecret::Text(SECRET.into()),
+        scopes: ["openid", "profile", "groups"].map(str::to_owned).to_vec(),
+        groups_claim: "groups".to_owned(),
+        name_claim: "preferred_username".to_owned(),
+        label: Some("Log in with <Example>".to_owned()),
+        contact: Some("Ida <ida@example.com>".to_owned()),
+        allow: vec![provider.issuer.clone()],
+        grants: vec![
+            grant("noc", "operator", "sys.A"),
+            grant("admins", "provider-administrator", "sys"),
+        ],
     }
-    if folder.is_dir() {
-        return Ok(folder);
-    }
-    std::fs::create_dir_all(&clients).expect("the target directory can be written");
-    let staging = tempfile::tempdir_in(&clients).expect("the target directory can be written");
-    let output = Command::new("npm")
-        .args(["install", "--no-audit", "--no-fund", "--ignore-scripts"])
-        .args(["--fetch-retries", "1", "--fetch-timeout", "30000"])
-        .args(["--before", NPM_BEFORE, "--prefix"])
-        .arg(staging.path())
-        .arg(format!("{name}@{version}"))
-        .output();
-    let output = output.map_err(|error| format!("{name}: {error}"))?;
-    if !output.status.success() {
-        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        let reason = stderr.lines().last().unwrap_or_default();
-        return Err(format!("{name} {version} cannot be installed: {reason}"));
-    }
-    // Another process may have been faster.
-    let _ = std::fs::rename(staging.path(), &folder);
-    Ok(folder)
 }
 
-/// The provider as a process. It ends when its input is closed.
-struct OpenIdProvider {
-    process: Child,
-    /// Kept open: the provider writes its notices there.
-    _stdout: BufReader<ChildStdout>,
-    issuer: String,
+/// A page whose users log in at the provider.
+struct LogInWorld {
+    world: World,
+    provider: OpenIdProvider,
+    client: Client,
+    /// Follows redirects of the provider.
     browser: relation_host::egress::Client,
 }
 
-impl Drop for OpenIdProvider {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-impl OpenIdProvider {
-    /// Starts the provider, or reports why it is not there.
-    fn start() -> Option<Self> {
-        const PROGRAM: &str = "openid_provider.mjs";
-        let folder = match install() {
-            Ok(folder) => folder,
-            Err(reason) => {
-                report_skipped(&reason, "RELATION_REQUIRE_CLIENTS");
-                return None;
-            }
-        };
-        // Modules find packages beside themselves only.
-        let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients");
-        std::fs::copy(programs.join(PROGRAM), folder.join(PROGRAM)).unwrap();
-        let given = json!({
-            "client_id": "relation", "client_secret": SECRET, "redirect_uri": CALLBACK, "now": START_TIME.0,
-        });
-        let mut process = Command::new("node")
-            .arg(folder.join(PROGRAM))
-            .env("OPENID_PROVIDER", given.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut stdout = BufReader::new(process.stdout.take().unwrap());
-        stdout.read_line(&mut line).unwrap();
-        let issuer = format!("http://127.0.0.1:{}", line.trim());
-        let policy = Policy::parse(std::slice::from_ref(&issuer)).unwrap();
+impl LogInWorld {
+    async fn start() -> Option<Self> {
+        let provider = OpenIdProvider::start(PUBLIC_URL, START_TIME)?;
+        let world = WorldBuilder::default().start().await;
+        let client = Self::create_client(&world, config(&provider)).await;
+        let policy = Policy::parse(std::slice::from_ref(&provider.issuer)).unwrap();
         let browser = relation_host::egress::Client::new(policy, ClientOptions::default());
         Some(Self {
-            process,
-            _stdout: stdout,
-            issuer,
+            world,
+            provider,
+            client,
             browser: browser.unwrap(),
         })
     }
@@ -115,14 +65,6 @@ impl OpenIdProvider {
     async fn send(&self, request: Request<Bytes>) -> axum::http::Response<Bytes> {
         let response = Transport::send(&self.browser, request, None).await;
         response.unwrap_or_else(|error| panic!("{error:?}"))
-    }
-
-    /// Changes the person or the provider.
-    async fn control(&self, change: Value) {
-        let body = Bytes::from(change.to_string());
-        let request = Request::post(format!("{}/control", self.issuer)).body(body);
-        let response = self.send(request.unwrap()).await;
-        assert_eq!(response.status(), StatusCode::OK);
     }
 
     /// Follows the redirects of the provider as a browser, and returns the path and query of the way back.
@@ -147,54 +89,11 @@ impl OpenIdProvider {
             let location = location.unwrap_or_else(|| panic!("{address}: {response:?}"));
             let location = location.to_str().unwrap();
             address = match location.starts_with('/') {
-                true => format!("{}{location}", self.issuer),
+                true => format!("{}{location}", self.provider.issuer),
                 false => location.to_owned(),
             };
         }
         panic!("too many redirects: {address}");
-    }
-
-    fn config(&self) -> OidcConfig {
-        let grant = |group: &str, role: &str, node: &str| OidcGrant {
-            group: group.to_owned(),
-            role: role.to_owned(),
-            node: node.parse().unwrap(),
-        };
-        OidcConfig {
-            issuer: self.issuer.clone(),
-            client_id: "relation".to_owned(),
-            client_secret: OidcSecret::Text(SECRET.into()),
-            scopes: ["openid", "profile", "groups"].map(str::to_owned).to_vec(),
-            groups_claim: "groups".to_owned(),
-            name_claim: "preferred_username".to_owned(),
-            label: Some("Log in with <Example>".to_owned()),
-            contact: Some("Ida <ida@example.com>".to_owned()),
-            allow: vec![self.issuer.clone()],
-            grants: vec![
-                grant("noc", "operator", "sys.A"),
-                grant("admins", "provider-administrator", "sys"),
-            ],
-        }
-    }
-}
-
-/// A page whose users log in at the provider.
-struct LogInWorld {
-    world: World,
-    provider: OpenIdProvider,
-    client: Client,
-}
-
-impl LogInWorld {
-    async fn start() -> Option<Self> {
-        let provider = OpenIdProvider::start()?;
-        let world = WorldBuilder::default().start().await;
-        let client = Self::create_client(&world, provider.config()).await;
-        Some(Self {
-            world,
-            provider,
-            client,
-        })
     }
 
     async fn create_client(world: &World, config: OidcConfig) -> Client {
@@ -223,7 +122,7 @@ impl LogInWorld {
     /// Logs in as a browser does, and returns the last response.
     async fn log_in(&self) -> Response {
         let (cookie, address) = self.begin().await;
-        let back = self.provider.follow(address).await;
+        let back = self.follow(address).await;
         self.complete(&cookie, &back).await
     }
 
@@ -298,8 +197,7 @@ async fn groups_at_the_provider_grant_roles() {
 
     world
         .provider
-        .control(json!({ "groups": ["noc", "other"] }))
-        .await;
+        .control(&json!({ "groups": ["noc", "other"] }));
     let operator = check_logged_in(&world.log_in().await);
     let (status, session) = world.session(&operator).await;
     assert_eq!((status, session["name"].as_str()), (200, Some("ada")));
@@ -311,8 +209,7 @@ async fn groups_at_the_provider_grant_roles() {
     assert_eq!(world.session(&operator).await.0, 200);
     world
         .provider
-        .control(json!({ "groups": ["admins"], "name": "renamed" }))
-        .await;
+        .control(&json!({ "groups": ["admins"], "name": "renamed" }));
     let administrator = check_logged_in(&world.log_in().await);
     assert_eq!(world.session(&operator).await.0, 401);
     assert_eq!(world.session(&second).await.0, 401);
@@ -336,7 +233,7 @@ async fn groups_at_the_provider_grant_roles() {
         users.text
     );
 
-    world.provider.control(json!({ "groups": [] })).await;
+    world.provider.control(&json!({ "groups": [] }));
     check_refused(&world.log_in().await, "no role");
     assert_eq!(world.session(&administrator).await.0, 401);
 
@@ -352,9 +249,9 @@ async fn rotated_keys_are_read_again() {
     let Some(world) = LogInWorld::start().await else {
         return;
     };
-    world.provider.control(json!({ "groups": ["noc"] })).await;
+    world.provider.control(&json!({ "groups": ["noc"] }));
     check_logged_in(&world.log_in().await);
-    world.provider.control(json!({ "rotates": true })).await;
+    world.provider.control(&json!({ "rotates": true }));
     check_logged_in(&world.log_in().await);
 }
 
@@ -365,19 +262,18 @@ async fn refused_log_ins_say_what_to_do() {
     };
     world
         .provider
-        .control(json!({ "groups": ["noc"], "declines": true }))
-        .await;
+        .control(&json!({ "groups": ["noc"], "declines": true }));
     check_refused(&world.log_in().await, "was declined");
-    world.provider.control(json!({ "declines": false })).await;
+    world.provider.control(&json!({ "declines": false }));
 
     // A way back that another browser has, that was used, or that comes too late.
     let (cookie, address) = world.begin().await;
-    let back = world.provider.follow(address).await;
+    let back = world.follow(address).await;
     check_refused(&world.complete("", &back).await, "another browser");
     check_logged_in(&world.complete(&cookie, &back).await);
     check_refused(&world.complete(&cookie, &back).await, "used already");
     let (cookie, address) = world.begin().await;
-    let back = world.provider.follow(address).await;
+    let back = world.follow(address).await;
     let other_issuer = back.replace("iss=http", "iss=https");
     check_refused(
         &world.complete(&cookie, &other_issuer).await,
@@ -398,17 +294,17 @@ async fn refused_log_ins_say_what_to_do() {
     world.world.clock.set_wall(START_TIME);
 
     // The provider is not there, with nothing known of it.
-    let config = OidcConfig {
+    let wrong_secret = OidcConfig {
         client_secret: OidcSecret::Text("wrong".into()),
-        ..world.provider.config()
+        ..config(&world.provider)
     };
     let wrong = LogInWorld {
-        client: LogInWorld::create_client(&world.world, config).await,
+        client: LogInWorld::create_client(&world.world, wrong_secret).await,
         ..world
     };
     check_refused(&wrong.log_in().await, "does not accept this installation");
-    let client = LogInWorld::create_client(&wrong.world, wrong.provider.config()).await;
-    wrong.provider.control(json!({ "fails": true })).await;
+    let client = LogInWorld::create_client(&wrong.world, config(&wrong.provider)).await;
+    wrong.provider.control(&json!({ "fails": true }));
     let request = Request::post("/login/oidc")
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(Body::empty());

@@ -1,4 +1,4 @@
-//! The cookies of a session and of a log-in that continues at a provider.
+//! The cookies of a session, and of the log-in and the log-out at a provider.
 
 use std::time::Duration;
 
@@ -7,13 +7,15 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::access::AccessParts;
 
-/// A cookie with a random token.
+/// A cookie with a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::access) enum Cookie {
     /// The id of a session.
     Session,
     /// The token of a log-in that continues at a provider.
     LogIn,
+    /// The ID token of a provider, which only the log-out needs.
+    IdToken,
 }
 
 impl Cookie {
@@ -26,6 +28,16 @@ impl Cookie {
             (Self::Session, _) => "relation",
             (Self::LogIn, "https") => "__Host-relation-login",
             (Self::LogIn, _) => "relation-login",
+            // The prefix __Host- is for the path / only.
+            (Self::IdToken, "https") => "__Secure-relation-id-token",
+            (Self::IdToken, _) => "relation-id-token",
+        }
+    }
+
+    fn path(self) -> &'static str {
+        match self {
+            Self::Session | Self::LogIn => "/",
+            Self::IdToken => "/logout",
         }
     }
 
@@ -64,13 +76,15 @@ impl Cookie {
 
     fn to_header(self, parts: &AccessParts, value: &str, max_age: u64) -> HeaderValue {
         let name = self.name(parts);
-        let secure = match name.starts_with("__Host-") {
+        let path = self.path();
+        let secure = match name.starts_with("__") {
             true => "; Secure",
             false => "",
         };
-        let text =
-            format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={max_age}{secure}");
-        // The value is hexadecimal, so that the header is always valid.
+        let text = format!(
+            "{name}={value}; Path={path}; HttpOnly; SameSite=Lax; Max-Age={max_age}{secure}"
+        );
+        // The value is hexadecimal or a JSON web token, so that the header is always valid.
         HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
     }
 }

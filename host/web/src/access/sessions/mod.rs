@@ -139,7 +139,8 @@ async fn find(
     Ok(user.filter(is_valid).map(|user| (session, user)))
 }
 
-/// Ends a session by the id in its cookie. Does nothing if the session has ended.
+/// Ends a session by the id in its cookie. Does nothing if the session has ended. Returns whether its user has logged in
+/// at an OpenID provider.
 ///
 /// # Errors
 /// The store cannot be read or written.
@@ -147,14 +148,14 @@ pub async fn log_out(
     parts: &AccessParts,
     address: ClientAddress,
     token: &SecretString,
-) -> Result<(), WebError> {
+) -> Result<bool, WebError> {
     let Some((session, user)) = find(parts, token).await? else {
-        return Ok(());
+        return Ok(false);
     };
     let event = user_event(&user, address, "log-out");
     let changes = vec![session.to_delete(), audit::to_change(parts, event)?];
     documents::commit(parts, Vec::new(), changes).await?;
-    Ok(())
+    Ok(user.body.account.is_some())
 }
 
 /// Lists the sessions of a user, the latest first.

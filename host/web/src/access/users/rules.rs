@@ -30,14 +30,15 @@ pub(in crate::access) fn find_grant_errors(
     }
     for (index, grant) in grants.iter().enumerate().take(MAX_GRANTS) {
         let RoleGrant { role, node: at } = grant;
-        let message = if !roles::exists(grant, own_roles) {
+        // The node comes first: otherwise the error would say whether there is a role at nodes of others.
+        let message = if !node.contains(at) {
+            format!("{at} is not at or below {node}, the node of the user or key")
+        } else if !roles::exists(grant, own_roles) {
             let names: Vec<&str> = ROLES.iter().map(|role| role.name).collect();
             format!(
                 "there is no role {role:?} here: the roles are {}, and the own roles of {at} and the nodes above it",
                 names.join(", ")
             )
-        } else if !node.contains(at) {
-            format!("{at} is not at or below {node}, the node of the user or key")
         } else if !authority.may_grant(grant, own_roles) {
             let name = roles::name(grant, own_roles);
             format!("you do not have everything that {name} permits at {at}")

@@ -44,16 +44,21 @@ use crate::access::roles::{OwnRole, RoleHolders};
 use crate::access::users::{LinkPurpose, User};
 use crate::access::{Operation, RoleGrant};
 
-/// The samples in English, by name.
-static SAMPLES: LazyLock<BTreeMap<&'static str, String>> =
-    LazyLock::new(|| pages(Language::English).into_iter().collect());
+/// The samples in English, by name, and the bar of a demo in German, whose texts are longer.
+static SAMPLES: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
+    let english = pages(Language::English).into_iter();
+    let english = english.map(|(name, html)| (name.to_owned(), html));
+    let german = demo_pages(Language::German).into_iter();
+    let german = german.map(|(name, html)| (format!("{name}-german"), html));
+    english.chain(german).collect()
+});
 
 /// Returns the names of all samples.
 pub fn names() -> Vec<&'static str> {
-    SAMPLES.keys().copied().collect()
+    SAMPLES.keys().map(String::as_str).collect()
 }
 
-/// Returns a router with each sample in English at `/samples/NAME`, and the static files.
+/// Returns a router with each sample at `/samples/NAME`, and the static files.
 pub fn router() -> Router {
     Router::new()
         .route("/samples/{name}", get(show))
@@ -62,24 +67,20 @@ pub fn router() -> Router {
 
 async fn show(Path(name): Path<String>) -> Response {
     let policy = [(header::CONTENT_SECURITY_POLICY, layer::policy(None, false))];
-    match SAMPLES.get(name.as_str()) {
+    match SAMPLES.get(&name) {
         Some(html) => (policy, Html(html.as_str())).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }
 
-/// Renders every page by its name.
-fn pages(language: Language) -> Vec<(&'static str, String)> {
-    let roles = ["provider-administrator"];
-    let at = |path: &str| Ui::sample(language, path, &roles);
-    let nodes = || vec!["sys.Provider.A".to_owned(), "sys.Provider.B".to_owned()];
-    let mut model = sample_model();
-    model.actions = vec![action("TestConnection"), action("AddLocationMapping")];
-    let mut pages = Vec::new();
+/// The nodes of the principal of the samples.
+fn nodes() -> Vec<String> {
+    vec!["sys.Provider.A".to_owned(), "sys.Provider.B".to_owned()]
+}
 
-    let ui = at("/");
-    let badge = |state: State| Badge::state(state, language);
-    let page = needs::NeedsPage {
+fn needs_page(ui: &Ui) -> needs::NeedsPage<'_> {
+    let badge = |state: State| Badge::state(state, ui.language);
+    needs::NeedsPage {
         title: ui.t("needs.title"),
         total: "1000+".to_owned(),
         counts: vec![
@@ -87,15 +88,42 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
             needs::Count::sample(badge(State::NotConnected), 5000),
         ],
         alert_counts: vec![needs::Count::sample(
-            Badge::severity(Severity::Critical, language),
+            Badge::severity(Severity::Critical, ui.language),
             2,
         )],
-        rows: rows(&ui).into_iter().filter(Row::needs_person).collect(),
+        rows: rows(ui).into_iter().filter(Row::needs_person).collect(),
         nodes: nodes(),
         node: "sys.Provider.A".to_owned(),
-        ui: &ui,
+        ui,
+    }
+}
+
+/// Renders pages of a demo.
+fn demo_pages(language: Language) -> Vec<(&'static str, String)> {
+    let with_bar = |path: &str, roles: &[&str]| Ui {
+        demo: Some("/".to_owned()),
+        ..Ui::sample(language, path, roles)
     };
-    pages.push(("needs", page.render().unwrap()));
+    let start = with_bar("/", &["provider-administrator"]);
+    let log_in = with_bar("/login", &[]);
+    let log_in_form = session::log_in_form(&log_in, "/", "", None, None);
+    vec![
+        ("demo", needs_page(&start).render().unwrap()),
+        ("demo-login", log_in_form.render().unwrap()),
+    ]
+}
+
+/// Renders every page by its name.
+fn pages(language: Language) -> Vec<(&'static str, String)> {
+    let roles = ["provider-administrator"];
+    let at = |path: &str| Ui::sample(language, path, &roles);
+    let mut model = sample_model();
+    model.actions = vec![action("TestConnection"), action("AddLocationMapping")];
+    let mut pages = Vec::new();
+
+    let ui = at("/");
+    pages.push(("needs", needs_page(&ui).render().unwrap()));
+    pages.extend(demo_pages(language));
 
     let ui = at("/organizations?q=x");
     for (name, rows) in [
@@ -379,6 +407,8 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
     let address = "https://id.example.com/auth?client_id=relation&state=0123";
     let page = oidc::leaving_page(&ui, address);
     pages.push(("login-leaving", page.render().unwrap()));
+    let page = oidc::log_out_page(&ui, address);
+    pages.push(("logout-leaving", page.render().unwrap()));
     let page = oidc::refused_page(&ui, Some(HOSTILE), &Refusal::WithoutRole);
     pages.push(("login-refused", page.render().unwrap()));
     let purpose = LinkPurpose::SetPassword {

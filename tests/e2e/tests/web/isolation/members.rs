@@ -2,65 +2,12 @@
 
 use axum::http::Method;
 use relation_e2e::world::WorldBuilder;
-use relation_web::access::nodes::node_pkid;
 use relation_web::access::{AccessRoute, ROLES, Role};
 use serde_json::json;
 
-use super::{OWN, PLACES, Place, Row, request};
+use super::{Row, request};
+use crate::places::{Members, OWN, PLACES, Place, members};
 use crate::support::{Client, principal};
-
-/// A user, a key and credentials of callbacks at a place, and its node.
-struct Members {
-    place: Place,
-    user: String,
-    key: String,
-    auth: String,
-    node_pkid: String,
-    role: String,
-}
-
-async fn members(root: &Client, place: Place) -> Members {
-    let mut pkids = Vec::new();
-    for path in [
-        "/api/data/User/",
-        "/api/data/ApiKey/",
-        "/api/data/ApiCallbackAuth/",
-        "/api/data/Role/",
-    ] {
-        if place == Place::Unknown {
-            pkids.push("0123456789abcdef01234567".to_owned());
-            continue;
-        }
-        let node = place.node();
-        let input = match path {
-            "/api/data/ApiCallbackAuth/" => json!({
-                "name": format!("member-of-{place:?}"), "hierarchy": node, "token": "canary-token",
-            }),
-            "/api/data/Role/" => {
-                json!({ "name": "desk", "hierarchy": node, "operations": ["read"] })
-            }
-            _ => json!({
-                "name": format!("member-of-{place:?}"), "hierarchy": node,
-                "grants": [{ "role": "operator", "node": node }],
-            }),
-        };
-        let added = root.json(Method::POST, path, &input).await.expect(201);
-        pkids.push(added["pkid"].as_str().unwrap().to_owned());
-    }
-    let [user, key, auth, role] = pkids.try_into().unwrap();
-    let node_pkid = match place {
-        Place::Unknown => key.clone(),
-        place => node_pkid(&place.node().parse().unwrap()).to_string(),
-    };
-    Members {
-        place,
-        user,
-        key,
-        auth,
-        node_pkid,
-        role,
-    }
-}
 
 fn access_row(route: AccessRoute, members: &Members, role: &Role) -> Option<Row> {
     let Members {
@@ -202,4 +149,22 @@ async fn users_keys_and_audit_keep_tenants_apart() {
         let expected = if members.place.is_visible() { 204 } else { 404 };
         assert_eq!(status, expected, "{:?}", members.place);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn error_does_not_say_which_roles_others_have() {
+    let world = WorldBuilder::default().start().await;
+    let anonymous = Client::anonymous(&world).await;
+    let root = anonymous.with(principal("provider-administrator", "sys"));
+    members(&root, Place::Sibling).await;
+    let client = anonymous.with(principal("reseller-administrator", OWN));
+    let mut errors = Vec::new();
+    for node in [Place::Sibling.node(), Place::Unknown.node()] {
+        let grants = json!([{ "role": "desk", "node": node }]);
+        let input = json!({ "name": "ada", "hierarchy": OWN, "grants": grants });
+        let refused = client.json(Method::POST, "/api/data/User/", &input).await;
+        let refused = refused.expect(422)["errors"].to_string();
+        errors.push(refused.replace(node, "NODE"));
+    }
+    assert_eq!(errors[0], errors[1]);
 }

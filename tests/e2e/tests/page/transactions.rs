@@ -32,17 +32,14 @@ pub fn follow_a_sync(world: &PageWorld, contoso: &Connected) {
 pub fn cancel_and_replay(world: &PageWorld, contoso: &Connected) {
     let emulator = &world.cli.emulator;
     emulator.inject(Fault::status("/v1/access_token", 503).always());
-    // A program waits for its call, which fails at once.
+    // The call of the command fails at once, since the command waits for it.
     let pkid = contoso.path.rsplit('/').next().unwrap();
-    let submit = format!(
-        "const done = arguments[arguments.length - 1];
-        fetch('/api/relation/SparkCustomer/{pkid}/+{REFRESH}/', {{
-            method: 'POST', headers: {{ 'content-type': 'application/json' }}, body: '{{}}',
-        }}).then(response => response.json()).then(body => done(body.transaction_id), error => done(`${{error}}`));"
-    );
-    let failed = world.browser.execute_async(&submit);
+    let invoke = ["invoke", REFRESH, pkid];
+    let output = world.cli.workspace.relation(invoke).run();
+    assert_ne!(output.code, Some(0), "{}", output.stdout);
     let reason = "503";
-    world.open(&format!("/transactions/{}", failed.as_str().unwrap()));
+    world.open("/transactions");
+    world.follow(REFRESH);
     world.see_and_check("transaction-failed", REFRESH, &["Failed", reason]);
 
     // The call of a person is queued, and waits for another attempt until it is canceled.

@@ -136,13 +136,6 @@ async fn list(parts: &AccessParts, record: &Pkid) -> Result<Vec<Entry<LinkBody>>
 
 /// Removes links that have ended. Returns their number.
 pub(super) async fn remove_expired(parts: &AccessParts) -> Result<u64, StoreError> {
-    let filter = documents::filter::<LinkBody>(&None, Vec::<Key>::new());
-    let links = documents::list_all::<LinkBody>(parts.store(), &filter).await?;
-    let expired = links.iter().filter(|link| parts.now() >= link.body.expires);
-    let changes: Vec<_> = expired.map(Entry::to_delete).collect();
-    let removed = changes.len() as u64;
-    if removed > 0 {
-        documents::commit(parts, Vec::new(), changes).await?;
-    }
-    Ok(removed)
+    let now = parts.now();
+    documents::remove_all(parts, |link: &Entry<LinkBody>| now >= link.body.expires).await
 }

@@ -177,6 +177,30 @@ pub(super) async fn list<T: Stored>(
     })
 }
 
+/// Removes all documents of a kind with a condition, in small commits. Returns their number.
+pub(super) async fn remove_all<T: Stored>(
+    parts: &AccessParts,
+    is_removed: impl Fn(&Entry<T>) -> bool,
+) -> Result<u64, StoreError> {
+    const PAGE_SIZE: u32 = 500;
+    let filter = filter::<T>(&None, Vec::new());
+    let mut removed = 0;
+    let mut cursor: Option<String> = None;
+    loop {
+        let page = list::<T>(parts.store(), &filter, false, cursor.as_deref(), PAGE_SIZE).await?;
+        let items = page.items.iter().filter(|entry| is_removed(entry));
+        let changes: Vec<Change> = items.map(Entry::to_delete).collect();
+        removed += changes.len() as u64;
+        if !changes.is_empty() {
+            commit(parts, Vec::new(), changes).await?;
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            return Ok(removed);
+        }
+    }
+}
+
 /// Lists objects in a part of the hierarchy, ordered by pkid.
 pub(super) async fn list_objects<T: Listed>(
     parts: &AccessParts,

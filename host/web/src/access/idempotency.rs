@@ -212,25 +212,7 @@ async fn find_state(parts: &AccessParts, earlier: &Entry<KeyBody>) -> Result<Add
 
 /// Removes keys that are not remembered any more. Returns their number.
 pub(super) async fn remove_expired(parts: &AccessParts) -> Result<u64, StoreError> {
-    const PAGE_SIZE: u32 = 500;
-    let filter = documents::filter::<KeyBody>(&None, Vec::new());
-    let mut removed = 0;
-    let mut cursor: Option<String> = None;
-    loop {
-        let cursor_text = cursor.as_deref();
-        let page =
-            documents::list::<KeyBody>(parts.store(), &filter, false, cursor_text, PAGE_SIZE)
-                .await?;
-        let is_old = |entry: &&Entry<KeyBody>| parts.now().since(entry.body.claimed) > LIFETIME;
-        let old = page.items.iter().filter(is_old);
-        let changes: Vec<Change> = old.map(Entry::to_delete).collect();
-        removed += changes.len() as u64;
-        if !changes.is_empty() {
-            documents::commit(parts, Vec::new(), changes).await?;
-        }
-        cursor = page.next;
-        if cursor.is_none() {
-            return Ok(removed);
-        }
-    }
+    let now = parts.now();
+    let is_old = |entry: &Entry<KeyBody>| now.since(entry.body.claimed) > LIFETIME;
+    documents::remove_all(parts, is_old).await
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderValue, header};
 use relation_app::config::OidcGrant;
 use relation_app::oidc::{Identity, LogInSecrets, OidcError, Provider};
-use relation_host::store::{Change, StoreError};
+use relation_host::store::StoreError;
 use relation_host::types::{Key, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
@@ -429,15 +429,8 @@ fn derive(token: &SecretString) -> LogInSecrets {
 
 /// Removes log-ins that have ended. Returns their number.
 pub(super) async fn remove_expired(parts: &AccessParts) -> Result<u64, StoreError> {
-    let filter = documents::filter::<PendingBody>(&None, Vec::new());
-    let pending = documents::list_all::<PendingBody>(parts.store(), &filter).await?;
-    let ended = pending.iter().filter(|entry| entry.has_ended(parts.now()));
-    let changes: Vec<Change> = ended.map(Entry::to_delete).collect();
-    let removed = changes.len() as u64;
-    for changes in changes.chunks(500) {
-        documents::commit(parts, Vec::new(), changes.to_vec()).await?;
-    }
-    Ok(removed)
+    let now = parts.now();
+    documents::remove_all(parts, |entry: &Entry<PendingBody>| entry.has_ended(now)).await
 }
 
 #[cfg(test)]

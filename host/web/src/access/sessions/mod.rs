@@ -219,30 +219,9 @@ pub(super) async fn to_end_all(
 
 /// Removes sessions that have ended. Returns their number.
 pub(super) async fn remove_expired(parts: &AccessParts) -> Result<u64, StoreError> {
-    const PAGE_SIZE: u32 = 500;
-    let filter = documents::filter::<SessionBody>(&None, Vec::new());
-    let (mut cursor, mut removed) = (None, 0);
-    loop {
-        let page = documents::list::<SessionBody>(
-            parts.store(),
-            &filter,
-            false,
-            cursor.as_deref(),
-            PAGE_SIZE,
-        )
-        .await?;
-        let is_over = |session: &&Entry<SessionBody>| parts.now() >= session.expires(parts);
-        let over = page.items.iter().filter(is_over);
-        let changes: Vec<Change> = over.map(Entry::to_delete).collect();
-        removed += changes.len() as u64;
-        if !changes.is_empty() {
-            documents::commit(parts, Vec::new(), changes).await?;
-        }
-        cursor = page.next;
-        if cursor.is_none() {
-            return Ok(removed);
-        }
-    }
+    let now = parts.now();
+    let is_over = |session: &Entry<SessionBody>| now >= session.expires(parts);
+    documents::remove_all(parts, is_over).await
 }
 
 fn user_event(user: &Entry<UserBody>, address: ClientAddress, operation: &str) -> NewAuditEvent {

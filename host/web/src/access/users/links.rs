@@ -357,15 +357,8 @@ pub(super) async fn to_delete_all(
 
 /// Removes links that have ended. Returns their number.
 pub(in crate::access) async fn remove_expired(parts: &AccessParts) -> Result<u64, StoreError> {
-    let filter = documents::filter::<LinkBody>(&None, Vec::new());
-    let links = documents::list_all::<LinkBody>(parts.store(), &filter).await?;
-    let expired = links.iter().filter(|link| parts.now() >= link.body.expires);
-    let changes: Vec<Change> = expired.map(Entry::to_delete).collect();
-    let removed = changes.len() as u64;
-    if removed > 0 {
-        documents::commit(parts, Vec::new(), changes).await?;
-    }
-    Ok(removed)
+    let now = parts.now();
+    documents::remove_all(parts, |link: &Entry<LinkBody>| now >= link.body.expires).await
 }
 
 /// Returns the condition that there is no user at all.

@@ -98,7 +98,7 @@ impl Tenant {
     }
 
     /// Returns what of this tenant a text shows.
-    fn find_leak<'a>(&'a self, text: &str) -> Option<&'a str> {
+    fn find_leak(&self, text: &str) -> Option<&str> {
         let node = self.place.node();
         let mut rest = text.split(node).skip(1);
         let has_node =

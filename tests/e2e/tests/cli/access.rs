@@ -99,7 +99,7 @@ fn own_roles_are_managed_and_granted() {
     };
     let added = add("desk", "sys.A", "read,refresh").succeeds().json();
     let pkid = added["pkid"].as_str().unwrap();
-    add("desk", "sys.A", "read").reports(&["name: another role"]);
+    add("desk", "sys.A", "read").reports(&["another role of this node has this name"]);
     add("desk", "sys.A", "write").exits(2);
     let listed = relation(&["role", "list"]).succeeds().stdout;
     assert!(

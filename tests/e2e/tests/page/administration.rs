@@ -47,6 +47,8 @@ pub fn select_organizations_by_the_keyboard(world: &PageWorld) {
     world.browser.press(&[Key::Space]);
     world.see(LIST, &[&format!("{count} selected")]);
     world.checks.check(&world.browser, "organizations-selected");
+    // The check has moved the focus.
+    world.tab_to("Select all of this page");
     world.browser.press(&[Key::Space]);
     world.tab_to("Select Wingtip");
     world.browser.press(&[Key::Space]);

@@ -157,6 +157,17 @@ fn complete<T>(
 /// Records operations whose calls are queued.
 pub(crate) async fn record_queued(web: &Web, events: Vec<NewAuditEvent>, transaction: &str) {
     let events = events.into_iter();
+    let events = events.map(|event| event.with_result(AuditResult::Queued));
+    record_done(web, events, transaction).await;
+}
+
+/// Records operations that are done.
+pub(crate) async fn record_done(
+    web: &Web,
+    events: impl IntoIterator<Item = NewAuditEvent>,
+    transaction: &str,
+) {
+    let events = events.into_iter();
     let events = events.map(|event| event.with_transaction(transaction));
     let events: Vec<NewAuditEvent> = events.collect();
     if !events.is_empty() {

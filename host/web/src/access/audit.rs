@@ -68,6 +68,8 @@ impl Actor {
 pub enum AuditResult {
     /// The operation was performed.
     Success,
+    /// The call of the operation is queued. Its transaction has the end.
+    Queued,
     /// The operation was refused.
     Refused,
     /// The operation failed.

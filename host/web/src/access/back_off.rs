@@ -1,4 +1,5 @@
-//! The back-off of log-ins: after some failures, an account and an address must wait longer and longer.
+//! The back-off of log-ins and of callbacks without a log-in: after some failures, an account and an address must wait
+//! longer and longer.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -43,13 +44,22 @@ impl Subject {
 
     /// Several people may share an address. An IPv6 network of 64 bits counts as one address.
     pub(super) fn address(address: IpAddr) -> Self {
+        Self::from_address("address", address)
+    }
+
+    /// An address that sends callbacks without a log-in.
+    pub(super) fn callback(address: IpAddr) -> Self {
+        Self::from_address("callback", address)
+    }
+
+    fn from_address(purpose: &str, address: IpAddr) -> Self {
         let rule = Rule {
             free_failures: 20,
             max_delay: Duration::from_secs(900),
         };
         let text = match address.to_canonical() {
-            IpAddr::V4(address) => format!("address {address}"),
-            IpAddr::V6(address) => format!("network {:x}", address.to_bits() >> 64),
+            IpAddr::V4(address) => format!("{purpose} {address}"),
+            IpAddr::V6(address) => format!("{purpose} network {:x}", address.to_bits() >> 64),
         };
         Self(Sha256::digest(text).into(), rule)
     }

@@ -13,6 +13,7 @@ mod authenticate;
 mod authority;
 mod back_off;
 pub mod callback_auth;
+pub(crate) mod callback_rate;
 pub mod consent_links;
 mod cross_site;
 mod documents;

@@ -1,7 +1,7 @@
 //! Nodes of the hierarchy as documents, so that a node can be found by its pkid, listed, and added before it is used.
 //!
 //! The pkid of a node follows from its path: every response can name it without a read. A node is stored when an object
-//! is added there, when a response shows a document there, or by [`index`] for a store of an earlier release. No
+//! is added there, when a response shows a document there, or by `index` for a store of an earlier release. No
 //! request reads more nodes than its page shows.
 
 use std::collections::HashMap;

@@ -257,7 +257,13 @@ fn find_operation_errors(
         );
         field_error("operations", message)
     });
-    errors.collect()
+    let mut errors: Vec<FieldError> = errors.collect();
+    // The other operations show what they work on.
+    if !operations.contains(&Operation::Read) {
+        let message = "must have the operation read, which the others need";
+        errors.push(field_error("operations", message));
+    }
+    errors
 }
 
 fn to_sorted(mut operations: Vec<Operation>) -> Vec<Operation> {

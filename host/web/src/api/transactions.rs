@@ -24,7 +24,7 @@ use super::records::accepted;
 use super::{TRANSACTIONS, cursor_error};
 use crate::access::nodes::{self, node_pkid};
 use crate::access::{Allowed, ClientAddress, Operation, permission};
-use crate::calls::{Requester, record_queued};
+use crate::calls::{Requester, record_done, record_queued};
 use crate::{Web, WebError};
 
 /// The maximum number of transactions that one poll reads.
@@ -207,7 +207,7 @@ pub(super) async fn cancel(
     web.host().cancel(&transaction.id).await?;
     let requester = Requester::new(allowed.principal(), address);
     let event = requester.on_transaction("cancel-transaction", &transaction);
-    record_queued(&web, event.into_iter().collect(), &transaction.id).await;
+    record_done(&web, event, &transaction.id).await;
     let result = json!({
         "href": transaction_href(&transaction.id), "success": true, "transaction_id": transaction.id,
     });

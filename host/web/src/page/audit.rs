@@ -34,6 +34,7 @@ impl EventRow {
         let event = &event.event;
         let (icon, key) = match event.result {
             AuditResult::Success => ("good", "success"),
+            AuditResult::Queued => ("busy", "queued"),
             AuditResult::Refused => ("warn", "refused"),
             AuditResult::Failed => ("bad", "failed"),
         };

@@ -16,7 +16,7 @@ use super::calls::{self, Started};
 use super::connect::redirect_uri;
 use super::parts::clean;
 use super::ui::{Ui, render_with};
-use crate::access::{Operation, consent_links};
+use crate::access::{ClientAddress, Operation, callback_rate, consent_links};
 use crate::calls::Call;
 use crate::{Web, WebError};
 
@@ -140,6 +140,7 @@ fn outcome_page<'a>(
 pub(crate) async fn complete(
     State(web): State<Web>,
     ui: Ui,
+    client: ClientAddress,
     RawQuery(query): RawQuery,
 ) -> Result<Response, WebError> {
     let query = query.unwrap_or_default();
@@ -167,6 +168,10 @@ pub(crate) async fn complete(
         return render_with(StatusCode::BAD_REQUEST, &page);
     };
     let sees_record = ui.may(Operation::Read, &document.hierarchy);
+    let is_anonymous = ui.principal.is_none();
+    if is_anonymous {
+        callback_rate::begin(web.access(), client)?;
+    }
     let mut address = redirect_uri(&web);
     let _ = write!(address, "?{query}");
     let callback = SecretString::from(address);
@@ -193,6 +198,9 @@ pub(crate) async fn complete(
             outcome_page(&ui, Outcome::Running, &pkid, None, None, sees_record)
         }
         Started::Ended(Ok(output)) => {
+            if is_anonymous {
+                callback_rate::succeed(web.access(), client);
+            }
             let outcome = Outcome::from_report(&output.value);
             if sees_record && outcome == Outcome::Connected {
                 return Ok(

@@ -52,7 +52,7 @@ use serde::Deserialize;
 
 use self::texts::Language;
 use self::ui::{LANGUAGE_COOKIE, Ui};
-use crate::access::refuse_cross_site;
+use crate::access::{ClientAddress, refuse_cross_site};
 use crate::{Web, WebError};
 
 /// Returns the routes of the page.
@@ -94,12 +94,13 @@ async fn choose_language(
 async fn fallback(
     state: State<Web>,
     ui: Ui,
+    client: ClientAddress,
     uri: Uri,
     query: RawQuery,
 ) -> Result<Response, WebError> {
     let redirect = url::Url::parse(state.options().redirect.as_str()).ok();
     match redirect.is_some_and(|redirect| redirect.path() == uri.path()) {
-        true => callback::complete(state, ui, query).await,
+        true => callback::complete(state, ui, client, query).await,
         false => Err(WebError::not_found()),
     }
 }

@@ -7,7 +7,7 @@ use relation_host::transactions::Transaction;
 use super::transactions::{may_change, read};
 use super::ui::Ui;
 use crate::access::{Allowed, permission};
-use crate::calls::record_queued;
+use crate::calls::{record_done, record_queued};
 use crate::{Web, WebError};
 
 /// Reads a transaction whose action the principal may run.
@@ -52,6 +52,6 @@ pub(crate) async fn cancel(
     let event = ui
         .requester()
         .on_transaction("cancel-transaction", &transaction);
-    record_queued(&web, event.into_iter().collect(), &transaction.id).await;
+    record_done(&web, event, &transaction.id).await;
     Ok(Redirect::to(&format!("/transactions/{}", transaction.id)))
 }

@@ -67,9 +67,9 @@ async fn changes_by_the_api_are_recorded() {
         ("add-record", "success"),
         ("modify-record", "success"),
         ("modify-record", "refused"),
-        ("modify-record", "success"),
+        ("modify-record", "queued"),
         ("CheckTokenExpiry", "success"),
-        ("modify-record", "success"),
+        ("modify-record", "queued"),
         ("cancel-transaction", "success"),
         ("delete-record", "success"),
     ];

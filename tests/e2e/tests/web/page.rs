@@ -1,6 +1,9 @@
 //! The page by plain HTTP, as a browser without JavaScript: its forms and its headers.
 
+use std::net::SocketAddr;
+
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode};
 use relation_e2e::world::WorldBuilder;
 
@@ -46,6 +49,43 @@ async fn page_without_a_session_leads_to_the_log_in() {
         client.get("/callback?state=x&code=y").await.status,
         StatusCode::BAD_REQUEST
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callbacks_of_a_stranger_are_limited() {
+    let world = WorldBuilder::default().start().await;
+    let stranger = Client::anonymous(&world).await;
+    let administrator = stranger.with(principal("provider-administrator", "sys"));
+    let (pkid, _) = administrator.add("sys.A", "Contoso").await;
+    let send = async |client: &Client, address: &str| {
+        let address: SocketAddr = address.parse().unwrap();
+        let request = Request::get(format!("/callback?state={pkid}.guess&code=x"));
+        let request = request.extension(ConnectInfo(address));
+        client
+            .send(request.body(Body::empty()).unwrap())
+            .await
+            .status
+    };
+    for _ in 0..20 {
+        let status = send(&stranger, "192.0.2.1:5000").await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+    }
+    let path = format!("/api/tool/Transaction/?record={pkid}&limit=100");
+    let count = async || {
+        let list = administrator.get(&path).await.expect(200);
+        list["resources"].as_array().unwrap().len()
+    };
+    let stored = count().await;
+    let status = send(&stranger, "192.0.2.1:5001").await;
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(count().await, stored);
+    for (client, address) in [
+        (&stranger, "192.0.2.2:5000"),
+        (&administrator, "192.0.2.1:5000"),
+    ] {
+        let status = send(client, address).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{address}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

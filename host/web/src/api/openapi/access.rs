@@ -355,7 +355,7 @@ pub(super) fn audit_event() -> Value {
             "operation": { "type": "string" },
             "object": { "type": ["object", "null"] },
             "node": { "type": "string" },
-            "result": { "enum": ["success", "refused", "failed"] },
+            "result": { "enum": ["success", "queued", "refused", "failed"] },
             "transaction": { "type": ["string", "null"] },
             "changes": { "type": "array", "items": { "type": "object", "required": ["field"] } },
         },

@@ -106,7 +106,12 @@ proptest! {
 }
 
 fn any_operations() -> impl Strategy<Value = Vec<Operation>> {
-    prop::collection::vec(prop::sample::select(OPERATIONS), 1..5)
+    // Each role must have `read`.
+    prop::collection::vec(prop::sample::select(OPERATIONS), 0..4).prop_map(|mut operations| {
+        operations.retain(|each| *each != Operation::Read);
+        operations.insert(0, Operation::Read);
+        operations
+    })
 }
 
 proptest! {

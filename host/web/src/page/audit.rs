@@ -40,9 +40,12 @@ impl EventRow {
         };
         let object = event.object.as_ref();
         let changes = event.changes.iter().map(|change| {
+            // A secret field has neither value.
+            let is_secret = change.before.is_none() && change.after.is_none();
+            let missing = if is_secret { "***" } else { "–" };
             let text = |value: &Option<serde_json::Value>| {
                 let value = value.as_ref();
-                value.map_or_else(|| "***".to_owned(), |value| clean(&value.to_string()))
+                value.map_or_else(|| missing.to_owned(), |value| clean(&value.to_string()))
             };
             (
                 clean(&change.field),

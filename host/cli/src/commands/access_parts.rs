@@ -1,4 +1,4 @@
-//! What the commands `user`, `key` and `role` share. They need the store, and no plugin.
+//! The parts that the commands `user`, `key` and `role` share. They need the store, and no plugin.
 
 use std::sync::Arc;
 

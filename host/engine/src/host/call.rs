@@ -169,7 +169,7 @@ impl Host {
 
     /// Checks the version of a record whose lease is held. A record that does not exist is an error of the workflow.
     ///
-    /// Of a queued call, returns the mark for its commits. A commit of an interrupted attempt is no change by others.
+    /// Returns the mark for the commits of a queued call. A commit of an interrupted attempt is no change by others.
     async fn check_version(
         &self,
         subject: &Reference,

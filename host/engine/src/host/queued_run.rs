@@ -26,7 +26,7 @@ pub(super) struct QueuedRun {
     has_committed: AtomicBool,
 }
 
-/// What the repetition of a queued call depends on.
+/// The state on which the repetition of a queued call depends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Work {
     /// Deletes the record.

@@ -194,7 +194,7 @@ pub(crate) struct RolePage<'a> {
     pkid: String,
     node: String,
     may_manage: bool,
-    /// What the role permits, in sentences.
+    /// The operations that the role permits, in sentences.
     operations: Vec<String>,
     fields: Vec<FormField>,
     holders: Vec<HolderRow>,

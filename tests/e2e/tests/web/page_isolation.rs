@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::places::{Members, OWN, Objects, PLACES, Place, members, objects};
 use crate::support::{Client, Response, location, post, principal};
 
-/// What is at a place, with links that were handed on.
+/// The objects and people at a place, with links that were handed on.
 struct Tenant {
     place: Place,
     objects: Objects,
@@ -48,7 +48,7 @@ impl Tenant {
         }
     }
 
-    /// What another tenant must not see, besides the node.
+    /// Lists the ids that another tenant must not see, besides the node.
     fn ids(&self) -> Vec<&str> {
         let Members {
             user,

@@ -47,7 +47,7 @@ impl Place {
     }
 }
 
-/// What is at a place.
+/// The objects at a place.
 pub struct Objects {
     pub place: Place,
     pub pkid: String,
@@ -55,7 +55,7 @@ pub struct Objects {
     pub data_sync: String,
 }
 
-/// Adds what is at a place.
+/// Adds the objects of a place.
 pub async fn objects(root: &Client, place: Place) -> Objects {
     if place == Place::Unknown {
         return Objects {
@@ -87,7 +87,7 @@ pub struct Members {
     pub role: String,
 }
 
-/// Adds who is at a place.
+/// Adds the users, the keys and the like of a place.
 pub async fn members(root: &Client, place: Place) -> Members {
     let mut pkids = Vec::new();
     for path in [

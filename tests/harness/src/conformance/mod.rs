@@ -14,7 +14,7 @@
 //!
 //! let report = Conformance::new(component, store, sealer).run().await?;
 //! for finding in report.failed() {
-//!     println!("{}: {}", finding.id, finding.why.as_deref().unwrap_or_default());
+//!     println!("{}: {}", finding.id, finding.reason.as_deref().unwrap_or_default());
 //! }
 //! assert!(report.is_conformant());
 //! # Ok(())

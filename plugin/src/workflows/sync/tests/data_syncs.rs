@@ -312,7 +312,7 @@ fn sites_come_from_the_api_of_the_records_region() {
 }
 
 /// Creates a record with Contact Center in `region`, whose sync of all data imports only its sites.
-fn world_with_contact_center(region: &str) -> World {
+pub(super) fn world_with_contact_center(region: &str) -> World {
     let world = World::new();
     let mut record = Record::load(&world.platform, PKID).unwrap();
     for (field, value) in [

@@ -341,7 +341,7 @@ impl ImportRun<'_> {
             list.overlaps = page.overlaps;
             list.digest = digest;
         };
-        if changes.is_empty() && self.is_scheduled && self.unstored.can_take(index, &ids) {
+        if changes.is_empty() && self.unstored.can_take(index, &ids) {
             self.unstored.take(index, ids);
             advance(self.list(index));
             if self.unstored.is_full() {

@@ -30,12 +30,14 @@ use entries::LinkedIds;
 use sites::CustomerSites;
 use state::ListProgress;
 
+use crate::grant::Grant;
 use crate::platform::{
     Change, Check, Failure, Filter, Key, Level, Millis, Platform, Scope, UnixMillis, Wakeup,
 };
 use crate::record::{Record, key};
 use crate::reports::SyncReport;
 use crate::settings::Settings;
+use crate::workflows::refresh::refresh;
 use seen::{SeenIds, UnstoredPages};
 use steps::Step;
 
@@ -95,6 +97,7 @@ pub fn sync(
     }
     run.restart_shared_lists(&others);
     run.schedule_resumption()?;
+    run.refresh_due_tokens()?;
     loop {
         match run.step() {
             Ok(Step::Done) => {}
@@ -136,15 +139,9 @@ impl ImportRun<'_> {
     /// Whether the call should begin no further step. A due refresh of the record goes first.
     fn is_pause_due(&self) -> bool {
         let now = self.platform.now();
-        let is_due = |next: UnixMillis| next <= now;
-        let mut grants = self.record.grants().iter();
-        let refresh_is_due = grants.any(|grant| {
-            self.record
-                .grant_state(*grant)
-                .next_refresh
-                .is_some_and(is_due)
-        });
-        self.pages >= MAX_PAGES_PER_CALL || now >= self.until || (self.pages > 0 && refresh_is_due)
+        self.pages >= MAX_PAGES_PER_CALL
+            || now >= self.until
+            || (self.pages > 0 && self.find_due_refresh().is_some())
     }
 
     /// Finds the running and last imports of this record by other data syncs.
@@ -248,6 +245,32 @@ impl ImportRun<'_> {
         self.version = self.version.saturating_add(1);
         self.unstored = UnstoredPages::default();
         Ok(())
+    }
+
+    /// Refreshes the tokens of a grant whose refresh is due: it goes first. An error of Webex does not stop the import,
+    /// whose access token may still be valid.
+    fn refresh_due_tokens(&mut self) -> Result<(), Failure> {
+        let now = self.platform.now();
+        let Some(grant) = self.find_due_refresh().filter(|_| !self.sync.purges) else {
+            return Ok(());
+        };
+        match refresh(self.platform, &self.record.pkid, grant, now) {
+            Ok(_) | Err(Failure::Reauthorize(_)) => {}
+            // The tokens may be in the stash, so that nothing else may use the stored ones.
+            Err(failure) => return Err(failure),
+        }
+        self.record = Record::load(self.platform, &self.record.pkid)?;
+        Ok(())
+    }
+
+    /// Finds a grant of the record whose refresh is due.
+    fn find_due_refresh(&self) -> Option<Grant> {
+        let now = self.platform.now();
+        let mut grants = self.record.grants().iter().copied();
+        grants.find(|grant| {
+            let next = self.record.grant_state(*grant).next_refresh;
+            next.is_some_and(|next| next <= now)
+        })
     }
 
     /// Schedules the continuation of this call, which may be interrupted, unless a wakeup does so already.

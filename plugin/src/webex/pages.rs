@@ -40,6 +40,9 @@ pub struct Page {
     pub link_error: Option<String>,
     /// Whether the next page begins with the last entry of this one.
     pub overlaps: bool,
+    /// Whether an entry may move unnoticed from the next page to this one before the next page is requested: that page has a
+    /// number or a position, and does not [overlap](Self::overlaps) with this one.
+    pub can_shift: bool,
     /// The number of all entries of the list, if Webex says so.
     pub total: Option<u64>,
 }
@@ -126,6 +129,7 @@ impl Webex<'_> {
         let (mut next, link_error) = self.find_next(response.headers(), address, filters, token);
         let mut total = None;
         let mut overlaps = false;
+        let mut can_shift = false;
         if let Paging::Position(parameters) | Paging::Number(parameters) = directory.paging {
             let reported = read_number(response.body(), parameters.total);
             let is_by_position = matches!(directory.paging, Paging::Position(_));
@@ -134,18 +138,30 @@ impl Webex<'_> {
                 false => 1,
             };
             total = reported.filter(|_| is_by_position);
-            if next.is_none() && link_error.is_none() && !items.is_empty() {
-                // An entry that is deleted while the list is read moves all later ones, and one of them would be missed
-                // between two pages.
-                overlaps = is_by_position && items.len() > 1;
-                next = find_next_position(address, parameters, step, overlaps, reported);
-            }
+            // An entry that is deleted while the list is read moves all later ones, and one of them would be missed
+            // between two pages.
+            let can_overlap = is_by_position && items.len() > 1;
+            next = match next {
+                None if link_error.is_none() && !items.is_empty() => {
+                    overlaps = can_overlap;
+                    find_next_position(address, parameters, step, overlaps, reported)
+                }
+                Some(link) if can_overlap => {
+                    let overlapping = overlap_link(&link, address, parameters, step);
+                    overlaps = overlapping.is_some();
+                    overlapping.or(Some(link))
+                }
+                next => next,
+            };
+            let has_position = |next: &str| read_start(next, parameters).is_some();
+            can_shift = !overlaps && next.as_deref().is_some_and(has_position);
         }
         Ok(Page {
             items: items.into_iter().map(<[u8]>::to_vec).collect(),
             next,
             link_error,
             overlaps,
+            can_shift,
             total,
         })
     }
@@ -203,28 +219,53 @@ fn find_next_position(
     overlaps: bool,
     total: Option<u64>,
 ) -> Option<String> {
-    let mut next = Url::parse(current).ok()?;
-    let value = |parameter: &str| {
-        let (name, value) = parameter.split_once('=')?;
-        (name == parameters.start).then(|| value.parse::<u64>().ok())?
-    };
-    let query = next.query().unwrap_or_default();
     let first = u64::from(parameters.first);
-    let start = query.split('&').find_map(value).unwrap_or(first);
+    let start = read_start(current, parameters).unwrap_or(first);
     let start = start.checked_add(step)?;
     // A full page may be followed by another one, whatever the total says.
     let is_full = step >= u64::from(parameters.size.1);
     if !is_full && total.is_some_and(|total| start.saturating_sub(first) >= total) {
         return None;
     }
-    let start = start.saturating_sub(overlaps.into());
-    let kept = query.split('&').filter(|parameter| {
+    replace_start(current, parameters, start.saturating_sub(overlaps.into()))
+}
+
+/// Returns the URL of a page that begins one entry before the page at `link`: with the last of the `count` entries at
+/// `current`. None if `link` does not name the position after these entries.
+fn overlap_link(
+    link: &str,
+    current: &str,
+    parameters: PageParameters,
+    count: u64,
+) -> Option<String> {
+    let start = read_start(current, parameters).unwrap_or(parameters.first.into());
+    let following = start.checked_add(count)?;
+    match read_start(link, parameters) == Some(following) {
+        true => replace_start(link, parameters, following.saturating_sub(1)),
+        false => None,
+    }
+}
+
+/// Returns the position or number of the page at `address`, if its URL names one.
+fn read_start(address: &str, parameters: PageParameters) -> Option<u64> {
+    let (_, query) = address.split_once('?')?;
+    query.split('&').find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        (name == parameters.start).then(|| value.parse().ok())?
+    })
+}
+
+/// Returns the URL with the position or number of another page.
+fn replace_start(address: &str, parameters: PageParameters, start: u64) -> Option<String> {
+    let mut url = Url::parse(address).ok()?;
+    let kept = url.query().unwrap_or_default().split('&');
+    let kept = kept.filter(|parameter| {
         !parameter.is_empty() && parameter.split('=').next() != Some(parameters.start)
     });
     let mut query: Vec<String> = kept.map(str::to_owned).collect();
     query.push(format!("{}={start}", parameters.start));
-    next.set_query(Some(&query.join("&")));
-    Some(next.into())
+    url.set_query(Some(&query.join("&")));
+    Some(url.into())
 }
 
 /// Resolves the link `target` on the page `current`.

@@ -231,3 +231,43 @@ fn positions_follow_the_entries_until_the_list_ends() {
     let (following, _) = next(&CONTACT_CENTER_SITES, sites, &paged(2));
     assert!(following.unwrap().ends_with("pageSize=100&page=1"));
 }
+
+#[test]
+fn link_to_the_following_position_is_moved_back_by_one() {
+    let next = |directory: &Directory, address: &str, link: &str| {
+        let platform = MemoryPlatform::new();
+        let body = format!(
+            "{{\"{}\":[{{\"id\":\"1\"}},{{\"id\":\"2\"}}]}}",
+            directory.items
+        );
+        let link = format!("<{link}>; rel=\"next\"");
+        let response = raw_response(200, &[("Link", &link)], body);
+        platform.expect(Method::GET, "", response);
+        let webex = Webex::new(&platform, &Settings::default(), &Proxies::default()).unwrap();
+        let page = webex.fetch_page(directory, address, &[], &Secret::new(TOKEN));
+        let page = page.unwrap();
+        (page.next.unwrap(), page.overlaps, page.can_shift)
+    };
+    let groups = "https://webexapis.com/v1/groups?startIndex=1&count=2";
+    for (link, following, overlaps, can_shift) in [
+        (
+            "startIndex=3&count=2&x",
+            "count=2&x&startIndex=2",
+            true,
+            false,
+        ),
+        // Another position, or none: the link is followed as it is.
+        ("startIndex=4&count=2", "startIndex=4&count=2", false, true),
+        ("cursor=abc", "cursor=abc", false, false),
+    ] {
+        let url = |query: &str| format!("https://webexapis.com/v1/groups?{query}");
+        let found = next(&GROUPS, groups, &url(link));
+        assert_eq!(found, (url(following), overlaps, can_shift), "{link}");
+    }
+    let sites = "https://api.wxcc-eu2.cisco.com/v2/site?page=0&pageSize=2";
+    let link = "https://webexapis.com/v2/site?page=1&pageSize=2";
+    assert_eq!(
+        next(&CONTACT_CENTER_SITES, sites, link),
+        (link.to_owned(), false, true)
+    );
+}

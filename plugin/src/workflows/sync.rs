@@ -30,12 +30,14 @@ use entries::LinkedIds;
 use sites::CustomerSites;
 use state::ListProgress;
 
+use crate::grant::Grant;
 use crate::platform::{
     Change, Check, Failure, Filter, Key, Level, Millis, Platform, Scope, UnixMillis, Wakeup,
 };
 use crate::record::{Record, key};
 use crate::reports::SyncReport;
 use crate::settings::Settings;
+use crate::workflows::refresh::refresh;
 use seen::{SeenIds, UnstoredPages};
 use steps::Step;
 
@@ -81,7 +83,6 @@ pub fn sync(
         access: None,
         import,
         version,
-        is_scheduled: false,
         seen: None,
         unstored: UnstoredPages::default(),
         sites: None,
@@ -95,11 +96,14 @@ pub fn sync(
         return run.wait_for(&other);
     }
     run.restart_shared_lists(&others);
+    run.schedule_resumption()?;
+    run.refresh_due_tokens()?;
     loop {
-        match run.step()? {
-            Step::Done => {}
-            Step::PauseDue => return run.pause(),
-            Step::Finished => return run.finish(),
+        match run.step() {
+            Ok(Step::Done) => {}
+            Ok(Step::PauseDue) => return run.pause(),
+            Ok(Step::Finished) => return run.finish(),
+            Err(failure) => return run.fail(failure),
         }
     }
 }
@@ -115,8 +119,6 @@ struct ImportRun<'a> {
     import: Import,
     // The version of its stored document; 0: not stored.
     version: u64,
-    // Whether a wakeup is known to continue the import if this call is interrupted.
-    is_scheduled: bool,
     // Entries seen so far in the present list; none: not loaded yet.
     seen: Option<SeenIds>,
     // Pages whose progress the next commit stores.
@@ -137,15 +139,9 @@ impl ImportRun<'_> {
     /// Whether the call should begin no further step. A due refresh of the record goes first.
     fn is_pause_due(&self) -> bool {
         let now = self.platform.now();
-        let is_due = |next: UnixMillis| next <= now;
-        let mut grants = self.record.grants().iter();
-        let refresh_is_due = grants.any(|grant| {
-            self.record
-                .grant_state(*grant)
-                .next_refresh
-                .is_some_and(is_due)
-        });
-        self.pages >= MAX_PAGES_PER_CALL || now >= self.until || (self.pages > 0 && refresh_is_due)
+        self.pages >= MAX_PAGES_PER_CALL
+            || now >= self.until
+            || (self.pages > 0 && self.find_due_refresh().is_some())
     }
 
     /// Finds the running and last imports of this record by other data syncs.
@@ -234,11 +230,7 @@ impl ImportRun<'_> {
         mut checks: Vec<Check>,
         mut changes: Vec<Change>,
     ) -> Result<(), Failure> {
-        let now = self.platform.now();
-        if !self.is_scheduled {
-            changes.extend(self.resumption(now)?);
-        }
-        self.import.progressed = now;
+        self.import.progressed = self.platform.now();
         let before = self.import.clone();
         changes.extend(self.store_unstored());
         let (check, put) = self
@@ -251,25 +243,78 @@ impl ImportRun<'_> {
             return Err(failure);
         }
         self.version = self.version.saturating_add(1);
-        self.is_scheduled = true;
         self.unstored = UnstoredPages::default();
         Ok(())
     }
 
-    /// Returns the change that schedules the continuation of an interrupted call, unless a wakeup does so already.
-    fn resumption(&self, now: UnixMillis) -> Result<Option<Change>, Failure> {
+    /// Refreshes the tokens of a grant whose refresh is due: it goes first. An error of Webex does not stop the import,
+    /// whose access token may still be valid.
+    fn refresh_due_tokens(&mut self) -> Result<(), Failure> {
+        let now = self.platform.now();
+        let Some(grant) = self.find_due_refresh().filter(|_| !self.sync.purges) else {
+            return Ok(());
+        };
+        match refresh(self.platform, &self.record.pkid, grant, now) {
+            Ok(_) | Err(Failure::Reauthorize(_)) => {}
+            // The tokens may be in the stash, so that nothing else may use the stored ones.
+            Err(failure) => return Err(failure),
+        }
+        self.record = Record::load(self.platform, &self.record.pkid)?;
+        Ok(())
+    }
+
+    /// Finds a grant of the record whose refresh is due.
+    fn find_due_refresh(&self) -> Option<Grant> {
+        let now = self.platform.now();
+        let mut grants = self.record.grants().iter().copied();
+        grants.find(|grant| {
+            let next = self.record.grant_state(*grant).next_refresh;
+            next.is_some_and(|next| next <= now)
+        })
+    }
+
+    /// Schedules the continuation of this call, which may be interrupted, unless a wakeup does so already.
+    fn schedule_resumption(&mut self) -> Result<(), Failure> {
         let waiting = self.platform.wakeups(&self.record.reference())?;
         let is_own = |wakeup: &Wakeup| from_wakeup(wakeup) == Some(self.sync.pkid.as_str());
-        Ok(match waiting.iter().any(is_own) {
-            true => None,
-            false => Some(self.sync.schedule(&self.record, now + RESUME_DELAY)),
-        })
+        if waiting.iter().any(is_own) {
+            return Ok(());
+        }
+        let due = self.platform.now() + RESUME_DELAY;
+        let wakeup = self.sync.schedule(&self.record, due);
+        // The wakeup does not know that a person accepts the removals.
+        match self.import.accepts_removals {
+            true => self.commit(vec![wakeup]),
+            false => {
+                let check = self.record.version_check();
+                self.platform.commit(vec![check], vec![wakeup])
+            }
+        }
+    }
+
+    /// Ends a call that failed. If a person must act, the import is not continued; if Webex limits the requests, not before
+    /// Webex allows it.
+    fn fail(self, failure: Failure) -> Result<SyncReport, Failure> {
+        let record = &self.record;
+        let (checks, change) = match &failure {
+            Failure::Reauthorize(_) => {
+                let wakeup = wakeup_id(record, &self.sync.pkid);
+                (Vec::new(), Change::Cancel(record.reference(), wakeup))
+            }
+            Failure::RateLimited(Some(until)) => {
+                let wakeup = self.sync.schedule(record, *until);
+                (vec![record.version_check()], wakeup)
+            }
+            _ => return Err(failure),
+        };
+        // If this commit fails, the wakeup stays as it is.
+        self.platform.commit(checks, vec![change]).ok();
+        Err(failure)
     }
 
     fn pause(mut self) -> Result<SyncReport, Failure> {
         let due = self.platform.now();
         let wakeup = self.sync.schedule(&self.record, due);
-        self.is_scheduled = true;
         self.commit(vec![wakeup])?;
         let message = format!(
             "so far {}; it continues automatically",
@@ -283,7 +328,6 @@ impl ImportRun<'_> {
         let wakeup = wakeup_id(&self.record, &self.sync.pkid);
         let mut changes = vec![Change::Cancel(self.record.reference(), wakeup)];
         changes.extend(self.alert_changes()?);
-        self.is_scheduled = true;
         self.commit(changes)?;
         self.record_parts();
         let mut message = String::new();

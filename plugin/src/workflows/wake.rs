@@ -83,8 +83,8 @@ fn is_scheduled(platform: &dyn Platform, wakeup: &Wakeup) -> Result<bool, Failur
     Ok(scheduled.iter().any(same))
 }
 
-/// Begins or resumes an import. A failure that needs a person is not tried again. The next consent, or the next run of
-/// the data sync, begins an import as well.
+/// Begins or resumes an import. It cancels the wakeup itself if a person must act. The next consent, or the next run of the
+/// data sync, begins an import as well.
 fn run_import(
     platform: &dyn Platform,
     wakeup: &Wakeup,
@@ -106,10 +106,6 @@ fn run_import(
         Err(Failure::NotFound(_)) => {
             let reason = format!("{subject} does not exist any more");
             dismiss(platform, subject, &wakeup.id, reason)
-        }
-        Err(failure @ Failure::Reauthorize(_)) => {
-            dismiss(platform, subject, &wakeup.id, failure.to_string())?;
-            Err(failure)
         }
         Err(failure) => Err(failure),
     }

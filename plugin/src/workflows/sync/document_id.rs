@@ -62,6 +62,16 @@ impl DocumentId {
         Some(Self(key))
     }
 
+    /// Adds `ids`, in their order, to the digest of those before them; 0: none.
+    pub fn extend_digest(digest: u64, ids: &[Self]) -> u64 {
+        ids.iter().fold(digest, |digest, Self(key)| {
+            let bits = key
+                .first_chunk()
+                .map_or(0, |first| u64::from_le_bytes(*first));
+            (digest.rotate_left(5) ^ bits).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        })
+    }
+
     /// Returns the reference to the document of `model` with this key.
     pub fn reference(&self, model: &str) -> Reference {
         Reference::new(model, self.to_string())
@@ -99,6 +109,21 @@ mod tests {
         );
         assert_eq!(id.to_string().len(), 24);
         assert_eq!(DocumentId::parse(&id.to_string()), Some(id));
+    }
+
+    #[test]
+    fn digest_depends_on_ids_and_order_not_on_pages() {
+        let id = |name| DocumentId::derive("0123456789abcdef01234567", "device/spark/Role", name);
+        let digest = |ids: &[DocumentId]| DocumentId::extend_digest(0, ids);
+        let [one, two, three] = [id("R1"), id("R2"), id("R3")];
+        let whole = digest(&[one, two, three]);
+        assert_eq!(
+            DocumentId::extend_digest(digest(&[one]), &[two, three]),
+            whole
+        );
+        for other in [&[one, three, two][..], &[one, two], &[two, three], &[]] {
+            assert_ne!(digest(other), whole);
+        }
     }
 
     #[test]

@@ -2,6 +2,11 @@
 //!
 //! A list that is empty or suddenly short is more often an error at Webex than true. Such a list
 //! removes no documents until a person accepts the removals; an alert reports the list.
+//!
+//! Entries of a list by page number move to earlier pages when an entry is removed at Webex. One that moves from a page
+//! not yet read to one already read is missed, and neither counts nor totals show it if another entry was added. Such a list
+//! is read a second time before it removes documents. If an entry was missed because another one was removed, the second
+//! reading lacks the other one, so that the readings differ.
 
 use std::collections::HashSet;
 
@@ -13,6 +18,7 @@ use super::document_id::DocumentId;
 use super::entries::owned_filter;
 use super::plan::inapplicable_directories;
 use super::state::ListProgress;
+use super::steps::{CHANGED, Step};
 use crate::alerts::{self, ALERT, Notice, Severity, code};
 use crate::platform::{Change, Failure, Level, Millis, Reference};
 use crate::webex::directories::WHOLESALE_CUSTOMERS;
@@ -65,13 +71,14 @@ impl Removal {
 }
 
 impl ImportRun<'_> {
-    /// Removes the documents that were not seen, if their number is plausible. Returns whether the removal
-    /// was completed before the call had to end.
+    /// Removes the documents that were not seen, if their number is plausible. If the list has a `digest`, it must be
+    /// that of an earlier reading. Returns the outcome of a step after which the list has not ended yet.
     pub(super) fn remove_vanished(
         &mut self,
         index: usize,
         directory: &Directory,
-    ) -> Result<bool, Failure> {
+        digest: Option<u64>,
+    ) -> Result<Option<Step>, Failure> {
         let (stored, mut vanished) = self.find_vanished(directory)?;
         if !self.sync.purges {
             self.keep_ordered_customers(index, directory, &mut vanished)?;
@@ -98,7 +105,29 @@ impl ImportRun<'_> {
             );
             self.platform.log(Level::Warning, &warning);
             self.list(index).held = Some(removal);
-            return Ok(true);
+            return Ok(None);
+        }
+        if let (false, Some(digest)) = (vanished.is_empty(), digest) {
+            let plural = directory.plural;
+            match self.list(index).first_digest {
+                None => {
+                    let text = format!(
+                        "{} stored {plural} are not on the pages of Webex's list, which shift when it changes: it is \
+                         read again before documents are removed",
+                        vanished.len()
+                    );
+                    self.platform.log(Level::Info, &text);
+                    self.list(index).first_digest = Some(digest);
+                    return self.restart_list(index).map(Some);
+                }
+                Some(first) if first != digest => {
+                    let warning = format!("none of the {plural} is removed: {CHANGED}");
+                    self.platform.log(Level::Warning, &warning);
+                    self.list(index).partial = Some(CHANGED.to_owned());
+                    return Ok(None);
+                }
+                Some(_) => {}
+            }
         }
         let mut chunks = vanished.chunks(BATCH_SIZE).peekable();
         while let Some(references) = chunks.next() {
@@ -114,10 +143,10 @@ impl ImportRun<'_> {
             self.commit_in_batches(index, changes, |_| ())?;
             // The next call reads the last page again and continues the removal.
             if chunks.peek().is_some() && self.platform.now() >= self.until {
-                return Ok(false);
+                return Ok(Some(Step::PauseDue));
             }
         }
-        Ok(true)
+        Ok(None)
     }
 
     /// Returns the number of stored documents, and the references of those that were not seen.

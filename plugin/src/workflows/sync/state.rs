@@ -107,6 +107,14 @@ pub struct ListProgress {
     /// Whether the page to read next begins with the last entry before it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub overlaps: bool,
+    /// The digest of the entries before the position. None unless one of them may have moved unnoticed between two
+    /// pages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<u64>,
+    /// The digest of the whole list when it was read first and lacked stored entries. They are removed if the list is the
+    /// same when it is read again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_digest: Option<u64>,
     /// The number of documents with seen entries. Without `next` they are obsolete.
     #[serde(rename = "seen", default)]
     pub seen_documents: u32,
@@ -138,6 +146,7 @@ impl ListProgress {
     pub fn restart(&mut self) {
         self.next = None;
         self.overlaps = false;
+        self.digest = None;
         self.pages = 0;
         self.found = 0;
         self.ended = false;

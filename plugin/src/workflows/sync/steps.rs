@@ -19,6 +19,8 @@ use crate::webex::pages::Page;
 const MAX_LIST_PAGES: u32 = 10_000;
 /// The number of calls with a temporary error of one list after which the import goes on without the list.
 const MAX_LIST_ATTEMPTS: u32 = 5;
+/// The reason why a list that did not stay the same is incomplete.
+pub(super) const CHANGED: &str = "the list changed at Webex while it was read";
 /// The maximum number of unreadable entries that a warning names.
 const MAX_NAMED_ENTRIES: usize = 3;
 
@@ -250,7 +252,7 @@ impl ImportRun<'_> {
     /// Removes every stored document of a list.
     fn purge_list(&mut self, index: usize, directory: &Directory) -> Result<Step, Failure> {
         self.seen = Some(SeenIds::default());
-        self.end_list(index, directory, 0)
+        self.end_list(index, directory, 0, None)
     }
 
     /// Stores the entries of a page, and moves to the next page or ends the list.
@@ -285,7 +287,7 @@ impl ImportRun<'_> {
         if let Some(total) = page.total {
             self.list(index).reported_total = Some(total);
         }
-        let shifted = is_shifted.then_some("the list changed at Webex while it was read");
+        let shifted = is_shifted.then_some(CHANGED);
         let reasons = abandoned.into_iter().chain(shifted);
         for reason in reasons.map(str::to_owned).chain(page.link_error) {
             let plural = directory.plural;
@@ -297,6 +299,9 @@ impl ImportRun<'_> {
         let organization = self.access.as_ref().and_then(WebexAccess::organization);
         entries.retain(|each| directory.selects(&each.entry, organization));
         let ids: Vec<DocumentId> = entries.iter().map(|each| each.id).collect();
+        let digest = self.list(index).digest;
+        let digest = ((page.can_shift && next.is_some()) || digest.is_some())
+            .then(|| DocumentId::extend_digest(digest.unwrap_or_default(), &ids));
         if self.sync.is_filtered(directory.model) {
             let sync = &self.sync;
             entries.retain(|each| sync.includes(directory.model, &each.parse_whole()));
@@ -324,18 +329,21 @@ impl ImportRun<'_> {
                 self.commit_in_batches(index, changes, |_| ())?;
             }
             self.seen.get_or_insert_default().extend(ids);
-            return self.end_list(index, directory, pages);
+            return self.end_list(index, directory, pages, digest);
         };
         let seen = self.seen.get_or_insert_default();
         seen.extend(&ids);
         let found = u32::try_from(seen.len()).unwrap_or(u32::MAX);
-        if changes.is_empty() && self.is_scheduled && self.unstored.can_take(index, &ids) {
-            self.unstored.take(index, ids);
-            let list = self.list(index);
+        let advance = |list: &mut ListProgress| {
             list.pages = pages;
             list.found = found;
-            list.next = Some(next);
+            list.next = Some(next.clone());
             list.overlaps = page.overlaps;
+            list.digest = digest;
+        };
+        if changes.is_empty() && self.unstored.can_take(index, &ids) {
+            self.unstored.take(index, ids);
+            advance(self.list(index));
             if self.unstored.is_full() {
                 self.commit(Vec::new())?;
             }
@@ -355,10 +363,7 @@ impl ImportRun<'_> {
                 .map(|document| CountedChange::new(CountKind::Uncounted, Change::Put(document))),
         );
         self.commit_in_batches(index, changes, |list| {
-            list.pages = pages;
-            list.found = found;
-            list.next = Some(next.clone());
-            list.overlaps = page.overlaps;
+            advance(list);
             list.seen_documents = list.seen_documents.saturating_add(document_count);
         })?;
         Ok(Step::Done)
@@ -409,12 +414,14 @@ impl ImportRun<'_> {
         Ok(page.entries)
     }
 
-    /// Ends a list that was read as far as possible: removes vanished entries.
+    /// Ends a list that was read as far as possible: removes vanished entries. `digest` is that of all entries, if one of
+    /// them may have moved unnoticed between two pages.
     fn end_list(
         &mut self,
         index: usize,
         directory: &Directory,
         pages: u32,
+        digest: Option<u64>,
     ) -> Result<Step, Failure> {
         let found = self.seen.as_ref().map_or(0, HashSet::len);
         let list = self.list(index);
@@ -425,8 +432,8 @@ impl ImportRun<'_> {
             list.partial.get_or_insert(reason);
         }
         let may_remove = list.partial.is_none() && self.sync.allowed_changes.remove;
-        if may_remove && !self.remove_vanished(index, directory)? {
-            return Ok(Step::PauseDue);
+        if may_remove && let Some(before) = self.remove_vanished(index, directory, digest)? {
+            return Ok(before);
         }
         self.seen = None;
         self.unstored.forget(index);
@@ -439,7 +446,7 @@ impl ImportRun<'_> {
     }
 
     /// Restarts a list at its first page and keeps the counts of changes.
-    fn restart_list(&mut self, index: usize) -> Result<Step, Failure> {
+    pub(super) fn restart_list(&mut self, index: usize) -> Result<Step, Failure> {
         self.list(index).restart();
         self.unstored.forget(index);
         self.seen = None;

@@ -7,6 +7,7 @@ mod independence;
 mod lists;
 mod removals;
 mod resumption;
+mod shifts;
 mod sites;
 
 use std::cell::RefCell;

@@ -245,10 +245,10 @@ fn list_that_began_before_an_order_ended_keeps_its_customer() {
         let offset = query
             .split('&')
             .find_map(|part| part.strip_prefix("offset="));
-        let items = match offset.unwrap_or_default().parse().unwrap() {
-            offset @ 0..30 => vec![json!({"id": format!("C{offset}")})],
-            _ => Vec::new(),
-        };
+        let offset: usize = offset.unwrap_or_default().parse().unwrap();
+        // Pages overlap by one customer.
+        let items = (offset..30).take(2);
+        let items: Vec<Value> = items.map(|n| json!({"id": format!("C{n}")})).collect();
         json_response(200, json!({"items": items}))
     });
     let model = WHOLESALE_CUSTOMERS.model;

@@ -279,12 +279,33 @@ fn two_interrupted_imports_do_not_wait_for_each_other() {
 }
 
 #[test]
-fn due_refresh_goes_before_the_next_step() {
+fn due_refresh_goes_before_the_import() {
+    for (status, response) in [(200, json!({"access_token": "new"})), (503, json!({}))] {
+        let world = World::with_licenses(20, 2);
+        world.platform.advance(7 * DAY);
+        let response = json_response(status, response);
+        world
+            .platform
+            .expect(Method::POST, "/access_token", response);
+        let report = world.sync().unwrap();
+        world.platform.assert_script_done();
+        assert_eq!(world.platform.sent()[0].method, Method::POST);
+        assert_eq!((report.continues, report.models[1].found), (None, 20));
+    }
+}
+
+#[test]
+fn refresh_that_gets_due_goes_before_the_next_step() {
     let world = World::with_licenses(20, 2);
-    world.platform.advance(7 * DAY);
+    let webex = world.webex.clone();
+    world.platform.serve(move |platform, request| {
+        platform.advance(4 * SECOND);
+        webex.borrow().respond(request)
+    });
+    world.platform.advance(7 * DAY - 5 * SECOND);
     let report = world.sync().unwrap();
-    assert_eq!(world.platform.sent().len(), 1);
     assert_eq!(report.continues, Some(world.platform.now().0));
+    assert_eq!(world.platform.sent().len(), 2);
 }
 
 #[test]
@@ -312,7 +333,7 @@ fn sites_come_from_the_api_of_the_records_region() {
 }
 
 /// Creates a record with Contact Center in `region`, whose sync of all data imports only its sites.
-fn world_with_contact_center(region: &str) -> World {
+pub(super) fn world_with_contact_center(region: &str) -> World {
     let world = World::new();
     let mut record = Record::load(&world.platform, PKID).unwrap();
     for (field, value) in [

@@ -94,8 +94,8 @@ fn host_limit_on_first_request_is_reported() {
 #[test]
 fn commit_limit_makes_smaller_commits() {
     let world = World::with_licenses(100, 100);
-    // Commits: the roles, then 100, 50 and 25 licenses.
-    for nth in [2, 3, 4] {
+    // Commits: the wakeup, the roles, then 100, 50 and 25 licenses.
+    for nth in [3, 4, 5] {
         let limit = Failure::LimitExceeded("limits.changes".to_owned());
         world
             .platform
@@ -157,6 +157,41 @@ fn import_interrupted_in_its_first_call_has_a_wakeup() {
         }
         assert_eq!(world.stored(LICENSE).len(), 100);
     }
+}
+
+#[test]
+fn import_has_a_wakeup_before_its_first_request() {
+    let world = World::new();
+    world
+        .platform
+        .expect_with(Method::GET, "/roles", |platform, _| {
+            let wakeup = platform.wakeup(&Reference::record(PKID), "sync.roles-licenses");
+            assert!(wakeup.unwrap().due > platform.now().0);
+            json_response(200, json!({"items": []}))
+        });
+    world.sync().unwrap();
+    world.platform.assert_script_done();
+    assert_eq!(world.wakeup(), None);
+}
+
+#[test]
+fn failed_import_waits_for_webex_or_for_a_person() {
+    let world = World::new();
+    let later = raw_response(429, &[("Retry-After", "194")], "{}");
+    world.platform.expect(Method::GET, "/roles", later);
+    let until = world.platform.now() + 194 * SECOND;
+    assert_eq!(world.sync(), Err(Failure::RateLimited(Some(until))));
+    assert_eq!(world.wakeup().unwrap().due, until.0);
+    let refuse = || {
+        let refusal = json_response(401, json!({"message": "no"}));
+        world.platform.expect(Method::GET, "/roles", refusal);
+    };
+    refuse();
+    let tokens = json_response(200, json!({"access_token": "new"}));
+    world.platform.expect(Method::POST, "/access_token", tokens);
+    refuse();
+    assert!(matches!(world.sync(), Err(Failure::Reauthorize(_))));
+    assert_eq!(world.wakeup(), None);
 }
 
 #[test]
@@ -351,7 +386,7 @@ fn import_stores_nothing_for_a_deleted_record() {
     };
     world
         .platform
-        .inject_commit_fault(1, CommitFault::RunFirst(Box::new(meanwhile)));
+        .inject_commit_fault(2, CommitFault::RunFirst(Box::new(meanwhile)));
     assert!(matches!(world.sync(), Err(Failure::Conflict(_))));
     assert!(outcome(&world).is_empty());
 }

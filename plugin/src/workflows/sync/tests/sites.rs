@@ -321,7 +321,7 @@ fn node_that_another_client_takes_meanwhile_is_not_shared() {
     };
     world
         .platform
-        .inject_commit_fault(1, CommitFault::RunFirst(Box::new(take)));
+        .inject_commit_fault(2, CommitFault::RunFirst(Box::new(take)));
     let failure = try_import(&world).unwrap_err();
     assert!(matches!(failure, Failure::Conflict(_)), "{failure:?}");
     import(&world);

@@ -207,6 +207,11 @@ impl<T: Send + 'static> Call<T> {
         }
     }
 
+    /// Returns the event of a call that is queued in place of being run.
+    pub(crate) fn into_event(self) -> Option<NewAuditEvent> {
+        self.event
+    }
+
     /// Runs the call in a task of its own, and waits for its end.
     pub(crate) async fn run(
         self,

@@ -11,7 +11,7 @@ use super::RECORDS;
 use super::body::{Bulk, RequestMeta};
 use super::on_behalf_of::on_behalf_of;
 use super::query::Query;
-use super::records::accepted;
+use super::writes::accepted;
 use crate::access::audit::{FieldChange, NewAuditEvent};
 use crate::access::{Allowed, ClientAddress, Permission, permission};
 use crate::bulk;

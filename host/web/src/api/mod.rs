@@ -21,6 +21,7 @@ mod route;
 mod schema;
 pub(crate) mod shown;
 mod transactions;
+mod writes;
 
 use axum::Router;
 use relation_app::{AppError, ErrorKind};

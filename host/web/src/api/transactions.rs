@@ -20,7 +20,7 @@ use super::export::{self, PAGE_SIZE};
 use super::on_behalf_of::on_behalf_of;
 use super::page::next_link;
 use super::query::Query;
-use super::records::accepted;
+use super::writes::accepted;
 use super::{TRANSACTIONS, cursor_error};
 use crate::access::nodes::{self, node_pkid};
 use crate::access::{Allowed, ClientAddress, Operation, permission};

@@ -267,7 +267,7 @@ pub async fn rotate(
 ) -> Result<IssuedApiKey, WebError> {
     if overlap > MAX_OVERLAP {
         let message = "the former secret can stay valid for 30 days at most";
-        return Err(invalid(vec![field_error("overlap", message)]));
+        return Err(invalid(vec![field_error("overlap_seconds", message)]));
     }
     let mut entry = find_managed(parts, authority, pkid).await?;
     if entry.body.revoked.is_some() {

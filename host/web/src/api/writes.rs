@@ -35,12 +35,15 @@ where
     })
 }
 
-/// Returns the response to a request whose work is queued.
-pub(super) fn accepted(transaction: &str, items: Option<Value>) -> Response {
+/// Returns the response to a request whose work is queued. A bulk has items, some of which may be refused.
+pub(super) fn accepted(transaction: &str, items: Option<Vec<Value>>) -> Response {
     let href = transaction_href(transaction);
     let mut body = json!({ "href": href, "success": true, "transaction_id": transaction });
     if let (Some(members), Some(items)) = (body.as_object_mut(), items) {
-        members.insert("resources".to_owned(), items);
+        let is_refused = |item: &&Value| item["status"] != StatusCode::ACCEPTED.as_u16();
+        let refused = items.iter().filter(is_refused).count();
+        members.insert("refused".to_owned(), refused.into());
+        members.insert("resources".to_owned(), items.into());
     }
     let location = [(header::LOCATION, href)];
     (StatusCode::ACCEPTED, location, Json(body)).into_response()

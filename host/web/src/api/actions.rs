@@ -8,7 +8,7 @@ use relation_app::{AppError, ErrorKind};
 use relation_host::{Host, QueuedCall};
 use serde_json::json;
 
-use super::body::Fields;
+use super::body::OptionalFields;
 use super::headers::check_version;
 use super::on_behalf_of::on_behalf_of;
 use super::query::Query;
@@ -29,7 +29,7 @@ pub(super) async fn act(
     Path((pkid, action)): Path<(String, String)>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    body: Fields,
+    OptionalFields(body): OptionalFields,
 ) -> Result<Response, WebError> {
     let mut query = Query::parse(query.as_deref());
     let nowait = query.flag("nowait", false);

@@ -7,14 +7,13 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use relation_app::records::{self, StoredRecord};
-use relation_app::{AppError, ErrorKind};
 use relation_host::store::SortOrder;
 use relation_host::types::{Filter, Page};
 use relation_host::{AddRequest, Host, QueuedCall};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::body::{Fields, invalid};
+use super::body::{Fields, OptionalFields, invalid};
 use super::export::{self, PAGE_SIZE};
 use super::headers::{check_version, etag, idempotency_key};
 use super::on_behalf_of::on_behalf_of;
@@ -157,11 +156,12 @@ pub(super) async fn add(
     let mut query = Query::parse(query.as_deref());
     let hierarchy = query.hierarchy();
     let nowait = query.flag("nowait", false);
+    if hierarchy.is_none() && !query.has_errors() {
+        let hint = "add the node of the new record: `?hierarchy=`, such as sys.Provider.Customer";
+        query.report_with_hint("hierarchy", "is missing", hint);
+    }
     query.close()?;
-    let hierarchy = hierarchy.ok_or_else(|| {
-        let error = AppError::new(ErrorKind::Usage, "the node of the new record is missing");
-        WebError::from(error.hint("add `?hierarchy=`, such as sys.Provider.Customer"))
-    })?;
+    let hierarchy = hierarchy.ok_or_else(WebError::not_found)?;
     let hierarchy = nodes::resolve(web.access(), hierarchy).await?;
     allowed.check(&hierarchy)?;
     let key = idempotency_key(&headers)?;
@@ -343,7 +343,7 @@ pub(super) async fn delete(
     Path(pkid): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    body: Fields,
+    OptionalFields(body): OptionalFields,
 ) -> Result<Response, WebError> {
     let mut query = Query::parse(query.as_deref());
     let dry_run = query.flag("dry_run", false);

@@ -329,7 +329,6 @@ impl TokenChecker<'_> {
         match error.into_failure(self.platform.now()) {
             Failure::Unavailable(_) => Failure::Unavailable(why),
             Failure::LimitExceeded(_) => Failure::LimitExceeded(why),
-            Failure::Internal(_) => Failure::Internal(why),
             failure => {
                 self.platform.log(Level::Warning, &why);
                 failure

@@ -345,6 +345,15 @@ impl<L: StoreLayer> TransactionStore for Layered<L> {
         self.layer.wrap(Operation::Other, work).await
     }
 
+    async fn count_transactions(
+        &self,
+        filter: &TransactionFilter,
+        at_most: u64,
+    ) -> Result<u64, StoreError> {
+        let work = self.inner.count_transactions(filter, at_most);
+        self.layer.wrap(Operation::Other, work).await
+    }
+
     async fn prune_transactions(&self, prune: PruneRequest) -> Result<PruneReport, StoreError> {
         let work = self.inner.prune_transactions(prune);
         self.layer.wrap(Operation::Other, work).await

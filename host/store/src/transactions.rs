@@ -61,6 +61,14 @@ pub trait TransactionStore: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Page<Transaction>, StoreError>;
 
+    /// Counts the matching transactions up to `at_most`. The cost follows that bound, and the transactions that a
+    /// listing with the same filter passes over.
+    async fn count_transactions(
+        &self,
+        filter: &TransactionFilter,
+        at_most: u64,
+    ) -> Result<u64, StoreError>;
+
     /// Examines the next transactions in the order of ids and removes, with their logs and requests, those that
     /// `prune` covers. A running or queued transaction is never removed. The cost follows `limit`, not the number
     /// of stored transactions.

@@ -76,9 +76,10 @@ fn to_object(pkid: &Pkid, name: &str) -> AuditObject {
     AuditObject::new(Reference::new(MODEL, pkid.clone()), name)
 }
 
-/// Returns the object of the event of an added record.
-pub(crate) fn added_object(report: &AddReport) -> AuditObject {
-    to_object(&report.connection.pkid, &report.connection.name)
+/// Returns the object of the event of an added record. A repeated add, which adds nothing, has no event.
+pub(crate) fn added_object(report: &AddReport) -> Option<AuditObject> {
+    let connection = &report.connection;
+    (!report.replayed).then(|| to_object(&connection.pkid, &connection.name))
 }
 
 /// Returns the fields of a request that change a record, with their values before and after. A password, a proxy, which
@@ -124,17 +125,17 @@ fn to_result(error: &CallErrorKind) -> AuditResult {
     }
 }
 
-/// Completes the event of a call with the call's end.
+/// Completes the event of a call with the call's end. `None`: the call has repeated an earlier one, and changed nothing.
 fn complete<T>(
     event: NewAuditEvent,
-    object: Option<fn(&T) -> AuditObject>,
+    object: Option<FindObject<T>>,
     result: &Result<CallOutput<T>, CallError>,
-) -> NewAuditEvent {
-    match result {
+) -> Option<NewAuditEvent> {
+    Some(match result {
         Ok(output) => {
             let event = event.with_transaction(&output.transaction);
             match object {
-                Some(object) => event.on(object(&output.value)),
+                Some(find) => event.on(find(&output.value)?),
                 None => event,
             }
         }
@@ -151,7 +152,7 @@ fn complete<T>(
                 None => event,
             }
         }
-    }
+    })
 }
 
 /// Records operations whose calls are queued.
@@ -182,12 +183,15 @@ fn log_error(recorded: Result<(), WebError>) {
     }
 }
 
+/// Returns the object of a call's event from its result; `None`: the call has changed nothing, and has no event.
+type FindObject<T> = fn(&T) -> Option<AuditObject>;
+
 /// A call that a request starts.
 pub(crate) struct Call<T> {
     /// The event of the audit log; `None`: the call changes nothing.
     event: Option<NewAuditEvent>,
     /// Returns the object of the event from the call's result, if only that has it.
-    object: Option<fn(&T) -> AuditObject>,
+    object: Option<FindObject<T>>,
 }
 
 impl<T: Send + 'static> Call<T> {
@@ -200,11 +204,16 @@ impl<T: Send + 'static> Call<T> {
     }
 
     /// Takes the object of the event from the call's result.
-    pub(crate) fn with_object(self, object: fn(&T) -> AuditObject) -> Self {
+    pub(crate) fn with_object(self, object: FindObject<T>) -> Self {
         Self {
             object: Some(object),
             ..self
         }
+    }
+
+    /// Returns the event of a call that is queued in place of being run.
+    pub(crate) fn into_event(self) -> Option<NewAuditEvent> {
+        self.event
     }
 
     /// Runs the call in a task of its own, and waits for its end.
@@ -225,8 +234,8 @@ impl<T: Send + 'static> Call<T> {
         let web = web.clone();
         tokio::spawn(async move {
             let result = call.await;
-            if let Some(event) = self.event {
-                let event = complete(event, self.object, &result);
+            let event = self.event;
+            if let Some(event) = event.and_then(|event| complete(event, self.object, &result)) {
                 log_error(audit::record(web.access(), event).await);
             }
             result

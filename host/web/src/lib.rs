@@ -27,7 +27,7 @@ pub use serve::Server;
 pub use state::{Web, WebOptions};
 
 use axum::Router;
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::routing::any;
 
 /// Returns the routes of the API and of the page.
@@ -37,6 +37,7 @@ pub fn router(web: Web) -> Router {
         .merge(access::routes())
         .route("/api/{*path}", any(async || WebError::not_found()))
         .layer(from_fn_with_state(web.clone(), access::refuse_cross_site))
+        .layer(from_fn(api::refuse_repeated_headers))
         .layer(map_response(error::describe_error));
     Router::new()
         .merge(api)

@@ -368,8 +368,9 @@ impl WebexError {
                 let until = self.retry_after.map(|pause| now + pause);
                 Failure::RateLimited(until)
             }
-            ErrorKind::Rejected => Failure::Internal(text),
-            ErrorKind::Unavailable
+            // The text is Webex's answer, which says more to the caller than an error of the plugin's own.
+            ErrorKind::Rejected
+            | ErrorKind::Unavailable
             | ErrorKind::Malformed
             | ErrorKind::Client
             | ErrorKind::Denied
@@ -391,7 +392,6 @@ impl WebexError {
             Failure::RateLimited(None) | Failure::Unavailable(_) => Failure::Unavailable(text),
             Failure::LimitExceeded(_) => Failure::LimitExceeded(text),
             Failure::Reauthorize(_) => Failure::Reauthorize(text),
-            Failure::Internal(_) => Failure::Internal(text),
             failure => failure,
         }
     }

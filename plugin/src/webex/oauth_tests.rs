@@ -366,7 +366,10 @@ fn each_error_kind_maps_to_its_failure() {
         failure(ErrorKind::ProxyCredentials),
         Failure::LimitExceeded(_)
     ));
-    assert!(matches!(failure(ErrorKind::Rejected), Failure::Internal(_)));
+    assert!(matches!(
+        failure(ErrorKind::Rejected),
+        Failure::Unavailable(_)
+    ));
     assert_eq!(failure(ErrorKind::RateLimited), Failure::RateLimited(None));
     let limited = WebexError {
         retry_after: Some(Millis(5_000)),

@@ -41,7 +41,7 @@ ACCEPTED = [
         ["AddUser", "SetUserRoles", "AddApiKey", "RotateApiKey", "AddRole", "SetRoleOperations"],
         ["positive_data_acceptance"],
         "422",
-        "roles have to exist, at or below the node, with operations that the caller has, an expiry in the future, an overlap at most 30 days",
+        "roles have to exist, at or below the node, with operations that the caller has, an expiry in the future, an overlap at most 30 days; a new node needs the operation add",
     ),
     (
         ["AddCallbackAuth", "ReplaceCallbackAuth"],

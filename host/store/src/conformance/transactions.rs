@@ -450,7 +450,13 @@ async fn list(store: &Arc<dyn Store>, filter: &TransactionFilter, limit: u32) ->
         found.extend(page.items.into_iter().map(|transaction| transaction.id));
         cursor = page.next;
         if cursor.is_none() {
-            return found;
+            break;
         }
     }
+    let number = u64::try_from(found.len()).unwrap();
+    for at_most in [0, 1, number, u64::MAX] {
+        let counted = store.count_transactions(filter, at_most).await.unwrap();
+        assert_eq!(counted, number.min(at_most), "{filter:?} up to {at_most}");
+    }
+    found
 }

@@ -1,6 +1,6 @@
 //! Listings of transactions, the newest first.
 
-use rusqlite::{Connection, ToSql};
+use rusqlite::{Connection, Row, ToSql};
 
 use super::error::Result;
 use super::transactions::read;
@@ -15,6 +15,38 @@ pub(super) fn list(
     want: usize,
 ) -> Result<Vec<Transaction>> {
     let want = i64::try_from(want).unwrap_or(i64::MAX);
+    query(
+        connection,
+        &listing_statement(filter),
+        filter,
+        (before, want),
+        read,
+    )
+}
+
+/// Counts the matching transactions up to `at_most`.
+pub(super) fn count(
+    connection: &Connection,
+    filter: &TransactionFilter,
+    at_most: u64,
+) -> Result<u64> {
+    let want = i64::try_from(at_most).unwrap_or(i64::MAX);
+    let statement = counting_statement(filter);
+    let counted = query(connection, &statement, filter, (None, want), |row| {
+        Ok(row.get::<_, i64>(0)?)
+    })?;
+    let counted = counted.into_iter().next().unwrap_or_default();
+    Ok(u64::try_from(counted).unwrap_or_default())
+}
+
+/// Runs the statement of a listing or of a count, and reads its rows.
+fn query<T>(
+    connection: &Connection,
+    statement: &str,
+    filter: &TransactionFilter,
+    (before, want): (Option<&str>, i64),
+    read: impl Fn(&Row<'_>) -> Result<T>,
+) -> Result<Vec<T>> {
     let prefix = filter.prefix();
     // The last possible character is after every id, and after every id that begins with the prefix.
     let last = format!("{prefix}\u{10ffff}");
@@ -40,7 +72,7 @@ pub(super) fn list(
     if !prefix.is_empty() {
         values.push((":prefix", &prefix));
     }
-    let mut statement = connection.prepare_cached(&listing_statement(filter))?;
+    let mut statement = connection.prepare_cached(statement)?;
     let mut rows = statement.query(values.as_slice())?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
@@ -67,6 +99,18 @@ fn index_node(filter: &TransactionFilter) -> Option<String> {
 /// Builds the statement of a listing. It walks the index that is expected to be the most selective from
 /// the newest entry, and filters the rows by the other conditions.
 pub(super) fn listing_statement(filter: &TransactionFilter) -> String {
+    const COLUMNS: &str = "id, action, subject_model, subject_pkid, subject_name, status,
+        progress_done, progress_total, progress_message, message, submitted, started, completed,
+        more_reveals, hierarchy, originator, request";
+    select(COLUMNS, filter)
+}
+
+/// Builds the statement of a count. It walks the same index as a listing.
+pub(super) fn counting_statement(filter: &TransactionFilter) -> String {
+    format!("SELECT count(*) FROM ({})", select("1", filter))
+}
+
+fn select(columns: &str, filter: &TransactionFilter) -> String {
     let index = match filter {
         TransactionFilter {
             subject: Some(_), ..
@@ -89,7 +133,9 @@ pub(super) fn listing_statement(filter: &TransactionFilter) -> String {
         TransactionFilter { .. } => "",
     };
     let is_by_node = index_node(filter).is_some();
+    let needs_row = columns != "1" || filter.status.is_some() || filter.action.is_some();
     let (from, id) = match is_by_node {
+        true if !needs_row => ("transaction_nodes n".to_owned(), "n.id"),
         // A cross join fixes the order of the tables.
         true => (
             "transaction_nodes n CROSS JOIN transactions USING (id)".to_owned(),
@@ -97,11 +143,7 @@ pub(super) fn listing_statement(filter: &TransactionFilter) -> String {
         ),
         false => (format!("transactions {index}"), "id"),
     };
-    let mut statement = format!(
-        "SELECT id, action, subject_model, subject_pkid, subject_name, status,
-        progress_done, progress_total, progress_message, message, submitted, started, completed,
-        more_reveals, hierarchy, originator, request FROM {from} WHERE {id} < :before"
-    );
+    let mut statement = format!("SELECT {columns} FROM {from} WHERE {id} < :before");
     statement.push_str(match &filter.hierarchy {
         None => "",
         Some(_) if is_by_node => " AND n.node = :node",

@@ -125,6 +125,19 @@ impl TransactionStore for SqliteStore {
         }))
     }
 
+    async fn count_transactions(
+        &self,
+        filter: &TransactionFilter,
+        at_most: u64,
+    ) -> Result<u64, StoreError> {
+        let filter = filter.clone();
+        self.readers
+            .read_blocking(move |connection| {
+                transaction_listing::count(connection, &filter, at_most)
+            })
+            .await
+    }
+
     async fn prune_transactions(&self, prune: PruneRequest) -> Result<PruneReport, StoreError> {
         // Most steps find nothing to remove; then the writer is not needed.
         let look = move |connection: &Connection| find_prunable(connection, &prune);

@@ -203,7 +203,7 @@ pub async fn add(
     let node = Some((entry.node.clone(), Scope::Node));
     let same_name = documents::named::<KeyBody>(&node, &entry.body.name);
     let taken = "another key of this node has this name: choose another one, or revoke that key";
-    documents::add(parts, &entry, event, same_name, taken).await?;
+    documents::add(parts, authority, &entry, event, same_name, taken).await?;
     let api_key = entry.into();
     Ok(IssuedApiKey { api_key, secret })
 }
@@ -267,7 +267,7 @@ pub async fn rotate(
 ) -> Result<IssuedApiKey, WebError> {
     if overlap > MAX_OVERLAP {
         let message = "the former secret can stay valid for 30 days at most";
-        return Err(invalid(vec![field_error("overlap", message)]));
+        return Err(invalid(vec![field_error("overlap_seconds", message)]));
     }
     let mut entry = find_managed(parts, authority, pkid).await?;
     if entry.body.revoked.is_some() {

@@ -122,6 +122,19 @@ impl Authority<'_> {
         }
     }
 
+    /// Returns whether the administrator may use a node that is not stored yet: the node of an own role, or with the
+    /// right to add nodes there.
+    pub(super) fn may_add_node(&self, node: &Hierarchy) -> bool {
+        match self {
+            Self::Principal(allowed, _) => {
+                let principal = allowed.principal();
+                principal.may(Operation::Add, node)
+                    || principal.grants.iter().any(|grant| grant.node == *node)
+            }
+            Self::Operator => true,
+        }
+    }
+
     pub(super) fn actor(&self) -> Actor {
         match self {
             Self::Principal(allowed, _) => Actor::from_principal(allowed.principal()),

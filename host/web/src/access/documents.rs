@@ -246,9 +246,11 @@ pub(super) async fn find_visible<T: Stored>(
 /// Adds a document with its node and its event.
 ///
 /// # Errors
-/// `taken` as the error of the name if a document matches `same_name`.
+/// `taken` as the error of the name if a document matches `same_name`; an error of the node if it does not exist, and the
+/// administrator may not add it.
 pub(super) async fn add<T: Stored>(
     parts: &AccessParts,
+    authority: &Authority<'_>,
     entry: &Entry<T>,
     event: NewAuditEvent,
     same_name: Filter,
@@ -256,6 +258,10 @@ pub(super) async fn add<T: Stored>(
 ) -> Result<(), WebError> {
     let checks = vec![entry.to_check(), Check::Unique(same_name, None)];
     let mut changes = nodes::to_store(parts, [&entry.node]).await?;
+    if !changes.is_empty() && !authority.may_add_node(&entry.node) {
+        let message = "the node does not exist, and you do not have the operation add there: name an existing node";
+        return Err(invalid(vec![field_error("hierarchy", message)]));
+    }
     changes.extend([entry.to_put()?, audit::to_change(parts, event)?]);
     match commit(parts, checks, changes).await {
         // The text of the store names the other document, which may be outside of the administrator's nodes.

@@ -30,7 +30,7 @@ pub mod roles;
 mod routes;
 pub mod sessions;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod tokens;
 pub mod users;
 

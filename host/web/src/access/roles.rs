@@ -315,7 +315,7 @@ pub async fn add(
     let event = authority.to_event("add-role", &entry).with_changes(changes);
     let same_name = documents::named::<RoleBody>(&node, &entry.body.name);
     let taken = "another role of this node has this name: choose another one";
-    documents::add(parts, &entry, event, same_name, taken).await?;
+    documents::add(parts, authority, &entry, event, same_name, taken).await?;
     Ok(entry.into())
 }
 

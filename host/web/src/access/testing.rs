@@ -18,18 +18,18 @@ use super::{
 };
 use crate::WebOptions;
 
-pub(super) const PASSWORD: &str = "canary-password-7";
+pub(crate) const PASSWORD: &str = "canary-password-7";
 
-pub(super) struct World {
-    pub(super) parts: AccessParts,
-    pub(super) clock: Arc<ManualClock>,
+pub(crate) struct World {
+    pub(crate) parts: AccessParts,
+    pub(crate) clock: Arc<ManualClock>,
 }
 
-pub(super) fn create_parts() -> AccessParts {
+pub(crate) fn create_parts() -> AccessParts {
     World::new().parts
 }
 
-pub(super) fn create_options(public_url: &str) -> WebOptions {
+pub(crate) fn create_options(public_url: &str) -> WebOptions {
     let redirect = RedirectAddress::parse("http://127.0.0.1:8400/callback").unwrap();
     WebOptions {
         password_cost: PasswordCost::lowest_for_tests(),
@@ -37,27 +37,27 @@ pub(super) fn create_options(public_url: &str) -> WebOptions {
     }
 }
 
-pub(super) fn node(text: &str) -> Hierarchy {
+pub(crate) fn node(text: &str) -> Hierarchy {
     text.parse().unwrap()
 }
 
-pub(super) fn grant(role: &str, at: &str) -> RoleGrant {
+pub(crate) fn grant(role: &str, at: &str) -> RoleGrant {
     RoleGrant {
         role: role.to_owned(),
         node: node(at),
     }
 }
 
-pub(super) fn secret(text: &str) -> SecretString {
+pub(crate) fn secret(text: &str) -> SecretString {
     SecretString::from(text)
 }
 
-pub(super) fn address() -> ClientAddress {
+pub(crate) fn address() -> ClientAddress {
     ClientAddress(Some(IpAddr::from([192, 0, 2, 1])))
 }
 
 /// Returns the proof for a principal with these roles.
-pub(super) fn allow(grants: &[RoleGrant]) -> Allowed<permission::Administer> {
+pub(crate) fn allow(grants: &[RoleGrant]) -> Allowed<permission::Administer> {
     let principal = Principal {
         own_roles: Vec::new(),
         kind: PrincipalKind::User,
@@ -69,11 +69,11 @@ pub(super) fn allow(grants: &[RoleGrant]) -> Allowed<permission::Administer> {
 }
 
 impl World {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_url("http://127.0.0.1:8400/")
     }
 
-    pub(super) fn with_url(public_url: &str) -> Self {
+    pub(crate) fn with_url(public_url: &str) -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp(1_795_000_000_000)));
         clock.advance(Duration::from_secs(1000));
         let store = Arc::new(SqliteStore::in_memory().unwrap());
@@ -83,13 +83,13 @@ impl World {
     }
 
     /// Returns the same installation after a restart with other options.
-    pub(super) fn restart(&self, store: Arc<SqliteStore>, options: WebOptions) -> Self {
+    pub(crate) fn restart(&self, store: Arc<SqliteStore>, options: WebOptions) -> Self {
         let clock = Arc::clone(&self.clock);
         let parts = AccessParts::new(store, Arc::clone(&clock) as _, options);
         Self { parts, clock }
     }
 
-    pub(super) async fn add(&self, name: &str, role: &str, at: &str) -> User {
+    pub(crate) async fn add(&self, name: &str, role: &str, at: &str) -> User {
         let user = NewUser {
             name: name.to_owned(),
             hierarchy: node(at),
@@ -102,7 +102,7 @@ impl World {
     }
 
     /// Adds a user with the password [`PASSWORD`].
-    pub(super) async fn add_with_password(&self, name: &str, role: &str, at: &str) -> User {
+    pub(crate) async fn add_with_password(&self, name: &str, role: &str, at: &str) -> User {
         let user = self.add(name, role, at).await;
         let link = users::set_up_link(&self.parts, &Authority::Operator, &user.pkid).await;
         let token = token_of(&link.unwrap());
@@ -111,7 +111,7 @@ impl World {
             .unwrap()
     }
 
-    pub(super) async fn log_in(
+    pub(crate) async fn log_in(
         &self,
         name: &str,
         password: &str,
@@ -119,7 +119,7 @@ impl World {
         self.log_in_from(address(), name, password).await
     }
 
-    pub(super) async fn log_in_from(
+    pub(crate) async fn log_in_from(
         &self,
         address: ClientAddress,
         name: &str,
@@ -136,13 +136,13 @@ impl World {
     }
 
     /// Returns whether the id of a session is valid.
-    pub(super) async fn is_valid(&self, token: &SecretString) -> bool {
+    pub(crate) async fn is_valid(&self, token: &SecretString) -> bool {
         let found = super::sessions::authenticate(&self.parts, token).await;
         found.unwrap().is_some()
     }
 
     /// Returns all documents of the host as text.
-    pub(super) async fn dump(&self) -> String {
+    pub(crate) async fn dump(&self) -> String {
         let mut text = String::new();
         for model in ["User", "Session", "ApiKey", "OneTimeLink", "AuditEvent"] {
             let filter = relation_host::types::Filter {
@@ -160,11 +160,11 @@ impl World {
 }
 
 /// Returns the token of a link.
-pub(super) fn token_of(link: &users::OneTimeLink) -> SecretString {
+pub(crate) fn token_of(link: &users::OneTimeLink) -> SecretString {
     let path = link.url.path().to_owned();
     secret(path.rsplit('/').next().unwrap())
 }
 
-pub(super) fn expose(token: &SecretString) -> &str {
+pub(crate) fn expose(token: &SecretString) -> &str {
     token.expose_secret()
 }

@@ -5,16 +5,16 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use relation_app::{AppError, ErrorKind};
-use relation_host::QueuedCall;
+use relation_host::{Host, QueuedCall};
 use serde_json::json;
 
-use super::body::Fields;
+use super::body::OptionalFields;
 use super::headers::check_version;
 use super::on_behalf_of::on_behalf_of;
 use super::query::Query;
-use super::records::{accepted, queue};
+use super::writes::run_or_queue;
 use crate::access::{Allowed, ClientAddress, Operation, permission};
-use crate::calls::{Call, Requester, Waited, find_arguments};
+use crate::calls::{Call, Requester, find_arguments};
 use crate::{Web, WebError};
 
 /// The action that begins a consent.
@@ -29,7 +29,7 @@ pub(super) async fn act(
     Path((pkid, action)): Path<(String, String)>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    body: Fields,
+    OptionalFields(body): OptionalFields,
 ) -> Result<Response, WebError> {
     let mut query = Query::parse(query.as_deref());
     let nowait = query.flag("nowait", false);
@@ -71,25 +71,20 @@ pub(super) async fn act(
     let event = Requester::new(allowed.principal(), address).on(name, &record);
     let event = event.with_changes(find_arguments(&arguments));
     let (action, pkid) = (name.to_owned(), record.pkid.clone());
-    if nowait {
-        let call = QueuedCall::Invoke {
-            pkid,
-            action,
-            arguments,
-        };
-        return queue(&web, &host, event, call).await;
-    }
-    let call = Call::new(Some(event)).run_for_a_while(&web, &host, |host| async move {
-        host.invoke(&action, &pkid, arguments).await
+    let queued = nowait.then(|| QueuedCall::Invoke {
+        pkid: pkid.clone(),
+        action: action.clone(),
+        arguments: arguments.clone(),
     });
-    let done = match call.await? {
-        Waited::Ended(done) => done,
-        Waited::Running(transaction) => return Ok(accepted(&transaction, None)),
-    };
-    let result = json!({
-        "success": true, "transaction_id": done.transaction, "result": done.value,
-    });
-    Ok(Json(result).into_response())
+    let work = |host: Host| async move { host.invoke(&action, &pkid, arguments).await };
+    let call = Call::new(Some(event));
+    run_or_queue(&web, &host, call, queued, work, |done| {
+        let result = json!({
+            "success": true, "transaction_id": done.transaction, "result": done.value,
+        });
+        Json(result).into_response()
+    })
+    .await
 }
 
 /// Returns the operation that an action needs. An action that is not named here needs the right to act.

@@ -8,12 +8,13 @@ use relation_host::types::FieldError;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
+use super::unique_json;
 use crate::WebError;
 
 /// The maximum size of a request's body in bytes.
 pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
 
-/// The fields of a request, with what the platform sends beside them.
+/// The fields of a request, with what the platform sends beside them. A request without a body is refused.
 pub(crate) struct Fields {
     /// The values by field.
     pub(crate) fields: Map<String, Value>,
@@ -40,7 +41,20 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
     type Rejection = WebError;
 
     async fn from_request(request: Request<Body>, _: &S) -> Result<Self, WebError> {
-        Self::split(read_object(request).await?)
+        let object = read_object(request).await?.ok_or_else(missing)?;
+        Self::split(object)
+    }
+}
+
+/// The fields of a request that may have no body, which is the same as an empty object.
+pub(crate) struct OptionalFields(pub(crate) Fields);
+
+impl<S: Send + Sync> FromRequest<S> for OptionalFields {
+    type Rejection = WebError;
+
+    async fn from_request(request: Request<Body>, _: &S) -> Result<Self, WebError> {
+        let object = read_object(request).await?.unwrap_or_default();
+        Fields::split(object).map(Self)
     }
 }
 
@@ -61,7 +75,7 @@ impl<S: Send + Sync> FromRequest<S> for Bulk {
     type Rejection = WebError;
 
     async fn from_request(request: Request<Body>, _: &S) -> Result<Self, WebError> {
-        let mut object = read_object(request).await?;
+        let mut object = read_object(request).await?.ok_or_else(missing)?;
         let hrefs = object.remove("hrefs").and_then(|hrefs| {
             let hrefs: Vec<String> = serde_json::from_value(hrefs).ok()?;
             (1..=MAX_BULK).contains(&hrefs.len()).then_some(hrefs)
@@ -82,8 +96,15 @@ impl<S: Send + Sync> FromRequest<S> for Bulk {
     }
 }
 
-/// Reads the object of a body. An empty body is an empty object.
-async fn read_object(request: Request<Body>) -> Result<Map<String, Value>, WebError> {
+/// Returns the error of a request without a body.
+fn missing() -> WebError {
+    let error = AppError::new(ErrorKind::Usage, "the request has no body");
+    let hint = "send one JSON object with the fields, and `Content-Type: application/json`";
+    error.hint(hint).into()
+}
+
+/// Reads the object of a body. `None`: the request has no body.
+async fn read_object(request: Request<Body>) -> Result<Option<Map<String, Value>>, WebError> {
     let (parts, body) = request.into_parts();
     let bytes = to_bytes(body, MAX_BODY_BYTES).await;
     let bytes = bytes.map_err(|_| {
@@ -94,19 +115,10 @@ async fn read_object(request: Request<Body>) -> Result<Map<String, Value>, WebEr
         )
     })?;
     if bytes.is_empty() {
-        return Ok(Map::new());
+        return Ok(None);
     }
     check_media_type(&parts.headers)?;
-    serde_json::from_slice(&bytes).map_err(|error| {
-        // Neither the text nor serde's message, which quotes values, is repeated: it may contain a token.
-        let message = format!(
-            "the body is not one JSON object: {:?} error at line {}, column {}",
-            error.classify(),
-            error.line(),
-            error.column()
-        );
-        AppError::new(ErrorKind::Usage, message).into()
-    })
+    unique_json::parse_object(&bytes).map(Some)
 }
 
 impl Fields {

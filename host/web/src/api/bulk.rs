@@ -1,6 +1,9 @@
 //! Changes of several records: each is judged by its own right and has a transaction of its own.
 
+use std::collections::HashMap;
+
 use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use relation_app::records::StoredRecord;
 use relation_app::{AppError, ErrorKind};
@@ -11,10 +14,11 @@ use super::RECORDS;
 use super::body::{Bulk, RequestMeta};
 use super::on_behalf_of::on_behalf_of;
 use super::query::Query;
-use super::records::accepted;
+use super::writes::accepted;
 use crate::access::audit::{FieldChange, NewAuditEvent};
+use crate::access::users::{check_fields, field_error};
 use crate::access::{Allowed, ClientAddress, Permission, permission};
-use crate::bulk;
+use crate::bulk::{self, BulkItem};
 use crate::calls::{Requester, find_changes};
 use crate::{Web, WebError};
 
@@ -85,17 +89,15 @@ async fn submit<P: Permission>(
     ),
 ) -> Result<Response, WebError> {
     let node = allowed.nodes().first().ok_or_else(WebError::not_found)?;
+    let pkids: Vec<&str> = hrefs.iter().map(|href| to_pkid(href)).collect();
+    check_repetitions(&pkids)?;
     let host = on_behalf_of(web, (allowed.principal(), address), meta, node).await?;
-    let pkids = hrefs.iter().map(|href| {
-        let pkid = href.strip_prefix(RECORDS).unwrap_or(href);
-        pkid.trim_end_matches('/')
-    });
     let to_calls = move |record: &StoredRecord| Ok(vec![to_call(record)]);
     let call = (&host, action);
+    let pkids = pkids.into_iter();
     let queued = bulk::submit(web, allowed, call, pkids, (to_calls, to_event)).await?;
     let Some(id) = queued.transaction else {
-        let error = AppError::new(ErrorKind::NotFound, "none of the records can be changed");
-        return Err(error.into());
+        return Err(refuse_all(queued.items));
     };
     let items = hrefs.iter().zip(queued.items).map(|(href, item)| {
         let status = item
@@ -106,4 +108,45 @@ async fn submit<P: Permission>(
         json!({ "href": href, "status": status, "detail": detail })
     });
     Ok(accepted(&id, Some(items.collect())))
+}
+
+/// Returns the pkid in the address of a record, which may also be the pkid alone.
+fn to_pkid(href: &str) -> &str {
+    let pkid = href.strip_prefix(RECORDS).unwrap_or(href);
+    pkid.trim_end_matches('/')
+}
+
+/// Refuses a record that is named twice: its second call would fail, or change nothing.
+fn check_repetitions(pkids: &[&str]) -> Result<(), WebError> {
+    let mut places = HashMap::new();
+    let mut errors = Vec::new();
+    for (index, pkid) in pkids.iter().enumerate() {
+        if let Some(first) = places.insert(*pkid, index) {
+            places.insert(*pkid, first);
+            let message = format!("is the same record as hrefs[{first}]");
+            errors.push(field_error(&format!("hrefs[{index}]"), message));
+        }
+    }
+    check_fields(errors)
+}
+
+/// Returns the error of a bulk in which every record is refused, with the reason for each.
+fn refuse_all(items: Vec<BulkItem>) -> WebError {
+    let refused = items.into_iter().filter_map(|item| item.refused);
+    let refused: Vec<WebError> = refused.collect();
+    // A record that the caller sees, but may not change, goes before those that are not there for the caller.
+    let statuses = refused.iter().map(|error| error.status);
+    let status = statuses.min().unwrap_or(StatusCode::NOT_FOUND);
+    let errors = refused.into_iter().enumerate();
+    let field_errors = errors
+        .map(|(index, error)| field_error(&format!("hrefs[{index}]"), error.error.message))
+        .collect();
+    let error = AppError::new(ErrorKind::NotFound, "none of the records can be changed");
+    WebError::new(
+        status,
+        AppError {
+            field_errors,
+            ..error
+        },
+    )
 }

@@ -20,12 +20,16 @@ mod resource;
 mod route;
 mod schema;
 pub(crate) mod shown;
+mod single_headers;
 mod transactions;
+mod unique_json;
+mod writes;
 
 use axum::Router;
 use relation_app::{AppError, ErrorKind};
 
 pub use route::Route;
+pub(crate) use single_headers::refuse_repeated_headers;
 
 use crate::{Web, WebError};
 

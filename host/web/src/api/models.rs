@@ -19,26 +19,57 @@ use crate::access::nodes::{self, node_pkid};
 use crate::access::{Allowed, permission};
 use crate::{Web, WebError};
 
+/// The search keys of a document that belongs to a record.
+const OWNED: &[&str] = &["name", "owner"];
+/// The search keys of a document that is imported from Webex.
+const IMPORTED: &[&str] = &["id", "name", "owner"];
+/// The search keys of an imported document at a location.
+const IMPORTED_AT_LOCATION: &[&str] = &["id", "name", "owner", "location"];
+
 /// The models that can be read, with their titles and the key that orders them.
 pub(crate) const MODELS: &[ReadModel] = &[
-    ReadModel::new("data/Alert", "Alerts").sorted_by("severity"),
-    ReadModel::new("data/DataSync", "Data Syncs"),
-    ReadModel::new("data/NetworkDeviceList", "Network Device Lists"),
-    ReadModel::new("data/Schedule", "Schedules"),
-    ReadModel::new("data/Site", "Sites"),
-    ReadModel::new("data/SparkWholesaleOrder", "Orders of Wholesale Customers"),
-    ReadModel::new("data/WebexLocationNodeMapping", "Location Mappings"),
-    ReadModel::new("device/spark/CXSite", "Contact Center Sites"),
-    ReadModel::new("device/spark/Group", "Groups"),
-    ReadModel::new("device/spark/License", "Licenses"),
-    ReadModel::new("device/spark/Location", "Locations"),
-    ReadModel::new("device/spark/Organization", "Organizations"),
-    ReadModel::new("device/spark/Place", "Workspaces"),
-    ReadModel::new("device/spark/Role", "Roles"),
-    ReadModel::new("device/spark/User", "Users"),
-    ReadModel::new("device/spark/WholesaleCustomer", "Wholesale Customers"),
-    ReadModel::new("device/spark/WholesaleSubscriber", "Wholesale Subscribers"),
-    ReadModel::new("device/spark/WorkspaceLocation", "Workspace Locations"),
+    ReadModel::new("data/Alert", "Alerts", &["owner", "severity"]).sorted_by("severity"),
+    ReadModel::new("data/DataSync", "Data Syncs", OWNED),
+    ReadModel::new("data/NetworkDeviceList", "Network Device Lists", &["name"]),
+    ReadModel::new("data/Schedule", "Schedules", OWNED),
+    ReadModel::new("data/Site", "Sites", &["name", "location"]),
+    ReadModel::new(
+        "data/SparkWholesaleOrder",
+        "Orders of Wholesale Customers",
+        &["name", "owner", "ended"],
+    ),
+    ReadModel::new(
+        "data/WebexLocationNodeMapping",
+        "Location Mappings",
+        &["search_string"],
+    ),
+    ReadModel::new("device/spark/CXSite", "Contact Center Sites", IMPORTED),
+    ReadModel::new("device/spark/Group", "Groups", IMPORTED),
+    ReadModel::new("device/spark/License", "Licenses", IMPORTED),
+    ReadModel::new("device/spark/Location", "Locations", IMPORTED),
+    ReadModel::new("device/spark/Organization", "Organizations", IMPORTED),
+    ReadModel::new("device/spark/Place", "Workspaces", IMPORTED_AT_LOCATION),
+    ReadModel::new("device/spark/Role", "Roles", IMPORTED),
+    ReadModel::new(
+        "device/spark/User",
+        "Users",
+        &["id", "name", "owner", "email", "license", "location"],
+    ),
+    ReadModel::new(
+        "device/spark/WholesaleCustomer",
+        "Wholesale Customers",
+        &["id", "name", "owner", "external_id", "status"],
+    ),
+    ReadModel::new(
+        "device/spark/WholesaleSubscriber",
+        "Wholesale Subscribers",
+        &["id", "name", "owner", "customer", "email", "status"],
+    ),
+    ReadModel::new(
+        "device/spark/WorkspaceLocation",
+        "Workspace Locations",
+        IMPORTED_AT_LOCATION,
+    ),
 ];
 
 /// A model that can be read.
@@ -48,15 +79,18 @@ pub(crate) struct ReadModel {
     pub(crate) name: &'static str,
     /// The title.
     pub(crate) title: &'static str,
+    /// The search keys that the plugin gives to instances.
+    pub(crate) keys: &'static [&'static str],
     /// The key that orders the list; by default, the pkid does.
     sort_key: Option<&'static str>,
 }
 
 impl ReadModel {
-    const fn new(name: &'static str, title: &'static str) -> Self {
+    const fn new(name: &'static str, title: &'static str, keys: &'static [&'static str]) -> Self {
         Self {
             name,
             title,
+            keys,
             sort_key: None,
         }
     }
@@ -154,6 +188,17 @@ async fn list(
     parsed.choice("filter_condition", &[("equals", ())]);
     if field.is_some() != text.is_some() {
         parsed.report("filter_field", "and filter_text belong together: give both");
+    }
+    if field
+        .as_deref()
+        .is_some_and(|field| !model.keys.contains(&field))
+    {
+        let hint = format!(
+            "{} has the search keys {}",
+            model.name,
+            model.keys.join(", ")
+        );
+        parsed.report_with_hint("filter_field", "is no search key of this model", hint);
     }
     parsed.close()?;
     let hierarchy = nodes::resolve_optional(web.access(), hierarchy).await?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use relation_host::store::{SortOrder, StoreError};
+use relation_host::transactions::TransactionFilter;
 use relation_host::types::{Document, Filter};
 use serde_json::{Value, json};
 
@@ -23,20 +24,27 @@ const MAX_REMEMBERED: usize = 64;
 /// which would take as long as reading a page.
 #[derive(Default)]
 pub(crate) struct LongLists {
-    lists: Mutex<VecDeque<(Filter, Duration)>>,
+    lists: Mutex<VecDeque<(CountedList, Duration)>>,
+}
+
+/// A list that is counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum CountedList {
+    Documents(Filter),
+    Transactions(TransactionFilter),
 }
 
 impl LongLists {
-    fn contains(&self, filter: &Filter, now: Duration) -> bool {
+    fn contains(&self, list: &CountedList, now: Duration) -> bool {
         let mut lists = self.lists.lock();
         lists.retain(|(_, counted)| now.saturating_sub(*counted) < RECOUNT_INTERVAL);
-        lists.iter().any(|(list, _)| list == filter)
+        lists.iter().any(|(each, _)| each == list)
     }
 
-    fn add(&self, filter: &Filter, now: Duration) {
+    fn add(&self, list: CountedList, now: Duration) {
         let mut lists = self.lists.lock();
         lists.truncate(MAX_REMEMBERED - 1);
-        lists.push_front((filter.clone(), now));
+        lists.push_front((list, now));
     }
 }
 
@@ -93,8 +101,20 @@ async fn pagination(
     paging: &Paging,
     next: Option<String>,
 ) -> Result<Value, WebError> {
+    let list = CountedList::Documents(filter.clone());
+    paginate(web, path, list, paging, next).await
+}
+
+/// Returns the page's place in a list. `next` is the cursor of the next page.
+pub(super) async fn paginate(
+    web: &Web,
+    path: &str,
+    list: CountedList,
+    paging: &Paging,
+    next: Option<String>,
+) -> Result<Value, WebError> {
     let total = match paging.count {
-        true => count(web, filter).await?,
+        true => count(web, list).await?,
         false => 0,
     };
     Ok(json!({
@@ -106,14 +126,19 @@ async fn pagination(
     }))
 }
 
-async fn count(web: &Web, filter: &Filter) -> Result<u64, WebError> {
+async fn count(web: &Web, list: CountedList) -> Result<u64, WebError> {
     let now = web.clock().monotonic();
-    if web.long_lists().contains(filter, now) {
+    if web.long_lists().contains(&list, now) {
         return Ok(MAX_COUNTED);
     }
-    let total = web.store().count(filter, MAX_COUNTED).await?;
+    let total = match &list {
+        CountedList::Documents(filter) => web.store().count(filter, MAX_COUNTED).await?,
+        CountedList::Transactions(filter) => {
+            web.store().count_transactions(filter, MAX_COUNTED).await?
+        }
+    };
     if total >= MAX_COUNTED {
-        web.long_lists().add(filter, now);
+        web.long_lists().add(list, now);
     }
     Ok(total)
 }
@@ -136,18 +161,18 @@ pub(crate) fn next_link(path: &str, paging: &Paging, cursor: &str) -> String {
 mod tests {
     use super::*;
 
-    fn filter(model: usize) -> Filter {
-        Filter {
+    fn filter(model: usize) -> CountedList {
+        CountedList::Documents(Filter {
             model: model.to_string(),
             hierarchy: None,
             equals: Vec::new(),
-        }
+        })
     }
 
     #[test]
     fn a_long_list_is_counted_again_after_some_time() {
         let lists = LongLists::default();
-        lists.add(&filter(0), Duration::from_secs(5));
+        lists.add(filter(0), Duration::from_secs(5));
         assert!(lists.contains(&filter(0), Duration::from_secs(14)));
         assert!(!lists.contains(&filter(1), Duration::from_secs(14)));
         assert!(!lists.contains(&filter(0), Duration::from_secs(15)));
@@ -157,7 +182,7 @@ mod tests {
     fn the_number_of_remembered_lists_is_bounded() {
         let lists = LongLists::default();
         for model in 0..2 * MAX_REMEMBERED {
-            lists.add(&filter(model), Duration::ZERO);
+            lists.add(filter(model), Duration::ZERO);
         }
         assert_eq!(lists.lists.lock().len(), MAX_REMEMBERED);
         assert!(lists.contains(&filter(2 * MAX_REMEMBERED - 1), Duration::ZERO));

@@ -1,5 +1,6 @@
 //! The query of a request: known parameters only, and all errors together.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use relation_app::{AppError, ErrorKind};
@@ -20,6 +21,7 @@ pub(crate) struct Query {
     parameters: Vec<(String, String)>,
     known: Vec<&'static str>,
     errors: Vec<FieldError>,
+    hints: Vec<String>,
 }
 
 impl Query {
@@ -30,10 +32,11 @@ impl Query {
             parameters: pairs.into_owned().collect(),
             known: Vec::new(),
             errors: Vec::new(),
+            hints: Vec::new(),
         }
     }
 
-    /// Takes a text. An empty one counts as absent.
+    /// Takes a text. An empty one is an error: it is more likely a mistake than a wish for everything.
     pub(crate) fn text(&mut self, name: &'static str) -> Option<String> {
         self.known.push(name);
         let (taken, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.parameters)
@@ -43,8 +46,12 @@ impl Query {
         if taken.len() > 1 {
             self.report(name, "is given more than once");
         }
-        let value = taken.into_iter().next().map(|(_, value)| value);
-        value.filter(|value| !value.is_empty())
+        let (_, value) = taken.into_iter().next()?;
+        if value.is_empty() {
+            self.report(name, "is empty: leave the parameter out, or give a value");
+            return None;
+        }
+        Some(value)
     }
 
     /// Takes a value that is parsed from its text. `expected` follows the words "must be".
@@ -88,9 +95,18 @@ impl Query {
     /// Takes skip, limit, count and cursor.
     pub(crate) fn paging(&mut self) -> Paging {
         let skip: Option<u32> = self.value("skip", "a whole number");
+        self.paging_after(skip.unwrap_or(0))
+    }
+
+    /// Takes limit, count and cursor, of a list that skips nothing.
+    pub(crate) fn paging_by_cursor(&mut self) -> Paging {
+        self.paging_after(0)
+    }
+
+    fn paging_after(&mut self, skip: u32) -> Paging {
         let limit: Option<u32> = self.value("limit", "a whole number");
         let paging = Paging {
-            skip: skip.unwrap_or(0),
+            skip,
             limit: limit.unwrap_or(DEFAULT_LIMIT),
             count: self.flag("count", true),
             cursor: self.text("cursor"),
@@ -125,6 +141,11 @@ impl Query {
         is_export
     }
 
+    /// Returns whether a parameter has an error so far.
+    pub(crate) fn has_errors(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
     /// Reports an error of a parameter.
     pub(crate) fn report(&mut self, name: &str, message: &str) {
         self.errors.push(FieldError {
@@ -133,22 +154,39 @@ impl Query {
         });
     }
 
+    /// Reports an error of a parameter, with a hint that says what to do.
+    pub(crate) fn report_with_hint(&mut self, name: &str, message: &str, hint: impl Into<String>) {
+        self.report(name, message);
+        self.hints.push(hint.into());
+    }
+
     /// Refuses unknown parameters.
     ///
     /// # Errors
     /// All errors that were found.
     pub(crate) fn close(mut self) -> Result<(), WebError> {
-        for (name, _) in std::mem::take(&mut self.parameters) {
-            let message = format!("is unknown here; known are {}", self.known.join(", "));
-            self.report(&name, &message);
+        let unknown = std::mem::take(&mut self.parameters).into_iter();
+        let unknown: BTreeSet<String> = unknown.map(|(name, _)| name).collect();
+        if !unknown.is_empty() {
+            self.hints.push(match self.known.as_slice() {
+                [] => "this request takes no parameters".to_owned(),
+                known => format!("the parameters are {}", known.join(", ")),
+            });
+        }
+        for name in unknown {
+            self.report(&name, "is unknown here");
         }
         if self.errors.is_empty() {
             return Ok(());
         }
         let error = AppError::new(ErrorKind::Usage, "the query is not right");
-        Err(AppError {
+        let error = AppError {
             field_errors: self.errors,
             ..error
+        };
+        Err(match self.hints.is_empty() {
+            true => error,
+            false => error.hint(self.hints.join("; ")),
         }
         .into())
     }
@@ -191,7 +229,21 @@ mod tests {
         let mut query = Query::parse(Some("hierarchy=&name=a&name=b"));
         assert_eq!(query.hierarchy(), None);
         assert_eq!(query.text("name").as_deref(), Some("a"));
-        assert_eq!(fields(query.close().unwrap_err()), ["name"]);
+        assert_eq!(fields(query.close().unwrap_err()), ["hierarchy", "name"]);
+    }
+
+    #[test]
+    fn unknown_parameters_are_reported_with_the_known_ones() {
+        let mut query = Query::parse(Some("q=a&q=b&name=c"));
+        query.text("name");
+        query.flag("count", true);
+        let error = query.close().unwrap_err();
+        let hint = error.error.hint.as_deref();
+        assert_eq!(hint, Some("the parameters are name, count"));
+        assert_eq!(fields(error), ["q"]);
+        let error = Query::parse(Some("dry_run=true")).close().unwrap_err();
+        let hint = error.error.hint.as_deref();
+        assert_eq!(hint, Some("this request takes no parameters"));
     }
 
     #[test]

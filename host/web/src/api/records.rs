@@ -7,27 +7,26 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use relation_app::records::{self, StoredRecord};
-use relation_app::{AppError, ErrorKind};
-use relation_host::callbacks::transaction_href;
 use relation_host::store::SortOrder;
 use relation_host::types::{Filter, Page};
 use relation_host::{AddRequest, Host, QueuedCall};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::body::{Fields, invalid};
+use super::body::{Fields, OptionalFields, invalid};
 use super::export::{self, PAGE_SIZE};
 use super::headers::{check_version, etag, idempotency_key};
 use super::on_behalf_of::on_behalf_of;
 use super::query::Query;
 use super::repeated_adds::{KeyClaim, claim_key};
 use super::resource::{Resource, Resources, TOKEN_LINK};
+use super::writes::{accepted, run_or_queue};
 use super::{RECORDS, page, schema};
 use crate::access::audit::NewAuditEvent;
 use crate::access::idempotency::{self, RequestDigest};
 use crate::access::nodes;
 use crate::access::{Allowed, ClientAddress, permission};
-use crate::calls::{Call, Requester, Waited, added_object, find_changes, record_queued};
+use crate::calls::{Call, Requester, added_object, find_changes};
 use crate::{Web, WebError};
 
 /// Lists the records at and below a node.
@@ -157,11 +156,12 @@ pub(super) async fn add(
     let mut query = Query::parse(query.as_deref());
     let hierarchy = query.hierarchy();
     let nowait = query.flag("nowait", false);
+    if hierarchy.is_none() && !query.has_errors() {
+        let hint = "add the node of the new record: `?hierarchy=`, such as sys.Provider.Customer";
+        query.report_with_hint("hierarchy", "is missing", hint);
+    }
     query.close()?;
-    let hierarchy = hierarchy.ok_or_else(|| {
-        let error = AppError::new(ErrorKind::Usage, "the node of the new record is missing");
-        WebError::from(error.hint("add `?hierarchy=`, such as sys.Provider.Customer"))
-    })?;
+    let hierarchy = hierarchy.ok_or_else(WebError::not_found)?;
     let hierarchy = nodes::resolve(web.access(), hierarchy).await?;
     allowed.check(&hierarchy)?;
     let key = idempotency_key(&headers)?;
@@ -213,26 +213,23 @@ async fn add_claimed(
     let requester = Requester::new(allowed.principal(), address);
     let changes = find_changes(web.model(), None, &request.fields);
     let event = requester.add(&request.hierarchy).with_changes(changes);
-    if nowait {
-        return queue(web, host, event, QueuedCall::Add(request)).await;
-    }
+    let queued = nowait.then(|| QueuedCall::Add(request.clone()));
     let call = Call::new(Some(event)).with_object(added_object);
-    let call = call.run_for_a_while(web, host, |host| async move { host.add(request).await });
-    let added = match call.await? {
-        Waited::Ended(added) => added,
-        Waited::Running(transaction) => return Ok(accepted(&transaction, None)),
-    };
-    let pkid = &added.value.connection.pkid;
-    let status = match added.value.replayed {
-        true => StatusCode::OK,
-        false => StatusCode::CREATED,
-    };
-    let href = href(pkid.as_str());
-    let result = json!({
-        "pkid": pkid, "href": href, "success": true, "transaction_id": added.transaction,
-        "created": added.value.created, "replayed": added.value.replayed,
-    });
-    Ok((status, [(header::LOCATION, href)], Json(result)).into_response())
+    let work = |host: Host| async move { host.add(request).await };
+    run_or_queue(web, host, call, queued, work, |added| {
+        let pkid = &added.value.connection.pkid;
+        let status = match added.value.replayed {
+            true => StatusCode::OK,
+            false => StatusCode::CREATED,
+        };
+        let href = href(pkid.as_str());
+        let result = json!({
+            "pkid": pkid, "href": href, "success": true, "transaction_id": added.transaction,
+            "created": added.value.created, "replayed": added.value.replayed,
+        });
+        (status, [(header::LOCATION, href)], Json(result)).into_response()
+    })
+    .await
 }
 
 /// Changes the given fields of a record. The others stay.
@@ -320,27 +317,22 @@ async fn write(
     fields: Map<String, Value>,
     nowait: bool,
 ) -> Result<Response, WebError> {
-    if nowait {
-        let call = QueuedCall::Modify {
-            pkid: record.pkid.clone(),
-            fields,
-            token_response: None,
-        };
-        return queue(web, host, event, call).await;
-    }
     let pkid = record.pkid.clone();
-    let call = Call::new(Some(event)).run_for_a_while(web, host, |host| async move {
-        host.modify(&pkid, fields, None).await
+    let queued = nowait.then(|| QueuedCall::Modify {
+        pkid: pkid.clone(),
+        fields: fields.clone(),
+        token_response: None,
     });
-    let modified = match call.await? {
-        Waited::Ended(modified) => modified,
-        Waited::Running(transaction) => return Ok(accepted(&transaction, None)),
-    };
-    let result = json!({
-        "pkid": record.pkid, "href": href(record.pkid.as_str()), "success": true,
-        "transaction_id": modified.transaction,
-    });
-    Ok(Json(result).into_response())
+    let work = |host: Host| async move { host.modify(&pkid, fields, None).await };
+    let call = Call::new(Some(event));
+    run_or_queue(web, host, call, queued, work, |modified| {
+        let result = json!({
+            "pkid": record.pkid, "href": href(record.pkid.as_str()), "success": true,
+            "transaction_id": modified.transaction,
+        });
+        Json(result).into_response()
+    })
+    .await
 }
 
 /// Deletes a record, or reports what a delete would remove.
@@ -351,7 +343,7 @@ pub(super) async fn delete(
     Path(pkid): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    body: Fields,
+    OptionalFields(body): OptionalFields,
 ) -> Result<Response, WebError> {
     let mut query = Query::parse(query.as_deref());
     let dry_run = query.flag("dry_run", false);
@@ -376,49 +368,21 @@ pub(super) async fn delete(
     .for_version(version);
     let event = Requester::new(allowed.principal(), address).on("delete-record", &record);
     let pkid = record.pkid.clone();
-    if nowait {
-        return queue(&web, &host, event, QueuedCall::Delete { pkid }).await;
-    }
-    let call =
-        Call::new((!dry_run).then_some(event)).run_for_a_while(&web, &host, |host| async move {
-            host.delete(&pkid, dry_run).await
+    let queued = nowait.then(|| QueuedCall::Delete { pkid: pkid.clone() });
+    let work = |host: Host| async move { host.delete(&pkid, dry_run).await };
+    let call = Call::new((!dry_run).then_some(event));
+    run_or_queue(&web, &host, call, queued, work, |deleted| {
+        let mut result = json!({
+            "success": true, "dry_run": dry_run, "transaction_id": deleted.transaction,
         });
-    let deleted = match call.await? {
-        Waited::Ended(deleted) => deleted,
-        Waited::Running(transaction) => return Ok(accepted(&transaction, None)),
-    };
-    let mut result = json!({
-        "success": true, "dry_run": dry_run, "transaction_id": deleted.transaction,
-    });
-    if let (Some(members), Ok(Value::Object(deletion))) =
-        (result.as_object_mut(), serde_json::to_value(&deleted.value))
-    {
-        members.extend(deletion);
-    }
-    Ok(Json(result).into_response())
-}
-
-/// Queues a call, and returns the address of its transaction.
-pub(super) async fn queue(
-    web: &Web,
-    host: &Host,
-    event: NewAuditEvent,
-    call: QueuedCall,
-) -> Result<Response, WebError> {
-    let id = host.submit(call).await?;
-    record_queued(web, vec![event], &id).await;
-    Ok(accepted(&id, None))
-}
-
-/// Returns the response to a request whose work is queued.
-pub(super) fn accepted(transaction: &str, items: Option<Value>) -> Response {
-    let href = transaction_href(transaction);
-    let mut body = json!({ "href": href, "success": true, "transaction_id": transaction });
-    if let (Some(members), Some(items)) = (body.as_object_mut(), items) {
-        members.insert("resources".to_owned(), items);
-    }
-    let location = [(header::LOCATION, href)];
-    (StatusCode::ACCEPTED, location, Json(body)).into_response()
+        if let (Some(members), Ok(Value::Object(deletion))) =
+            (result.as_object_mut(), serde_json::to_value(&deleted.value))
+        {
+            members.extend(deletion);
+        }
+        Json(result).into_response()
+    })
+    .await
 }
 
 /// Returns the address of a record.

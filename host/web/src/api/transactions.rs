@@ -15,12 +15,12 @@ use relation_host::types::{Page, Pkid, Reference};
 use serde_json::{Map, Value, json};
 
 use super::actions::operation_of;
-use super::body::{Fields, invalid};
+use super::body::{OptionalFields, invalid};
 use super::export::{self, PAGE_SIZE};
 use super::on_behalf_of::on_behalf_of;
-use super::page::next_link;
+use super::page::{CountedList, paginate};
 use super::query::Query;
-use super::records::accepted;
+use super::writes::accepted;
 use super::{TRANSACTIONS, cursor_error};
 use crate::access::nodes::{self, node_pkid};
 use crate::access::{Allowed, ClientAddress, Operation, permission};
@@ -40,15 +40,12 @@ pub(super) async fn list(
 ) -> Result<Response, WebError> {
     let mut parsed = Query::parse(query.as_deref());
     let is_export = parsed.is_export();
-    let paging = parsed.paging();
+    let paging = parsed.paging_by_cursor();
     let hierarchy = parsed.hierarchy();
     let statuses = Status::ALL.map(|status| (status.as_str(), status));
     let status = parsed.choice("status", &statuses);
     let action = parsed.text("action");
     let record: Option<Pkid> = parsed.value("record", "the pkid of a record");
-    if paging.skip > 0 {
-        parsed.report("skip", "is not offered here; follow `next`");
-    }
     parsed.close()?;
     let hierarchy = nodes::resolve_optional(web.access(), hierarchy).await?;
     let filter = TransactionFilter {
@@ -82,10 +79,11 @@ pub(super) async fn list(
         error => error.into(),
     })?;
     let path = format!("{TRANSACTIONS}?{}", query.unwrap_or_default());
-    let next = page.next.map(|cursor| next_link(&path, &paging, &cursor));
+    let counted = CountedList::Transactions(filter);
+    let pagination = paginate(&web, &path, counted, &paging, page.next).await?;
     let resources: Vec<Value> = page.items.iter().map(|each| summary(&web, each)).collect();
     Ok(Json(json!({
-        "pagination": { "skip": 0, "limit": paging.limit, "total": 0, "total_is_exact": false, "next": next },
+        "pagination": pagination,
         "meta": { "model_type": "tool/Transaction", "uri": TRANSACTIONS },
         "resources": resources,
     }))
@@ -150,7 +148,7 @@ pub(super) async fn poll_several(
     let mut query = Query::parse(query.as_deref());
     let ids = query.text("ids").unwrap_or_default();
     let ids: Vec<&str> = ids.split(',').filter(|id| !id.is_empty()).collect();
-    if ids.is_empty() || ids.len() > MAX_POLLED {
+    if !query.has_errors() && !(1..=MAX_POLLED).contains(&ids.len()) {
         let message = format!("must be 1 to {MAX_POLLED} ids, separated by commas");
         query.report("ids", &message);
     }
@@ -171,7 +169,7 @@ pub(super) async fn replay(
     address: ClientAddress,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
-    body: Fields,
+    OptionalFields(body): OptionalFields,
 ) -> Result<Response, WebError> {
     Query::parse(query.as_deref()).close()?;
     let transaction = find_to_change(&web, &allowed, &id).await?;

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -17,15 +18,19 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::texts::Language;
 use super::transactions::{Update, is_running, read};
 use super::ui::Ui;
-use crate::access::{Allowed, permission};
+use crate::access::sessions::{self, Session};
+use crate::access::{AccessParts, Allowed, permission};
 use crate::{Web, WebError};
 
 /// The time between two reads of a watched transaction. All its streams share the read.
 const READ_INTERVAL: Duration = Duration::from_millis(500);
 /// The time between two comments, which keep proxies from closing a stream.
 const COMMENT_INTERVAL: Duration = Duration::from_secs(15);
+/// The time between two checks of the session, which ends when its user is disabled or gets other roles.
+const SESSION_INTERVAL: Duration = Duration::from_secs(2);
 /// The time between two checks of the principal's right. The stream ends for another check by a new request.
 const RIGHTS_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -101,6 +106,7 @@ pub(crate) async fn events(
     State(web): State<Web>,
     ui: Ui,
     allowed: Allowed<permission::Read>,
+    session: Option<Extension<Arc<Session>>>,
     Query(query): Query<EventsQuery>,
     headers: HeaderMap,
 ) -> Result<Response, WebError> {
@@ -117,7 +123,10 @@ pub(crate) async fn events(
     let follower = Follower {
         receiver,
         position,
-        ui,
+        language: ui.language,
+        parts: web.access().clone(),
+        session: session.map(|Extension(session)| session),
+        next_check: Instant::now() + SESSION_INTERVAL,
         until: Instant::now() + RIGHTS_INTERVAL,
         shutdown: web.options().shutdown.clone(),
         ended: false,
@@ -136,7 +145,11 @@ pub(crate) async fn events(
 struct Follower {
     receiver: watch::Receiver<Snapshot>,
     position: usize,
-    ui: Ui,
+    language: Language,
+    parts: AccessParts,
+    /// The session of the request; `None`: another kind of principal.
+    session: Option<Arc<Session>>,
+    next_check: Instant,
     until: Instant,
     shutdown: CancellationToken,
     ended: bool,
@@ -158,13 +171,71 @@ impl Follower {
             changed = self.receiver.changed() => changed.ok()?,
             // The browser reconnects, and the new request is checked as every other one.
             () = tokio::time::sleep_until(self.until) => return None,
+            () = wait_for_end(&self.parts, self.session.as_deref(), &mut self.next_check) => return None,
             () = self.shutdown.cancelled() => return None,
         }
         let snapshot = self.receiver.borrow_and_update().clone()?;
-        let update = Update::new(&snapshot, self.position, self.ui.language);
+        let update = Update::new(&snapshot, self.position, self.language);
         self.position = update.position;
         self.ended = !is_running(&snapshot);
         let event = Event::default().id(self.position.to_string());
         event.json_data(&update).ok()
+    }
+}
+
+/// Waits for the end of a session. A store that cannot be read ends the stream too: a new request reports it.
+async fn wait_for_end(parts: &AccessParts, session: Option<&Session>, next_check: &mut Instant) {
+    let Some(session) = session else {
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::time::sleep_until(*next_check).await;
+        if !matches!(sessions::is_valid(parts, session).await, Ok(true)) {
+            return;
+        }
+        *next_check = Instant::now() + SESSION_INTERVAL;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use relation_host::transactions::NewTransaction;
+
+    use super::*;
+    use crate::access::testing::{PASSWORD, World};
+    use crate::access::{Authority, users};
+
+    #[tokio::test(start_paused = true)]
+    async fn stream_of_a_disabled_user_ends_soon() {
+        let world = World::new();
+        let user = world.add_with_password("ada", "operator", "sys.R").await;
+        let new = world.log_in("ada", PASSWORD).await.unwrap();
+        let transaction = NewTransaction {
+            id: "t1".to_owned(),
+            ..NewTransaction::default()
+        };
+        let running = Arc::new(transaction.into());
+        let (sender, receiver) = watch::channel(Some(running));
+        let mut follower = Follower {
+            receiver,
+            position: 0,
+            language: Language::default(),
+            parts: world.parts.clone(),
+            session: Some(Arc::new(new.session)),
+            next_check: Instant::now() + SESSION_INTERVAL,
+            until: Instant::now() + RIGHTS_INTERVAL,
+            shutdown: CancellationToken::new(),
+            ended: false,
+        };
+        follower.receiver.mark_changed();
+        assert!(follower.next().await.is_some());
+        users::disable(&world.parts, &Authority::Operator, &user.pkid)
+            .await
+            .unwrap();
+        let disabled = Instant::now();
+        assert!(follower.next().await.is_none());
+        let elapsed = disabled.elapsed();
+        assert!(elapsed <= 2 * SESSION_INTERVAL, "{elapsed:?}");
+        drop(sender);
     }
 }

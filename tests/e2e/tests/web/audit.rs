@@ -101,6 +101,27 @@ async fn changes_by_the_api_are_recorded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn repeated_add_is_recorded_once() {
+    let world = WorldBuilder::default().start().await;
+    let client = Client::anonymous(&world).await;
+    let client = client.with(principal("provider-administrator", "sys"));
+    let add = || {
+        Request::post("/api/relation/SparkCustomer/?hierarchy=sys.A")
+            .header(header::CONTENT_TYPE, "application/json")
+            .header("Idempotency-Key", "order-17")
+            .body(Body::from(r#"{"name": "Contoso"}"#))
+            .unwrap()
+    };
+    let first = client.send(add()).await.expect(201);
+    for _ in 0..2 {
+        client.send(add()).await.expect(200);
+    }
+    let events = events(&client).await;
+    assert_eq!(operations(&events), [("add-record", "success")]);
+    assert_eq!(events[0]["transaction"], first["transaction_id"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn changes_by_the_page_are_recorded() {
     let world = WorldBuilder::default().start().await;
     let client = Client::anonymous(&world).await;

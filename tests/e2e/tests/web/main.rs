@@ -17,6 +17,7 @@ mod places;
 mod records;
 mod roles;
 mod selection;
+mod strictness;
 mod support;
 mod transactions;
 mod versions;

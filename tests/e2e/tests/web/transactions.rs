@@ -42,11 +42,14 @@ async fn transactions_are_listed_polled_and_shown() {
         .map(|each| &each["id"])
         .collect();
     assert_eq!(ids, [first.as_str()]);
+    assert_eq!(list["pagination"]["total"], 1);
+    assert_eq!(list["pagination"]["total_is_exact"], true);
     let newest = client
         .get(format!("{TRANSACTIONS}?limit=1"))
         .await
         .expect(200);
     assert_eq!(newest["resources"][0]["id"], second.as_str());
+    assert_eq!(newest["pagination"]["total"], 2);
     let older = client
         .get(newest["pagination"]["next"].as_str().unwrap())
         .await
@@ -153,6 +156,7 @@ async fn one_bad_record_does_not_stop_a_bulk() {
         .map(|item| item["status"].as_i64().unwrap())
         .collect();
     assert_eq!(statuses, [202, 202, 404, 404]);
+    assert_eq!(accepted["refused"], 2);
     world.run_for(Duration::from_secs(1)).await;
     let shown = client
         .get(accepted["href"].as_str().unwrap())
@@ -164,4 +168,31 @@ async fn one_bad_record_does_not_stop_a_bulk() {
     assert_eq!(changed["data"]["account_email"], "it@example.com");
     let untouched = root.get(format!("{records}{foreign}/")).await.expect(200);
     assert_ne!(untouched["data"]["account_email"], "it@example.com");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bulk_without_a_permitted_record_is_refused() {
+    let world = WorldBuilder::default().start().await;
+    let anonymous = Client::anonymous(&world).await;
+    let root = anonymous.with(principal("provider-administrator", "sys"));
+    let (own, _) = root.add("sys.A", "Contoso").await;
+    let (foreign, _) = root.add("sys.Other", "Adatum").await;
+    let records = "/api/relation/SparkCustomer/";
+    let hrefs = |pkids: &[&str]| json!({ "hrefs": pkids });
+    let client = anonymous.with(principal("reseller-administrator", "sys.A"));
+    let outside = [foreign.as_str(), "0123456789abcdef01234567"];
+    let refused = client.json(Method::DELETE, records, &hrefs(&outside)).await;
+    let problem = refused.expect(404);
+    assert_eq!(refused.error_fields(), ["hrefs[0]", "hrefs[1]"]);
+    let errors = problem["errors"].as_array().unwrap();
+    assert_eq!(errors[0]["message"], errors[1]["message"]);
+
+    let href = format!("{records}{own}/");
+    let twice = [own.as_str(), foreign.as_str(), &href];
+    let refused = root.json(Method::DELETE, records, &hrefs(&twice)).await;
+    let problem = refused.expect(422);
+    assert_eq!(refused.error_fields(), ["hrefs[2]"]);
+    let message = &problem["errors"][0]["message"];
+    assert_eq!(message, "is the same record as hrefs[0]");
+    root.get(href).await.expect(200);
 }

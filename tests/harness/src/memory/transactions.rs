@@ -301,6 +301,17 @@ impl TransactionStore for MemoryStore {
         }))
     }
 
+    async fn count_transactions(
+        &self,
+        filter: &TransactionFilter,
+        at_most: u64,
+    ) -> Result<u64, StoreError> {
+        self.with(|state| {
+            let found = state.transactions.list(filter, None).count();
+            Ok(u64::try_from(found).unwrap_or(u64::MAX).min(at_most))
+        })
+    }
+
     async fn prune_transactions(&self, prune: PruneRequest) -> Result<PruneReport, StoreError> {
         self.with(|state| {
             let (report, requests) = state.transactions.prune(&prune);

@@ -14,7 +14,7 @@ use super::{
     BEGIN_TIMEOUT, CallbackSecrets, CallbackState, DELIVERY_TIME, LOOK_PAUSES, StoredCallback, URL,
     has_ended, poll_entry,
 };
-use crate::egress::Proxies;
+use crate::egress::{EgressError, Proxies};
 use crate::host::{Host, WakeupOutcome};
 use crate::store::{Change, Commit, DueWakeup, StoreError};
 use crate::transactions::Transaction;
@@ -78,6 +78,17 @@ impl Drop for DeliveryInProgress {
 fn pause_after(attempt: u32) -> Duration {
     let factor = 3_u32.saturating_pow(attempt.saturating_sub(1));
     FIRST_PAUSE.saturating_mul(factor).min(MAX_PAUSE)
+}
+
+/// Explains why a request failed. A callback has a time of its own, so the setting of other requests is not named.
+fn explain(error: &EgressError) -> String {
+    match error {
+        EgressError::Timeout { peer, phase } => {
+            let seconds = ATTEMPT_TIMEOUT.as_secs();
+            format!("{peer} took too long: the {seconds} s of a callback were up while {phase}")
+        }
+        error => error.to_string(),
+    }
 }
 
 impl StoredCallback {
@@ -247,7 +258,7 @@ impl Host {
         let sent = client.send(request, &Proxies::default(), deadline).await;
         let status = match sent {
             Ok(response) => response.status(),
-            Err(error) => return Err(AttemptError::new(error.to_string())),
+            Err(error) => return Err(AttemptError::new(explain(&error))),
         };
         match status {
             status if status.is_success() => Ok(()),
@@ -317,6 +328,19 @@ impl Host {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::egress::{Origin, Peer, RequestPhase};
+
+    #[test]
+    fn late_response_names_the_time_of_callbacks() {
+        let origin = Origin::from_uri(&"https://crm.example.com/".parse().unwrap());
+        let late = EgressError::Timeout {
+            peer: Peer::Target(origin.unwrap()),
+            phase: RequestPhase::Response,
+        };
+        let text = explain(&late);
+        assert!(text.contains("the 10 s of a callback"), "{text}");
+        assert!(!text.contains("limits."), "{text}");
+    }
 
     #[test]
     fn pauses_grow_to_two_hours() {

@@ -13,12 +13,14 @@ mod poll;
 mod secrets;
 mod waiting;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
 use http::Uri;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 pub(super) use background::Callbacks;
 pub use credentials::{CallbackCredentials, UseEvent};
@@ -171,6 +173,15 @@ fn has_ended(transaction: Option<&Transaction>) -> bool {
     transaction.is_some_and(|transaction| transaction.status.is_ended())
 }
 
+/// Returns an address in ASCII, as browsers send it: a host in punycode, a path and a query in percent-encoding.
+fn encode(text: &str) -> Option<Cow<'_, str>> {
+    if text.is_ascii() {
+        return Some(text.into());
+    }
+    let url: Url = text.parse().ok()?;
+    Some(String::from(url).into())
+}
+
 impl Host {
     /// Returns this host for calls whose ends are posted to an address. A bulk has one callback, at its end.
     #[must_use]
@@ -191,11 +202,12 @@ impl Host {
     /// # Errors
     /// The text is no address, or the policy does not permit it. The error names the setting, and has no path or query.
     pub fn check_callback_url(&self, text: &str) -> Result<CallbackUrl, String> {
+        let expected =
+            "must be an absolute http or https address without user name, password and fragment";
+        let text = encode(text).ok_or_else(|| expected.to_owned())?;
         if text.len() > MAX_URL_BYTES {
             return Err(format!("must have at most {MAX_URL_BYTES} bytes"));
         }
-        let expected =
-            "must be an absolute http or https address without user name, password and fragment";
         let uri: Uri = text.parse().map_err(|_| expected.to_owned())?;
         if text.contains('#') || uri.scheme().is_none() {
             return Err(expected.to_owned());
@@ -203,7 +215,7 @@ impl Host {
         let target = self.parts.callbacks.policy().check_target_as_written(&uri);
         let target = target.map_err(|denial| denial.to_string())?;
         Ok(CallbackUrl {
-            url: SecretString::from(text),
+            url: SecretString::from(text.into_owned()),
             origin: target.origin().to_string(),
         })
     }
@@ -357,5 +369,31 @@ impl Host {
             ..Commit::default()
         };
         self.store().commit(commit).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_encoded_as_browsers_do() {
+        for (text, expected) in [
+            (
+                "https://crm.example.com/a?b=c",
+                Some("https://crm.example.com/a?b=c"),
+            ),
+            (
+                "https://crm.example.com/Zürich?ort=Köln",
+                Some("https://crm.example.com/Z%C3%BCrich?ort=K%C3%B6ln"),
+            ),
+            (
+                "https://münchen.example/",
+                Some("https://xn--mnchen-3ya.example/"),
+            ),
+            ("/Zürich", None),
+        ] {
+            assert_eq!(encode(text).as_deref(), expected);
+        }
     }
 }

@@ -76,6 +76,13 @@ fn transaction_listings_walk_one_index() {
         }
         assert_eq!(steps.len(), 1, "{statement}: {steps:?}");
         assert!(steps[0].starts_with("SEARCH"), "{statement}: {steps:?}");
+        let statement = transaction_listing::counting_statement(&filter);
+        let steps = plan(&connection, &statement);
+        let is_slow = |step: &String| {
+            let scans_table = step.starts_with("SCAN") && !step.contains("subquery");
+            scans_table || step.contains("TEMP B-TREE")
+        };
+        assert!(!steps.iter().any(is_slow), "{statement}: {steps:?}");
     }
 }
 

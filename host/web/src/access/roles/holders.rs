@@ -4,13 +4,14 @@ use relation_app::{AppError, ErrorKind};
 use relation_host::store::{Check, StoreError};
 use relation_host::types::{Filter, Pkid};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::{ROLE_KEY, RoleBody, find_managed};
 use crate::WebError;
 use crate::access::api_keys::{ApiKey, KeyBody};
-use crate::access::audit;
+use crate::access::audit::{self, FieldChange};
 use crate::access::documents::{self, Entry, Named as _, Stored, key};
-use crate::access::users::{User, UserBody};
+use crate::access::users::{User, UserBody, to_json};
 use crate::access::{AccessParts, Authority};
 
 /// The maximum number of users, and of keys, that have a role when the role is changed.
@@ -20,7 +21,7 @@ const MAX_LISTED: u32 = 100;
 /// The maximum number of users and keys that an error names.
 const MAX_STEPS: usize = 5;
 
-/// Deletes a role that nobody has. Disabled users do not count, and lose it.
+/// Deletes a role that nobody has. Disabled users do not count, and lose it, which is an event of each.
 ///
 /// # Errors
 /// 404 as for [`get`](super::get); 403 as for [`set_operations`](super::set_operations); 409 if a user or a key has the role.
@@ -37,7 +38,10 @@ pub async fn delete(
     if !active.is_empty() || !keys.is_empty() {
         return Err(to_use_error(authority, &entry, &active, &keys));
     }
-    let event = authority.to_event("delete-role", &entry);
+    let operations = FieldChange::new("operations", json!(entry.body.operations), Value::Null);
+    let event = authority
+        .to_event("delete-role", &entry)
+        .with_changes(vec![operations]);
     let mut checks = vec![
         entry.to_check(),
         Check::Unique(holding::<KeyBody>(pkid), None),
@@ -48,8 +52,13 @@ pub async fn delete(
     let mut changes = vec![entry.to_delete(), audit::to_change(parts, event)?];
     for mut user in disabled {
         checks.push(user.to_check());
+        let before = to_json(&user.body.grants);
         user.body.grants.retain(|grant| grant.role != pkid.as_str());
-        changes.push(user.to_put()?);
+        let change = FieldChange::new("grants", before, to_json(&user.body.grants));
+        let event = authority
+            .to_event("set-grants", &user)
+            .with_changes(vec![change]);
+        changes.extend([user.to_put()?, audit::to_change(parts, event)?]);
     }
     match documents::commit(parts, checks, changes).await {
         // Somebody has got the role meanwhile. The text of the store names the user or the key.

@@ -2,6 +2,7 @@ use axum::http::StatusCode;
 
 use super::*;
 use crate::access::api_keys::{self, NewApiKey};
+use crate::access::audit::AuditEvent;
 use crate::access::sessions;
 use crate::access::testing::{PASSWORD, World, address, allow, grant, node};
 use crate::access::users::NewUser;
@@ -203,6 +204,27 @@ async fn change_of_a_role_ends_sessions_of_its_holders() {
         .await
         .unwrap();
     assert!(ada.grants.is_empty());
+    let page = documents::list_objects::<AuditEvent>(&world.parts, &None, None, 50).await;
+    let events: Vec<_> = page
+        .unwrap()
+        .items
+        .into_iter()
+        .map(|each| each.event)
+        .collect();
+    let find = |operation: &str| {
+        let mut events = events.iter();
+        events.find(|event| event.operation == operation).unwrap()
+    };
+    let (deleted, changed) = (find("delete-role"), find("set-grants"));
+    assert_eq!(deleted.changes[0].field, "operations");
+    assert_eq!(deleted.changes[0].before, Some(json!(["read", "refresh"])));
+    assert_eq!(changed.object.as_ref().unwrap().name, "ada");
+    let expected = FieldChange::new(
+        "grants",
+        json!([{ "role": role, "node": "sys.R.C" }]),
+        json!([]),
+    );
+    assert_eq!(changed.changes, [expected]);
     let gone = get(&world.parts, &Authority::Operator, &role).await;
     assert_eq!(gone.unwrap_err().status, StatusCode::NOT_FOUND);
 }
@@ -254,6 +276,52 @@ async fn holders_outside_of_the_nodes_are_not_named() {
     let other = Authority::Principal(&other, address());
     let hidden = list_holders(parts, &other, &role).await.unwrap_err();
     assert_eq!(hidden.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn object_at_a_new_node_needs_the_right_to_add_it() {
+    let world = World::new();
+    let parts = &world.parts;
+    let allowed = allow(&[grant("customer-administrator", "sys.R.C")]);
+    let author = Authority::Principal(&allowed, address());
+    let new_key = |at: &str| NewApiKey {
+        name: "key".to_owned(),
+        hierarchy: node(at),
+        grants: Vec::new(),
+        expires: None,
+    };
+    let new_user = |at: &str| NewUser {
+        name: "ada".to_owned(),
+        hierarchy: node(at),
+        grants: Vec::new(),
+        language: None,
+    };
+    let refused = [
+        add(parts, &author, new("desk", "sys.R.C.D", &[Read]))
+            .await
+            .err(),
+        api_keys::add(parts, &author, new_key("sys.R.C.D"))
+            .await
+            .err(),
+        users::add(parts, &author, new_user("sys.R.C.D"))
+            .await
+            .err(),
+    ];
+    for error in refused {
+        assert_eq!(fields(error.unwrap()), ["hierarchy"]);
+    }
+    // The node of the own role is known, and a provider administrator may add any.
+    add(parts, &author, new("desk", "sys.R.C", &[Read]))
+        .await
+        .unwrap();
+    let provider = allow(&[grant("provider-administrator", "sys")]);
+    let provider = Authority::Principal(&provider, address());
+    users::add(parts, &provider, new_user("sys.R.C.D"))
+        .await
+        .unwrap();
+    api_keys::add(parts, &author, new_key("sys.R.C.D"))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

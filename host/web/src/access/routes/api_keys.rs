@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 use serde::Serialize;
 
 use super::grants;
-use super::input::Input;
+use super::input::{Input, OptionalInput};
 use super::{no_store, parse_pkid, resolve_node, with_location};
 use crate::WebError;
 use crate::access::api_keys::{self, ApiKey, IssuedApiKey, NewApiKey};
@@ -75,7 +75,7 @@ pub(super) async fn rotate(
     allowed: Administer,
     address: ClientAddress,
     Path(pkid): Path<String>,
-    mut input: Input,
+    OptionalInput(mut input): OptionalInput,
 ) -> Result<Response, WebError> {
     let authority = Authority::Principal(&allowed, address);
     let pkid = parse_pkid(&pkid)?;

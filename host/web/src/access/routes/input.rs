@@ -9,9 +9,9 @@ use crate::WebError;
 use crate::access::nodes::NodeName;
 use crate::access::users::{check_fields, field_error};
 use crate::access::{Operation, RoleGrant};
-use crate::api::body::Fields;
+use crate::api::body::{Fields, OptionalFields};
 
-/// The fields of a JSON object. An empty body has none.
+/// The fields of a JSON object. A request without a body is refused.
 pub(super) struct Input {
     fields: Map<String, Value>,
     errors: Vec<FieldError>,
@@ -21,15 +21,31 @@ impl<S: Send + Sync> FromRequest<S> for Input {
     type Rejection = WebError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, WebError> {
-        let Fields { fields, .. } = Fields::from_request(request, state).await?;
-        Ok(Self {
-            fields,
-            errors: Vec::new(),
-        })
+        let fields = Fields::from_request(request, state).await?;
+        Ok(Self::new(fields))
+    }
+}
+
+/// The fields of a request that may have no body, which is the same as an empty object.
+pub(super) struct OptionalInput(pub(super) Input);
+
+impl<S: Send + Sync> FromRequest<S> for OptionalInput {
+    type Rejection = WebError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, WebError> {
+        let OptionalFields(fields) = OptionalFields::from_request(request, state).await?;
+        Ok(Self(Input::new(fields)))
     }
 }
 
 impl Input {
+    fn new(body: Fields) -> Self {
+        Self {
+            fields: body.fields,
+            errors: Vec::new(),
+        }
+    }
+
     fn refuse(&mut self, field: &str, message: &str) {
         self.errors.push(field_error(field, message));
     }

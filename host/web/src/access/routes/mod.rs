@@ -14,8 +14,11 @@ mod tests;
 mod users;
 
 use axum::Router;
-use axum::extract::FromRef;
+use axum::extract::{FromRef, Request};
 use axum::http::{HeaderMap, HeaderValue, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::MethodRouter;
 use relation_host::types::{Hierarchy, Pkid};
 
 pub use self::route::AccessRoute;
@@ -23,6 +26,7 @@ pub use self::route::AccessRoute;
 use super::nodes::NodeName;
 use super::{AccessParts, Authority};
 use crate::WebError;
+use crate::api::query::Query;
 
 /// Returns the routes, also without their last slash. They need the layer [`authenticate`](super::authenticate).
 pub fn routes<S>() -> Router<S>
@@ -33,12 +37,31 @@ where
     let mut router = Router::new();
     for route in AccessRoute::ALL {
         let path = route.path();
-        router = router.route(path, route.handler());
+        router = router.route(path, to_handler(*route));
         if let Some(without_slash) = path.strip_suffix('/') {
-            router = router.route(without_slash, route.handler());
+            router = router.route(without_slash, to_handler(*route));
         }
     }
     router
+}
+
+/// Returns the handler of a route. One without parameters refuses any.
+fn to_handler<S>(route: AccessRoute) -> MethodRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    AccessParts: FromRef<S>,
+{
+    match route.is_list() {
+        true => route.handler(),
+        false => route.handler().route_layer(from_fn(refuse_parameters)),
+    }
+}
+
+async fn refuse_parameters(request: Request, next: Next) -> Response {
+    match Query::parse(request.uri().query()).close() {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    }
 }
 
 /// Parses a pkid of a path. A text that is not a pkid names no object.

@@ -172,6 +172,19 @@ impl AccessRoute {
         }
     }
 
+    /// Returns whether the route lists objects.
+    pub(crate) fn is_list(self) -> bool {
+        matches!(
+            self,
+            Self::ListUsers
+                | Self::ListApiKeys
+                | Self::ListCallbackAuths
+                | Self::ListAuditEvents
+                | Self::ListNodes
+                | Self::ListRoles
+        )
+    }
+
     /// Returns the operation that a principal needs at the object's node.
     pub fn operation(self) -> Option<Operation> {
         match self {

@@ -120,6 +120,15 @@ pub(super) async fn authenticate(
     Ok(Some((principal, session.into_session(parts))))
 }
 
+/// Returns whether a session is still valid. It does not count as a use.
+pub(crate) async fn is_valid(parts: &AccessParts, session: &Session) -> Result<bool, StoreError> {
+    let found = documents::get::<SessionBody>(parts.store(), &session.pkid).await?;
+    Ok(match found {
+        Some(found) => find_user(parts, found).await?.is_some(),
+        None => false,
+    })
+}
+
 /// Finds a valid session with its user.
 async fn find(
     parts: &AccessParts,
@@ -127,12 +136,21 @@ async fn find(
 ) -> Result<Option<(Entry<SessionBody>, Entry<UserBody>)>, StoreError> {
     let digest = digest(token);
     let found = documents::get::<SessionBody>(parts.store(), &digest.pkid()).await?;
-    let is_valid = |session: &Entry<SessionBody>| {
-        session.body.digest.is_same(&digest) && parts.now() < session.expires(parts)
-    };
-    let Some(session) = found.filter(is_valid) else {
+    let is_same = |session: &Entry<SessionBody>| session.body.digest.is_same(&digest);
+    match found.filter(is_same) {
+        Some(session) => find_user(parts, session).await,
+        None => Ok(None),
+    }
+}
+
+/// Finds the user of a session, if both are valid.
+async fn find_user(
+    parts: &AccessParts,
+    session: Entry<SessionBody>,
+) -> Result<Option<(Entry<SessionBody>, Entry<UserBody>)>, StoreError> {
+    if parts.now() >= session.expires(parts) {
         return Ok(None);
-    };
+    }
     let user = documents::get::<UserBody>(parts.store(), &session.body.user).await?;
     let is_valid =
         |user: &Entry<UserBody>| !user.body.disabled && user.body.epoch == session.body.epoch;

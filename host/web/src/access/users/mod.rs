@@ -179,7 +179,7 @@ pub async fn add(
     ];
     let event = authority.to_event("add-user", &entry).with_changes(changes);
     let same_name = documents::named::<UserBody>(&None, &entry.body.name);
-    documents::add(parts, &entry, event, same_name, TAKEN_NAME).await?;
+    documents::add(parts, authority, &entry, event, same_name, TAKEN_NAME).await?;
     Ok(entry.into())
 }
 

@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::{Map, Value, json};
 
-use super::parameters::{node, node_name, paging, pkid};
+use super::parameters::{node, node_name, paging, pkid, query};
 use super::schemas;
 use crate::access::{AccessRoute, Operation, ROLES};
 
@@ -14,7 +14,7 @@ pub(super) fn operation(route: AccessRoute) -> Value {
         None => json!({ "description": "Done." }),
         Some(schema) => {
             let mut success = schemas::success("Done.", schema);
-            if is_list(route) {
+            if route.is_list() {
                 schemas::add_lines(&mut success);
             }
             success
@@ -29,8 +29,14 @@ pub(super) fn operation(route: AccessRoute) -> Value {
         parameters
             .push(json!({ "name": "pkid", "in": "path", "required": true, "schema": pkid() }));
     }
-    if is_list(route) {
+    if route.is_list() {
         parameters.extend(paging());
+    }
+    if matches!(route, AccessRoute::ListNodes) {
+        let description = "The name of the node: the last part of its path.";
+        parameters.push(query("name", description, node_name()));
+        let description = "Whether to list only the nodes directly below `hierarchy`.";
+        parameters.push(query("children", description, json!({ "type": "boolean" })));
     }
     let mut operation = json!({
         "operationId": format!("{route:?}"),
@@ -55,20 +61,9 @@ pub(super) fn operation(route: AccessRoute) -> Value {
     operation
 }
 
-fn is_list(route: AccessRoute) -> bool {
-    matches!(
-        route,
-        AccessRoute::ListUsers
-            | AccessRoute::ListApiKeys
-            | AccessRoute::ListCallbackAuths
-            | AccessRoute::ListAuditEvents
-            | AccessRoute::ListNodes
-            | AccessRoute::ListRoles
-    )
-}
-
 fn errors(route: AccessRoute) -> Vec<(&'static str, &'static str)> {
     let mut errors = vec![
+        ("400", "The query, a header or the body cannot be read."),
         (
             "401",
             "The request has no valid session or API key, or the log-in is refused.",
@@ -83,15 +78,11 @@ fn errors(route: AccessRoute) -> Vec<(&'static str, &'static str)> {
     } else if route.method() != Method::GET {
         errors.push(("403", "The request comes from another site."));
     }
-    if is_list(route) {
-        errors.push(("400", "The query is not right."));
-    }
     if route.operation().is_some() && route.method() != Method::GET {
         errors.push(("409", "The present state does not permit this."));
     }
     if request_schema(route).is_some() {
         errors.extend([
-            ("400", "The body cannot be read."),
             ("413", "The body is too large."),
             ("415", "The body is not declared as JSON."),
             ("422", "Fields are wrong: `errors` has all of them."),

@@ -1,24 +1,33 @@
 //! The OpenAPI document, generated from the routes and from the plugin's description of its model.
 
+use std::collections::BTreeSet;
+
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use relation_host::reports::Model;
 use serde_json::{Map, Value, json};
 
 mod access;
+mod errors;
 mod parameters;
 mod schemas;
 
-use self::parameters::{optional_pkid, paging, pkid, query};
+use self::errors::errors;
+use self::parameters::{paging, pkid, query};
 use super::body::MAX_BULK;
-use super::models::MODELS;
+use super::models::{MODELS, ReadModel};
+use super::query::Query;
 use super::route::Route;
-use crate::Web;
 use crate::access::AccessRoute;
+use crate::{Web, WebError};
 
 /// Serves the document.
-pub(super) async fn serve(State(web): State<Web>) -> Json<Value> {
-    Json(document(web.model()))
+pub(super) async fn serve(
+    State(web): State<Web>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Value>, WebError> {
+    Query::parse(query.as_deref()).close()?;
+    Ok(Json(document(web.model())))
 }
 
 /// Returns the document for a model.
@@ -116,7 +125,7 @@ fn operation(route: Route, model: &Model) -> Value {
         members.insert(
             "requestBody".to_owned(),
             json!({
-                "required": matches!(route, Route::ModifyRecords | Route::DeleteRecords),
+                "required": requires_body(route),
                 "content": { "application/json": { "schema": schema } },
             }),
         );
@@ -128,6 +137,18 @@ fn is_list(route: Route) -> bool {
     matches!(
         route,
         Route::ListRecords | Route::ListTransactions | Route::ListData | Route::ListImported
+    )
+}
+
+/// Returns whether a request without a body is refused.
+fn requires_body(route: Route) -> bool {
+    matches!(
+        route,
+        Route::AddRecord
+            | Route::ReplaceRecord
+            | Route::ModifyRecord
+            | Route::ModifyRecords
+            | Route::DeleteRecords
     )
 }
 
@@ -237,72 +258,6 @@ fn done() -> Value {
     })
 }
 
-/// Returns the statuses of the errors of a route.
-fn errors(route: Route) -> &'static [(&'static str, &'static str)] {
-    const UNAUTHENTICATED: (&str, &str) = ("401", "The request has no valid session or API key.");
-    const QUERY: (&str, &str) = ("400", "The query is not right.");
-    const FORBIDDEN: (&str, &str) = ("403", "The roles of the caller do not permit this.");
-    const NOT_FOUND: (&str, &str) = ("404", "Nothing is there, or the caller may not see it.");
-    const DOWN: (&str, &str) = (
-        "503",
-        "The store or Webex is not available, or the installation has a problem.",
-    );
-    const RATE: (&str, &str) = (
-        "429",
-        "The caller, or the host at Webex, sends too many requests.",
-    );
-    const FAILED: (&str, &str) = ("500", "The plugin or the host failed.");
-    match route {
-        Route::OpenApi => &[RATE],
-        Route::ListRecords
-        | Route::ListTransactions
-        | Route::ListData
-        | Route::ListImported
-        | Route::GetRecord
-        | Route::GetTransaction
-        | Route::GetData
-        | Route::GetImported
-        | Route::PollTransaction
-        | Route::PollTransactions => &[
-            QUERY,
-            UNAUTHENTICATED,
-            FORBIDDEN,
-            NOT_FOUND,
-            RATE,
-            FAILED,
-            DOWN,
-        ],
-        Route::AddRecord
-        | Route::ReplaceRecord
-        | Route::ModifyRecord
-        | Route::DeleteRecord
-        | Route::RunAction
-        | Route::ModifyRecords
-        | Route::DeleteRecords
-        | Route::ReplayTransaction
-        | Route::CancelTransaction => &[
-            ("400", "The query or the body cannot be read."),
-            UNAUTHENTICATED,
-            FORBIDDEN,
-            NOT_FOUND,
-            (
-                "409",
-                "Something changed in the meantime, another call works on the record, or a person has to connect it.",
-            ),
-            ("412", "The record has another version than If-Match."),
-            ("413", "The request exceeds a limit."),
-            ("415", "The body is not declared as JSON."),
-            (
-                "422",
-                "Fields are wrong: `errors` has all of them; or the Idempotency-Key was used for a different request: `code`.",
-            ),
-            RATE,
-            FAILED,
-            DOWN,
-        ],
-    }
-}
-
 fn request_schema(route: Route) -> Option<Value> {
     match route {
         Route::AddRecord => Some(json!({ "$ref": "#/components/schemas/NewRecord" })),
@@ -311,7 +266,8 @@ fn request_schema(route: Route) -> Option<Value> {
         }
         Route::ModifyRecords | Route::DeleteRecords => {
             let hrefs = json!({
-                "type": "array", "minItems": 1, "maxItems": MAX_BULK, "items": { "type": "string" },
+                "type": "array", "minItems": 1, "maxItems": MAX_BULK, "uniqueItems": true,
+                "items": { "type": "string" },
             });
             let mut properties = json!({
                 "hrefs": hrefs, "request_meta": schemas::request_meta(),
@@ -341,11 +297,17 @@ fn request_schema(route: Route) -> Option<Value> {
 fn parameters(route: Route, model: &Model) -> Value {
     let path = |name: &str, schema: Value| json!({ "name": name, "in": "path", "required": true, "schema": schema });
     let header = |name: &str, description: &str, schema: Value| json!({ "name": name, "in": "header", "description": description, "schema": schema });
-    let text = || json!({ "type": "string" });
+    let text = || json!({ "type": "string", "minLength": 1 });
     let flag = || json!({ "type": "boolean" });
     let mut list = Vec::new();
     let pkid_of_record = || path("pkid", pkid());
-    let if_match = || header("If-Match", "The ETag of the version to change.", text());
+    let if_match = || {
+        header(
+            "If-Match",
+            "The ETag of the version to change.",
+            json!({ "type": "string" }),
+        )
+    };
     match route {
         Route::ListRecords => {
             list.extend(paging());
@@ -424,7 +386,7 @@ fn parameters(route: Route, model: &Model) -> Value {
                 json!({ "enum": schemas::statuses() }),
             ));
             list.push(query("action", "The action.", text()));
-            list.push(query("record", "The record.", optional_pkid()));
+            list.push(query("record", "The record.", pkid()));
         }
         Route::GetTransaction
         | Route::PollTransaction
@@ -447,9 +409,13 @@ fn parameters(route: Route, model: &Model) -> Value {
             list.push(query(
                 "owner",
                 "The record that the instances belong to.",
-                optional_pkid(),
+                pkid(),
             ));
-            list.push(query("filter_field", "The key to search by.", text()));
+            let models = MODELS.iter().filter(|model| is_model(route, model));
+            let keys: BTreeSet<&str> = models.flat_map(|model| model.keys).copied().collect();
+            let description =
+                "The search key to search by. The error of another one lists those of the model.";
+            list.push(query("filter_field", description, json!({ "enum": keys })));
             list.push(query("filter_text", "The value of the key.", text()));
             list.push(query(
                 "filter_condition",
@@ -470,13 +436,13 @@ fn parameters(route: Route, model: &Model) -> Value {
     list.into()
 }
 
+fn is_model(route: Route, model: &ReadModel) -> bool {
+    let is_data = model.name.starts_with("data/");
+    is_data == matches!(route, Route::ListData | Route::GetData)
+}
+
 fn model_names(route: Route) -> Vec<&'static str> {
-    let prefix = match route {
-        Route::ListData | Route::GetData => "data/",
-        _ => "device/spark/",
-    };
-    let names = MODELS
-        .iter()
-        .filter_map(|model| model.name.strip_prefix(prefix));
-    names.collect()
+    let models = MODELS.iter().filter(|model| is_model(route, model));
+    let names = models.filter_map(|model| model.name.rsplit_once('/'));
+    names.map(|(_, name)| name).collect()
 }

@@ -17,11 +17,6 @@ pub(super) fn pkid() -> Value {
     json!({ "type": "string", "pattern": "^[0-9a-f]{24}$" })
 }
 
-/// Returns the schema of a pkid in a query, where an empty text counts as none.
-pub(super) fn optional_pkid() -> Value {
-    json!({ "type": "string", "pattern": "^([0-9a-f]{24})?$" })
-}
-
 /// Returns the pattern of one part of a node's path: no dots, and no white space around it.
 fn part() -> String {
     const CONTROL: &str = "\\x00-\\x1F\\x7F-\\x9F";
@@ -57,7 +52,7 @@ pub(super) fn paging() -> Vec<Value> {
         "type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT,
     });
     let skip = json!({ "type": "integer", "minimum": 0, "maximum": MAX_SKIP });
-    let text = json!({ "type": "string" });
+    let text = json!({ "type": "string", "minLength": 1 });
     let flag = json!({ "type": "boolean" });
     let place = "The place of the page, from `next` of an earlier one.";
     let format = "With `ndjson`, the response is the whole list as lines of JSON, without pages.";

@@ -73,6 +73,20 @@ fn list_that_is_forbidden_lets_another_error_be_permanent() {
 }
 
 #[test]
+fn rejected_request_is_a_failure_of_webex() {
+    let world = World::new();
+    let rejection = json!({"message": "what?"});
+    world
+        .platform
+        .expect(Method::GET, "/roles", json_response(400, rejection));
+    store_sync(&world, &json!({"model_type_list": [ROLE]}));
+    let Err(Failure::Unavailable(text)) = sync_all(&world) else {
+        panic!("a rejection is no error of the plugin's own");
+    };
+    assert!(text.contains("what?") && text.contains("400"), "{text}");
+}
+
+#[test]
 fn page_that_is_always_refused_ends_the_list() {
     let world = World::with_licenses(100, 2);
     world.platform.serve({

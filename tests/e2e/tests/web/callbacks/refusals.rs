@@ -66,6 +66,8 @@ async fn wrong_addresses_are_refused_with_all_errors() {
         format!("http://127.0.0.1:{port}/#fragment"),
         "/hook".to_owned(),
         "not an address".to_owned(),
+        "http://127.0.0.1:port/ü".to_owned(),
+        "/ü".to_owned(),
     ] {
         let errors = refuse(&client, &json!({ "callback_url": url })).await;
         assert_eq!(errors.len(), 1, "{url}: {errors:?}");

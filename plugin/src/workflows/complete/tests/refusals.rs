@@ -134,7 +134,7 @@ fn failed_code_exchange_keeps_the_connection() {
         (raw_response(405, &[], ""), "limit", "webex.base-url"),
         (
             json_response(400, oauth("unsupported_grant_type")),
-            "other",
+            "unavailable",
             "plugin's authors",
         ),
         (

@@ -34,7 +34,8 @@ pub(super) fn operation(route: AccessRoute) -> Value {
     }
     if matches!(route, AccessRoute::ListNodes) {
         let description = "The name of the node: the last part of its path.";
-        parameters.push(query("name", description, node_name()));
+        let text = json!({ "type": "string", "minLength": 1 });
+        parameters.push(query("name", description, text));
         let description = "Whether to list only the nodes directly below `hierarchy`.";
         parameters.push(query("children", description, json!({ "type": "boolean" })));
     }

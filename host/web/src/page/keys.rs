@@ -107,7 +107,7 @@ pub(crate) async fn show_new(
     ui: Ui,
     allowed: Administer,
 ) -> Result<Response, WebError> {
-    ManageForm::respond(&web, &ui, "keys", allowed.nodes(), None).await
+    ManageForm::show(&web, &ui, "keys", allowed.nodes()).await
 }
 
 /// Adds a key and shows it once.
@@ -120,24 +120,29 @@ pub(crate) async fn add(
 ) -> Result<Response, WebError> {
     let posted = Posted(pairs);
     let authority = Authority::Principal(&allowed, address);
-    let added = match NewMember::read(&ui, &posted, &allowed) {
-        Ok(new) => {
+    let new = NewMember::read(&ui, &posted, &allowed);
+    let (name, grants) = (new.name.clone(), new.sent.grants.clone());
+    let added = match new.node() {
+        Some(hierarchy) => {
             let key = NewApiKey {
-                name: new.name,
-                hierarchy: new.hierarchy,
-                grants: new.grants,
+                name,
+                hierarchy,
+                grants,
                 expires: None,
             };
             api_keys::add(web.access(), &authority, key).await
         }
-        Err(error) => Err(error),
+        None => {
+            let node = new.hierarchy.as_ref();
+            let found = api_keys::find_errors(web.access(), &authority, &name, node, &grants);
+            Err(new.refuse(found.await?))
+        }
     };
     match added {
         Ok(issued) => key_page(&ui, &issued),
-        Err(error) if error.error.field_errors.is_empty() => Err(error),
         Err(error) => {
-            let refused = Some((&posted, error));
-            ManageForm::respond(&web, &ui, "keys", allowed.nodes(), refused).await
+            let sent = (&posted, &new);
+            ManageForm::refuse(&web, &ui, "keys", allowed.nodes(), sent, error).await
         }
     }
 }

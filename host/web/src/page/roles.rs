@@ -16,7 +16,7 @@ use super::shared::{ListQuery, ManageForm, PAGE_SIZE, new_fields, read_node};
 use super::ui::{Ui, render, render_with};
 use super::users::{UserRow, parse};
 use crate::access::roles::{self, NewRole, OwnRole, RoleHolders};
-use crate::access::users::{check_fields, field_error};
+use crate::access::users::{check_fields, field_error, invalid};
 use crate::access::{
     Allowed, Authority, ClientAddress, Operation, RoleGrant, find_operation, permission,
 };
@@ -148,13 +148,9 @@ pub(crate) async fn add(
     let mut errors = Vec::new();
     let hierarchy = read_node(&ui, &posted, |node| allowed.covers(node), &mut errors);
     let operations = read_operations(&posted, &mut errors);
-    // Without a node, the errors of the other fields are found here.
-    if operations.is_empty() && hierarchy.is_none() {
-        errors.push(field_error(OPERATIONS, roles::NO_OPERATION));
-    }
     let name = posted.get("name").unwrap_or_default().trim().to_owned();
-    let added = match (check_fields(errors), hierarchy) {
-        (Ok(()), Some(hierarchy)) => {
+    let added = match hierarchy {
+        Some(hierarchy) if errors.is_empty() => {
             let role = NewRole {
                 name,
                 hierarchy,
@@ -162,8 +158,12 @@ pub(crate) async fn add(
             };
             roles::add(web.access(), &authority, role).await
         }
-        (Err(error), _) => Err(error),
-        (Ok(()), None) => Err(WebError::not_found()),
+        node => {
+            let node = node.as_ref();
+            let found = roles::find_errors(web.access(), &authority, &name, node, &operations);
+            errors.extend(found.await?);
+            Err(invalid(errors))
+        }
     };
     match added {
         Ok(role) => Ok(Redirect::to(&format!("/roles/{}", role.pkid)).into_response()),

@@ -8,13 +8,13 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use relation_host::types::{FieldError, Pkid};
 
 use super::form::{self, FormField, Posted};
-use super::grants::{describe, grant_fields, map_errors, read_grants};
+use super::grants::{describe, grant_fields, read_grants};
 use super::organizations::choose_node;
 use super::parts::{Badge, Moment, clean};
 use super::shared::{ListQuery, ManageForm, NewMember, PAGE_SIZE, SecretPage};
 use super::ui::{Ui, render, render_with};
 use crate::access::roles::{self, OwnRole};
-use crate::access::users::{self, NewUser, User, check_fields};
+use crate::access::users::{self, NewUser, User, invalid};
 use crate::access::{Allowed, Authority, ClientAddress, permission};
 use crate::{Web, WebError};
 
@@ -133,7 +133,6 @@ async fn user_page(
     errors: Vec<FieldError>,
     status: StatusCode,
 ) -> Result<Response, WebError> {
-    let errors = map_errors(errors);
     let mut roles = roles::list_for(web.access(), &user.hierarchy).await?;
     // A role of a node below the user's is not offered, but shown.
     for role in roles::load(web.access(), &user.grants).await? {
@@ -173,16 +172,23 @@ pub(crate) async fn set_grants(
     let user = users::get(web.access(), &authority, &parse(&pkid)?).await?;
     let posted = Posted(pairs);
     let mut errors = Vec::new();
-    let grants = read_grants(&posted, user.hierarchy.as_str(), &mut errors);
-    let saved = match check_fields(errors) {
-        Ok(()) => users::set_grants(web.access(), &authority, &user.pkid, grants).await,
-        Err(error) => Err(error),
+    let sent = read_grants(&posted, Some(&user.hierarchy), &mut errors);
+    let saved = match errors.is_empty() {
+        true => {
+            let grants = sent.grants.clone();
+            users::set_grants(web.access(), &authority, &user.pkid, grants).await
+        }
+        false => {
+            let found = users::find_set_errors(web.access(), &authority, &user, &sent.grants);
+            errors.extend(found.await?);
+            Err(invalid(errors))
+        }
     };
     match saved {
         Ok(user) => Ok(Redirect::to(&format!("/users/{}", user.pkid)).into_response()),
         Err(error) if error.error.field_errors.is_empty() => Err(error),
         Err(error) => {
-            let errors = error.error.field_errors;
+            let errors = sent.place_errors(error.error.field_errors);
             user_page(&web, &ui, &user, Some(&posted), errors, error.status).await
         }
     }
@@ -194,7 +200,7 @@ pub(crate) async fn show_new(
     ui: Ui,
     allowed: Administer,
 ) -> Result<Response, WebError> {
-    ManageForm::respond(&web, &ui, "users", allowed.nodes(), None).await
+    ManageForm::show(&web, &ui, "users", allowed.nodes()).await
 }
 
 /// Adds a user and shows the link to set the password.
@@ -207,24 +213,29 @@ pub(crate) async fn add(
 ) -> Result<Response, WebError> {
     let posted = Posted(pairs);
     let authority = Authority::Principal(&allowed, address);
-    let added = match NewMember::read(&ui, &posted, &allowed) {
-        Ok(new) => {
+    let new = NewMember::read(&ui, &posted, &allowed);
+    let (name, grants) = (new.name.clone(), new.sent.grants.clone());
+    let added = match new.node() {
+        Some(hierarchy) => {
             let user = NewUser {
-                name: new.name,
-                hierarchy: new.hierarchy,
-                grants: new.grants,
+                name,
+                hierarchy,
+                grants,
                 language: None,
             };
             users::add(web.access(), &authority, user).await
         }
-        Err(error) => Err(error),
+        None => {
+            let node = new.hierarchy.as_ref();
+            let found = users::find_errors(web.access(), &authority, &name, node, &grants);
+            Err(new.refuse(found.await?))
+        }
     };
     match added {
         Ok(user) => link_page(&web, &ui, &authority, &user.pkid).await,
-        Err(error) if error.error.field_errors.is_empty() => Err(error),
         Err(error) => {
-            let refused = Some((&posted, error));
-            ManageForm::respond(&web, &ui, "users", allowed.nodes(), refused).await
+            let sent = (&posted, &new);
+            ManageForm::refuse(&web, &ui, "users", allowed.nodes(), sent, error).await
         }
     }
 }

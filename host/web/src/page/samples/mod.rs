@@ -387,7 +387,7 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
         ui: &ui,
     };
     pages.push(("user-of-provider", page.render().unwrap()));
-    let page = shared::ManageForm::new(&ui, "users", &[], &[], None, errors.to_vec());
+    let page = shared::ManageForm::new(&ui, "users", &[], &[], None, &errors);
     pages.push(("user-add", page.render().unwrap()));
     role_pages(language, &user, &errors, &mut pages);
     let page = shared::SecretPage {

@@ -286,13 +286,14 @@ fn ambiguous_error(record: &str, candidates: &[StoredRecord]) -> AppError {
     .hint("name it by its pkid, or say where with --hierarchy")
 }
 
-/// Finds other records with the Webex organization of the record `pkid`, up to a bound.
+/// Finds other records with the Webex organization of the record `pkid`, up to a bound, optionally at or below a node.
 ///
 /// # Errors
 /// The store cannot be read.
 pub async fn find_same_organization(
     store: &dyn Store,
     pkid: &Pkid,
+    range: Option<(Hierarchy, Scope)>,
 ) -> Result<Vec<StoredRecord>, AppError> {
     let found = store.get(&[Reference::record(pkid.clone())]).await?;
     let document = found.into_iter().flatten().next();
@@ -302,7 +303,7 @@ pub async fn find_same_organization(
     };
     let filter = Filter {
         equals: vec![organization],
-        ..filter(None, None, None)
+        ..filter(range, None, None)
     };
     let page = store.find(&filter, None, CANDIDATES + 1).await?;
     let records = page.items.into_iter().map(StoredRecord::from);

@@ -164,16 +164,22 @@ pub async fn load<'a>(
     entries.map(|entry| entry.map(OwnRole::from)).collect()
 }
 
-/// Lists the own roles that can be granted at a node: those of the node and of all nodes above it.
+/// Lists the own roles of a node and of all nodes above it that the administrator can grant, the nearest first.
 ///
 /// # Errors
-/// The store cannot be read.
-pub async fn list_for(parts: &AccessParts, node: &Hierarchy) -> Result<Vec<OwnRole>, WebError> {
+/// 404 for a node outside of the administrator's.
+pub async fn list_grantable(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    node: &Hierarchy,
+) -> Result<Vec<OwnRole>, WebError> {
+    authority.check_node(node)?;
     let mut roles = Vec::new();
     for node in nodes::and_above(node) {
         let range = Some((node, Scope::Node));
         let page = documents::list_objects(parts, &range, None, MAX_ROLES).await?;
-        roles.extend(page.items);
+        let items = page.items.into_iter();
+        roles.extend(items.filter(|role| authority.can_grant(role)));
     }
     Ok(roles)
 }
@@ -193,17 +199,28 @@ pub async fn list(
     Ok(documents::list_objects(parts, &range, cursor, limit).await?)
 }
 
-/// Reads a role.
+/// Reads a role of the administrator's nodes, or one of a node above that the administrator can grant.
 ///
 /// # Errors
-/// 404 if the role does not exist or its node is outside of the administrator's.
+/// 404 if the role does not exist, or the administrator can neither see its node nor grant it.
 pub async fn get(
     parts: &AccessParts,
     authority: &Authority<'_>,
     pkid: &Pkid,
 ) -> Result<OwnRole, WebError> {
-    let role = documents::find_visible::<RoleBody>(parts, authority, pkid).await?;
-    Ok(role.into())
+    Ok(find_readable(parts, authority, pkid).await?.into())
+}
+
+async fn find_readable(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    pkid: &Pkid,
+) -> Result<Entry<RoleBody>, WebError> {
+    let role = documents::find::<RoleBody>(parts, pkid, |_| Ok(())).await?;
+    match authority.check_node(&role.node) {
+        Err(error) if !authority.can_grant(&role.clone().into()) => Err(error),
+        _ => Ok(role),
+    }
 }
 
 /// Finds the own roles of a name, at any node of the administrator's.
@@ -234,7 +251,10 @@ async fn find_managed(
     authority: &Authority<'_>,
     pkid: &Pkid,
 ) -> Result<Entry<RoleBody>, WebError> {
-    let role = documents::find_visible::<RoleBody>(parts, authority, pkid).await?;
+    let role = find_readable(parts, authority, pkid).await?;
+    if !authority.covers(&role.node) {
+        return Err(WebError::forbidden(Operation::Administer.as_str()));
+    }
     match find_operation_errors(authority, Some(&role.node), &role.body.operations).is_empty() {
         true => Ok(role),
         false => Err(authority.refuse_management()),

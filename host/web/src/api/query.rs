@@ -113,16 +113,19 @@ impl Query {
         let formats = [("json", false), ("ndjson", true)];
         let is_export = self.choice("format", &formats).unwrap_or(false);
         if is_export {
-            for name in ["skip", "limit", "cursor", "count"] {
-                if self.parameters.iter().any(|(each, _)| each == name) {
-                    self.report(
-                        name,
-                        "cannot be combined with format=ndjson, which has no pages",
-                    );
-                }
-            }
+            let message = "cannot be combined with format=ndjson, which has no pages";
+            self.refuse(&["skip", "limit", "cursor", "count"], message);
         }
         is_export
+    }
+
+    /// Reports parameters that do not go together with another one.
+    pub(crate) fn refuse(&mut self, names: &[&str], message: &str) {
+        for name in names {
+            if self.parameters.iter().any(|(each, _)| each == name) {
+                self.report(name, message);
+            }
+        }
     }
 
     /// Reports an error of a parameter.

@@ -53,7 +53,9 @@ pub(crate) fn grant_fields(
         let own = roles.iter().map(|each| {
             let pkid = each.pkid.to_string();
             let is_chosen = pkid == role;
-            (pkid, clean(&each.name), is_chosen)
+            // Roles of two nodes may have one name.
+            let label = format!("{} ({})", each.name, each.hierarchy);
+            (pkid, clean(&label), is_chosen)
         });
         field.control = Control::Choice(std::iter::once(none).chain(choices).chain(own).collect());
         fields.push(field);

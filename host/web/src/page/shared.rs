@@ -3,12 +3,12 @@
 use askama::Template;
 use axum::response::Response;
 use relation_host::types::{FieldError, Hierarchy};
-use serde::Deserialize;
 
 use super::form::{self, FormField, Posted};
 use super::grants::{SentGrants, grant_fields, read_grants};
 use super::links;
 use super::parts::Moment;
+use super::query::{self, Filters};
 use super::ui::{Ui, render, render_with};
 use crate::access::roles::{self, OwnRole};
 use crate::access::users::{field_error, invalid};
@@ -19,11 +19,19 @@ use crate::{Web, WebError};
 pub(crate) const PAGE_SIZE: u32 = 50;
 
 /// The query of a list.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Default)]
 pub(crate) struct ListQuery {
     pub(crate) hierarchy: String,
     cursor: String,
+}
+
+impl Filters for ListQuery {
+    fn take(query: &mut query::ListQuery) -> Self {
+        Self {
+            hierarchy: query.filled("hierarchy"),
+            cursor: query.filled("cursor"),
+        }
+    }
 }
 
 impl ListQuery {
@@ -109,10 +117,10 @@ impl<'a> ManageForm<'a> {
         web: &Web,
         ui: &'a Ui,
         kind: &str,
-        nodes: &[Hierarchy],
+        allowed: &Allowed<permission::Administer>,
     ) -> Result<Response, WebError> {
-        let roles = offered_roles(web, nodes, None).await?;
-        render(&Self::new(ui, kind, nodes, &roles, None, &[]))
+        let roles = offered_roles(web, ui, allowed, None).await?;
+        render(&Self::new(ui, kind, allowed.nodes(), &roles, None, &[]))
     }
 
     /// Responds with a sent form and the errors of its fields.
@@ -123,7 +131,7 @@ impl<'a> ManageForm<'a> {
         web: &Web,
         ui: &'a Ui,
         kind: &str,
-        nodes: &[Hierarchy],
+        allowed: &Allowed<permission::Administer>,
         (posted, new): (&Posted, &NewMember),
         error: WebError,
     ) -> Result<Response, WebError> {
@@ -131,8 +139,8 @@ impl<'a> ManageForm<'a> {
             return Err(error);
         }
         let errors = new.sent.place_errors(error.error.field_errors);
-        let roles = offered_roles(web, nodes, Some(posted)).await?;
-        let form = Self::new(ui, kind, nodes, &roles, Some(posted), &errors);
+        let roles = offered_roles(web, ui, allowed, Some(posted)).await?;
+        let form = Self::new(ui, kind, allowed.nodes(), &roles, Some(posted), &errors);
         render_with(error.status, &form)
     }
 }
@@ -202,13 +210,14 @@ impl NewMember {
 /// Lists the own roles that a form for a node offers; without a node, those for the first of the principal's nodes.
 async fn offered_roles(
     web: &Web,
-    nodes: &[Hierarchy],
+    ui: &Ui,
+    allowed: &Allowed<permission::Administer>,
     posted: Option<&Posted>,
 ) -> Result<Vec<OwnRole>, WebError> {
     let sent = posted.and_then(|posted| posted.get("hierarchy")?.parse().ok());
-    let sent = sent.filter(|node| nodes.iter().any(|own| own.contains(node)));
-    match sent.as_ref().or(nodes.first()) {
-        Some(node) => roles::list_for(web.access(), node).await,
+    let sent = sent.filter(|node| allowed.covers(node));
+    match sent.as_ref().or(allowed.nodes().first()) {
+        Some(node) => roles::list_grantable(web.access(), &ui.authority(allowed), node).await,
         None => Ok(Vec::new()),
     }
 }

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::Form;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use relation_host::types::{FieldError, Pkid};
@@ -11,11 +11,12 @@ use super::form::{self, FormField, Posted};
 use super::grants::{describe, grant_fields, read_grants};
 use super::organizations::choose_node;
 use super::parts::{Badge, Moment, clean};
+use super::query::Filtered;
 use super::shared::{ListQuery, ManageForm, NewMember, PAGE_SIZE, SecretPage};
 use super::ui::{Ui, render, render_with};
 use crate::access::roles::{self, OwnRole};
 use crate::access::users::{self, NewUser, User, invalid};
-use crate::access::{Allowed, Authority, ClientAddress, permission};
+use crate::access::{Allowed, Authority, permission};
 use crate::{Web, WebError};
 
 type Administer = Allowed<permission::Administer>;
@@ -72,11 +73,10 @@ pub(crate) async fn list(
     State(web): State<Web>,
     ui: Ui,
     allowed: Administer,
-    address: ClientAddress,
-    Query(query): Query<ListQuery>,
+    Filtered(query): Filtered<ListQuery>,
 ) -> Result<Response, WebError> {
     let (node, _) = choose_node(&allowed, &query.hierarchy)?;
-    let authority = Authority::Principal(&allowed, address);
+    let authority = ui.authority(&allowed);
     let page = users::list(
         web.access(),
         &authority,
@@ -117,23 +117,23 @@ pub(crate) async fn show(
     State(web): State<Web>,
     ui: Ui,
     allowed: Administer,
-    address: ClientAddress,
     Path(pkid): Path<String>,
 ) -> Result<Response, WebError> {
-    let authority = Authority::Principal(&allowed, address);
+    let authority = ui.authority(&allowed);
     let user = users::get(web.access(), &authority, &parse(&pkid)?).await?;
-    user_page(&web, &ui, &user, None, Vec::new(), StatusCode::OK).await
+    user_page(&web, &ui, &authority, &user, None, &[], StatusCode::OK).await
 }
 
 async fn user_page(
     web: &Web,
     ui: &Ui,
+    authority: &Authority<'_>,
     user: &User,
     posted: Option<&Posted>,
-    errors: Vec<FieldError>,
+    errors: &[FieldError],
     status: StatusCode,
 ) -> Result<Response, WebError> {
-    let mut roles = roles::list_for(web.access(), &user.hierarchy).await?;
+    let mut roles = roles::list_grantable(web.access(), authority, &user.hierarchy).await?;
     // A role of a node below the user's is not offered, but shown.
     for role in roles::load(web.access(), &user.grants).await? {
         if roles.iter().all(|each| each.pkid != role.pkid) {
@@ -141,12 +141,12 @@ async fn user_page(
         }
     }
     let mut fields = grant_fields(&user.grants, posted, &roles, ui);
-    form::set_errors(&mut fields, &errors);
+    form::set_errors(&mut fields, errors);
     let page = UserPage {
         title: clean(&user.name),
         row: UserRow::new(user, &roles, ui),
         disabled: user.disabled,
-        summary: form::summarize(&fields, &errors),
+        summary: form::summarize(&fields, errors),
         fields,
         failure: None,
         ui,
@@ -164,11 +164,10 @@ pub(crate) async fn set_grants(
     State(web): State<Web>,
     ui: Ui,
     allowed: Administer,
-    address: ClientAddress,
     Path(pkid): Path<String>,
     Form(pairs): Form<Vec<(String, String)>>,
 ) -> Result<Response, WebError> {
-    let authority = Authority::Principal(&allowed, address);
+    let authority = ui.authority(&allowed);
     let user = users::get(web.access(), &authority, &parse(&pkid)?).await?;
     let posted = Posted(pairs);
     let mut errors = Vec::new();
@@ -189,7 +188,16 @@ pub(crate) async fn set_grants(
         Err(error) if error.error.field_errors.is_empty() => Err(error),
         Err(error) => {
             let errors = sent.place_errors(error.error.field_errors);
-            user_page(&web, &ui, &user, Some(&posted), errors, error.status).await
+            user_page(
+                &web,
+                &ui,
+                &authority,
+                &user,
+                Some(&posted),
+                &errors,
+                error.status,
+            )
+            .await
         }
     }
 }
@@ -200,7 +208,7 @@ pub(crate) async fn show_new(
     ui: Ui,
     allowed: Administer,
 ) -> Result<Response, WebError> {
-    ManageForm::show(&web, &ui, "users", allowed.nodes()).await
+    ManageForm::show(&web, &ui, "users", &allowed).await
 }
 
 /// Adds a user and shows the link to set the password.
@@ -208,11 +216,10 @@ pub(crate) async fn add(
     State(web): State<Web>,
     ui: Ui,
     allowed: Administer,
-    address: ClientAddress,
     Form(pairs): Form<Vec<(String, String)>>,
 ) -> Result<Response, WebError> {
     let posted = Posted(pairs);
-    let authority = Authority::Principal(&allowed, address);
+    let authority = ui.authority(&allowed);
     let new = NewMember::read(&ui, &posted, &allowed);
     let (name, grants) = (new.name.clone(), new.sent.grants.clone());
     let added = match new.node() {
@@ -235,7 +242,7 @@ pub(crate) async fn add(
         Ok(user) => link_page(&web, &ui, &authority, &user.pkid).await,
         Err(error) => {
             let sent = (&posted, &new);
-            ManageForm::refuse(&web, &ui, "users", allowed.nodes(), sent, error).await
+            ManageForm::refuse(&web, &ui, "users", &allowed, sent, error).await
         }
     }
 }
@@ -263,21 +270,20 @@ pub(crate) async fn create_link(
     State(web): State<Web>,
     ui: Ui,
     allowed: Administer,
-    address: ClientAddress,
     Path(pkid): Path<String>,
 ) -> Result<Response, WebError> {
-    let authority = Authority::Principal(&allowed, address);
+    let authority = ui.authority(&allowed);
     link_page(&web, &ui, &authority, &parse(&pkid)?).await
 }
 
 /// Disables a user.
 pub(crate) async fn disable(
     State(web): State<Web>,
+    ui: Ui,
     allowed: Administer,
-    address: ClientAddress,
     Path(pkid): Path<String>,
 ) -> Result<Redirect, WebError> {
-    let authority = Authority::Principal(&allowed, address);
+    let authority = ui.authority(&allowed);
     let user = users::disable(web.access(), &authority, &parse(&pkid)?).await?;
     Ok(Redirect::to(&format!("/users/{}", user.pkid)))
 }
@@ -285,11 +291,11 @@ pub(crate) async fn disable(
 /// Enables a user.
 pub(crate) async fn enable(
     State(web): State<Web>,
+    ui: Ui,
     allowed: Administer,
-    address: ClientAddress,
     Path(pkid): Path<String>,
 ) -> Result<Redirect, WebError> {
-    let authority = Authority::Principal(&allowed, address);
+    let authority = ui.authority(&allowed);
     let user = users::enable(web.access(), &authority, &parse(&pkid)?).await?;
     Ok(Redirect::to(&format!("/users/{}", user.pkid)))
 }

@@ -194,6 +194,11 @@ async fn data_syncs_and_transactions() {
     assert_eq!(location(&canceled), queued);
     let again = post(&client, &format!("{queued}/cancel"), &[]).await;
     assert_eq!(again.status, StatusCode::CONFLICT, "{again:?}");
+    let link = format!("href=\"{queued}\"");
+    for part in ["there is nothing to cancel", "Open the transaction", &link] {
+        assert!(again.text.contains(part), "{part}: {}", again.text);
+    }
+    assert!(!again.text.contains("Another task"), "{}", again.text);
     let replayed = location(&post(&client, &format!("{queued}/replay"), &[]).await);
     assert_ne!(replayed, queued);
     world.run_for(Duration::from_secs(1)).await;
@@ -436,4 +441,26 @@ async fn node_and_taken_name_are_wrong_together() {
         let refused = post(&client, path, &fields).await;
         assert_refused(&refused, &[NODE_ERROR, "the character U+202E"]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_of_one_organization_are_named() {
+    let (world, anonymous, client) = world().await;
+    let contoso = world.emulator.create_organization("Contoso");
+    let first = add(&client, &contoso, &[]).await;
+    let other = [
+        ("hierarchy", "sys.B"),
+        ("name", "Contoso again"),
+        ("account_number_external", contoso.uuid.as_str()),
+    ];
+    let second = location(&post(&client, "/organizations/new", &other).await);
+    let second = second.split_once('?').unwrap().0;
+    let warning = "have the same organization at Webex";
+    let shown = client.get(&first).await.text;
+    let link = format!("<a href=\"{second}\"><bdi>Contoso again</bdi>");
+    assert!(shown.contains(warning) && shown.contains(&link), "{shown}");
+    // Without a right at the other node, there is no warning.
+    let local = anonymous.with(principal("customer-administrator", "sys.A"));
+    let shown = local.get(&first).await.text;
+    assert!(!shown.contains(warning) && !shown.contains("Contoso again"));
 }

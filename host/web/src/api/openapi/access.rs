@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::{Map, Value, json};
 
-use super::parameters::{node, node_name, paging, pkid};
+use super::parameters::{node, node_name, paging, pkid, query};
 use super::schemas;
 use crate::access::{AccessRoute, Operation, ROLES};
 
@@ -31,6 +31,10 @@ pub(super) fn operation(route: AccessRoute) -> Value {
     }
     if is_list(route) {
         parameters.extend(paging());
+    }
+    if route == AccessRoute::ListRoles {
+        let help = "Whether to list the roles of the node and the nodes above it that the caller can grant, without pages.";
+        parameters.push(query("grantable", help, json!({ "type": "boolean" })));
     }
     let mut operation = json!({
         "operationId": format!("{route:?}"),

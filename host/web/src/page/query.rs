@@ -63,7 +63,10 @@ impl ListQuery {
                 .map(|(name, value)| (name.as_str(), value.as_str()))
                 .collect();
             let back = links::with_query(path, &right);
-            RefusedQuery { error, back }
+            RefusedQuery {
+                error: Box::new(error),
+                back,
+            }
         })
     }
 }
@@ -84,7 +87,7 @@ impl<T: Filters, S: Sync> FromRequestParts<S> for Filtered<T> {
 
 /// A query with wrong parameters.
 pub(crate) struct RefusedQuery {
-    error: WebError,
+    error: Box<WebError>,
     back: String,
 }
 
@@ -94,7 +97,7 @@ pub(crate) struct ListAddress(pub(crate) String);
 
 impl IntoResponse for RefusedQuery {
     fn into_response(self) -> Response {
-        let mut response = self.error.into_response();
+        let mut response = (*self.error).into_response();
         response.extensions_mut().insert(ListAddress(self.back));
         response
     }

@@ -14,6 +14,7 @@ mod error;
 pub mod imports;
 mod installation;
 pub mod listing;
+pub mod names;
 pub mod oidc;
 pub mod records;
 pub mod secret_text;

@@ -1,6 +1,5 @@
 //! Stored records, and how one is found: by pkid or by name.
 
-use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 use relation_host::Host;
 use relation_host::reports::{RecordDetails, State};
 use relation_host::store::Store;
@@ -9,6 +8,7 @@ use relation_host::types::{
     Document, Filter, Hierarchy, Key, Pkid, RECORD_MODEL, Reference, Scope,
 };
 
+use crate::names::list_spellings;
 use crate::{AppError, ErrorKind, quote_for_shell};
 
 /// The maximum number of candidates that the error of an ambiguous name lists.
@@ -168,15 +168,7 @@ pub async fn show_all(host: &Host, documents: &[Document]) -> Result<Vec<RecordD
 /// normalization form C. Older releases stored names decomposed, or as typed.
 pub fn spellings(name: &str) -> Vec<String> {
     let name = name.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
-    let composed = ComposingNormalizerBorrowed::new_nfc().normalize(name);
-    let decomposed = DecomposingNormalizerBorrowed::new_nfd().normalize(name);
-    let mut spellings = Vec::with_capacity(1);
-    for spelling in [composed, decomposed, name.into()] {
-        if !spellings.iter().any(|each| *each == spelling) {
-            spellings.push(spelling.into_owned());
-        }
-    }
-    spellings
+    list_spellings(name)
 }
 
 /// Builds a filter for records, optionally with this name, or with a grant in this state, at or below a node. `name`
@@ -294,13 +286,14 @@ fn ambiguous_error(record: &str, candidates: &[StoredRecord]) -> AppError {
     .hint("name it by its pkid, or say where with --hierarchy")
 }
 
-/// Finds other records with the Webex organization of the record `pkid`, up to a bound.
+/// Finds other records with the Webex organization of the record `pkid`, up to a bound, optionally at or below a node.
 ///
 /// # Errors
 /// The store cannot be read.
 pub async fn find_same_organization(
     store: &dyn Store,
     pkid: &Pkid,
+    range: Option<(Hierarchy, Scope)>,
 ) -> Result<Vec<StoredRecord>, AppError> {
     let found = store.get(&[Reference::record(pkid.clone())]).await?;
     let document = found.into_iter().flatten().next();
@@ -310,7 +303,7 @@ pub async fn find_same_organization(
     };
     let filter = Filter {
         equals: vec![organization],
-        ..filter(None, None, None)
+        ..filter(range, None, None)
     };
     let page = store.find(&filter, None, CANDIDATES + 1).await?;
     let records = page.items.into_iter().map(StoredRecord::from);

@@ -11,6 +11,7 @@ use url::{Host, Url};
 use super::values::{
     check_base_url, parse_client_id, parse_list, parse_path, parse_targets, parse_text,
 };
+use crate::names::find_hidden_character;
 use crate::{AppError, check_client_secret, secret_text};
 
 /// The name of the client secret in errors.
@@ -226,9 +227,13 @@ fn parse_scopes(value: DeValue<'_>) -> Result<Vec<String>, ValueError> {
 
 fn parse_node(value: DeValue<'_>) -> Result<Hierarchy, ValueError> {
     let text = parse_text(value)?;
-    Ok(text
+    let node: Hierarchy = text
         .parse()
-        .map_err(|error: relation_host::types::InvalidHierarchy| error.to_string())?)
+        .map_err(|error: relation_host::types::InvalidHierarchy| error.to_string())?;
+    match find_hidden_character(node.as_str()) {
+        Some(error) => Err(error.into()),
+        None => Ok(node),
+    }
 }
 
 #[cfg(test)]
@@ -309,6 +314,13 @@ mod tests {
         assert_eq!(config, expected);
         assert_eq!(config.origins(), config.allow);
         assert!(!format!("{config:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn node_has_no_hidden_character() {
+        let errors = parse(&LEAST.replace("sys.A", "sys.A\u{200b}")).unwrap_err();
+        let error = &errors[0].message;
+        assert!(error.contains("the character U+200B"), "{error}");
     }
 
     #[test]

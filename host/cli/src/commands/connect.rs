@@ -151,7 +151,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
 /// Warns of other customers with the Webex organization of the record `pkid`. Ignores errors of the store, because the
 /// work of the command is done.
 pub async fn warn_of_same_organization(store: &dyn Store, pkid: &Pkid) {
-    let others = records::find_same_organization(store, pkid).await;
+    let others = records::find_same_organization(store, pkid, None).await;
     let others = others.unwrap_or_default();
     let Some(first) = others.first() else {
         return;

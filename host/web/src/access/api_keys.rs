@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use relation_app::{AppError, ErrorKind};
 use relation_host::store::StoreError;
-use relation_host::types::{Hierarchy, Key, Page, Pkid, Scope, Timestamp};
+use relation_host::types::{FieldError, Hierarchy, Key, Page, Pkid, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -17,14 +17,15 @@ use super::audit::{self, FieldChange};
 use super::documents::{self, Entry, Listed, Named, Stored, name_key};
 use super::nodes::node_pkid;
 use super::tokens::{TokenDigest, create_token, digest};
-use super::users::{
-    check_fields, deduplicate, field_error, find_grant_errors, find_name_error, invalid, to_json,
-};
+use super::users::{check_fields, deduplicate, field_error, find_grant_errors, invalid, to_json};
 use super::{AccessParts, Authority, Principal, PrincipalKind, RoleGrant, permission, roles};
 use crate::WebError;
 
 /// The beginning of every key, by which scanners of secrets find them.
 const PREFIX: &str = "rel_";
+/// The error of a name that another key of the node has.
+const TAKEN_NAME: &str =
+    "another key of this node has this name: choose another one, or revoke that key";
 
 /// The shortest time between two writes of the last use.
 const USE_INTERVAL: Duration = Duration::from_secs(3600);
@@ -155,23 +156,14 @@ pub async fn add(
     new: NewApiKey,
 ) -> Result<IssuedApiKey, WebError> {
     authority.check_node(&new.hierarchy)?;
-    let mut errors = Vec::new();
-    if let Some(error) = find_name_error(&new.name) {
-        errors.push(field_error("name", error));
-    }
+    let node = Some(&new.hierarchy);
+    let mut errors = find_errors(parts, authority, &new.name, node, &new.grants).await?;
     if new.expires.is_some_and(|expires| expires <= parts.now()) {
         errors.push(field_error(
             "expires",
             "the time has passed: name a later one",
         ));
     }
-    let roles = roles::load(parts, &new.grants).await?;
-    errors.extend(find_grant_errors(
-        authority,
-        &new.hierarchy,
-        &new.grants,
-        &roles,
-    ));
     check_fields(errors)?;
     let pkid = Pkid::random();
     let (secret, digest) = create_secret(&pkid)?;
@@ -200,12 +192,27 @@ pub async fn add(
     let event = authority
         .to_event("add-api-key", &entry)
         .with_changes(changes);
-    let node = Some((entry.node.clone(), Scope::Node));
-    let same_name = documents::named::<KeyBody>(&node, &entry.body.name);
-    let taken = "another key of this node has this name: choose another one, or revoke that key";
-    documents::add(parts, authority, &entry, event, same_name, taken).await?;
+    let same_name = documents::named_at::<KeyBody>(&entry.node, &entry.body.name);
+    documents::add(parts, authority, &entry, event, same_name, TAKEN_NAME).await?;
     let api_key = entry.into();
     Ok(IssuedApiKey { api_key, secret })
+}
+
+/// Returns the errors of the name, the node and the roles of a new key. Without a node, those that do not depend on it.
+///
+/// # Errors
+/// The store cannot be read.
+pub(crate) async fn find_errors(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    name: &str,
+    node: Option<&Hierarchy>,
+    grants: &[RoleGrant],
+) -> Result<Vec<FieldError>, WebError> {
+    let mut errors = documents::find_name_errors::<KeyBody>(parts, name, node, TAKEN_NAME).await?;
+    let roles = roles::load(parts, grants).await?;
+    errors.extend(find_grant_errors(authority, node, grants, &[], &roles));
+    Ok(errors)
 }
 
 /// Lists keys at or below a node, ordered by pkid, revoked ones too. Without a node, those at the administrator's own

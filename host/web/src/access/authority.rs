@@ -91,6 +91,20 @@ impl Authority<'_> {
                 .all(|operation| principal.may(*operation, &grant.node))
     }
 
+    /// Returns whether an own role may be given at some node.
+    pub(super) fn can_grant(&self, role: &OwnRole) -> bool {
+        let Self::Principal(allowed, _) = self else {
+            return true;
+        };
+        // With a right at a node, the principal has it at all nodes below, too: these nodes are enough.
+        let own = allowed.principal().grants.iter().map(|grant| &grant.node);
+        let mut nodes = own.chain([&role.hierarchy]);
+        nodes.any(|node| {
+            let may = |operation: &Operation| allowed.principal().may(*operation, node);
+            role.hierarchy.contains(node) && allowed.covers(node) && role.operations.iter().all(may)
+        })
+    }
+
     /// Checks that somebody with these roles may be managed. Otherwise a principal could become a user with more roles,
     /// by a link to set the password.
     pub(super) fn check_grants(

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::audit::{self, FieldChange};
 use super::documents::{self, Entry, Listed, Named, Stored, name_key};
 use super::nodes;
-use super::users::{check_fields, field_error, find_name_error, invalid};
+use super::users::{check_fields, field_error, find_name_error, find_node_error, invalid};
 use super::{AccessParts, Allowed, Authority, Operation, Principal, permission};
 use crate::WebError;
 
@@ -220,7 +220,9 @@ pub async fn add(
     input: CallbackAuthInput,
 ) -> Result<CallbackAuth, WebError> {
     authority.check_node(&node)?;
-    check_fields(input.find_errors())?;
+    let mut errors = input.find_errors();
+    errors.extend(find_node_error(&node).map(|error| field_error("hierarchy", error)));
+    check_fields(errors)?;
     let now = parts.now();
     let entry = Entry::new(Pkid::random(), node, input.to_body(now, now));
     write(parts, authority, "add-callback-auth", entry, &input).await

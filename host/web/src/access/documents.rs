@@ -3,13 +3,15 @@
 //! Their models begin with `host/`, which the plugin cannot read or write.
 
 use relation_host::store::{Change, Check, Commit, SortOrder, Store, StoreError};
-use relation_host::types::{Document, Filter, Hierarchy, Key, Page, Pkid, Reference, Scope};
+use relation_host::types::{
+    Document, FieldError, Filter, Hierarchy, Key, Page, Pkid, Reference, Scope,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::audit::{self, AuditObject, NewAuditEvent};
 use super::nodes;
-use super::users::{field_error, fold_name, invalid};
+use super::users::{field_error, find_name_error, find_node_error, fold_name, invalid};
 use super::{AccessParts, Authority, Permission};
 use crate::WebError;
 
@@ -140,6 +142,33 @@ pub(super) fn name_key(name: &str) -> Key {
 /// Returns the filter for documents of a name.
 pub(super) fn named<T: Named>(range: &Range, name: &str) -> Filter {
     filter::<T>(range, vec![name_key(name)])
+}
+
+/// Returns the filter for documents of a name at one node.
+pub(super) fn named_at<T: Named>(node: &Hierarchy, name: &str) -> Filter {
+    named::<T>(&Some((node.clone(), Scope::Node)), name)
+}
+
+/// Returns the errors of the name and the node of a new document, whose name is unique at its node. Without a node, the
+/// name is not compared with others. `taken` is the error of a name that another document has.
+pub(super) async fn find_name_errors<T: Named>(
+    parts: &AccessParts,
+    name: &str,
+    node: Option<&Hierarchy>,
+    taken: &str,
+) -> Result<Vec<FieldError>, StoreError> {
+    let mut errors = Vec::new();
+    if let Some(error) = find_name_error(name) {
+        errors.push(field_error("name", error));
+    } else if let Some(node) = node {
+        let same_name = named_at::<T>(node, name);
+        if parts.store().count(&same_name, 1).await? > 0 {
+            errors.push(field_error("name", taken));
+        }
+    }
+    let hidden = node.and_then(find_node_error);
+    errors.extend(hidden.map(|error| field_error("hierarchy", error)));
+    Ok(errors)
 }
 
 /// Reads a document.

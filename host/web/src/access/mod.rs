@@ -41,6 +41,7 @@ pub use cross_site::refuse_cross_site;
 pub use housekeeping::{Removed, remove_expired};
 pub use operation::{Operation, ROLES, Role, find_operation, find_role};
 pub use parts::AccessParts;
+pub(crate) use passwords::find_password_error;
 pub use passwords::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, PasswordCost};
 pub use principal::{Principal, PrincipalKind, RoleGrant};
 pub use routes::{AccessRoute, routes};

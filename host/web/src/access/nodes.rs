@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::str::FromStr;
 
+use relation_app::names::find_hidden_character;
 use relation_app::{AppError, ErrorKind};
 use relation_host::store::{Change, Check, StoreError};
 use relation_host::types::{
@@ -268,6 +269,9 @@ pub(super) async fn add(
                        at most 1024 bytes";
         return Err(to_invalid("name", message));
     };
+    if let Some(error) = find_hidden_character(name) {
+        return Err(to_invalid("name", &error));
+    }
     let entry = Entry::at(&node);
     let actor = Actor::from_principal(allowed.principal());
     let event = NewAuditEvent::new(actor, address, "add-node", &node)

@@ -70,7 +70,7 @@ pub(super) enum Comparison {
 }
 
 /// Returns the reason why a password is refused.
-pub(super) fn find_password_error(password: &SecretString, user_name: &str) -> Option<String> {
+pub(crate) fn find_password_error(password: &SecretString, user_name: &str) -> Option<String> {
     let password = password.expose_secret();
     if password.chars().count() < MIN_PASSWORD_CHARS {
         return Some(format!(

@@ -19,14 +19,16 @@ use serde_json::{Value, json};
 use super::audit::{self, FieldChange};
 use super::documents::{self, Entry, Listed, Named, Stored, key, name_key};
 use super::nodes::{self, node_pkid};
-use super::users::{self, UserBody, check_fields, field_error, find_name_error, fold_name};
+use super::users::{self, UserBody, check_fields, field_error, fold_name};
 use super::{AccessParts, Authority, Operation, RoleGrant, find_role, permission};
 use crate::WebError;
 
 /// The maximum number of own roles of one node.
 const MAX_ROLES: u32 = 100;
 /// The error of a role that permits nothing.
-pub(crate) const NO_OPERATION: &str = "name at least one operation";
+const NO_OPERATION: &str = "name at least one operation";
+/// The error of a name that another role of the node has.
+const TAKEN_NAME: &str = "another role of this node has this name: choose another one";
 /// The key by which the users and keys with an own role are found.
 pub(super) const ROLE_KEY: &str = "role";
 
@@ -162,16 +164,22 @@ pub async fn load<'a>(
     entries.map(|entry| entry.map(OwnRole::from)).collect()
 }
 
-/// Lists the own roles that can be granted at a node: those of the node and of all nodes above it.
+/// Lists the own roles of a node and of all nodes above it that the administrator can grant, the nearest first.
 ///
 /// # Errors
-/// The store cannot be read.
-pub async fn list_for(parts: &AccessParts, node: &Hierarchy) -> Result<Vec<OwnRole>, WebError> {
+/// 404 for a node outside of the administrator's.
+pub async fn list_grantable(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    node: &Hierarchy,
+) -> Result<Vec<OwnRole>, WebError> {
+    authority.check_node(node)?;
     let mut roles = Vec::new();
     for node in nodes::and_above(node) {
         let range = Some((node, Scope::Node));
         let page = documents::list_objects(parts, &range, None, MAX_ROLES).await?;
-        roles.extend(page.items);
+        let items = page.items.into_iter();
+        roles.extend(items.filter(|role| authority.can_grant(role)));
     }
     Ok(roles)
 }
@@ -191,17 +199,28 @@ pub async fn list(
     Ok(documents::list_objects(parts, &range, cursor, limit).await?)
 }
 
-/// Reads a role.
+/// Reads a role of the administrator's nodes, or one of a node above that the administrator can grant.
 ///
 /// # Errors
-/// 404 if the role does not exist or its node is outside of the administrator's.
+/// 404 if the role does not exist, or the administrator can neither see its node nor grant it.
 pub async fn get(
     parts: &AccessParts,
     authority: &Authority<'_>,
     pkid: &Pkid,
 ) -> Result<OwnRole, WebError> {
-    let role = documents::find_visible::<RoleBody>(parts, authority, pkid).await?;
-    Ok(role.into())
+    Ok(find_readable(parts, authority, pkid).await?.into())
+}
+
+async fn find_readable(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    pkid: &Pkid,
+) -> Result<Entry<RoleBody>, WebError> {
+    let role = documents::find::<RoleBody>(parts, pkid, |_| Ok(())).await?;
+    match authority.check_node(&role.node) {
+        Err(error) if !authority.can_grant(&role.clone().into()) => Err(error),
+        _ => Ok(role),
+    }
 }
 
 /// Finds the own roles of a name, at any node of the administrator's.
@@ -223,7 +242,7 @@ pub async fn find(
 
 /// Returns whether the administrator may change and delete a role: nobody manages one with more rights than their own.
 pub(crate) fn may_manage(authority: &Authority<'_>, role: &OwnRole) -> bool {
-    find_operation_errors(authority, &role.hierarchy, &role.operations).is_empty()
+    find_operation_errors(authority, Some(&role.hierarchy), &role.operations).is_empty()
 }
 
 /// Reads a role that the administrator could have added.
@@ -232,32 +251,36 @@ async fn find_managed(
     authority: &Authority<'_>,
     pkid: &Pkid,
 ) -> Result<Entry<RoleBody>, WebError> {
-    let role = documents::find_visible::<RoleBody>(parts, authority, pkid).await?;
-    match find_operation_errors(authority, &role.node, &role.body.operations).is_empty() {
+    let role = find_readable(parts, authority, pkid).await?;
+    if !authority.covers(&role.node) {
+        return Err(WebError::forbidden(Operation::Administer.as_str()));
+    }
+    match find_operation_errors(authority, Some(&role.node), &role.body.operations).is_empty() {
         true => Ok(role),
         false => Err(authority.refuse_management()),
     }
 }
 
+/// Returns the errors of the operations of a role at a node. Without a node, those that do not depend on it.
 fn find_operation_errors(
     authority: &Authority<'_>,
-    node: &Hierarchy,
+    node: Option<&Hierarchy>,
     operations: &[Operation],
 ) -> Vec<FieldError> {
     if operations.is_empty() {
         return vec![field_error("operations", NO_OPERATION)];
     }
-    let refused = operations
-        .iter()
-        .filter(|operation| !authority.may(**operation, node));
-    let errors = refused.map(|operation| {
-        let message = format!(
-            "you do not have the operation {} at {node}",
-            operation.as_str()
-        );
-        field_error("operations", message)
-    });
-    let mut errors: Vec<FieldError> = errors.collect();
+    let mut errors = Vec::new();
+    if let Some(node) = node {
+        let refused = operations
+            .iter()
+            .filter(|operation| !authority.may(**operation, node));
+        errors.extend(refused.map(|operation| {
+            let name = operation.as_str();
+            let message = format!("you do not have the operation {name} at {node}");
+            field_error("operations", message)
+        }));
+    }
     // The other operations show what they work on.
     if !operations.contains(&Operation::Read) {
         let message = "must have the operation read, which the others need";
@@ -283,16 +306,8 @@ pub async fn add(
     new: NewRole,
 ) -> Result<OwnRole, WebError> {
     authority.check_node(&new.hierarchy)?;
-    let mut errors = find_operation_errors(authority, &new.hierarchy, &new.operations);
-    if let Some(error) = find_name_error(&new.name) {
-        errors.push(field_error("name", error));
-    } else if find_role(&fold_name(&new.name)).is_some() || new.name.parse::<Pkid>().is_ok() {
-        errors.push(field_error(
-            "name",
-            "a built-in role has this name, or it looks like a pkid",
-        ));
-    }
-    check_fields(errors)?;
+    let node = Some(&new.hierarchy);
+    check_fields(find_errors(parts, authority, &new.name, node, &new.operations).await?)?;
     let node = Some((new.hierarchy.clone(), Scope::Node));
     let at_node = documents::filter::<RoleBody>(&node, Vec::new());
     if parts.store().count(&at_node, MAX_ROLES.into()).await? >= u64::from(MAX_ROLES) {
@@ -313,10 +328,31 @@ pub async fn add(
         FieldChange::new("operations", json!([]), json!(entry.body.operations)),
     ];
     let event = authority.to_event("add-role", &entry).with_changes(changes);
-    let same_name = documents::named::<RoleBody>(&node, &entry.body.name);
-    let taken = "another role of this node has this name: choose another one";
-    documents::add(parts, authority, &entry, event, same_name, taken).await?;
+    let same_name = documents::named_at::<RoleBody>(&entry.node, &entry.body.name);
+    documents::add(parts, authority, &entry, event, same_name, TAKEN_NAME).await?;
     Ok(entry.into())
+}
+
+/// Returns the errors of the name, the node and the operations of a new role. Without a node, those that do not depend on
+/// it.
+///
+/// # Errors
+/// The store cannot be read.
+pub(crate) async fn find_errors(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    name: &str,
+    node: Option<&Hierarchy>,
+    operations: &[Operation],
+) -> Result<Vec<FieldError>, WebError> {
+    let mut errors = find_operation_errors(authority, node, operations);
+    if find_role(&fold_name(name)).is_some() || name.parse::<Pkid>().is_ok() {
+        let message = "a built-in role has this name, or it looks like a pkid";
+        errors.push(field_error("name", message));
+    }
+    let found = documents::find_name_errors::<RoleBody>(parts, name, node, TAKEN_NAME);
+    errors.extend(found.await?);
+    Ok(errors)
 }
 
 /// Replaces the operations of a role, which ends the sessions of its holders.
@@ -331,7 +367,11 @@ pub async fn set_operations(
     operations: Vec<Operation>,
 ) -> Result<OwnRole, WebError> {
     let mut entry = find_managed(parts, authority, pkid).await?;
-    check_fields(find_operation_errors(authority, &entry.node, &operations))?;
+    check_fields(find_operation_errors(
+        authority,
+        Some(&entry.node),
+        &operations,
+    ))?;
     let operations = to_sorted(operations);
     if operations == entry.body.operations {
         return Ok(entry.into());
@@ -376,7 +416,7 @@ async fn find_by_name(
     node: &Hierarchy,
 ) -> Result<Option<OwnRole>, StoreError> {
     for node in nodes::and_above(node) {
-        let filter = documents::named::<RoleBody>(&Some((node, Scope::Node)), name);
+        let filter = documents::named_at::<RoleBody>(&node, name);
         let page = documents::list::<RoleBody>(parts.store(), &filter, false, None, 1).await?;
         if let Some(role) = page.items.into_iter().next() {
             return Ok(Some(role.into()));

@@ -129,14 +129,8 @@ impl Query {
         let formats = [("json", false), ("ndjson", true)];
         let is_export = self.choice("format", &formats).unwrap_or(false);
         if is_export {
-            for name in ["skip", "limit", "cursor", "count"] {
-                if self.parameters.iter().any(|(each, _)| each == name) {
-                    self.report(
-                        name,
-                        "cannot be combined with format=ndjson, which has no pages",
-                    );
-                }
-            }
+            let message = "cannot be combined with format=ndjson, which has no pages";
+            self.refuse(&["skip", "limit", "cursor", "count"], message);
         }
         is_export
     }
@@ -144,6 +138,15 @@ impl Query {
     /// Returns whether a parameter has an error so far.
     pub(crate) fn has_errors(&self) -> bool {
         !self.errors.is_empty()
+    }
+
+    /// Reports parameters that do not go together with another one.
+    pub(crate) fn refuse(&mut self, names: &[&str], message: &str) {
+        for name in names {
+            if self.parameters.iter().any(|(each, _)| each == name) {
+                self.report(name, message);
+            }
+        }
     }
 
     /// Reports an error of a parameter.

@@ -1,14 +1,14 @@
 //! The list of alerts.
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use relation_app::alerts::{self, Alert, Severity};
-use serde::Deserialize;
 
 use super::links;
 use super::organizations::choose_node;
 use super::parts::{Badge, clean};
+use super::query::{self, Filtered, Filters};
 use super::ui::{Ui, render};
 use crate::access::{Allowed, permission};
 use crate::{Web, WebError};
@@ -61,12 +61,21 @@ fn format_text(time: &str) -> String {
     clean(&minute.unwrap_or_else(|| time.to_owned()))
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Default)]
 pub(crate) struct ListQuery {
     severity: String,
     hierarchy: String,
     cursor: String,
+}
+
+impl Filters for ListQuery {
+    fn take(query: &mut query::ListQuery) -> Self {
+        Self {
+            severity: query.word("severity", Severity::ALL.map(Severity::as_str)),
+            hierarchy: query.filled("hierarchy"),
+            cursor: query.filled("cursor"),
+        }
+    }
 }
 
 #[derive(Template)]
@@ -86,7 +95,7 @@ pub(crate) async fn list(
     State(web): State<Web>,
     ui: Ui,
     allowed: Allowed<permission::Read>,
-    Query(query): Query<ListQuery>,
+    Filtered(query): Filtered<ListQuery>,
 ) -> Result<Response, WebError> {
     let (node, _) = choose_node(&allowed, &query.hierarchy)?;
     let severity = Severity::ALL

@@ -1,11 +1,12 @@
 //! The audit log.
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
 
 use super::organizations::choose_node;
 use super::parts::{Badge, Moment, clean};
+use super::query::Filtered;
 use super::shared::ListQuery;
 use super::ui::{Ui, render};
 use crate::access::audit::{self, AuditEvent, AuditResult};
@@ -84,7 +85,7 @@ pub(crate) async fn list(
     State(web): State<Web>,
     ui: Ui,
     allowed: Allowed<permission::Audit>,
-    Query(query): Query<ListQuery>,
+    Filtered(query): Filtered<ListQuery>,
 ) -> Result<Response, WebError> {
     let (node, _) = choose_node(&allowed, &query.hierarchy)?;
     let page = audit::list(

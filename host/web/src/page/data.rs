@@ -1,15 +1,15 @@
 //! The imported data of an organization.
 
 use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::Response;
 use relation_host::types::{Document, Key};
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::links;
 use super::organization::{imported_filter, short};
 use super::parts::clean;
+use super::query::{self, Filtered, Filters};
 use super::ui::{Ui, render};
 use crate::access::{Allowed, permission};
 use crate::{Web, WebError};
@@ -58,13 +58,23 @@ fn to_text(value: &Value) -> String {
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Default)]
 pub(crate) struct DataQuery {
     model: String,
     key: String,
     value: String,
     cursor: String,
+}
+
+impl Filters for DataQuery {
+    fn take(query: &mut query::ListQuery) -> Self {
+        Self {
+            model: query.text("model"),
+            key: query.text("key"),
+            value: query.text("value"),
+            cursor: query.filled("cursor"),
+        }
+    }
 }
 
 #[derive(Template)]
@@ -86,7 +96,7 @@ pub(crate) async fn list(
     ui: Ui,
     allowed: Allowed<permission::Read>,
     Path(pkid): Path<String>,
-    Query(query): Query<DataQuery>,
+    Filtered(query): Filtered<DataQuery>,
 ) -> Result<Response, WebError> {
     let record = allowed.record(&web, &pkid).await?;
     // Other documents of the record are no imported data.

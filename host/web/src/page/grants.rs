@@ -1,11 +1,12 @@
 //! The part of a form with roles at nodes.
 
-use relation_host::types::FieldError;
+use relation_host::types::{FieldError, Hierarchy};
 
 use super::form::{Control, FormField, Posted};
 use super::parts::clean;
 use super::ui::Ui;
 use crate::access::roles::{self, OwnRole};
+use crate::access::users::field_error;
 use crate::access::{ROLES, RoleGrant};
 
 /// The maximum number of roles of a form.
@@ -52,7 +53,9 @@ pub(crate) fn grant_fields(
         let own = roles.iter().map(|each| {
             let pkid = each.pkid.to_string();
             let is_chosen = pkid == role;
-            (pkid, clean(&each.name), is_chosen)
+            // Roles of two nodes may have one name.
+            let label = format!("{} ({})", each.name, each.hierarchy);
+            (pkid, clean(&label), is_chosen)
         });
         field.control = Control::Choice(std::iter::once(none).chain(choices).chain(own).collect());
         fields.push(field);
@@ -79,54 +82,65 @@ fn is_filled(posted: &Posted, index: usize) -> bool {
     posted.get(&role).is_some_and(|role| !role.is_empty())
 }
 
-/// Reads the roles of a sent form. A role without a node is for `node`.
+/// The roles of a sent form.
+#[derive(Debug, Default)]
+pub(crate) struct SentGrants {
+    pub(crate) grants: Vec<RoleGrant>,
+    /// The position of each role in the form.
+    positions: Vec<usize>,
+}
+
+/// Reads the roles of a sent form. A role without a node is for `node`, and left out if there is none.
 pub(crate) fn read_grants(
     posted: &Posted,
-    node: &str,
+    node: Option<&Hierarchy>,
     errors: &mut Vec<FieldError>,
-) -> Vec<RoleGrant> {
-    let mut grants = Vec::new();
+) -> SentGrants {
+    let mut sent = SentGrants::default();
     for index in 0..MAX_GRANTS {
         let (role_name, node_name) = names(index);
         let role = posted.get(&role_name).unwrap_or_default();
         if role.is_empty() {
             continue;
         }
-        let at = posted
-            .get(&node_name)
-            .map(str::trim)
-            .filter(|node| !node.is_empty())
-            .unwrap_or(node);
-        match at.parse() {
-            Ok(node) => grants.push(RoleGrant {
-                role: role.to_owned(),
-                node,
-            }),
-            Err(error) => {
+        let at = posted.get(&node_name).map(str::trim);
+        let node = match at.filter(|at| !at.is_empty()).map(str::parse) {
+            Some(Ok(node)) => node,
+            Some(Err(error)) => {
                 let error: relation_host::types::InvalidHierarchy = error;
-                errors.push(FieldError {
-                    field: node_name,
-                    message: error.to_string(),
-                });
+                errors.push(field_error(&node_name, error.to_string()));
+                continue;
             }
-        }
+            None => match node {
+                Some(node) => node.clone(),
+                None => continue,
+            },
+        };
+        sent.positions.push(index);
+        sent.grants.push(RoleGrant {
+            role: role.to_owned(),
+            node,
+        });
     }
-    grants
+    sent
 }
 
-/// Puts errors of roles beside fields: those of `grants[0]` and of `grants` belong to a role.
-pub(crate) fn map_errors(errors: Vec<FieldError>) -> Vec<FieldError> {
-    let map = |error: FieldError| {
-        let is_role = error.field == "grants"
-            || (error.field.starts_with("grants[") && error.field.ends_with(']'));
-        let field = match (is_role, error.field.as_str()) {
-            (true, "grants") => "grants[0].role".to_owned(),
-            (true, entry) => format!("{entry}.role"),
-            (false, field) => field.to_owned(),
+impl SentGrants {
+    /// Puts errors of roles beside fields: those of `grants[0]` and of `grants` belong to a role of the form.
+    pub(crate) fn place_errors(&self, errors: Vec<FieldError>) -> Vec<FieldError> {
+        let place = |error: FieldError| {
+            let entry = error.field.strip_prefix("grants[");
+            let entry = entry.and_then(|rest| rest.strip_suffix(']')?.parse::<usize>().ok());
+            let index = match (error.field.as_str(), entry) {
+                ("grants", _) => 0,
+                (_, Some(entry)) => self.positions.get(entry).copied().unwrap_or(entry),
+                _ => return error,
+            };
+            let (field, _) = names(index);
+            FieldError { field, ..error }
         };
-        FieldError { field, ..error }
-    };
-    errors.into_iter().map(map).collect()
+        errors.into_iter().map(place).collect()
+    }
 }
 
 /// Describes roles for people.
@@ -163,13 +177,24 @@ mod tests {
             ("grants[3].role", "auditor"),
             ("grants[3].node", ".."),
         ]);
-        let grants = read_grants(&sent, "sys.A", &mut errors);
-        let found: Vec<_> = grants
+        let node = "sys.A".parse().unwrap();
+        let read = read_grants(&sent, Some(&node), &mut errors);
+        let found: Vec<_> = read
+            .grants
             .iter()
             .map(|grant| (grant.role.as_str(), grant.node.as_str()))
             .collect();
         assert_eq!(found, [("operator", "sys.A"), ("auditor", "sys.A.B")]);
         assert_eq!(errors[0].field, "grants[3].node");
+        // An error names the position among the roles, and belongs to a field of the form.
+        let errors = ["grants[1]", "grants[3].node", "name", "grants"];
+        let errors = errors.map(|field| field_error(field, "wrong"));
+        let placed = read.place_errors(errors.to_vec()).into_iter();
+        let placed: Vec<String> = placed.map(|error| error.field).collect();
+        let expected = ["grants[2].role", "grants[3].node", "name", "grants[0].role"];
+        assert_eq!(placed, expected);
+        let read = read_grants(&sent, None, &mut Vec::new());
+        assert_eq!(read.grants.len(), 1, "only one role has a node of its own");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use askama::Template;
 use axum::Form;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use secrecy::ExposeSecret as _;
@@ -13,12 +13,13 @@ use super::form::Posted;
 use super::grants::describe;
 use super::organizations::choose_node;
 use super::parts::{Badge, Moment, clean};
+use super::query::Filtered;
 use super::shared::{ListQuery, ManageForm, NewMember, PAGE_SIZE, SecretPage};
 use super::ui::{Ui, render, render_with};
 use super::users::parse;
 use crate::access::api_keys::{self, ApiKey, IssuedApiKey, NewApiKey};
 use crate::access::roles::{self, OwnRole};
-use crate::access::{Allowed, Authority, ClientAddress, permission};
+use crate::access::{Allowed, permission};
 use crate::{Web, WebError};
 
 type Administer = Allowed<permission::Administer>;
@@ -73,11 +74,10 @@ pub(crate) async fn list(
     State(web): State<Web>,
     ui: Ui,
     allowed: Administer,
-    address: ClientAddress,
-    Query(query): Query<ListQuery>,
+    Filtered(query): Filtered<ListQuery>,
 ) -> Result<Response, WebError> {
     let (node, _) = choose_node(&allowed, &query.hierarchy)?;
-    let authority = Authority::Principal(&allowed, address);
+    let authority = ui.authority(&allowed);
     let page = api_keys::list(
         web.access(),
         &authority,
@@ -107,7 +107,7 @@ pub(crate) async fn show_new(
     ui: Ui,
     allowed: Administer,
 ) -> Result<Response, WebError> {
-    ManageForm::respond(&web, &ui, "keys", allowed.nodes(), None).await
+    ManageForm::show(&web, &ui, "keys", &allowed).await
 }
 
 /// Adds a key and shows it once.
@@ -115,29 +115,33 @@ pub(crate) async fn add(
     State(web): State<Web>,
     ui: Ui,
     allowed: Administer,
-    address: ClientAddress,
     Form(pairs): Form<Vec<(String, String)>>,
 ) -> Result<Response, WebError> {
     let posted = Posted(pairs);
-    let authority = Authority::Principal(&allowed, address);
-    let added = match NewMember::read(&ui, &posted, &allowed) {
-        Ok(new) => {
+    let authority = ui.authority(&allowed);
+    let new = NewMember::read(&ui, &posted, &allowed);
+    let (name, grants) = (new.name.clone(), new.sent.grants.clone());
+    let added = match new.node() {
+        Some(hierarchy) => {
             let key = NewApiKey {
-                name: new.name,
-                hierarchy: new.hierarchy,
-                grants: new.grants,
+                name,
+                hierarchy,
+                grants,
                 expires: None,
             };
             api_keys::add(web.access(), &authority, key).await
         }
-        Err(error) => Err(error),
+        None => {
+            let node = new.hierarchy.as_ref();
+            let found = api_keys::find_errors(web.access(), &authority, &name, node, &grants);
+            Err(new.refuse(found.await?))
+        }
     };
     match added {
         Ok(issued) => key_page(&ui, &issued),
-        Err(error) if error.error.field_errors.is_empty() => Err(error),
         Err(error) => {
-            let refused = Some((&posted, error));
-            ManageForm::respond(&web, &ui, "keys", allowed.nodes(), refused).await
+            let sent = (&posted, &new);
+            ManageForm::refuse(&web, &ui, "keys", &allowed, sent, error).await
         }
     }
 }
@@ -159,10 +163,9 @@ pub(crate) async fn rotate(
     State(web): State<Web>,
     ui: Ui,
     allowed: Administer,
-    address: ClientAddress,
     Path(pkid): Path<String>,
 ) -> Result<Response, WebError> {
-    let authority = Authority::Principal(&allowed, address);
+    let authority = ui.authority(&allowed);
     let issued = api_keys::rotate(web.access(), &authority, &parse(&pkid)?, OVERLAP).await?;
     key_page(&ui, &issued)
 }
@@ -170,11 +173,11 @@ pub(crate) async fn rotate(
 /// Revokes a key.
 pub(crate) async fn revoke(
     State(web): State<Web>,
+    ui: Ui,
     allowed: Administer,
-    address: ClientAddress,
     Path(pkid): Path<String>,
 ) -> Result<axum::response::Redirect, WebError> {
-    let authority = Authority::Principal(&allowed, address);
+    let authority = ui.authority(&allowed);
     api_keys::revoke(web.access(), &authority, &parse(&pkid)?).await?;
     Ok(axum::response::Redirect::to("/keys"))
 }

@@ -10,6 +10,7 @@ use url::Url;
 
 use super::links;
 use super::parts::clean;
+use super::query::ListAddress;
 use super::ui::{Ui, render_with};
 use crate::error::describe_error;
 use crate::{Web, WebError};
@@ -31,6 +32,8 @@ struct ErrorPage<'a> {
     fields: Vec<(String, String)>,
     next: String,
     transaction: Option<String>,
+    /// The address of the list without what is wrong in its query.
+    list: Option<String>,
 }
 
 /// Runs a request of the page, renders its error, and adds the headers.
@@ -45,8 +48,9 @@ pub(crate) async fn finish(State(web): State<Web>, request: Request, next: Next)
         false => describe_error(response).await,
     };
     let error = response.extensions().get::<WebError>().cloned();
+    let list = response.extensions().get::<ListAddress>().cloned();
     let mut response = match error {
-        Some(error) => error_page(&ui, &method, &error),
+        Some(error) => error_page(&ui, &method, &error, list),
         None => response,
     };
     add_headers(&web, &mut response);
@@ -66,7 +70,9 @@ pub(crate) fn error_key(error: &WebError) -> &'static str {
         (StatusCode::NOT_FOUND, _) => "not-found",
         (_, ErrorKind::Reauthorize) => "reauthorize",
         (_, ErrorKind::Invalid | ErrorKind::Usage | ErrorKind::KeyReused) => "invalid",
-        (_, ErrorKind::Conflict | ErrorKind::Changed | ErrorKind::Busy) => "busy",
+        (_, ErrorKind::Conflict) => "conflict",
+        (_, ErrorKind::Changed) => "changed",
+        (_, ErrorKind::Busy) => "busy",
         (_, ErrorKind::RateLimited) => "rate-limited",
         (_, ErrorKind::Unavailable) => "unavailable",
         (_, ErrorKind::LimitExceeded | ErrorKind::Problem) => "operator",
@@ -74,10 +80,16 @@ pub(crate) fn error_key(error: &WebError) -> &'static str {
     }
 }
 
-/// Returns what to do about an error, in words of the page: the hints of the application name commands.
+/// Returns what to do about an error, in words of the page: many hints of the application name commands. What is in
+/// conflict is known only to the hint.
 pub(crate) fn next_step(ui: &Ui, error: &WebError) -> String {
-    ui.language
-        .text(&format!("error.{}-next", error_key(error)))
+    let key = error_key(error);
+    let hint = error.error.hint.as_deref();
+    match (key, &error.error.transaction, hint) {
+        ("conflict", _, Some(hint)) if !hint.contains("`relation-host ") => clean(hint),
+        ("conflict", Some(_), _) => ui.t("error.conflict-transaction-next"),
+        _ => ui.language.text(&format!("error.{key}-next")),
+    }
 }
 
 /// Returns the message of an error. The cause of an internal error is in the host's log only.
@@ -91,7 +103,7 @@ pub(crate) fn message(ui: &Ui, error: &WebError) -> String {
     }
 }
 
-fn error_page(ui: &Ui, method: &Method, error: &WebError) -> Response {
+fn error_page(ui: &Ui, method: &Method, error: &WebError, list: Option<ListAddress>) -> Response {
     if error.status == StatusCode::UNAUTHORIZED {
         let next = if *method == Method::GET {
             ui.path.as_str()
@@ -101,17 +113,38 @@ fn error_page(ui: &Ui, method: &Method, error: &WebError) -> Response {
         return Redirect::to(&links::with_query("/login", &[("next", next)])).into_response();
     }
     let fields = error.error.field_errors.iter();
+    let (title, message) = match list {
+        Some(_) => (ui.t("error.query"), ui.t("error.query-message")),
+        None => {
+            let title = ui.language.text(&format!("error.{}", error_key(error)));
+            (title, message(ui, error))
+        }
+    };
     let page = ErrorPage {
         ui,
-        title: ui.language.text(&format!("error.{}", error_key(error))),
-        message: message(ui, error),
+        title,
+        message,
         fields: fields
-            .map(|each| (each.field.clone(), clean(&each.message)))
+            .map(|each| (clean(&each.field), clean(&each.message)))
             .collect(),
-        next: next_step(ui, error),
+        next: match list {
+            Some(_) => ui.t("error.query-next"),
+            None => next_step(ui, error),
+        },
         transaction: error.error.transaction.clone(),
+        list: match list {
+            Some(ListAddress(address)) => Some(address),
+            None => whole_list(ui, method, error),
+        },
     };
     render_with(error.status, &page).unwrap_or_else(|_| error.status.into_response())
+}
+
+/// Returns the address of the page without its query, if the query may be wrong, such as a cursor of another list.
+fn whole_list(ui: &Ui, method: &Method, error: &WebError) -> Option<String> {
+    let (path, _) = ui.path.split_once('?')?;
+    let is_query = *method == Method::GET && error.status == StatusCode::BAD_REQUEST;
+    is_query.then(|| path.to_owned())
 }
 
 /// Returns the origin of Webex's consent page.
@@ -168,7 +201,36 @@ fn add_headers(web: &Web, response: &mut Response) {
 
 #[cfg(test)]
 mod tests {
+    use relation_app::AppError;
+
     use super::*;
+
+    #[test]
+    fn advice_about_a_conflict_fits() {
+        let ui = Ui::sample(crate::page::texts::Language::English, "/", &[]);
+        let step = |kind, hint: &str, transaction: Option<&str>| {
+            let mut error = AppError::new(kind, "no");
+            error.hint = Some(hint.to_owned()).filter(|hint| !hint.is_empty());
+            error.transaction = transaction.map(str::to_owned);
+            next_step(&ui, &error.into())
+        };
+        let command = "`relation-host run` does it";
+        for (kind, hint, transaction, expected) in [
+            (
+                ErrorKind::Conflict,
+                "add another one",
+                None,
+                "add another one",
+            ),
+            (ErrorKind::Conflict, command, None, "Open the page again"),
+            (ErrorKind::Conflict, "", Some("1"), "Open the transaction"),
+            (ErrorKind::Changed, "", None, "Open the page again"),
+            (ErrorKind::Busy, "", None, "Another task works"),
+        ] {
+            let step = step(kind, hint, transaction);
+            assert!(step.starts_with(expected), "{kind:?}: {step}");
+        }
+    }
 
     #[test]
     fn only_the_consent_page_may_send_forms_to_webex() {

@@ -27,6 +27,7 @@ mod oidc;
 mod organization;
 mod organizations;
 mod parts;
+mod query;
 mod roles;
 mod route;
 #[cfg(any(test, feature = "samples"))]
@@ -35,6 +36,7 @@ mod session;
 mod shared;
 mod texts;
 mod transaction_changes;
+mod transaction_support;
 mod transactions;
 mod ui;
 mod users;

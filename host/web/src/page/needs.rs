@@ -1,17 +1,17 @@
 //! The start page: what needs a person.
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use relation_app::alerts::{self, Severity};
 use relation_app::listing::{self, Order};
 use relation_app::records;
 use relation_host::reports::State as ConnectionState;
-use serde::Deserialize;
 
 use super::links;
 use super::organizations::{Row, choose_node, to_rows};
 use super::parts::{Badge, needs_consent};
+use super::query::{self, Filtered, Filters};
 use super::ui::{Ui, render};
 use crate::access::{Allowed, permission};
 use crate::{Web, WebError};
@@ -48,10 +48,17 @@ impl NeedsPage<'_> {
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default)]
 pub(crate) struct NodeQuery {
-    #[serde(default)]
     hierarchy: String,
+}
+
+impl Filters for NodeQuery {
+    fn take(query: &mut query::ListQuery) -> Self {
+        Self {
+            hierarchy: query.filled("hierarchy"),
+        }
+    }
 }
 
 /// Shows what needs a person.
@@ -59,7 +66,7 @@ pub(crate) async fn show(
     State(web): State<Web>,
     ui: Ui,
     allowed: Allowed<permission::Read>,
-    Query(query): Query<NodeQuery>,
+    Filtered(query): Filtered<NodeQuery>,
 ) -> Result<Response, WebError> {
     let range = choose_node(&allowed, &query.hierarchy)?;
     let store = web.store();

@@ -19,6 +19,7 @@ use super::actions::operation_of;
 use super::alerts::AlertRow;
 use super::links;
 use super::needs::format_bounded;
+use super::organizations::find_same_organization;
 use super::parts::{Badge, Moment, clean, most_urgent, needs_consent, slug};
 use super::transactions::TransactionRow;
 use super::ui::{Ui, render};
@@ -247,6 +248,8 @@ pub(crate) struct OrganizationPage<'a> {
     pub(crate) connect_first: bool,
     /// The outcome of the form that led here.
     pub(crate) done: Option<(String, String)>,
+    /// Other records with the same organization at Webex: pkid, name, node.
+    pub(crate) same: Vec<(String, String, String)>,
     pub(crate) may: May,
     pub(crate) grants: Vec<GrantView>,
     pub(crate) fields: Vec<(String, String)>,
@@ -300,6 +303,7 @@ pub(crate) async fn show(
         .collect();
     let page = OrganizationPage {
         done,
+        same: find_same_organization(&web, &allowed, &record.pkid).await?,
         imported,
         transactions,
         ..build(web.model(), &ui, &full, wholesale.as_deref())
@@ -353,6 +357,7 @@ pub(crate) fn build<'a>(
         notes: clean(&connection.notes),
         connect_first: needs_consent(state) && may.connect,
         done: None,
+        same: Vec::new(),
         may,
         grants: connection
             .grants

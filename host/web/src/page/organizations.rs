@@ -1,16 +1,16 @@
 //! The list of organizations.
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use relation_app::listing::{self, ListRow, Order};
 use relation_app::records;
 use relation_host::reports::{RecordDetails, State as ConnectionState};
 use relation_host::types::{Filter, Hierarchy, Key, Pkid, Scope};
-use serde::Deserialize;
 
 use super::links;
 use super::parts::{Badge, Moment, clean, most_urgent, needs_consent};
+use super::query::{self, Filtered, Filters};
 use super::ui::{Ui, render};
 use crate::access::{Allowed, Operation, Permission, permission};
 use crate::{Web, WebError};
@@ -110,14 +110,44 @@ pub(crate) fn choose_node<P: Permission>(
     allowed.range(requested.as_ref())
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+/// Finds the other records at the principal's nodes with the Webex organization of a record: pkid, name, node.
+pub(crate) async fn find_same_organization<P: Permission>(
+    web: &Web,
+    allowed: &Allowed<P>,
+    record: &Pkid,
+) -> Result<Vec<(String, String, String)>, WebError> {
+    let mut same = Vec::new();
+    for node in allowed.nodes() {
+        let range = Some((node.clone(), Scope::Subtree));
+        let found = records::find_same_organization(web.store(), record, range);
+        let found = found.await?.into_iter();
+        same.extend(found.map(|each| {
+            let (name, node) = (clean(each.name()), clean(each.hierarchy.as_str()));
+            (each.pkid.to_string(), name, node)
+        }));
+    }
+    Ok(same)
+}
+
+#[derive(Debug, Default)]
 pub(crate) struct ListQuery {
     q: String,
     state: String,
     order: String,
     hierarchy: String,
     cursor: String,
+}
+
+impl Filters for ListQuery {
+    fn take(query: &mut query::ListQuery) -> Self {
+        Self {
+            q: query.text("q"),
+            state: query.word("state", ConnectionState::ALL.map(ConnectionState::as_str)),
+            order: query.word("order", ["urgency", "name"]),
+            hierarchy: query.filled("hierarchy"),
+            cursor: query.filled("cursor"),
+        }
+    }
 }
 
 #[derive(Template)]
@@ -146,7 +176,7 @@ pub(crate) async fn list(
     State(web): State<Web>,
     ui: Ui,
     allowed: Allowed<permission::Read>,
-    Query(query): Query<ListQuery>,
+    Filtered(query): Filtered<ListQuery>,
 ) -> Result<Response, WebError> {
     let range = choose_node(&allowed, &query.hierarchy)?;
     let wanted = query.q.trim();

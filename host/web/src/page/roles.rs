@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::Form;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use relation_app::ErrorKind;
 use relation_host::types::{FieldError, Hierarchy};
@@ -12,14 +12,13 @@ use super::form::{self, Control, FormField, Posted};
 use super::keys::KeyRow;
 use super::organizations::choose_node;
 use super::parts::{Badge, clean};
+use super::query::Filtered;
 use super::shared::{ListQuery, ManageForm, PAGE_SIZE, new_fields, read_node};
 use super::ui::{Ui, render, render_with};
 use super::users::{UserRow, parse};
 use crate::access::roles::{self, NewRole, OwnRole, RoleHolders};
-use crate::access::users::{check_fields, field_error};
-use crate::access::{
-    Allowed, Authority, ClientAddress, Operation, RoleGrant, find_operation, permission,
-};
+use crate::access::users::{check_fields, field_error, invalid};
+use crate::access::{Allowed, Operation, RoleGrant, find_operation, permission};
 use crate::{Web, WebError};
 
 type Administer = Allowed<permission::Administer>;
@@ -63,6 +62,8 @@ pub(crate) struct RolesPage<'a> {
     pub(crate) ui: &'a Ui,
     pub(crate) title: String,
     pub(crate) rows: Vec<RoleRow>,
+    /// The roles of nodes above that the administrator can grant.
+    pub(crate) above: Vec<RoleRow>,
     pub(crate) next: Option<String>,
 }
 
@@ -71,17 +72,25 @@ pub(crate) async fn list(
     State(web): State<Web>,
     ui: Ui,
     allowed: Administer,
-    address: ClientAddress,
-    Query(query): Query<ListQuery>,
+    Filtered(query): Filtered<ListQuery>,
 ) -> Result<Response, WebError> {
     let (node, _) = choose_node(&allowed, &query.hierarchy)?;
-    let authority = Authority::Principal(&allowed, address);
-    let (node, cursor) = (Some(&node), query.cursor());
-    let page = roles::list(web.access(), &authority, node, cursor, PAGE_SIZE).await?;
-    let rows = page.items.iter().map(|role| RoleRow::new(role, &ui));
+    let authority = ui.authority(&allowed);
+    let cursor = query.cursor();
+    let page = roles::list(web.access(), &authority, Some(&node), cursor, PAGE_SIZE).await?;
+    let mut above = Vec::new();
+    if cursor.is_none() {
+        above = roles::list_grantable(web.access(), &authority, &node).await?;
+        above.retain(|role| !allowed.covers(&role.hierarchy));
+    }
+    let to_rows = |roles: &[OwnRole]| {
+        let roles = roles.iter();
+        roles.map(|role| RoleRow::new(role, &ui)).collect()
+    };
     render(&RolesPage {
         title: ui.t("roles.title"),
-        rows: rows.collect(),
+        rows: to_rows(&page.items),
+        above: to_rows(&above),
         next: query.next("/roles", page.next),
         ui: &ui,
     })
@@ -140,21 +149,16 @@ pub(crate) async fn add(
     State(web): State<Web>,
     ui: Ui,
     allowed: Administer,
-    address: ClientAddress,
     Form(pairs): Form<Vec<(String, String)>>,
 ) -> Result<Response, WebError> {
     let posted = Posted(pairs);
-    let authority = Authority::Principal(&allowed, address);
+    let authority = ui.authority(&allowed);
     let mut errors = Vec::new();
     let hierarchy = read_node(&ui, &posted, |node| allowed.covers(node), &mut errors);
     let operations = read_operations(&posted, &mut errors);
-    // Without a node, the errors of the other fields are found here.
-    if operations.is_empty() && hierarchy.is_none() {
-        errors.push(field_error(OPERATIONS, roles::NO_OPERATION));
-    }
     let name = posted.get("name").unwrap_or_default().trim().to_owned();
-    let added = match (check_fields(errors), hierarchy) {
-        (Ok(()), Some(hierarchy)) => {
+    let added = match hierarchy {
+        Some(hierarchy) if errors.is_empty() => {
             let role = NewRole {
                 name,
                 hierarchy,
@@ -162,8 +166,12 @@ pub(crate) async fn add(
             };
             roles::add(web.access(), &authority, role).await
         }
-        (Err(error), _) => Err(error),
-        (Ok(()), None) => Err(WebError::not_found()),
+        node => {
+            let node = node.as_ref();
+            let found = roles::find_errors(web.access(), &authority, &name, node, &operations);
+            errors.extend(found.await?);
+            Err(invalid(errors))
+        }
     };
     match added {
         Ok(role) => Ok(Redirect::to(&format!("/roles/{}", role.pkid)).into_response()),
@@ -197,6 +205,8 @@ pub(crate) struct RolePage<'a> {
     /// The operations that the role permits, in sentences.
     operations: Vec<String>,
     fields: Vec<FormField>,
+    /// Whether the role belongs to a node above: then only what it permits is shown.
+    is_above: bool,
     holders: Vec<HolderRow>,
     has_more_holders: bool,
     summary: Vec<(Option<String>, String, String)>,
@@ -216,11 +226,11 @@ impl RolePage<'_> {
     }
 }
 
-/// Builds the page of a role. `posted` has the operations of a sent form.
+/// Builds the page of a role. `posted` has the operations of a sent form. A role of a node above has no holders.
 pub(crate) fn build<'a>(
     ui: &'a Ui,
     role: &OwnRole,
-    holders: &RoleHolders,
+    holders: Option<&RoleHolders>,
     may_manage: bool,
     posted: Option<&[Operation]>,
     errors: &[FieldError],
@@ -237,14 +247,17 @@ pub(crate) fn build<'a>(
         let of_role = grants.filter(|grant| grant.role == role.pkid.as_str());
         of_role.map(|grant| clean(grant.node.as_str())).collect()
     };
-    let users = holders.users.iter().map(|user| HolderRow {
+    let listed = holders.into_iter();
+    let users = listed.clone().flat_map(|holders| &holders.users);
+    let keys = listed.flat_map(|holders| &holders.keys);
+    let users = users.map(|user| HolderRow {
         name: clean(&user.name),
         link: format!("/users/{}", user.pkid),
         kind: ui.t("roles.user"),
         badge: UserRow::new(user, &[], ui).badge,
         nodes: nodes(&user.grants),
     });
-    let keys = holders.keys.iter().map(|key| HolderRow {
+    let keys = keys.map(|key| HolderRow {
         name: clean(&key.name),
         link: "/keys".to_owned(),
         kind: ui.t("roles.key"),
@@ -262,7 +275,8 @@ pub(crate) fn build<'a>(
         summary: form::summarize(&fields, errors),
         fields,
         holders: users.chain(keys).collect(),
-        has_more_holders: holders.more,
+        is_above: holders.is_none(),
+        has_more_holders: holders.is_some_and(|holders| holders.more),
         failure: None,
     }
 }
@@ -272,14 +286,16 @@ pub(crate) async fn show(
     State(web): State<Web>,
     ui: Ui,
     allowed: Administer,
-    address: ClientAddress,
     Path(pkid): Path<String>,
 ) -> Result<Response, WebError> {
-    let authority = Authority::Principal(&allowed, address);
+    let authority = ui.authority(&allowed);
     let role = roles::get(web.access(), &authority, &parse(&pkid)?).await?;
+    if !allowed.covers(&role.hierarchy) {
+        return render(&build(&ui, &role, None, false, None, &[]));
+    }
     let holders = roles::list_holders(web.access(), &authority, &role.pkid).await?;
     let may_manage = roles::may_manage(&authority, &role);
-    render(&build(&ui, &role, &holders, may_manage, None, &[]))
+    render(&build(&ui, &role, Some(&holders), may_manage, None, &[]))
 }
 
 /// Replaces what a role permits.
@@ -287,11 +303,10 @@ pub(crate) async fn set_operations(
     State(web): State<Web>,
     ui: Ui,
     allowed: Administer,
-    address: ClientAddress,
     Path(pkid): Path<String>,
     Form(pairs): Form<Vec<(String, String)>>,
 ) -> Result<Response, WebError> {
-    let authority = Authority::Principal(&allowed, address);
+    let authority = ui.authority(&allowed);
     let role = roles::get(web.access(), &authority, &parse(&pkid)?).await?;
     let mut errors = Vec::new();
     let operations = read_operations(&Posted(pairs), &mut errors);
@@ -308,7 +323,7 @@ pub(crate) async fn set_operations(
         Err(error) => {
             let holders = roles::list_holders(web.access(), &authority, &role.pkid).await?;
             let errors = &error.error.field_errors;
-            let page = build(&ui, &role, &holders, true, Some(&operations), errors);
+            let page = build(&ui, &role, Some(&holders), true, Some(&operations), errors);
             render_with(error.status, &page)
         }
     }
@@ -319,16 +334,15 @@ pub(crate) async fn delete(
     State(web): State<Web>,
     ui: Ui,
     allowed: Administer,
-    address: ClientAddress,
     Path(pkid): Path<String>,
 ) -> Result<Response, WebError> {
-    let authority = Authority::Principal(&allowed, address);
+    let authority = ui.authority(&allowed);
     let role = roles::get(web.access(), &authority, &parse(&pkid)?).await?;
     match roles::delete(web.access(), &authority, &role.pkid).await {
         Ok(()) => Ok(Redirect::to("/roles").into_response()),
         Err(error) if error.error.kind == ErrorKind::Conflict => {
             let holders = roles::list_holders(web.access(), &authority, &role.pkid).await?;
-            let page = build(&ui, &role, &holders, true, None, &[]).refused(&ui);
+            let page = build(&ui, &role, Some(&holders), true, None, &[]).refused(&ui);
             render_with(error.status, &page)
         }
         Err(error) => Err(error),

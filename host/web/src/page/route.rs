@@ -6,7 +6,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use super::{
     actions, alerts, audit, bulk, callback, choose_language, connect, consent, data, demo, edit,
     keys, live, needs, oidc, organization, organizations, roles, session, transaction_changes,
-    transactions, users,
+    transaction_support, transactions, users,
 };
 use crate::Web;
 use crate::access::Operation;
@@ -111,7 +111,7 @@ routes! {
     /// Returns the progress of a transaction, for browsers without a stream.
     PollTransaction: GET "/transactions/{id}/progress", READ, transactions::progress;
     /// Returns a transaction as a text for a support case.
-    ShowSupportText: GET "/transactions/{id}/support", READ, transactions::support;
+    ShowSupportText: GET "/transactions/{id}/support", READ, transaction_support::support;
     /// Submits the request of a transaction again.
     ReplayTransaction: POST "/transactions/{id}/replay", READ, transaction_changes::replay;
     /// Cancels a transaction.

@@ -7,7 +7,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::{Extension, Form};
-use relation_host::types::FieldError;
+use relation_host::types::{FieldError, Hierarchy};
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -18,8 +18,8 @@ use super::oidc;
 use super::parts::clean;
 use super::ui::{Ui, render_with};
 use crate::access::sessions::{self, LogIn, LogInError, Session};
-use crate::access::users::{self, LinkPurpose, NewAdministrator, check_fields};
-use crate::access::{ClientAddress, MIN_PASSWORD_CHARS};
+use crate::access::users::{self, LinkPurpose, NewAdministrator, check_fields, field_error};
+use crate::access::{ClientAddress, MIN_PASSWORD_CHARS, find_password_error};
 use crate::{Web, WebError};
 
 /// The node of the first provider administrator, unless another one is given.
@@ -337,30 +337,26 @@ async fn use_link(
 ) -> Result<(), WebError> {
     let text = |name: &str| posted.get(name).unwrap_or_default();
     let mut errors = Vec::new();
-    let mut refuse = |field: &str, message: String| {
-        errors.push(FieldError {
-            field: field.to_owned(),
-            message,
-        });
-    };
     if text("password") != text("repeat") {
-        refuse("repeat", ui.t("session.repeat-differs"));
+        errors.push(field_error("repeat", ui.t("session.repeat-differs")));
     }
     let password = SecretString::from(text("password"));
     match purpose {
-        LinkPurpose::SetPassword { .. } => {
+        LinkPurpose::SetPassword { name } => {
+            let found = find_password_error(&password, name);
+            errors.extend(found.map(|error| field_error("password", error)));
             check_fields(errors)?;
             users::set_password(web.access(), address, token, &password).await?;
         }
         LinkPurpose::FirstAdministrator => {
-            let hierarchy = text("hierarchy").trim().parse();
+            let hierarchy = text("hierarchy").parse::<Hierarchy>();
             if let Err(error) = &hierarchy {
-                let error: &relation_host::types::InvalidHierarchy = error;
-                refuse("hierarchy", error.to_string());
+                errors.push(field_error("hierarchy", error.to_string()));
             }
+            let (name, node) = (text("name").trim().to_owned(), hierarchy.as_ref().ok());
+            errors.extend(users::find_administrator_errors(&name, node, &password));
             check_fields(errors)?;
             if let Ok(hierarchy) = hierarchy {
-                let name = text("name").trim().to_owned();
                 let administrator = NewAdministrator {
                     name,
                     hierarchy,

@@ -1,30 +1,37 @@
 //! The shared parts of the pages of users, keys, roles and links.
 
 use askama::Template;
-use axum::http::StatusCode;
 use axum::response::Response;
 use relation_host::types::{FieldError, Hierarchy};
-use serde::Deserialize;
 
 use super::form::{self, FormField, Posted};
-use super::grants::{grant_fields, map_errors, read_grants};
+use super::grants::{SentGrants, grant_fields, read_grants};
 use super::links;
 use super::parts::Moment;
-use super::ui::{Ui, render_with};
+use super::query::{self, Filters};
+use super::ui::{Ui, render, render_with};
 use crate::access::roles::{self, OwnRole};
-use crate::access::users::{check_fields, field_error, find_name_error};
-use crate::access::{Allowed, RoleGrant, permission};
+use crate::access::users::{field_error, invalid};
+use crate::access::{Allowed, permission};
 use crate::{Web, WebError};
 
 /// The number of items on a page of a list.
 pub(crate) const PAGE_SIZE: u32 = 50;
 
 /// The query of a list.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Default)]
 pub(crate) struct ListQuery {
     pub(crate) hierarchy: String,
     cursor: String,
+}
+
+impl Filters for ListQuery {
+    fn take(query: &mut query::ListQuery) -> Self {
+        Self {
+            hierarchy: query.filled("hierarchy"),
+            cursor: query.filled("cursor"),
+        }
+    }
 }
 
 impl ListQuery {
@@ -76,13 +83,13 @@ impl<'a> ManageForm<'a> {
         nodes: &[Hierarchy],
         roles: &[OwnRole],
         posted: Option<&Posted>,
-        errors: Vec<FieldError>,
+        errors: &[FieldError],
     ) -> Self {
         let mut fields = new_fields(ui, kind, nodes, posted);
         fields.extend(grant_fields(&[], posted, roles, ui));
         Self {
             help: Some(ui.t("access.roles-help")),
-            ..Self::with_fields(ui, kind, fields, &map_errors(errors))
+            ..Self::with_fields(ui, kind, fields, errors)
         }
     }
 
@@ -105,21 +112,36 @@ impl<'a> ManageForm<'a> {
         }
     }
 
-    /// Responds with the form, with the errors of a sent one.
-    pub(crate) async fn respond(
+    /// Responds with an empty form.
+    pub(crate) async fn show(
         web: &Web,
         ui: &'a Ui,
         kind: &str,
-        nodes: &[Hierarchy],
-        refused: Option<(&Posted, WebError)>,
+        allowed: &Allowed<permission::Administer>,
     ) -> Result<Response, WebError> {
-        let (posted, errors, status) = match refused {
-            Some((posted, error)) => (Some(posted), error.error.field_errors, error.status),
-            None => (None, Vec::new(), StatusCode::OK),
-        };
-        let roles = offered_roles(web, nodes, posted).await?;
-        let form = Self::new(ui, kind, nodes, &roles, posted, errors);
-        render_with(status, &form)
+        let roles = offered_roles(web, ui, allowed, None).await?;
+        render(&Self::new(ui, kind, allowed.nodes(), &roles, None, &[]))
+    }
+
+    /// Responds with a sent form and the errors of its fields.
+    ///
+    /// # Errors
+    /// The error, if no field is at fault.
+    pub(crate) async fn refuse(
+        web: &Web,
+        ui: &'a Ui,
+        kind: &str,
+        allowed: &Allowed<permission::Administer>,
+        (posted, new): (&Posted, &NewMember),
+        error: WebError,
+    ) -> Result<Response, WebError> {
+        if error.error.field_errors.is_empty() {
+            return Err(error);
+        }
+        let errors = new.sent.place_errors(error.error.field_errors);
+        let roles = offered_roles(web, ui, allowed, Some(posted)).await?;
+        let form = Self::new(ui, kind, allowed.nodes(), &roles, Some(posted), &errors);
+        render_with(error.status, &form)
     }
 }
 
@@ -149,43 +171,53 @@ pub(crate) fn new_fields(
 /// The values of the form of a new user or key.
 pub(crate) struct NewMember {
     pub(crate) name: String,
-    pub(crate) hierarchy: Hierarchy,
-    pub(crate) grants: Vec<RoleGrant>,
+    /// The node, unless it has an error.
+    pub(crate) hierarchy: Option<Hierarchy>,
+    pub(crate) sent: SentGrants,
+    /// The errors of the fields so far.
+    pub(crate) errors: Vec<FieldError>,
 }
 
 impl NewMember {
     /// Reads a sent form.
-    ///
-    /// # Errors
-    /// All errors of the fields.
     pub(crate) fn read(
         ui: &Ui,
         posted: &Posted,
         allowed: &Allowed<permission::Administer>,
-    ) -> Result<Self, WebError> {
+    ) -> Self {
         let mut errors = Vec::new();
-        let text = |name: &str| posted.get(name).unwrap_or_default().trim();
         let hierarchy = read_node(ui, posted, |node| allowed.covers(node), &mut errors);
-        let grants = read_grants(posted, text("hierarchy"), &mut errors);
-        check_fields(errors)?;
-        Ok(Self {
-            name: text("name").to_owned(),
-            hierarchy: hierarchy.ok_or_else(WebError::not_found)?,
-            grants,
-        })
+        let sent = read_grants(posted, hierarchy.as_ref(), &mut errors);
+        Self {
+            name: posted.get("name").unwrap_or_default().trim().to_owned(),
+            hierarchy,
+            sent,
+            errors,
+        }
+    }
+
+    /// Returns the node, if no field has an error so far.
+    pub(crate) fn node(&self) -> Option<Hierarchy> {
+        self.hierarchy.clone().filter(|_| self.errors.is_empty())
+    }
+
+    /// Returns the error of the form: its own errors, and those that the access functions have found.
+    pub(crate) fn refuse(&self, found: Vec<FieldError>) -> WebError {
+        invalid(self.errors.iter().cloned().chain(found).collect())
     }
 }
 
 /// Lists the own roles that a form for a node offers; without a node, those for the first of the principal's nodes.
 async fn offered_roles(
     web: &Web,
-    nodes: &[Hierarchy],
+    ui: &Ui,
+    allowed: &Allowed<permission::Administer>,
     posted: Option<&Posted>,
 ) -> Result<Vec<OwnRole>, WebError> {
     let sent = posted.and_then(|posted| posted.get("hierarchy")?.parse().ok());
-    let sent = sent.filter(|node| nodes.iter().any(|own| own.contains(node)));
-    match sent.as_ref().or(nodes.first()) {
-        Some(node) => roles::list_for(web.access(), node).await,
+    let sent = sent.filter(|node| allowed.covers(node));
+    match sent.as_ref().or(allowed.nodes().first()) {
+        Some(node) => roles::list_grantable(web.access(), &ui.authority(allowed), node).await,
         None => Ok(Vec::new()),
     }
 }
@@ -197,15 +229,12 @@ pub(crate) fn read_node(
     covers: impl Fn(&Hierarchy) -> bool,
     errors: &mut Vec<FieldError>,
 ) -> Option<Hierarchy> {
-    let text = |name: &str| posted.get(name).unwrap_or_default().trim();
-    let message = match text("hierarchy").parse::<Hierarchy>() {
+    let node = posted.get("hierarchy").unwrap_or_default();
+    let message = match node.parse::<Hierarchy>() {
         Ok(node) if covers(&node) => return Some(node),
         Ok(_) => ui.t("access.node-not-permitted"),
         Err(error) => error.to_string(),
     };
     errors.push(field_error("hierarchy", message));
-    // Without a node, only the name can be checked as well.
-    let error = find_name_error(text("name"));
-    errors.extend(error.map(|error| field_error("name", error)));
     None
 }

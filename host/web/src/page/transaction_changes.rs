@@ -2,6 +2,7 @@
 
 use axum::extract::{Path, State};
 use axum::response::Redirect;
+use relation_host::QueueError;
 use relation_host::transactions::Transaction;
 
 use super::transactions::{may_change, read};
@@ -24,6 +25,14 @@ async fn read_to_change(
     }
 }
 
+/// Adds the transaction to an error about its state, so that the page leads to it.
+fn with_transaction(error: QueueError, transaction: &Transaction) -> WebError {
+    let mut error = WebError::from(error);
+    let named = &mut error.error.transaction;
+    named.get_or_insert_with(|| transaction.id.clone());
+    error
+}
+
 /// Submits the request of a transaction again, and leads to the new transaction.
 pub(crate) async fn replay(
     State(web): State<Web>,
@@ -32,7 +41,8 @@ pub(crate) async fn replay(
     Path(id): Path<String>,
 ) -> Result<Redirect, WebError> {
     let transaction = read_to_change(&web, &ui, &allowed, &id).await?;
-    let new = ui.host(&web).replay(&transaction.id).await?;
+    let replayed = ui.host(&web).replay(&transaction.id).await;
+    let new = replayed.map_err(|error| with_transaction(error, &transaction))?;
     let event = ui
         .requester()
         .on_transaction("replay-transaction", &transaction);
@@ -48,7 +58,8 @@ pub(crate) async fn cancel(
     Path(id): Path<String>,
 ) -> Result<Redirect, WebError> {
     let transaction = read_to_change(&web, &ui, &allowed, &id).await?;
-    web.host().cancel(&transaction.id).await?;
+    let canceled = web.host().cancel(&transaction.id).await;
+    canceled.map_err(|error| with_transaction(error, &transaction))?;
     let event = ui
         .requester()
         .on_transaction("cancel-transaction", &transaction);

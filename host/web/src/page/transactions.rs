@@ -3,8 +3,7 @@
 use askama::Template;
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::header;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use relation_host::transactions::{
     Level, LogLine, Status, Transaction, TransactionFilter, parent_of,
 };
@@ -15,7 +14,9 @@ use super::actions::operation_of;
 use super::links;
 use super::organizations::choose_node;
 use super::parts::{Badge, Moment, clean, format_span, slug};
+use super::query::{self, Filtered, Filters};
 use super::texts::Language;
+use super::transaction_support::support_text;
 use super::ui::{Ui, render};
 use crate::access::{Allowed, Operation, Permission, permission};
 use crate::{Web, WebError};
@@ -90,14 +91,26 @@ pub(crate) async fn read<P: Permission>(
     seen.ok_or_else(WebError::not_found)
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Default)]
 pub(crate) struct ListQuery {
     status: String,
     action: String,
     record: String,
     hierarchy: String,
     cursor: String,
+}
+
+impl Filters for ListQuery {
+    fn take(query: &mut query::ListQuery) -> Self {
+        let statuses = Status::ALL.map(|status| slug(status.as_str()));
+        Self {
+            status: query.word("status", statuses.iter().map(String::as_str)),
+            action: query.text("action"),
+            record: query.text("record"),
+            hierarchy: query.filled("hierarchy"),
+            cursor: query.filled("cursor"),
+        }
+    }
 }
 
 #[derive(Template)]
@@ -117,7 +130,7 @@ pub(crate) async fn list(
     State(web): State<Web>,
     ui: Ui,
     allowed: Allowed<permission::Read>,
-    Query(query): Query<ListQuery>,
+    Filtered(query): Filtered<ListQuery>,
 ) -> Result<Response, WebError> {
     let subject = match query.record.as_str() {
         "" => None,
@@ -175,7 +188,7 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    fn new(line: &LogLine, language: Language) -> Self {
+    pub(crate) fn new(line: &LogLine, language: Language) -> Self {
         let level = match line.level {
             Level::Debug => "debug",
             Level::Info => "info",
@@ -376,46 +389,6 @@ fn can_replay(transaction: &Transaction) -> bool {
     transaction.request.is_some() || needs_no_arguments.contains(&transaction.action.as_str())
 }
 
-/// Returns a transaction as a text for a support case. Logs have no secrets.
-pub(crate) fn support_text(transaction: &Transaction) -> String {
-    let mut text = format!(
-        "Transaction: {}\nAction: {}\nSubject: {} {}\nStatus: {}\nStarted: {}\n",
-        transaction.id,
-        transaction.action,
-        transaction
-            .subject
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
-        transaction.subject_name,
-        transaction.status.as_str(),
-        transaction.started,
-    );
-    if let Some(completed) = transaction.completed {
-        text.push_str(&format!("Completed: {completed}\n"));
-    }
-    if let Some(progress) = &transaction.progress {
-        text.push_str(&format!("Progress: {progress}\n"));
-    }
-    text.push_str(&format!("Message: {}\n", transaction.message));
-    for line in &transaction.log {
-        let level = Line::new(line, Language::English).level;
-        text.push_str(&format!("{} {level} {}\n", line.at, line.message));
-    }
-    clean(&text)
-}
-
-/// Returns the text of a transaction for a support case.
-pub(crate) async fn support(
-    State(web): State<Web>,
-    allowed: Allowed<permission::Read>,
-    Path(id): Path<String>,
-) -> Result<Response, WebError> {
-    let transaction = read(&web, &allowed, &id).await?;
-    let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
-    Ok((headers, support_text(&transaction)).into_response())
-}
-
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct PositionQuery {
@@ -435,7 +408,7 @@ pub(crate) async fn progress(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use relation_host::types::Timestamp;
 
     use super::*;
@@ -484,14 +457,5 @@ mod tests {
         assert_eq!(update.lines[0].at, "18:00:00");
         let none = Update::new(&sample(), usize::MAX, Language::English);
         assert!(none.lines.is_empty());
-    }
-
-    #[test]
-    fn support_text_has_the_log() {
-        let text = support_text(&sample());
-        assert!(
-            text.contains("Status: Processing") && text.contains("info two\n"),
-            "{text}"
-        );
     }
 }

@@ -15,7 +15,7 @@ use relation_host::types::{Hierarchy, Timestamp};
 use super::parts::Moment;
 use super::texts::Language;
 use crate::access::sessions::Session;
-use crate::access::{ClientAddress, Operation, Principal};
+use crate::access::{Allowed, Authority, ClientAddress, Operation, Principal, permission};
 use crate::calls::Requester;
 use crate::{Web, WebError};
 
@@ -138,6 +138,14 @@ impl Ui {
             }),
             None => web.host().clone(),
         }
+    }
+
+    /// Returns the principal as the manager of users, keys and roles.
+    pub(crate) fn authority<'a>(
+        &self,
+        allowed: &'a Allowed<permission::Administer>,
+    ) -> Authority<'a> {
+        Authority::Principal(allowed, self.address)
     }
 
     /// Returns who asks for an operation, for the audit log.

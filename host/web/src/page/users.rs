@@ -2,20 +2,21 @@
 
 use askama::Template;
 use axum::Form;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use relation_host::types::{FieldError, Pkid};
 
 use super::form::{self, FormField, Posted};
-use super::grants::{describe, grant_fields, map_errors, read_grants};
+use super::grants::{describe, grant_fields, read_grants};
 use super::organizations::choose_node;
 use super::parts::{Badge, Moment, clean};
+use super::query::Filtered;
 use super::shared::{ListQuery, ManageForm, NewMember, PAGE_SIZE, SecretPage};
 use super::ui::{Ui, render, render_with};
 use crate::access::roles::{self, OwnRole};
-use crate::access::users::{self, NewUser, User, check_fields};
-use crate::access::{Allowed, Authority, ClientAddress, permission};
+use crate::access::users::{self, NewUser, User, invalid};
+use crate::access::{Allowed, Authority, permission};
 use crate::{Web, WebError};
 
 type Administer = Allowed<permission::Administer>;
@@ -72,11 +73,10 @@ pub(crate) async fn list(
     State(web): State<Web>,
     ui: Ui,
     allowed: Administer,
-    address: ClientAddress,
-    Query(query): Query<ListQuery>,
+    Filtered(query): Filtered<ListQuery>,
 ) -> Result<Response, WebError> {
     let (node, _) = choose_node(&allowed, &query.hierarchy)?;
-    let authority = Authority::Principal(&allowed, address);
+    let authority = ui.authority(&allowed);
     let page = users::list(
         web.access(),
         &authority,
@@ -117,24 +117,23 @@ pub(crate) async fn show(
     State(web): State<Web>,
     ui: Ui,
     allowed: Administer,
-    address: ClientAddress,
     Path(pkid): Path<String>,
 ) -> Result<Response, WebError> {
-    let authority = Authority::Principal(&allowed, address);
+    let authority = ui.authority(&allowed);
     let user = users::get(web.access(), &authority, &parse(&pkid)?).await?;
-    user_page(&web, &ui, &user, None, Vec::new(), StatusCode::OK).await
+    user_page(&web, &ui, &authority, &user, None, &[], StatusCode::OK).await
 }
 
 async fn user_page(
     web: &Web,
     ui: &Ui,
+    authority: &Authority<'_>,
     user: &User,
     posted: Option<&Posted>,
-    errors: Vec<FieldError>,
+    errors: &[FieldError],
     status: StatusCode,
 ) -> Result<Response, WebError> {
-    let errors = map_errors(errors);
-    let mut roles = roles::list_for(web.access(), &user.hierarchy).await?;
+    let mut roles = roles::list_grantable(web.access(), authority, &user.hierarchy).await?;
     // A role of a node below the user's is not offered, but shown.
     for role in roles::load(web.access(), &user.grants).await? {
         if roles.iter().all(|each| each.pkid != role.pkid) {
@@ -142,12 +141,12 @@ async fn user_page(
         }
     }
     let mut fields = grant_fields(&user.grants, posted, &roles, ui);
-    form::set_errors(&mut fields, &errors);
+    form::set_errors(&mut fields, errors);
     let page = UserPage {
         title: clean(&user.name),
         row: UserRow::new(user, &roles, ui),
         disabled: user.disabled,
-        summary: form::summarize(&fields, &errors),
+        summary: form::summarize(&fields, errors),
         fields,
         failure: None,
         ui,
@@ -165,25 +164,40 @@ pub(crate) async fn set_grants(
     State(web): State<Web>,
     ui: Ui,
     allowed: Administer,
-    address: ClientAddress,
     Path(pkid): Path<String>,
     Form(pairs): Form<Vec<(String, String)>>,
 ) -> Result<Response, WebError> {
-    let authority = Authority::Principal(&allowed, address);
+    let authority = ui.authority(&allowed);
     let user = users::get(web.access(), &authority, &parse(&pkid)?).await?;
     let posted = Posted(pairs);
     let mut errors = Vec::new();
-    let grants = read_grants(&posted, user.hierarchy.as_str(), &mut errors);
-    let saved = match check_fields(errors) {
-        Ok(()) => users::set_grants(web.access(), &authority, &user.pkid, grants).await,
-        Err(error) => Err(error),
+    let sent = read_grants(&posted, Some(&user.hierarchy), &mut errors);
+    let saved = match errors.is_empty() {
+        true => {
+            let grants = sent.grants.clone();
+            users::set_grants(web.access(), &authority, &user.pkid, grants).await
+        }
+        false => {
+            let found = users::find_set_errors(web.access(), &authority, &user, &sent.grants);
+            errors.extend(found.await?);
+            Err(invalid(errors))
+        }
     };
     match saved {
         Ok(user) => Ok(Redirect::to(&format!("/users/{}", user.pkid)).into_response()),
         Err(error) if error.error.field_errors.is_empty() => Err(error),
         Err(error) => {
-            let errors = error.error.field_errors;
-            user_page(&web, &ui, &user, Some(&posted), errors, error.status).await
+            let errors = sent.place_errors(error.error.field_errors);
+            user_page(
+                &web,
+                &ui,
+                &authority,
+                &user,
+                Some(&posted),
+                &errors,
+                error.status,
+            )
+            .await
         }
     }
 }
@@ -194,7 +208,7 @@ pub(crate) async fn show_new(
     ui: Ui,
     allowed: Administer,
 ) -> Result<Response, WebError> {
-    ManageForm::respond(&web, &ui, "users", allowed.nodes(), None).await
+    ManageForm::show(&web, &ui, "users", &allowed).await
 }
 
 /// Adds a user and shows the link to set the password.
@@ -202,29 +216,33 @@ pub(crate) async fn add(
     State(web): State<Web>,
     ui: Ui,
     allowed: Administer,
-    address: ClientAddress,
     Form(pairs): Form<Vec<(String, String)>>,
 ) -> Result<Response, WebError> {
     let posted = Posted(pairs);
-    let authority = Authority::Principal(&allowed, address);
-    let added = match NewMember::read(&ui, &posted, &allowed) {
-        Ok(new) => {
+    let authority = ui.authority(&allowed);
+    let new = NewMember::read(&ui, &posted, &allowed);
+    let (name, grants) = (new.name.clone(), new.sent.grants.clone());
+    let added = match new.node() {
+        Some(hierarchy) => {
             let user = NewUser {
-                name: new.name,
-                hierarchy: new.hierarchy,
-                grants: new.grants,
+                name,
+                hierarchy,
+                grants,
                 language: None,
             };
             users::add(web.access(), &authority, user).await
         }
-        Err(error) => Err(error),
+        None => {
+            let node = new.hierarchy.as_ref();
+            let found = users::find_errors(web.access(), &authority, &name, node, &grants);
+            Err(new.refuse(found.await?))
+        }
     };
     match added {
         Ok(user) => link_page(&web, &ui, &authority, &user.pkid).await,
-        Err(error) if error.error.field_errors.is_empty() => Err(error),
         Err(error) => {
-            let refused = Some((&posted, error));
-            ManageForm::respond(&web, &ui, "users", allowed.nodes(), refused).await
+            let sent = (&posted, &new);
+            ManageForm::refuse(&web, &ui, "users", &allowed, sent, error).await
         }
     }
 }
@@ -252,21 +270,20 @@ pub(crate) async fn create_link(
     State(web): State<Web>,
     ui: Ui,
     allowed: Administer,
-    address: ClientAddress,
     Path(pkid): Path<String>,
 ) -> Result<Response, WebError> {
-    let authority = Authority::Principal(&allowed, address);
+    let authority = ui.authority(&allowed);
     link_page(&web, &ui, &authority, &parse(&pkid)?).await
 }
 
 /// Disables a user.
 pub(crate) async fn disable(
     State(web): State<Web>,
+    ui: Ui,
     allowed: Administer,
-    address: ClientAddress,
     Path(pkid): Path<String>,
 ) -> Result<Redirect, WebError> {
-    let authority = Authority::Principal(&allowed, address);
+    let authority = ui.authority(&allowed);
     let user = users::disable(web.access(), &authority, &parse(&pkid)?).await?;
     Ok(Redirect::to(&format!("/users/{}", user.pkid)))
 }
@@ -274,11 +291,11 @@ pub(crate) async fn disable(
 /// Enables a user.
 pub(crate) async fn enable(
     State(web): State<Web>,
+    ui: Ui,
     allowed: Administer,
-    address: ClientAddress,
     Path(pkid): Path<String>,
 ) -> Result<Redirect, WebError> {
-    let authority = Authority::Principal(&allowed, address);
+    let authority = ui.authority(&allowed);
     let user = users::enable(web.access(), &authority, &parse(&pkid)?).await?;
     Ok(Redirect::to(&format!("/users/{}", user.pkid)))
 }

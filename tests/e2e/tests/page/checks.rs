@@ -153,6 +153,7 @@ impl Checks {
         save_pictures(browser, name);
         wrong.extend(walk_by_tab(browser));
         wrong.extend(find_sideways(browser));
+        wrong.extend(find_wrapped_navigation(browser));
         wrong.extend(find_errors(browser));
         assert!(
             wrong.is_empty(),
@@ -220,6 +221,9 @@ fn walk_by_tab(browser: &Browser) -> Vec<String> {
 fn find_sideways(browser: &Browser) -> Option<String> {
     set_narrow_size(browser);
     let script = "const { scrollWidth, clientWidth } = document.documentElement;
+        const cut = [...document.querySelectorAll('.scroll')].filter(each =>
+            each.querySelector('.cards') && each.scrollWidth > each.clientWidth);
+        if (cut.length > 0) return `cards: ${cut[0].scrollWidth} pixels: ${cut[0].innerText.slice(0, 120)}`;
         if (scrollWidth <= clientWidth) return null;
         const wide = [...document.querySelectorAll('main *, header *, footer *')]
             .filter(each => each.getBoundingClientRect().right > clientWidth && !each.closest('.scroll, .hidden, thead'));
@@ -229,6 +233,21 @@ fn find_sideways(browser: &Browser) -> Option<String> {
     found
         .as_str()
         .map(|found| format!("scrolls sideways at 320 pixels: {found}"))
+}
+
+/// Returns whether the navigation takes more than one line in a usual window.
+fn find_wrapped_navigation(browser: &Browser) -> Option<String> {
+    browser.set_size(1280, 800, 1);
+    let script = "const bar = [...document.querySelectorAll('.top > div > *, .top nav li')]
+            .map(each => each.getBoundingClientRect()).filter(each => each.height > 0);
+        const isOneLine = bar.every(each => each.top < bar[0].bottom && each.bottom > bar[0].top);
+        return isOneLine ? null : bar.map(each => Math.round(each.width)).join(' ');";
+    let found = browser.execute(script);
+    set_normal_size(browser);
+    let widths = found.as_str()?;
+    Some(format!(
+        "the navigation takes several lines at 1280 pixels: {widths}"
+    ))
 }
 
 /// Returns the errors of the page's scripts and of its policy, and those of the console.

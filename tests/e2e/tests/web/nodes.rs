@@ -152,3 +152,17 @@ async fn writes_take_the_pkid_of_a_node() {
         assert_eq!(refused.error_fields(), ["name"], "{name:?}: {refused:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn name_of_a_node_has_no_hidden_character() {
+    let (_world, root, _) = world().await;
+    for name in ["Con\u{202e}toso", "Contoso\u{200b}", "\u{3164}"] {
+        let node = json!({ "name": name, "hierarchy": "sys" });
+        let refused = root.json(Method::POST, NODES, &node).await;
+        assert_eq!(refused.status, 422, "{refused:?}");
+        assert_eq!(refused.error_fields(), ["name"]);
+        assert!(refused.text.contains("the character U+"), "{refused:?}");
+    }
+    let node = json!({ "name": "می\u{200c}خواهم", "hierarchy": "sys" });
+    root.json(Method::POST, NODES, &node).await.expect(201);
+}

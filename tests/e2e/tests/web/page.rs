@@ -208,3 +208,50 @@ async fn stream_ends_with_its_transaction() {
     let events = stream.text.lines().filter(|line| line.starts_with("id:"));
     assert_eq!(events.count(), 1, "{}", stream.text);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_filters_of_lists_are_refused() {
+    let world = WorldBuilder::default().start().await;
+    let anonymous = Client::anonymous(&world).await;
+    let client = anonymous.with(principal("provider-administrator", "sys"));
+    let (pkid, _) = client.add("sys.A", "Contoso").await;
+    let data = format!("/organizations/{pkid}/data");
+    for (path, wrong, right) in [
+        ("/organizations", "state=zz", "q=Contoso"),
+        ("/organizations", "order=zz", "state=expired"),
+        ("/organizations", "q=a&q=b", "hierarchy=sys.A"),
+        ("/organizations", "cursor=", "q=Contoso"),
+        ("/organizations", "stat=expired", "q=Contoso"),
+        ("/transactions", "status=zz", "action=add"),
+        ("/transactions", "hierarchy=", "status=fail"),
+        ("/alerts", "severity=zz", "hierarchy=sys.A"),
+        ("/", "hierarchy=", ""),
+        ("/users", "cursor=", "hierarchy=sys.A"),
+        ("/roles", "hierarchy=", ""),
+        ("/keys", "hierarchy=", ""),
+        ("/audit", "hierarchy=&cursor=", ""),
+        (data.as_str(), "cursor=", "model=device%2Fspark%2FUser"),
+    ] {
+        let back = match right {
+            "" => path.to_owned(),
+            right => format!("{path}?{right}"),
+        };
+        let refused = client.get(format!("{path}?{wrong}&{right}")).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{path} {wrong}");
+        let name = wrong.split('=').next().unwrap();
+        for part in [format!("<code>{name}</code>"), format!("href=\"{back}\"")] {
+            assert!(refused.text.contains(&part), "{part}: {}", refused.text);
+        }
+        assert_eq!(client.get(&back).await.status, StatusCode::OK, "{back}");
+    }
+    // A cursor of another list leads to the whole list.
+    let refused = client.get("/organizations?cursor=zz").await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{refused:?}");
+    assert!(
+        refused.text.contains("href=\"/organizations\">Show"),
+        "{refused:?}"
+    );
+    // Empty fields of a form are no filters.
+    let empty = client.get("/organizations?q=&state=&order=").await;
+    assert_eq!(empty.status, StatusCode::OK, "{empty:?}");
+}

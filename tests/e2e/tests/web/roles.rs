@@ -140,13 +140,34 @@ async fn page_of_roles_keeps_tenants_and_rights_apart() {
     };
     let own = add("sys.R.C", &["read", "delete"]).await;
     let sibling = add("sys.R.D", &["read"]).await;
-    let above = add("sys.R", &["read"]).await;
+    let wide = add("sys.R", &["read", "audit"]).await;
+    let above = add("sys", &["read", "refresh"]).await;
     let client = anonymous.with(principal("customer-administrator", "sys.R.C"));
     let list = client.get("/roles").await.text;
-    assert!(list.contains(&own) && !list.contains(&sibling) && !list.contains(&above));
+    assert!(list.contains(&own) && !list.contains(&sibling) && !list.contains(&wide));
+    // A role of a node above that can be granted is readable, and nothing more.
+    assert!(list.contains(&above) && list.contains("Roles of nodes above"));
+    let shown = client.get(&above).await;
+    assert_eq!(shown.status, StatusCode::OK, "{shown:?}");
+    assert!(shown.text.contains("belongs to a node above"), "{shown:?}");
+    assert!(
+        !shown.text.contains("Who has it")
+            && !shown.text.contains("method=\"post\" action=\"/roles")
+    );
+    for change in ["operations", "delete"] {
+        let path = format!("{above}/{change}");
+        let refused = post(&client, &path, &[("operations", "read")]).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{path}");
+    }
+    // Forms tell roles of one name apart by their nodes.
+    let form = client.get("/users/new").await.text;
+    assert!(
+        form.contains("desk (sys)") && !form.contains("desk (sys.R)"),
+        "{form}"
+    );
     let outside = client.get("/roles?hierarchy=sys.R").await;
     assert_eq!(outside.status, StatusCode::NOT_FOUND, "{outside:?}");
-    for role in [&sibling, &above] {
+    for role in [&sibling, &wide] {
         assert_eq!(client.get(role).await.status, StatusCode::NOT_FOUND);
         for change in ["operations", "delete"] {
             let path = format!("{role}/{change}");
@@ -219,4 +240,43 @@ async fn api_refuses_to_delete_a_role_that_somebody_has() {
         .expect(200);
     let deleted = client.json(Method::DELETE, &path, &json!({})).await;
     assert_eq!(deleted.status, StatusCode::NO_CONTENT, "{deleted:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn api_lists_the_roles_that_can_be_granted() {
+    let world = WorldBuilder::default().start().await;
+    let anonymous = Client::anonymous(&world).await;
+    let root = anonymous.with(principal("provider-administrator", "sys"));
+    for (node, operations) in [
+        ("sys", &["read"][..]),
+        ("sys.R", &["read", "audit"]),
+        ("sys.R.C", &["read"]),
+        ("sys.R.C.D", &["read"]),
+        ("sys.R.D", &["read"]),
+    ] {
+        let role = json!({ "name": "desk", "hierarchy": node, "operations": operations });
+        root.json(Method::POST, "/api/data/Role/", &role)
+            .await
+            .expect(201);
+    }
+    let client = anonymous.with(principal("customer-administrator", "sys.R.C"));
+    let list = async |query: &str| {
+        let list = client.get(format!("/api/data/Role/{query}")).await;
+        let list = list.expect(200);
+        let roles = list["resources"].as_array().unwrap().iter();
+        let nodes = roles.map(|role| role["hierarchy"].as_str().unwrap().to_owned());
+        nodes.collect::<Vec<_>>()
+    };
+    let mut own = list("").await;
+    own.sort_unstable();
+    assert_eq!(own, ["sys.R.C", "sys.R.C.D"]);
+    assert_eq!(list("?grantable=true").await, ["sys.R.C", "sys"]);
+    let below = "?grantable=true&hierarchy=sys.R.C.D";
+    assert_eq!(list(below).await, ["sys.R.C.D", "sys.R.C", "sys"]);
+    let outside = client
+        .get("/api/data/Role/?grantable=true&hierarchy=sys.R")
+        .await;
+    assert_eq!(outside.status, StatusCode::NOT_FOUND, "{outside:?}");
+    let paged = client.get("/api/data/Role/?grantable=true&limit=1").await;
+    assert_eq!(paged.error_fields(), ["limit"]);
 }

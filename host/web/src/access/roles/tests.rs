@@ -114,14 +114,10 @@ async fn role_is_granted_at_and_below_its_node() {
             "{at}"
         );
     }
-    let offered = list_for(&world.parts, &node("sys.R.C.D")).await.unwrap();
-    assert_eq!(offered.len(), 1);
-    assert!(
-        list_for(&world.parts, &node("sys.R"))
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    for (at, count) in [("sys.R.C.D", 1), ("sys.R", 0)] {
+        let offered = list_grantable(&world.parts, &Authority::Operator, &node(at)).await;
+        assert_eq!(offered.unwrap().len(), count, "{at}");
+    }
     let found = find_by_name(&world.parts, "Desk", &node("sys.R.C.D")).await;
     assert_eq!(found.unwrap().unwrap().pkid, role);
 }
@@ -346,4 +342,54 @@ async fn name_means_the_nearest_role() {
     let missing = grants.iter().filter(|grant| !exists(grant, &own_roles));
     assert_eq!(missing.count(), 1);
     assert_eq!(name(&grants[0], &own_roles), "desk");
+}
+
+#[tokio::test]
+async fn grantable_role_of_a_node_above_can_be_read() {
+    let world = World::new();
+    let parts = &world.parts;
+    let mut roles = Vec::new();
+    for (name, at, operations) in [
+        ("desk", "sys.R", &[Read][..]),
+        ("wide", "sys.R", &[Read, Audit][..]),
+        ("below", "sys.R", &[Read, Add][..]),
+        ("sibling", "sys.R.D", &[Read][..]),
+    ] {
+        let added = add(parts, &Authority::Operator, new(name, at, operations)).await;
+        roles.push(added.unwrap().pkid);
+    }
+    // The second grant permits one more operation at a node below.
+    let grants = [
+        grant("customer-administrator", "sys.R.C"),
+        grant("machine", "sys.R.C.D"),
+    ];
+    let allowed = allow(&grants);
+    let author = Authority::Principal(&allowed, address());
+    for (pkid, is_readable) in roles.iter().zip([true, false, true, false]) {
+        let found = get(parts, &author, pkid).await;
+        let found = found.map_or_else(|error| error.status, |_| StatusCode::OK);
+        let expected = match is_readable {
+            true => StatusCode::OK,
+            false => StatusCode::NOT_FOUND,
+        };
+        assert_eq!(found, expected);
+        let holders = list_holders(parts, &author, pkid).await;
+        assert_eq!(holders.unwrap_err().status, StatusCode::NOT_FOUND);
+        let status = match is_readable {
+            true => StatusCode::FORBIDDEN,
+            false => StatusCode::NOT_FOUND,
+        };
+        let changed = set_operations(parts, &author, pkid, vec![Read]).await;
+        assert_eq!(changed.unwrap_err().status, status);
+        let deleted = delete(parts, &author, pkid).await;
+        assert_eq!(deleted.unwrap_err().status, status);
+    }
+    let listed = list_grantable(parts, &author, &node("sys.R.C"))
+        .await
+        .unwrap();
+    let mut names: Vec<&str> = listed.iter().map(|role| role.name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["below", "desk"]);
+    let outside = list_grantable(parts, &author, &node("sys.R")).await;
+    assert_eq!(outside.unwrap_err().status, StatusCode::NOT_FOUND);
 }

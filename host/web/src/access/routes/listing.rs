@@ -104,6 +104,23 @@ impl ListQuery {
     }
 }
 
+/// Responds with a whole list, which has no pages.
+pub(super) fn respond_whole<T: Serialize>(items: Vec<T>) -> Response {
+    let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
+    let pagination = Pagination {
+        skip: 0,
+        limit: count.max(1),
+        total: count.into(),
+        total_is_exact: true,
+        next: None,
+    };
+    let list = ListResponse {
+        pagination,
+        resources: items,
+    };
+    Json(list).into_response()
+}
+
 /// Lists the objects at and below a node of the caller's.
 pub(super) async fn list<T: Listed>(
     State(parts): State<AccessParts>,

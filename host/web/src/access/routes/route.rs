@@ -9,7 +9,6 @@ use super::{api_keys, callback_auth, nodes, roles, session, users};
 use crate::access::api_keys::ApiKey;
 use crate::access::audit::AuditEvent;
 use crate::access::callback_auth::CallbackAuth;
-use crate::access::roles::OwnRole;
 use crate::access::users::User;
 use crate::access::{AccessParts, Operation};
 
@@ -299,7 +298,7 @@ impl AccessRoute {
             Self::AddNode => on(filter, nodes::add),
             Self::GetNode => on(filter, nodes::show),
             Self::DeleteNode => on(filter, nodes::delete),
-            Self::ListRoles => on(filter, list::<OwnRole>),
+            Self::ListRoles => on(filter, roles::list),
             Self::AddRole => on(filter, roles::add),
             Self::GetRole => on(filter, roles::show),
             Self::SetRoleOperations => on(filter, roles::set_operations),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use relation_host::store::{Change, Check, StoreError};
-use relation_host::types::{Hierarchy, Key, Pkid, Timestamp};
+use relation_host::types::{FieldError, Hierarchy, Key, Pkid, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -228,6 +228,23 @@ pub async fn change_password(
     replace_password(parts, before, password, event, None).await
 }
 
+/// Returns the errors of the fields of a first administrator. Without a node, those of the other fields.
+pub(crate) fn find_administrator_errors(
+    name: &str,
+    node: Option<&Hierarchy>,
+    password: &SecretString,
+) -> Vec<FieldError> {
+    let errors = [
+        ("name", names::find_name_error(name)),
+        ("hierarchy", node.and_then(names::find_node_error)),
+        ("password", find_password_error(password, name)),
+    ];
+    let errors = errors.into_iter();
+    errors
+        .filter_map(|(field, error)| Some(field_error(field, error?)))
+        .collect()
+}
+
 /// Creates the first provider administrator by a link of [`first_administrator_link`].
 ///
 /// # Errors
@@ -242,13 +259,8 @@ pub async fn create_first_administrator(
     if link.body.user.is_some() {
         return Err(ended());
     }
-    let mut errors = Vec::new();
-    if let Some(error) = names::find_name_error(&administrator.name) {
-        errors.push(field_error("name", error));
-    }
-    if let Some(error) = find_password_error(&administrator.password, &administrator.name) {
-        errors.push(field_error("password", error));
-    }
+    let node = Some(&administrator.hierarchy);
+    let errors = find_administrator_errors(&administrator.name, node, &administrator.password);
     check_fields(errors)?;
     let password = parts.passwords().hash(&administrator.password).await?;
     let grant = RoleGrant {

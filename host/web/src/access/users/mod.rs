@@ -10,13 +10,14 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use links::find_administrator_errors;
 pub(super) use links::remove_expired as remove_expired_links;
 pub use links::{
     LINK_PATH, LinkPurpose, NewAdministrator, OneTimeLink, change_password,
     create_first_administrator, first_administrator_link, read_link, set_password, set_up_link,
 };
-pub(crate) use names::find_name_error;
 pub(super) use names::fold_name;
+pub(crate) use names::{find_name_error, find_node_error};
 pub(super) use provider::{ProviderAccount, ProviderLogIn, ProviderUser, log_in_at_provider};
 pub(super) use rules::{deduplicate, find_grant_errors};
 
@@ -139,28 +140,11 @@ pub async fn add(
     user: NewUser,
 ) -> Result<User, WebError> {
     authority.check_node(&user.hierarchy)?;
-    let mut errors = Vec::new();
-    match names::find_name_error(&user.name) {
-        Some(error) => errors.push(field_error("name", error)),
-        None if find_by_name(parts, &user.name).await?.is_some() => {
-            errors.push(field_error("name", TAKEN_NAME));
-        }
-        None => {}
-    }
-    if let Some(error) = user
-        .language
-        .as_deref()
-        .and_then(names::find_language_error)
-    {
-        errors.push(field_error("language", error));
-    }
-    let roles = roles::load(parts, &user.grants).await?;
-    errors.extend(find_grant_errors(
-        authority,
-        &user.hierarchy,
-        &user.grants,
-        &roles,
-    ));
+    let node = Some(&user.hierarchy);
+    let mut errors = find_errors(parts, authority, &user.name, node, &user.grants).await?;
+    let language = user.language.as_deref();
+    let error = language.and_then(names::find_language_error);
+    errors.extend(error.map(|error| field_error("language", error)));
     check_fields(errors)?;
     let body = UserBody {
         grants: deduplicate(user.grants),
@@ -181,6 +165,32 @@ pub async fn add(
     let same_name = documents::named::<UserBody>(&None, &entry.body.name);
     documents::add(parts, authority, &entry, event, same_name, TAKEN_NAME).await?;
     Ok(entry.into())
+}
+
+/// Returns the errors of the name, the node and the roles of a new user. Without a node, those that do not depend on it.
+///
+/// # Errors
+/// The store cannot be read.
+pub(crate) async fn find_errors(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    name: &str,
+    node: Option<&Hierarchy>,
+    grants: &[RoleGrant],
+) -> Result<Vec<FieldError>, WebError> {
+    let mut errors = Vec::new();
+    match find_name_error(name) {
+        Some(error) => errors.push(field_error("name", error)),
+        None if find_by_name(parts, name).await?.is_some() => {
+            errors.push(field_error("name", TAKEN_NAME));
+        }
+        None => {}
+    }
+    let hidden = node.and_then(find_node_error);
+    errors.extend(hidden.map(|error| field_error("hierarchy", error)));
+    let roles = roles::load(parts, grants).await?;
+    errors.extend(find_grant_errors(authority, node, grants, &[], &roles));
+    Ok(errors)
 }
 
 /// Lists users at or below a node, ordered by pkid. Without a node, those at the administrator's own node.
@@ -284,8 +294,8 @@ pub async fn set_grants(
 ) -> Result<User, WebError> {
     let before = find_managed(parts, authority, pkid).await?;
     provider::require_local(&before)?;
-    let roles = roles::load(parts, &grants).await?;
-    check_fields(find_grant_errors(authority, &before.node, &grants, &roles))?;
+    let user = User::from(before.clone());
+    check_fields(find_set_errors(parts, authority, &user, &grants).await?)?;
     let mut after = before.clone();
     after.body.grants = deduplicate(grants);
     if after.body.grants == before.body.grants {
@@ -298,6 +308,21 @@ pub async fn set_grants(
         .to_event("set-grants", &after)
         .with_changes(vec![change]);
     write(parts, &before, after, event).await
+}
+
+/// Returns the errors of the roles that a user would have.
+///
+/// # Errors
+/// The store cannot be read.
+pub(crate) async fn find_set_errors(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    user: &User,
+    grants: &[RoleGrant],
+) -> Result<Vec<FieldError>, WebError> {
+    let roles = roles::load(parts, grants).await?;
+    let (node, stored) = (Some(&user.hierarchy), &user.grants);
+    Ok(find_grant_errors(authority, node, grants, stored, &roles))
 }
 
 /// Sets the language of the page for the user of a session.
@@ -395,7 +420,7 @@ pub(crate) fn check_fields(errors: Vec<FieldError>) -> Result<(), WebError> {
     }
 }
 
-pub(super) fn invalid(field_errors: Vec<FieldError>) -> WebError {
+pub(crate) fn invalid(field_errors: Vec<FieldError>) -> WebError {
     let error = AppError::new(ErrorKind::Invalid, "the input is not right");
     AppError {
         field_errors,

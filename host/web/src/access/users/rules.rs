@@ -4,6 +4,7 @@ use relation_app::{AppError, ErrorKind};
 use relation_host::store::Check;
 use relation_host::types::{FieldError, Hierarchy};
 
+use super::names::find_node_error;
 use super::{UserBody, field_error};
 use crate::WebError;
 use crate::access::documents::{self, Entry};
@@ -16,11 +17,13 @@ pub(super) const PROVIDER_ADMINISTRATOR: &str = "provider-administrator";
 /// The maximum number of roles of a user or a key.
 const MAX_GRANTS: usize = 100;
 
-/// Returns the errors of the roles of a user or a key that belongs to `node`.
+/// Returns the errors of the roles of a user or a key that belongs to `node`, and has the roles `stored`. Without a node,
+/// those that do not depend on it.
 pub(in crate::access) fn find_grant_errors(
     authority: &Authority<'_>,
-    node: &Hierarchy,
+    node: Option<&Hierarchy>,
     grants: &[RoleGrant],
+    stored: &[RoleGrant],
     own_roles: &[OwnRole],
 ) -> Vec<FieldError> {
     let mut errors = Vec::new();
@@ -31,8 +34,14 @@ pub(in crate::access) fn find_grant_errors(
     for (index, grant) in grants.iter().enumerate().take(MAX_GRANTS) {
         let RoleGrant { role, node: at } = grant;
         // The node comes first: otherwise the error would say whether there is a role at nodes of others.
-        let message = if !node.contains(at) {
+        let outside = node.filter(|node| !node.contains(at));
+        let hidden = find_node_error(at).filter(|_| !stored.contains(grant));
+        let message = if let Some(node) = outside {
             format!("{at} is not at or below {node}, the node of the user or key")
+        } else if node.is_none() && !authority.covers(at) {
+            format!("{at} is not at or below one of your nodes")
+        } else if let Some(error) = hidden {
+            format!("the node {error}")
         } else if !roles::exists(grant, own_roles) {
             let names: Vec<&str> = ROLES.iter().map(|role| role.name).collect();
             format!(

@@ -85,7 +85,7 @@ async fn all_field_errors_come_at_once() {
         .unwrap_err();
     assert_eq!(
         fields(&error),
-        ["name", "language", "grants[0]", "grants[1]"]
+        ["name", "grants[0]", "grants[1]", "language"]
     );
 }
 

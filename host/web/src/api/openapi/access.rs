@@ -39,6 +39,10 @@ pub(super) fn operation(route: AccessRoute) -> Value {
         let description = "Whether to list only the nodes directly below `hierarchy`.";
         parameters.push(query("children", description, json!({ "type": "boolean" })));
     }
+    if route == AccessRoute::ListRoles {
+        let help = "Whether to list the roles of the node and the nodes above it that the caller can grant, without pages.";
+        parameters.push(query("grantable", help, json!({ "type": "boolean" })));
+    }
     let mut operation = json!({
         "operationId": format!("{route:?}"),
         "summary": route.summary(),

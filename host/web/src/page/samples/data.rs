@@ -12,6 +12,8 @@ use relation_host::transactions::{Level, LogLine, Progress, Status, Transaction}
 use relation_host::types::{Pkid, Reference, Timestamp};
 use serde_json::{Value, json};
 
+use crate::access::Operation;
+use crate::access::roles::OwnRole;
 use crate::page::organizations::Row;
 use crate::page::ui::Ui;
 
@@ -243,4 +245,15 @@ pub(super) fn wholesale() -> Vec<WholesaleCustomer> {
         ),
         order: object(json!({"operation": "modify", "state": "working", "message": HOSTILE})),
     }]
+}
+
+/// Returns a role with a long name, in one word.
+pub(super) fn long_role() -> OwnRole {
+    OwnRole {
+        pkid: pkid(6),
+        name: "service-desk-".repeat(7),
+        hierarchy: "sys.Provider".parse().unwrap(),
+        hierarchy_pkid: pkid(4),
+        operations: vec![Operation::Read, Operation::Refresh],
+    }
 }

@@ -26,7 +26,8 @@ use relation_host::transactions::Status;
 use relation_host::types::{FieldError, Reference, Timestamp};
 
 use self::data::{
-    DAY, HOSTILE, NOW, action, alert, connection, full, pkid, rows, transaction, wholesale,
+    DAY, HOSTILE, NOW, action, alert, connection, full, long_role, pkid, rows, transaction,
+    wholesale,
 };
 pub(crate) use self::model::sample_model;
 use super::form::{self, Posted, Purpose};
@@ -197,6 +198,11 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
     ] {
         let page = organization::OrganizationPage {
             done: Some((super::parts::clean(HOSTILE), "01990000".to_owned())),
+            same: vec![(
+                pkid(9).to_string(),
+                super::parts::clean(HOSTILE),
+                "sys.Provider.Other".to_owned(),
+            )],
             imported: vec![(
                 "device/spark/User".to_owned(),
                 "User".to_owned(),
@@ -341,10 +347,12 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
         name: HOSTILE.to_owned(),
         hierarchy: "sys.Provider".parse().unwrap(),
         hierarchy_pkid: pkid(4),
-        grants: vec![RoleGrant {
-            role: "operator".to_owned(),
-            node: "sys.Provider.Reseller".parse().unwrap(),
-        }],
+        grants: ["operator", long_role().pkid.as_str()]
+            .map(|role| RoleGrant {
+                role: role.to_owned(),
+                node: "sys.Provider.Reseller".parse().unwrap(),
+            })
+            .to_vec(),
         disabled: false,
         language: None,
         created: Timestamp(NOW - DAY),
@@ -353,7 +361,7 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
     };
     let page = users::UsersPage {
         title: ui.t("users.title"),
-        rows: vec![users::UserRow::new(&user, &[], &ui)],
+        rows: vec![users::UserRow::new(&user, &[long_role()], &ui)],
         next: None,
         ui: &ui,
     };
@@ -362,7 +370,7 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
         title: super::parts::clean(HOSTILE),
         row: users::UserRow::new(&user, &[], &ui),
         disabled: false,
-        fields: super::grants::grant_fields(&user.grants, None, &[], &ui),
+        fields: super::grants::grant_fields(&user.grants, None, &[long_role()], &ui),
         summary: Vec::new(),
         failure: None,
         ui: &ui,
@@ -374,7 +382,7 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
             issuer: Some(format!("https://id.example.com/{HOSTILE}")),
             ..user.clone()
         },
-        &[],
+        &[long_role()],
         &ui,
     );
     let page = users::UserPage {
@@ -387,7 +395,7 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
         ui: &ui,
     };
     pages.push(("user-of-provider", page.render().unwrap()));
-    let page = shared::ManageForm::new(&ui, "users", &[], &[], None, errors.to_vec());
+    let page = shared::ManageForm::new(&ui, "users", &[], &[], None, &errors);
     pages.push(("user-add", page.render().unwrap()));
     role_pages(language, &user, &errors, &mut pages);
     let page = shared::SecretPage {
@@ -445,6 +453,7 @@ fn role_pages(
         let page = roles::RolesPage {
             title: ui.t("roles.title"),
             rows,
+            above: vec![roles::RoleRow::new(&long_role(), &ui)],
             next: None,
             ui: &ui,
         };
@@ -463,10 +472,12 @@ fn role_pages(
         keys: Vec::new(),
         more: true,
     };
-    let page = roles::build(&ui, &role, &holders, true, None, &[]);
+    let page = roles::build(&ui, &role, Some(&holders), true, None, &[]);
     pages.push(("role", page.render().unwrap()));
-    let page = roles::build(&ui, &role, &holders, true, None, &[]).refused(&ui);
+    let page = roles::build(&ui, &role, Some(&holders), true, None, &[]).refused(&ui);
     pages.push(("role-in-use", page.render().unwrap()));
-    let page = roles::build(&ui, &role, &RoleHolders::default(), false, None, &[]);
+    let page = roles::build(&ui, &role, Some(&RoleHolders::default()), false, None, &[]);
     pages.push(("role-of-others", page.render().unwrap()));
+    let page = roles::build(&ui, &long_role(), None, false, None, &[]);
+    pages.push(("role-of-node-above", page.render().unwrap()));
 }

@@ -1,0 +1,1 @@
+../../../plugin/src/names.rs

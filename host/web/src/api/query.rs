@@ -36,6 +36,14 @@ impl Query {
         }
     }
 
+    /// Forgets a parameter without a value, which a form sends for an empty field.
+    pub(crate) fn forget_empty(&mut self, name: &str) {
+        let values = self.parameters.iter().filter(|(each, _)| each == name);
+        if values.map(|(_, value)| value.as_str()).eq([""]) {
+            self.parameters.retain(|(each, _)| each != name);
+        }
+    }
+
     /// Takes a text. An empty one is an error: it is more likely a mistake than a wish for everything.
     pub(crate) fn text(&mut self, name: &'static str) -> Option<String> {
         self.known.push(name);

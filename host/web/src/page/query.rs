@@ -31,15 +31,13 @@ impl ListQuery {
 
     /// Takes a text. An empty one, which a form sends for an empty field, is the same as none.
     pub(crate) fn text(&mut self, name: &'static str) -> String {
+        self.query.forget_empty(name);
         self.query.text(name).unwrap_or_default()
     }
 
     /// Takes a text that no form sends empty.
     pub(crate) fn filled(&mut self, name: &'static str) -> String {
-        if self.pairs.contains(&(name.to_owned(), String::new())) {
-            self.query.report(name, "must not be empty");
-        }
-        self.text(name)
+        self.query.text(name).unwrap_or_default()
     }
 
     /// Takes one of several words, or none.
@@ -48,6 +46,7 @@ impl ListQuery {
         name: &'static str,
         words: impl IntoIterator<Item = &'a str>,
     ) -> String {
+        self.query.forget_empty(name);
         let words: Vec<(&str, &str)> = words.into_iter().map(|word| (word, word)).collect();
         let word = self.query.choice(name, &words);
         word.unwrap_or_default().to_owned()

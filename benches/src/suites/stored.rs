@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use relation_host::schedule::{DispatchSummary, Dispatcher, DispatcherOptions};
-use relation_host::store::{BeginOutcome, CallEnd, CallStart, DueWakeup, WakeupSettlement};
+use relation_host::store::{
+    BeginOutcome, CallEnd, CallStart, DueWakeup, KindFilter, WakeupSettlement,
+};
 use relation_host::transactions::{NewTransaction, Status, TransactionOutcome, TransactionUpdate};
 use relation_host::types::{Filter, Hierarchy, Key, RECORD_MODEL, Reference, Scope};
 
@@ -205,7 +207,10 @@ impl FilledStore {
     async fn find_due(&self) -> Result<Vec<DueWakeup>> {
         let parts = &self.world.parts;
         parts.store.next_due(None).await?;
-        Ok(parts.store.due(parts.clock.now(), DUE, None).await?)
+        Ok(parts
+            .store
+            .due(parts.clock.now(), DUE, KindFilter::All)
+            .await?)
     }
 
     /// Measures calls of `pass`, each of which completes all due wakeups. The time between calls is not

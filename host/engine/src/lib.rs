@@ -42,9 +42,11 @@ mod secret_setting;
 
 pub use host::callbacks;
 pub use host::{
-    AddRequest, BuildError, CallError, CallErrorKind, CallOutput, ComponentSource, Host,
-    HostBuilder, QueueError, QueuedCall, Retention, StashSummary, WakeupOutcome,
+    AddRequest, BuildError, CallError, CallErrorKind, CallOutput, ComponentSource, HandledWakeup,
+    HandlerError, HandlerOptions, Host, HostBuilder, NextRun, QueueError, QueuedCall, Retention,
+    StashSummary, WakeupHandler, WakeupOutcome, WakeupResult,
 };
+pub use imports::Outbox;
 pub use observer::{AlertChange, AlertChanged, CallEnded, Observer, WakeupEnded};
 pub use relation_egress as egress;
 pub use relation_store as store;

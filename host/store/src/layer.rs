@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use super::seal::{DataKey, Sealed};
 use super::{
     BeginOutcome, CallEnd, CallStart, CallStore, Commit, DocumentStore, DueWakeup, KeyStore,
-    KeyUse, PruneReport, PruneRequest, Recovery, RedateReport, ResealStep, Retirement, SecretScope,
-    SortOrder, Store, StoreError, StoredSecret, TransactionStore, WakeupStore,
+    KeyUse, KindFilter, PruneReport, PruneRequest, Recovery, RedateReport, ResealStep, Retirement,
+    SecretScope, SortOrder, Store, StoreError, StoredSecret, TransactionStore, WakeupStore,
 };
 use relation_types::transactions::{Transaction, TransactionFilter, TransactionUpdate};
 use relation_types::{Document, Filter, Hierarchy, Page, Pkid, Reference, Timestamp};
@@ -110,9 +110,9 @@ pub trait StoreLayer: Send + Sync + 'static {
         inner: &dyn Store,
         now: Timestamp,
         limit: u32,
-        excluded_kind: Option<&str>,
+        kinds: KindFilter<'_>,
     ) -> impl Future<Output = Result<Vec<DueWakeup>, StoreError>> + Send {
-        async move { inner.due(now, limit, excluded_kind).await }
+        async move { inner.due(now, limit, kinds).await }
     }
 
     /// Replaces [`CallStore::begin`].
@@ -225,11 +225,9 @@ impl<L: StoreLayer> WakeupStore for Layered<L> {
         &self,
         now: Timestamp,
         limit: u32,
-        excluded_kind: Option<&str>,
+        kinds: KindFilter<'_>,
     ) -> Result<Vec<DueWakeup>, StoreError> {
-        let work = self
-            .layer
-            .due(self.inner.as_ref(), now, limit, excluded_kind);
+        let work = self.layer.due(self.inner.as_ref(), now, limit, kinds);
         self.layer.wrap(Operation::Other, work).await
     }
 

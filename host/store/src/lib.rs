@@ -36,7 +36,7 @@ pub use keys::{
 };
 pub use ownership::{create_private_file, parent_directory};
 pub use transactions::{PruneReport, PruneRequest, TransactionStore};
-pub use wakeups::{DueWakeup, WakeupStore};
+pub use wakeups::{DueWakeup, KindFilter, WakeupStore};
 
 /// A durable, atomic store of documents, sealed secrets, wakeups, leases and transactions.
 ///

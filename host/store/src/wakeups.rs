@@ -17,6 +17,29 @@ pub struct DueWakeup {
     pub attempts: u32,
 }
 
+/// A choice of wakeups by their kind ([`Wakeup::kind`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KindFilter<'a> {
+    /// The wakeups of every kind.
+    #[default]
+    All,
+    /// The wakeups of this kind.
+    Only(&'a str),
+    /// The wakeups of other kinds than these.
+    Except(&'a [&'a str]),
+}
+
+impl KindFilter<'_> {
+    /// Returns whether wakeups of this kind are chosen.
+    pub fn admits(&self, kind: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(only) => *only == kind,
+            Self::Except(others) => !others.contains(&kind),
+        }
+    }
+}
+
 /// The scheduled wakeups. Commits schedule and cancel them; the end of a call settles them.
 #[async_trait]
 pub trait WakeupStore: Send + Sync + 'static {
@@ -34,14 +57,14 @@ pub trait WakeupStore: Send + Sync + 'static {
     /// Returns wakeups that are due at `now` and whose subject has no valid lease, at most one per
     /// subject.
     ///
-    /// They are ordered by deadline, those without a deadline last, then by due time. Wakeups of the
-    /// kind `excluded_kind` ([`Wakeup::kind`]) are left out. The cost follows `limit` and the number of
+    /// They are ordered by deadline, those without a deadline last, then by due time. Wakeups of
+    /// kinds that `kinds` does not admit are left out. The cost follows `limit` and the number of
     /// kinds, not the number of stored or due wakeups.
     async fn due(
         &self,
         now: Timestamp,
         limit: u32,
-        excluded_kind: Option<&str>,
+        kinds: KindFilter<'_>,
     ) -> Result<Vec<DueWakeup>, StoreError>;
 
     /// Counts the wakeups that are due at `now`, up to `at_most`.

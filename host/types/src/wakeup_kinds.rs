@@ -16,5 +16,10 @@ pub const QUEUED_CALL: &str = "queued-call";
 /// Delivers a callback. The host schedules it, not the plugin.
 pub const CALLBACK: &str = "callback";
 
+/// Routes and delivers notices. The host and its handler schedule it, not the plugin.
+pub const NOTICE: &str = "notice";
+/// The id of the wakeup that routes a notice of the outbox.
+pub const NOTICE_ROUTE: &str = "notice.route";
+
 /// The actions of transactions that import: the calls that a wakeup of the kind [`SYNC`] may continue.
 pub const IMPORT_ACTIONS: [&str; 4] = [SYNC, "SyncRolesLicenses", "SyncUsers", "ExecuteDataSync"];

@@ -16,7 +16,10 @@ use relation_host::store::Store;
 use relation_host::store::seal::{KeyFile, Sealer};
 use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
 use relation_host::types::{Document, Filter, Pkid, Reference, Timestamp};
-use relation_host::{AddRequest, CallError, CallOutput, ComponentSource, Host, Limits, Observer};
+use relation_host::{
+    AddRequest, CallError, CallOutput, ComponentSource, HandlerOptions, Host, Limits, Observer,
+    Outbox, WakeupHandler, wakeup_kinds,
+};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 use tempfile::TempDir;
@@ -51,6 +54,8 @@ pub struct WorldBuilder {
     interceptor: Option<Arc<dyn Interceptor>>,
     observer: Option<Arc<dyn Observer>>,
     callbacks: Option<Client>,
+    outbox: Option<Outbox>,
+    handler: Option<(Arc<dyn WakeupHandler>, HandlerOptions)>,
 }
 
 impl Default for WorldBuilder {
@@ -68,6 +73,8 @@ impl Default for WorldBuilder {
             interceptor: None,
             observer: None,
             callbacks: None,
+            outbox: None,
+            handler: None,
         }
     }
 }
@@ -134,6 +141,22 @@ impl WorldBuilder {
         self
     }
 
+    /// Turns on the outbox of every host.
+    pub fn outbox(mut self, outbox: Outbox) -> Self {
+        self.outbox = Some(outbox);
+        self
+    }
+
+    /// Sets the handler of notices of every host.
+    pub fn notice_handler(
+        mut self,
+        handler: Arc<dyn WakeupHandler>,
+        options: HandlerOptions,
+    ) -> Self {
+        self.handler = Some((handler, options));
+        self
+    }
+
     /// Runs another component than ours.
     pub fn component(mut self, file: PathBuf) -> Self {
         self.component = Some(file);
@@ -179,6 +202,8 @@ impl WorldBuilder {
             interceptor: self.interceptor,
             observer: self.observer,
             callbacks: self.callbacks,
+            outbox: self.outbox,
+            handler: self.handler,
         };
         let host = world.new_host().await;
         world.hosts.push(host);
@@ -205,6 +230,8 @@ pub struct World {
     interceptor: Option<Arc<dyn Interceptor>>,
     observer: Option<Arc<dyn Observer>>,
     callbacks: Option<Client>,
+    outbox: Option<Outbox>,
+    handler: Option<(Arc<dyn WakeupHandler>, HandlerOptions)>,
 }
 
 /// A customer of a world: its record, and its organization and grant at Webex.
@@ -228,6 +255,11 @@ impl World {
     /// Starts building a world.
     pub fn builder() -> WorldBuilder {
         WorldBuilder::default()
+    }
+
+    /// Sets the limits of hosts that are opened later.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
     }
 
     /// Returns the first host.
@@ -254,6 +286,13 @@ impl World {
         }
         if let Some(client) = &self.callbacks {
             host = host.callbacks(client.clone());
+        }
+        if let Some(outbox) = &self.outbox {
+            host = host.outbox(outbox.clone());
+        }
+        if let Some((handler, options)) = &self.handler {
+            let kind = wakeup_kinds::NOTICE;
+            host = host.wakeup_handler(kind, Arc::clone(handler), options.clone());
         }
         host.component(ComponentSource::Loaded(Box::new(load_plugin(
             &self.component,

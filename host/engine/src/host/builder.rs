@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::callbacks::Callbacks;
+use super::handlers::{HandlerOptions, RegisteredHandler, WakeupHandler};
 use super::housekeeping::{Housekeeping, Retention};
 use super::record_locks::RecordLocks;
 use super::{Host, Parts};
 use crate::clock::{Clock, SystemClock};
 use crate::component::{ComponentCache, GuestError, Plugin};
 use crate::egress::Client;
-use crate::imports::{Interceptor, Services};
+use crate::imports::{Interceptor, Outbox, Services};
 use crate::limits::Limits;
 use crate::observer::{Observer, Observers};
 use crate::secret_setting::SecretSetting;
@@ -74,6 +75,8 @@ pub struct HostBuilder {
     retention: Retention,
     component_cache: Option<ComponentCache>,
     observers: Observers,
+    outbox: Option<Outbox>,
+    handlers: Vec<RegisteredHandler>,
     entropy: Option<Arc<dyn Entropy>>,
     interceptor: Option<Arc<dyn Interceptor>>,
 }
@@ -198,6 +201,36 @@ impl HostBuilder {
         self
     }
 
+    /// Turns on the outbox of notices; off by default. Each commit that raises an alert, raises its severity or clears it
+    /// then stores a [`NOTICE_MODEL`](crate::types::NOTICE_MODEL) document, whose wakeup is due. The handler of
+    /// [`wakeup_kinds::NOTICE`](crate::wakeup_kinds::NOTICE) runs it; without one, the wakeup waits.
+    ///
+    /// Each process that runs calls needs the outbox. The handler is only needed where a dispatcher runs.
+    #[must_use]
+    pub fn outbox(mut self, outbox: Outbox) -> Self {
+        self.outbox = Some(outbox);
+        self
+    }
+
+    /// Sets the handler of a kind of wakeups ([`Wakeup::kind`](crate::types::Wakeup::kind)) that the plugin does not use,
+    /// and whose subjects are documents of the host's own models. The dispatcher runs them beside the calls.
+    #[must_use]
+    pub fn wakeup_handler(
+        mut self,
+        kind: impl Into<String>,
+        handler: Arc<dyn WakeupHandler>,
+        options: HandlerOptions,
+    ) -> Self {
+        let kind = kind.into();
+        self.handlers.retain(|registered| registered.kind != kind);
+        self.handlers.push(RegisteredHandler {
+            kind,
+            handler,
+            options,
+        });
+        self
+    }
+
     /// Sets the source of random bytes other than keys; the operating system by default. For
     /// repeatable tests.
     #[cfg(feature = "test-util")]
@@ -268,6 +301,7 @@ impl HostBuilder {
             limits: plugin.limits().clone(),
             secret_settings: self.secret_settings,
             observers: self.observers,
+            outbox: self.outbox,
             scheduled: tokio::sync::Notify::new(),
             entropy: self.entropy,
             interceptor: self.interceptor,
@@ -278,6 +312,7 @@ impl HostBuilder {
                 services,
                 client,
                 callbacks: Callbacks::new(self.callbacks),
+                handlers: self.handlers,
                 record_locks: RecordLocks::default(),
                 calls_begun: AtomicU64::default(),
                 housekeeping: Housekeeping::new(self.retention),

@@ -31,6 +31,7 @@ mod builder;
 mod call;
 pub mod callbacks;
 mod clear_text;
+mod handlers;
 mod housekeeping;
 mod ids;
 mod input_secrets;
@@ -49,6 +50,10 @@ mod wake;
 pub use builder::{BuildError, ComponentSource, HostBuilder};
 use call::CallRequest;
 use callbacks::{Callback, Callbacks};
+use handlers::RegisteredHandler;
+pub use handlers::{
+    HandledWakeup, HandlerError, HandlerOptions, NextRun, WakeupHandler, WakeupResult,
+};
 use housekeeping::Housekeeping;
 pub use housekeeping::Retention;
 use outcome::{CallSummary, summarize_expiry, summarize_refresh};
@@ -80,6 +85,7 @@ struct Parts {
     services: Arc<Services>,
     client: Client,
     callbacks: Callbacks,
+    handlers: Vec<RegisteredHandler>,
     record_locks: RecordLocks,
     /// The number of calls begun; used for ids if randomness is seeded.
     calls_begun: AtomicU64,

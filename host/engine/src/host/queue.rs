@@ -15,14 +15,13 @@ use crate::store::seal::SealError;
 use crate::store::{Change, Check, Commit, StoreError};
 use crate::transactions::{NewTransaction, Status, Transaction, TransactionFilter, part_id};
 use crate::types::{
-    Document, Failure, Hierarchy, Key, Pkid, QUEUED_CALL_MODEL, Reference, Timestamp, Wakeup,
+    Document, Failure, Hierarchy, Key, Pkid, QUEUED_CALL_MODEL, RECORD_KEY, Reference, Timestamp,
+    Wakeup,
 };
 use crate::wakeup_kinds;
 
 /// The name of the secret that holds the request.
 const REQUEST: &str = "request";
-/// The key of a request's document that has the primary key of its record.
-pub(super) const RECORD_KEY: &str = "record";
 /// The maximum number of calls in a bulk: their numbers have four digits.
 const MAX_BULK: usize = 9999;
 /// The number of parts in one page of a bulk.

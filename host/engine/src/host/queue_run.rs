@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::call::{CallRequest, StartedCall};
 use super::outcome::CallSummary;
-use super::queue::{CANCELED, QueueError, QueuedCall, RECORD_KEY, StoredCall, queued_call};
+use super::queue::{CANCELED, QueueError, QueuedCall, StoredCall, queued_call};
 use super::queued_run::QueuedRun;
 use super::{CallError, CallErrorKind, CallOutput, Host, WakeupOutcome};
 use crate::reports::WakeReport;
@@ -16,7 +16,7 @@ use crate::store::{
 use crate::transactions::{
     Level, LogLine, NewTransaction, Status, Transaction, TransactionOutcome, TransactionUpdate,
 };
-use crate::types::{Failure, Filter, Key, Pkid, QUEUED_CALL_MODEL};
+use crate::types::{Failure, Filter, Key, Pkid, QUEUED_CALL_MODEL, RECORD_KEY};
 use crate::wakeup_kinds;
 
 /// How often a cancellation looks for the state of a call that begins or ends concurrently.

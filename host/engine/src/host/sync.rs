@@ -51,7 +51,7 @@ impl Host {
                 return Ok(None);
             };
             match self.run_wakeup(wakeup).await.map_err(failed)? {
-                WakeupOutcome::Gone => {}
+                WakeupOutcome::Gone | WakeupOutcome::Handled => {}
                 WakeupOutcome::Busy(until) if began.elapsed() >= timeout => {
                     return Err(call_error(CallErrorKind::Busy { subject, until }));
                 }

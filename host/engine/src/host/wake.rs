@@ -12,9 +12,9 @@ use crate::imports::bindings::automate::platform::scheduling;
 use crate::imports::convert as shared;
 use crate::observer::WakeupEnded;
 use crate::reports::WakeReport;
-use crate::schedule::{Dispatcher, DispatcherOptions, WakeupRunner};
+use crate::schedule::{Dispatcher, DispatcherOptions, HandledKind, WakeupRunner};
 use crate::store::{BeginOutcome, DueWakeup, StoreError, WakeupSettlement};
-use crate::types::{CALLBACK_MODEL, Failure, QUEUED_CALL_MODEL, Timestamp};
+use crate::types::{CALLBACK_MODEL, Failure, HOST_MODELS, QUEUED_CALL_MODEL, Timestamp};
 
 /// The delay after the first failure; doubled for each further one.
 const FIRST_RETRY_DELAY: Duration = Duration::from_secs(60);
@@ -41,6 +41,8 @@ pub enum WakeupOutcome {
     Busy(Timestamp),
     /// The wakeup was settled, moved or canceled concurrently.
     Gone,
+    /// A [`WakeupHandler`](crate::WakeupHandler) ran, and the host has settled the wakeup.
+    Handled,
     /// The call ran; if it failed, the wakeup is due again later.
     Finished(Box<Result<CallOutput<WakeReport>, CallError>>),
 }
@@ -69,6 +71,15 @@ impl Host {
         }
         if subject.model == CALLBACK_MODEL {
             return self.run_callback(due).await;
+        }
+        if subject.model.starts_with(HOST_MODELS) {
+            return match self.find_handler(&due.wakeup) {
+                Some(registered) => self.run_handler(registered, due).await,
+                // Another host may have the handler.
+                None => Ok(WakeupOutcome::Busy(
+                    self.clock().now().after(MAX_RETRY_DELAY),
+                )),
+            };
         }
         let mut request = CallRequest::new(due.wakeup.action(), subject.clone());
         request.wakeup = Some(due.clone());
@@ -118,6 +129,15 @@ impl WakeupRunner for Host {
 
     fn scheduled(&self) -> &tokio::sync::Notify {
         &self.parts.services.scheduled
+    }
+
+    fn handled_kinds(&self) -> Vec<HandledKind> {
+        let handlers = self.parts.handlers.iter();
+        let kinds = handlers.map(|registered| HandledKind {
+            kind: registered.kind.clone(),
+            concurrency: registered.options.concurrency,
+        });
+        kinds.collect()
     }
 
     async fn wait_for_background(&self) -> bool {

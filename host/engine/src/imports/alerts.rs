@@ -44,6 +44,11 @@ impl KnownAlerts {
         }
     }
 
+    /// Returns an alert that the call has read or committed.
+    pub(super) fn get(&self, alert: &Reference) -> Option<&Document> {
+        self.0.get(alert)
+    }
+
     /// Returns the alerts that `changes` raise, repeat or clear.
     pub(crate) fn find_changed(&self, changes: &[Change]) -> Vec<CommittedAlert> {
         let changed = changes.iter().filter_map(|change| match change {

@@ -7,6 +7,7 @@ use crate::types::{
     Document, Failure, FieldError, Filter, HOST_MODELS, Hierarchy, Key, Pkid, Reference, Scope,
     Timestamp, Wakeup,
 };
+use crate::wakeup_kinds;
 
 /// The maximum length of a model name, in bytes.
 const MAX_MODEL_BYTES: usize = 128;
@@ -145,13 +146,19 @@ pub(crate) fn wakeup(from: scheduling::Wakeup) -> Result<Wakeup, Failure> {
             format!("a payload has at most {MAX_VALUE_BYTES} bytes"),
         ));
     }
-    Ok(Wakeup {
+    let wakeup = Wakeup {
         id: name("id", from.id)?,
         subject: reference(from.subject)?,
         due: Timestamp(from.due),
         deadline: from.deadline.map(Timestamp),
         payload: from.payload,
-    })
+    };
+    if wakeup.kind() == wakeup_kinds::NOTICE {
+        let kind = wakeup_kinds::NOTICE;
+        let message = format!("wakeups of the kind {kind} belong to the host");
+        return Err(malformed("id", message));
+    }
+    Ok(wakeup)
 }
 
 pub(crate) fn wakeup_out(from: Wakeup) -> scheduling::Wakeup {
@@ -232,7 +239,7 @@ mod tests {
     fn models_of_the_host_are_refused() {
         let pkid = Pkid::random().to_string();
         let refused = |result: Result<(), Failure>| matches!(result, Err(Failure::Invalid(errors)) if errors[0].field == "model");
-        for model in ["host/User", "host/Session", "host/"] {
+        for model in ["host/User", "host/Notice", "host/"] {
             let of = types::Reference {
                 model: model.to_owned(),
                 pkid: pkid.clone(),
@@ -248,5 +255,24 @@ mod tests {
         }
         let model = "data/SparkCustomer".to_owned();
         assert!(reference(types::Reference { model, pkid }).is_ok());
+    }
+
+    #[test]
+    fn wakeups_of_the_host_are_refused() {
+        let with_id = |id: &str| {
+            wakeup(scheduling::Wakeup {
+                id: id.to_owned(),
+                subject: reference_out(Reference::record(Pkid::random())),
+                due: 0,
+                deadline: None,
+                payload: String::new(),
+            })
+        };
+        for id in ["notice", "notice.route"] {
+            assert!(
+                matches!(with_id(id), Err(Failure::Invalid(errors)) if errors[0].field == "id")
+            );
+        }
+        assert!(with_id("notices").is_ok());
     }
 }

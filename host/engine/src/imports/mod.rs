@@ -35,6 +35,7 @@ mod http_codes;
 #[cfg_attr(not(feature = "test-util"), allow(dead_code))]
 mod interceptor;
 pub(crate) mod journal;
+mod outbox;
 mod redactor;
 mod scheduling;
 mod secrets;
@@ -53,6 +54,7 @@ pub use interceptor::{Import, Interceptor};
 #[cfg(feature = "test-util")]
 pub use interceptor::{ImportCall, Intervention};
 pub use journal::Journal;
+pub use outbox::Outbox;
 pub(crate) use redactor::Redactor;
 #[cfg(feature = "test-util")]
 pub use wasmtime_wasi_http::Error as HttpError;
@@ -73,6 +75,8 @@ pub(crate) struct Services {
     pub secret_settings: BTreeMap<String, Arc<dyn SecretSetting>>,
     /// The embedder's observers.
     pub observers: Observers,
+    /// Stores a notice with each commit that changes an alert; `None`: no notices.
+    pub outbox: Option<Outbox>,
     /// Notified when a commit has scheduled a wakeup.
     pub scheduled: Notify,
     /// The source of random bytes; `None` is the operating system.
@@ -95,7 +99,7 @@ pub(crate) struct Call {
     pub(crate) gate: Gate,
     /// The plain settings.
     pub(crate) settings: Arc<BTreeMap<String, String>>,
-    /// The alerts that the call has read, if the host has observers.
+    /// The alerts that the call has read, if the host has observers or an outbox.
     known_alerts: KnownAlerts,
     /// The last exceeded limit, for the error.
     pub(crate) exceeded: Option<LimitExceeded>,

@@ -219,18 +219,21 @@ impl Call {
         for change in changes {
             steps.push(self.change(change)?);
         }
-        let schedules = steps
-            .iter()
-            .any(|change| matches!(change, Change::Schedule(_)));
         self.note_subject_name(steps.iter().filter_map(|change| match change {
             Change::Put(document) => Some(document),
             _ => None,
         }));
-        let alerts = match self.services.observers.is_empty() {
-            true => Vec::new(),
-            false => self.known_alerts.find_changed(&steps),
+        let alerts = match self.follows_alerts() {
+            true => self.known_alerts.find_changed(&steps),
+            false => Vec::new(),
         };
+        let now = self.services.clock.now();
         let mark = self.commit_mark.as_ref().map(|mark| mark.after(&steps));
+        // The limits of a commit count the plugin's changes only.
+        self.extend_with_notices(&mut steps, now).await?;
+        let schedules = steps
+            .iter()
+            .any(|change| matches!(change, Change::Schedule(_)));
         steps.extend(mark.as_ref().map(CommitMark::to_change));
         let update = self.journal.take_update();
         let commit = Commit {
@@ -238,7 +241,7 @@ impl Call {
             checks,
             changes: steps,
             transaction: Some(update.clone()),
-            now: self.services.clock.now(),
+            now,
             ..Commit::default()
         };
         let result = match keep_for {
@@ -265,9 +268,14 @@ impl Call {
         }
     }
 
-    /// Notes the alerts that the call has read, for observers.
+    /// Whether anybody is told of changed alerts.
+    fn follows_alerts(&self) -> bool {
+        !self.services.observers.is_empty() || self.services.outbox.is_some()
+    }
+
+    /// Notes the alerts that the call has read, for observers and the outbox.
     fn note_alerts<'a>(&mut self, read: impl IntoIterator<Item = &'a Document>) {
-        if !self.services.observers.is_empty() {
+        if self.follows_alerts() {
             read.into_iter()
                 .for_each(|document| self.known_alerts.note_read(document));
         }

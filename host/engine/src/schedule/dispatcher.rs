@@ -1,25 +1,25 @@
 //! Runs due wakeups: queries the store for them, limits the calls in flight and stops gracefully. The
 //! dispatcher is independent of WebAssembly; a [`WakeupRunner`] executes the wakeups.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::task::JoinSet;
 
 use super::clock_jump::{ClockReading, Jump};
+use super::in_flight::{InFlight, JoinOutcome, PLUGIN};
 use super::options::DispatcherOptions;
 use super::rate_limit::RateLimit;
-use super::runner::WakeupRunner;
-use super::tally::{DispatchSummary, Tally, WakeupEffect};
-use crate::WakeupOutcome;
+use super::runner::{HandledKind, WakeupRunner};
+use super::tally::{DispatchSummary, Tally};
 use crate::clock::{Clock, ManualClock};
-use crate::store::{DueWakeup, Store, StoreError};
+use crate::store::{DueWakeup, KindFilter, Store, StoreError};
 use crate::text::format_span;
-use crate::types::{Reference, Timestamp, Wakeup};
+use crate::types::{Reference, Timestamp};
+use crate::wakeup_kinds;
 
-/// How long a dispatcher that stops waits for work in the background.
+/// How long a dispatcher that stops waits for handlers and for work in the background. Both are done again later.
 const BACKGROUND_GRACE: Duration = Duration::from_secs(3);
 
 /// The runner of due wakeups, the earliest deadline first, at most one per subject at a time.
@@ -28,6 +28,8 @@ pub struct Dispatcher {
     clock: Arc<dyn Clock>,
     runner: Arc<dyn WakeupRunner>,
     options: DispatcherOptions,
+    /// The kinds of wakeups that run beside the calls of the plugin.
+    handled: Vec<HandledKind>,
     rate_limit: Mutex<RateLimit>,
     /// The last reading of the clocks; `None`: the stored times are still to be compared with the
     /// clocks.
@@ -40,88 +42,6 @@ struct LaunchReport {
     started: usize,
     /// How long the throttle delays due wakeups; `None`: no delay.
     held: Option<Duration>,
-}
-
-/// Calls in flight and their subjects.
-#[derive(Default)]
-struct InFlight {
-    calls: JoinSet<(Wakeup, Result<WakeupOutcome, StoreError>)>,
-    subjects: HashSet<Reference>,
-    /// Subjects that another process holds, and that this run leaves to it.
-    skipped: HashSet<Reference>,
-    /// Due wakeups that wait for a free slot.
-    found: FoundWakeups,
-}
-
-/// Due wakeups of one search that have not been started. A search after each call would cost more than the rest of the
-/// dispatcher. A wakeup that changes meanwhile does not begin.
-#[derive(Default)]
-struct FoundWakeups {
-    wakeups: VecDeque<DueWakeup>,
-    /// The monotonic time of the search.
-    at: Duration,
-}
-
-impl FoundWakeups {
-    /// The maximum age of a search, after which wakeups with earlier deadlines may be due.
-    const MAX_AGE: Duration = Duration::from_millis(100);
-
-    /// The wakeups that one search asks for, as a multiple of the calls in flight.
-    const PER_CALL: u32 = 4;
-
-    /// Forgets the wakeups if the search is too old.
-    fn expire(&mut self, now: Duration) {
-        if now.saturating_sub(self.at) > Self::MAX_AGE {
-            self.wakeups.clear();
-        }
-    }
-}
-
-/// The end of one call.
-#[derive(Debug)]
-enum JoinOutcome {
-    /// The call made progress.
-    Progressed,
-    /// Another process holds the subject.
-    Busy(Reference),
-    /// The store did not accept the call; without an error, the host has a bug.
-    Failed(Option<StoreError>),
-}
-
-impl InFlight {
-    fn free_slots(&self, max: usize) -> usize {
-        max.saturating_sub(self.calls.len())
-    }
-
-    /// Waits for one call to end, and counts the call.
-    async fn join_next(&mut self, tally: &mut Tally) -> JoinOutcome {
-        match self.calls.join_next().await {
-            Some(Ok((wakeup, ran))) => {
-                self.subjects.remove(&wakeup.subject);
-                match ran {
-                    Ok(WakeupOutcome::Finished(result)) => {
-                        let effect = WakeupEffect::new(wakeup.kind(), &result);
-                        tally.add(&wakeup.subject, result.is_ok(), effect);
-                    }
-                    Ok(WakeupOutcome::Busy(_)) => return JoinOutcome::Busy(wakeup.subject),
-                    Ok(WakeupOutcome::Gone) => {}
-                    Err(error) => {
-                        tracing::error!(subject = %wakeup.subject, %error, "a wakeup could not be run");
-                        return JoinOutcome::Failed(Some(error));
-                    }
-                }
-                JoinOutcome::Progressed
-            }
-            Some(Err(error)) => {
-                // Only a bug in the host leads here. The subject of the call is unknown, so all subjects
-                // are released; the store's lease still excludes other calls.
-                tracing::error!(%error, "a call of the dispatcher panicked");
-                self.subjects.clear();
-                JoinOutcome::Failed(None)
-            }
-            None => JoinOutcome::Failed(None),
-        }
-    }
 }
 
 impl Dispatcher {
@@ -142,6 +62,7 @@ impl Dispatcher {
                 .map(|throttle| throttle.per_second),
         ));
         Self {
+            handled: runner.handled_kinds(),
             store,
             clock,
             runner,
@@ -202,7 +123,7 @@ impl Dispatcher {
         tally: &mut Tally,
     ) -> Result<Option<Duration>, StoreError> {
         self.runner.run_housekeeping().await;
-        let mut flight = InFlight::default();
+        let mut flight = InFlight::new(self.options.concurrency, &self.handled);
         let mut starting = true;
         let mut held = None;
         let mut refused = None;
@@ -213,7 +134,11 @@ impl Dispatcher {
                 let launched = self.launch(&mut flight).await?;
                 (started, held) = (launched.started, launched.held);
             }
-            if started == 0 && flight.calls.is_empty() {
+            if *stopped && !flight.has_plugin_calls() {
+                let _ = tokio::time::timeout(BACKGROUND_GRACE, flight.join_all(tally)).await;
+                return refused.map_or(Ok(held), Err);
+            }
+            if started == 0 && flight.is_empty() {
                 let has_waited = tokio::select! {
                     biased;
                     () = &mut stop, if !*stopped => {
@@ -258,7 +183,7 @@ impl Dispatcher {
             let held = self.drain(never, &mut false, &mut tally).await?;
             let next = match held {
                 Some(wait) => Some(clock.now().after(wait)),
-                None => self.store.next_due(None).await?,
+                None => self.store.next_due(Some(clock.now())).await?,
             };
             match next {
                 Some(next) if next <= until && next > clock.now() => clock.advance_to(next),
@@ -272,7 +197,7 @@ impl Dispatcher {
 
     /// Runs due wakeups until `stop` resolves, then waits for the calls in flight.
     pub async fn run(&self, stop: impl Future<Output = ()>) -> DispatchSummary {
-        let mut flight = InFlight::default();
+        let mut flight = InFlight::new(self.options.concurrency, &self.handled);
         let mut tally = Tally::default();
         let mut idle_polls = 0;
         let mut last_housekeeping: Option<tokio::time::Instant> = None;
@@ -294,11 +219,11 @@ impl Dispatcher {
                     Wait::Poll
                 }
             };
-            let full = flight.free_slots(self.options.concurrency) == 0;
+            let full = !flight.has_room();
             tokio::select! {
                 biased;
                 () = &mut stop => break,
-                ended = flight.join_next(&mut tally), if !flight.calls.is_empty() => {
+                ended = flight.join_next(&mut tally), if !flight.is_empty() => {
                     if !matches!(ended, JoinOutcome::Progressed) {
                         // The subject is busy or the store is out of reach: an immediate retry would
                         // only spin.
@@ -315,15 +240,16 @@ impl Dispatcher {
                 }
             }
         }
-        tracing::info!(
-            in_flight = flight.calls.len(),
-            "stopping: finishing what runs"
-        );
-        while !flight.calls.is_empty() {
+        tracing::info!(in_flight = flight.len(), "stopping: finishing what runs");
+        while flight.has_plugin_calls() {
             flight.join_next(&mut tally).await;
         }
+        let rest = async {
+            flight.join_all(&mut tally).await;
+            self.runner.wait_for_background().await
+        };
         // Unfinished work is done again later.
-        let _ = tokio::time::timeout(BACKGROUND_GRACE, self.runner.wait_for_background()).await;
+        let _ = tokio::time::timeout(BACKGROUND_GRACE, rest).await;
         tally.summary()
     }
 
@@ -332,65 +258,88 @@ impl Dispatcher {
         throttle.map(|throttle| throttle.kind.as_str())
     }
 
-    /// Starts due wakeups while the concurrency limit and the rate limit allow it.
+    /// Starts due wakeups while the concurrency limits and the rate limit allow it.
     async fn launch(&self, flight: &mut InFlight) -> Result<LaunchReport, StoreError> {
         let mut launched = LaunchReport::default();
-        flight.found.expire(self.clock.monotonic());
-        self.launch_found(flight, &mut launched);
-        if flight.found.wakeups.is_empty() && flight.free_slots(self.options.concurrency) > 0 {
-            flight.found.at = self.clock.monotonic();
-            flight.found.wakeups = self.find_due(&flight.skipped, None).await?.into();
-            self.launch_found(flight, &mut launched);
-        }
-        if launched.held.is_some() {
-            // Delayed refreshes must not hide other wakeups.
-            flight.found.wakeups = self
-                .find_due(&flight.skipped, self.throttled_kind())
-                .await?
-                .into();
-            self.launch_found(flight, &mut launched);
+        for lane in 0..flight.lanes.len() {
+            self.launch_lane(lane, flight, &mut launched).await?;
         }
         Ok(launched)
     }
 
+    async fn launch_lane(
+        &self,
+        lane: usize,
+        flight: &mut InFlight,
+        launched: &mut LaunchReport,
+    ) -> Result<(), StoreError> {
+        if let Some(lane) = flight.lanes.get_mut(lane) {
+            lane.found.expire(self.clock.monotonic());
+        }
+        self.launch_found(lane, flight, launched);
+        self.search(lane, flight, None).await?;
+        self.launch_found(lane, flight, launched);
+        if lane == PLUGIN && launched.held.is_some() {
+            // Delayed refreshes must not hide other wakeups.
+            self.search(lane, flight, self.throttled_kind()).await?;
+            self.launch_found(lane, flight, launched);
+        }
+        Ok(())
+    }
+
     /// Starts the wakeups that were found, while the concurrency limit allows it. The budget may delay some.
-    fn launch_found(&self, flight: &mut InFlight, launched: &mut LaunchReport) {
-        while flight.free_slots(self.options.concurrency) > 0
-            && let Some(wakeup) = flight.found.wakeups.pop_front()
-        {
-            let subject = &wakeup.wakeup.subject;
-            if flight.subjects.contains(subject) || flight.skipped.contains(subject) {
-                continue;
-            }
-            if self.throttled_kind() == Some(wakeup.wakeup.kind())
+    fn launch_found(&self, lane: usize, flight: &mut InFlight, launched: &mut LaunchReport) {
+        while let Some(due) = flight.next_found(lane) {
+            if lane == PLUGIN
+                && self.throttled_kind() == Some(due.wakeup.kind())
                 && let Err(wait) = self.rate_limit.lock().take(self.clock.monotonic())
             {
                 launched.held = Some(round_up_to_millis(wait));
                 continue;
             }
-            flight.subjects.insert(subject.clone());
             let runner = Arc::clone(&self.runner);
-            flight
-                .calls
-                .spawn(async move { (wakeup.wakeup.clone(), runner.run(wakeup).await) });
+            let wakeup = due.wakeup.clone();
+            flight.start(lane, wakeup, async move { runner.run(due).await });
             launched.started += 1;
         }
     }
 
-    /// Finds due wakeups, including some of subjects that are not in `skipped` if there are any. Wakeups
-    /// in flight may still be listed as due, so more are requested than can be in flight.
+    /// Searches for due wakeups of a lane that has a free slot and none left. The plugin's lane leaves out the kinds that
+    /// a handler runs, also a handler of another process.
+    async fn search(
+        &self,
+        lane: usize,
+        flight: &mut InFlight,
+        throttled: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let Some(lane) = flight.lanes.get_mut(lane) else {
+            return Ok(());
+        };
+        if !lane.found.wakeups.is_empty() || !lane.has_room() {
+            return Ok(());
+        }
+        let handled = self.handled.iter().map(|handled| handled.kind.as_str());
+        let others: Vec<&str> = handled
+            .chain([wakeup_kinds::NOTICE])
+            .chain(throttled)
+            .collect();
+        let at = self.clock.monotonic();
+        let found = self.find_due(lane.wanted(), &flight.skipped, lane.kinds(&others));
+        let found = found.await?;
+        lane.found.wakeups = found.into();
+        lane.found.at = at;
+        Ok(())
+    }
+
+    /// Finds due wakeups, including some of subjects that are not in `skipped` if there are any.
     async fn find_due(
         &self,
+        mut wanted: u32,
         skipped: &HashSet<Reference>,
-        excluded_kind: Option<&str>,
+        kinds: KindFilter<'_>,
     ) -> Result<Vec<DueWakeup>, StoreError> {
-        let concurrency = u32::try_from(self.options.concurrency).unwrap_or(u32::MAX);
-        let mut wanted = concurrency.saturating_mul(FoundWakeups::PER_CALL);
         loop {
-            let due = self
-                .store
-                .due(self.clock.now(), wanted, excluded_kind)
-                .await?;
+            let due = self.store.due(self.clock.now(), wanted, kinds).await?;
             let others = |due: &DueWakeup| !skipped.contains(&due.wakeup.subject);
             if due.len() < wanted as usize || due.iter().any(others) {
                 return Ok(due);

@@ -1,10 +1,11 @@
 //! The dispatcher of due wakeups.
 //!
-//! `rate_limit` limits one kind of wakeup, `clock_jump` detects that the wall clock was set, and `tally` counts calls
-//! and the health of connections.
+//! `in_flight` has the calls in flight, `rate_limit` limits one kind of wakeup, `clock_jump` detects that the wall clock
+//! was set, and `tally` counts calls and the health of connections.
 
 mod clock_jump;
 mod dispatcher;
+mod in_flight;
 mod options;
 mod rate_limit;
 mod runner;
@@ -12,6 +13,6 @@ mod tally;
 
 pub use dispatcher::Dispatcher;
 pub use options::{DispatcherOptions, Throttle};
-pub use runner::WakeupRunner;
+pub use runner::{HandledKind, WakeupRunner};
 pub use tally::DispatchSummary;
 pub(crate) use tally::{ConnectionHealth, WakeupEffect};

@@ -6,6 +6,15 @@ use tokio::sync::Notify;
 use crate::WakeupOutcome;
 use crate::store::{DueWakeup, StoreError};
 
+/// A kind of wakeups that run beside the calls of the plugin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandledKind {
+    /// The kind ([`Wakeup::kind`](crate::types::Wakeup::kind)).
+    pub kind: String,
+    /// The largest number of them in flight.
+    pub concurrency: usize,
+}
+
 /// The executor of a dispatcher's wakeups.
 #[async_trait]
 pub trait WakeupRunner: Send + Sync + 'static {
@@ -15,6 +24,12 @@ pub trait WakeupRunner: Send + Sync + 'static {
 
     /// Returns the notification of wakeups that were scheduled in this process.
     fn scheduled(&self) -> &Notify;
+
+    /// Returns the kinds of wakeups that have a concurrency of their own. They neither use nor wait for the places of
+    /// other wakeups.
+    fn handled_kinds(&self) -> Vec<HandledKind> {
+        Vec::new()
+    }
 
     /// Waits for work that wakeups have started and that outlasts their calls. Returns whether there was any.
     async fn wait_for_background(&self) -> bool {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::Stores;
 use super::builders::*;
 use crate::{
-    BeginOutcome, CallEnd, CallStart, Change, Commit, DueWakeup, Lease, Recovery, Store,
-    WakeupSettlement,
+    BeginOutcome, CallEnd, CallStart, Change, Commit, DueWakeup, KindFilter, Lease, Recovery,
+    Store, WakeupSettlement,
 };
 use relation_types::Reference;
 use relation_types::transactions::Status;
@@ -153,7 +153,7 @@ pub(super) async fn a_call_that_ran_removes_its_wakeup(stores: Arc<dyn Stores>) 
     let done = settling("t1", &lease, WakeupSettlement::Done(found));
     store.end(done).await.unwrap();
     assert_eq!(store.wakeups(&one).await.unwrap(), []);
-    assert_eq!(store.due(at(1000), 10, None).await.unwrap(), []);
+    assert_eq!(store.due(at(1000), 10, KindFilter::All).await.unwrap(), []);
 }
 
 pub(super) async fn a_wakeup_that_its_own_call_moved_stays(stores: Arc<dyn Stores>) {
@@ -182,8 +182,8 @@ pub(super) async fn a_call_that_failed_leaves_its_wakeup_for_later(stores: Arc<d
     let later = one_wakeup(&store, &one).await;
     assert_eq!(later.wakeup.due, at(30));
     assert_eq!((later.revision, later.attempts), (found.revision, 1));
-    assert_eq!(store.due(at(29), 10, None).await.unwrap(), []);
-    let due = store.due(at(30), 10, None).await.unwrap();
+    assert_eq!(store.due(at(29), 10, KindFilter::All).await.unwrap(), []);
+    let due = store.due(at(30), 10, KindFilter::All).await.unwrap();
     assert_eq!(due, std::slice::from_ref(&later));
 
     let lease = claim(&store, begin_for("t2", &later, at(30))).await;
@@ -317,7 +317,10 @@ pub(super) async fn interrupted_call_cannot_continue(stores: Arc<dyn Stores>) {
     let late = settling("t1", &old, WakeupSettlement::Done(found.clone()));
     store.end(late).await.unwrap();
     assert_eq!(one_wakeup(&store, &one).await, found);
-    assert_eq!(store.due(at(70), 10, None).await.unwrap(), [found]);
+    assert_eq!(
+        store.due(at(70), 10, KindFilter::All).await.unwrap(),
+        [found]
+    );
     let next = claim(&store, begin("t2", &one, at(71))).await;
     assert_eq!(next.interrupted, Some(at(10)));
 }

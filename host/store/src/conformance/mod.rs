@@ -140,7 +140,7 @@ pub const CASES: &[Case] = cases![
     wakeups::due_wakeups_are_ordered_and_unique_by_subject,
     wakeups::a_deadline_is_kept_moved_and_removed,
     wakeups::due_wakeups_are_ordered_by_deadline,
-    wakeups::due_wakeups_can_exclude_a_kind,
+    wakeups::due_wakeups_are_chosen_by_kind,
     wakeups::backlog_is_ordered_by_deadline,
     wakeups::leased_subject_is_not_due_until_the_lease_expires,
     wakeups::all_wakeups_are_listed_by_time,

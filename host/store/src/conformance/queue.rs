@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::Stores;
 use super::builders::*;
 use crate::{
-    BeginOutcome, CallEnd, CallStart, Change, Check, Commit, DueWakeup, Lease, PruneRequest, Store,
-    WakeupSettlement,
+    BeginOutcome, CallEnd, CallStart, Change, Check, Commit, DueWakeup, KindFilter, Lease,
+    PruneRequest, Store, WakeupSettlement,
 };
 use relation_types::transactions::{
     NewTransaction, Originator, Status, Transaction, TransactionFilter, part_id,
@@ -93,7 +93,7 @@ pub(super) async fn queued_call_runs_under_the_id_of_its_transaction(stores: Arc
     };
     let listed = store.transactions(&filter, None, 9).await.unwrap().items;
     assert_eq!(listed, std::slice::from_ref(&queued));
-    let due = store.due(at(1), 9, None).await.unwrap();
+    let due = store.due(at(1), 9, KindFilter::All).await.unwrap();
     assert_eq!(due, std::slice::from_ref(&found));
 
     let lease = claim(&store, attempt("t1", 1, &found, 5)).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Stores;
 use super::builders::*;
-use crate::{BeginOutcome, Commit, Recovery, Store};
+use crate::{BeginOutcome, Commit, KindFilter, Recovery, Store};
 use relation_types::transactions::Status;
 
 pub(super) async fn data_survives_a_restart(stores: Arc<dyn Stores>) {
@@ -80,7 +80,7 @@ pub(super) async fn a_second_host_sees_and_respects_the_first(stores: Arc<dyn St
     let old = claim(&first, begin("t1", &one, at(0))).await;
     let busy = second.begin(begin("t2", &one, at(1))).await.unwrap();
     assert_eq!(busy, BeginOutcome::Busy(at(60)));
-    assert_eq!(second.due(at(1), 10, None).await.unwrap(), []);
+    assert_eq!(second.due(at(1), 10, KindFilter::All).await.unwrap(), []);
     // Both hosts run: there is nothing to recover before the lease expires.
     assert_eq!(second.recover(at(1)).await.unwrap(), Recovery::default());
 

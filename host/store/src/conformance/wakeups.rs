@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::Stores;
 use super::builders::*;
 use crate::{
-    CLOCK_TOLERANCE, CallEnd, Change, Commit, DueWakeup, RedateReport, Store, WakeupSettlement,
+    CLOCK_TOLERANCE, CallEnd, Change, Commit, DueWakeup, KindFilter, RedateReport, Store,
+    WakeupSettlement,
 };
 use relation_types::{Hierarchy, Reference, Timestamp};
 
@@ -89,7 +90,7 @@ pub(super) async fn delete_removes_the_wakeups(stores: Arc<dyn Stores>) {
     write(&store, both).await;
     write(&store, vec![Change::Delete(one.clone())]).await;
     assert_eq!(store.wakeups(&one).await.unwrap(), []);
-    let due = store.due(at(100), 10, None).await.unwrap();
+    let due = store.due(at(100), 10, KindFilter::All).await.unwrap();
     assert_eq!(ids(&due), [(two, "a")]);
 }
 
@@ -123,15 +124,15 @@ pub(super) async fn due_wakeups_are_ordered_and_unique_by_subject(stores: Arc<dy
         schedule(&three, "a", at(10)),
     ];
     write(&store, all).await;
-    assert_eq!(store.due(at(0), 10, None).await.unwrap(), []);
-    let due = store.due(at(1), 10, None).await.unwrap();
+    assert_eq!(store.due(at(0), 10, KindFilter::All).await.unwrap(), []);
+    let due = store.due(at(1), 10, KindFilter::All).await.unwrap();
     assert_eq!(ids(&due), [(two.clone(), "a")]);
-    let due = store.due(at(9), 10, None).await.unwrap();
+    let due = store.due(at(9), 10, KindFilter::All).await.unwrap();
     assert_eq!(ids(&due), [(two.clone(), "a"), (one.clone(), "b")]);
-    let due = store.due(at(10), 10, None).await.unwrap();
+    let due = store.due(at(10), 10, KindFilter::All).await.unwrap();
     let all = [(two.clone(), "a"), (one, "b"), (three, "a")];
     assert_eq!(ids(&due), all);
-    let due = store.due(at(10), 1, None).await.unwrap();
+    let due = store.due(at(10), 1, KindFilter::All).await.unwrap();
     assert_eq!(ids(&due), [(two, "a")]);
 }
 
@@ -148,7 +149,7 @@ pub(super) async fn a_deadline_is_kept_moved_and_removed(stores: Arc<dyn Stores>
     write(&store, vec![put(&one), first]).await;
     let found = one_wakeup(&store, &one).await;
     assert_eq!(found.wakeup.deadline, Some(at(500)));
-    let due = store.due(at(10), 1, None).await.unwrap();
+    let due = store.due(at(10), 1, KindFilter::All).await.unwrap();
     assert_eq!(due, std::slice::from_ref(&found));
     retry(&store, "t1", &found, at(20)).await;
     let failed = one_wakeup(&store, &one).await;
@@ -174,20 +175,20 @@ pub(super) async fn due_wakeups_are_ordered_by_deadline(stores: Arc<dyn Stores>)
         with_deadline(&four, "not due", at(10), 20),
     ]);
     write(&store, all).await;
-    let due = store.due(at(9), 10, None).await.unwrap();
+    let due = store.due(at(9), 10, KindFilter::All).await.unwrap();
     let expected = [
         (two.clone(), "early"),
         (three, "same, due later"),
         (one, "none, but due first"),
     ];
     assert_eq!(ids(&due), expected);
-    let due = store.due(at(9), 1, None).await.unwrap();
+    let due = store.due(at(9), 1, KindFilter::All).await.unwrap();
     assert_eq!(ids(&due), [(two, "early")]);
-    let due = store.due(at(10), 1, None).await.unwrap();
+    let due = store.due(at(10), 1, KindFilter::All).await.unwrap();
     assert_eq!(ids(&due), [(four, "not due")]);
 }
 
-pub(super) async fn due_wakeups_can_exclude_a_kind(stores: Arc<dyn Stores>) {
+pub(super) async fn due_wakeups_are_chosen_by_kind(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     // Few refreshes, and then so many that the others must be found without scanning them.
     for many in [3, 2_000] {
@@ -202,16 +203,37 @@ pub(super) async fn due_wakeups_can_exclude_a_kind(stores: Arc<dyn Stores>) {
         all.push(put(&record(many)));
         all.push(schedule(&record(many), "refreshments", at(1)));
         write(&store, all).await;
-        let due = store.due(at(1), 10, Some("refresh")).await.unwrap();
+        let due = store
+            .due(at(1), 10, KindFilter::Except(&["refresh"]))
+            .await
+            .unwrap();
         let others = [(record(0), "sync"), (record(many), "refreshments")];
         assert_eq!(ids(&due)[..1], others[..1], "among {many}");
         assert!(ids(&due).contains(&others[1]), "among {many}");
         assert!(due.iter().all(|due| due.wakeup.kind() != "refresh"));
-        let due = store.due(at(1), 2, None).await.unwrap();
+        let due = store.due(at(1), 2, KindFilter::All).await.unwrap();
         assert_eq!(ids(&due)[0], (record(0), "refresh"), "among {many}");
         assert_eq!(due[1].wakeup.subject, record(1), "among {many}");
-        let due = store.due(at(1), 10, Some("sync")).await.unwrap();
+        let due = store
+            .due(at(1), 10, KindFilter::Except(&["sync"]))
+            .await
+            .unwrap();
         assert_eq!(ids(&due)[0], (record(0), "refresh"), "among {many}");
+        let both = KindFilter::Except(&["refresh", "refreshments"]);
+        let due = store.due(at(1), 10, both).await.unwrap();
+        assert_eq!(ids(&due), others[..1], "among {many}");
+        let due = store
+            .due(at(1), 10, KindFilter::Only("refreshments"))
+            .await
+            .unwrap();
+        assert!(ids(&due).contains(&others[1]), "among {many}");
+        assert!(due.iter().all(|due| due.wakeup.kind() == "refreshments"));
+        let due = store
+            .due(at(1), 2, KindFilter::Only("refresh"))
+            .await
+            .unwrap();
+        assert_eq!(ids(&due)[0], (record(0), "refresh"), "among {many}");
+        assert_eq!(due.len(), 2, "among {many}");
     }
 }
 
@@ -239,7 +261,7 @@ pub(super) async fn backlog_is_ordered_by_deadline(stores: Arc<dyn Stores>) {
         due.iter().map(|due| due.wakeup.subject.clone()).collect()
     };
 
-    let due = store.due(at(100), 20, None).await.unwrap();
+    let due = store.due(at(100), 20, KindFilter::All).await.unwrap();
     assert_eq!(subjects(&due), first(20).collect::<Vec<_>>());
     // Leased, settled and postponed wakeups are skipped.
     let lease = claim(&store, begin_for("t1", &due[0], at(100))).await;
@@ -249,7 +271,7 @@ pub(super) async fn backlog_is_ordered_by_deadline(stores: Arc<dyn Stores>) {
     };
     store.end(done).await.unwrap();
     retry(&store, "t3", &due[2], at(5_000)).await;
-    let late = store.due(at(100), 17, None).await.unwrap();
+    let late = store.due(at(100), 17, KindFilter::All).await.unwrap();
     assert_eq!(late, due[3..]);
     store.end(end("t1", Some(&lease), at(100))).await.unwrap();
 
@@ -260,16 +282,16 @@ pub(super) async fn backlog_is_ordered_by_deadline(stores: Arc<dyn Stores>) {
         write(&store, changes).await;
     }
     let [early, later] = urgent.map(|(subject, _)| subject);
-    let due = store.due(at(100), 2, None).await.unwrap();
+    let due = store.due(at(100), 2, KindFilter::All).await.unwrap();
     assert_eq!(subjects(&due), [early.clone(), record(expected[0])]);
-    let due = store.due(at(150), 2, None).await.unwrap();
+    let due = store.due(at(150), 2, KindFilter::All).await.unwrap();
     assert_eq!(subjects(&due), [early, later]);
 
     // After the clock was set back, no wakeup is due before its time.
     let mut left = expected;
     left.drain(1..3);
     left.retain(|number| number % 50 <= 20);
-    let due = store.due(at(20), 10, None).await.unwrap();
+    let due = store.due(at(20), 10, KindFilter::All).await.unwrap();
     let begun: Vec<Reference> = left[..10].iter().map(|number| record(*number)).collect();
     assert_eq!(subjects(&due), begun);
 }
@@ -285,13 +307,13 @@ pub(super) async fn leased_subject_is_not_due_until_the_lease_expires(stores: Ar
     ];
     write(&store, all).await;
     let lease = claim(&store, begin("t1", &one, at(2))).await;
-    let due = store.due(at(3), 10, None).await.unwrap();
+    let due = store.due(at(3), 10, KindFilter::All).await.unwrap();
     assert_eq!(ids(&due), [(two.clone(), "a")]);
     let both = [(one, "a"), (two, "a")];
-    let due = store.due(lease.expires, 10, None).await.unwrap();
+    let due = store.due(lease.expires, 10, KindFilter::All).await.unwrap();
     assert_eq!(ids(&due), both);
     store.end(end("t1", Some(&lease), at(3))).await.unwrap();
-    let due = store.due(at(3), 10, None).await.unwrap();
+    let due = store.due(at(3), 10, KindFilter::All).await.unwrap();
     assert_eq!(ids(&due), both);
 }
 
@@ -428,7 +450,7 @@ pub(super) async fn redate_makes_wakeups_of_a_fast_clock_due(stores: Arc<dyn Sto
         latest: Some(at(70_000)),
     };
     assert_eq!(redating, found);
-    let due = store.due(now, 10, None).await.unwrap();
+    let due = store.due(now, 10, KindFilter::All).await.unwrap();
     let subjects: Vec<_> = due.iter().map(|due| &due.wakeup.subject).collect();
     assert_eq!(subjects, [&early, &ahead]);
     assert_eq!(due[0].wakeup.due, at(5_000));

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::{Result, to_millis};
 use super::wakeups::{self, Position};
-use crate::DueWakeup;
+use crate::{DueWakeup, KindFilter};
 use relation_types::Timestamp;
 
 const MORE_THAN: &str = "SELECT 1 FROM wakeups WHERE due <= ?1 LIMIT 1 OFFSET ?2";
@@ -53,6 +53,33 @@ pub(super) const STATEMENTS: &[&str] = &[
 /// due in the same millisecond are marked together.
 const MARK_BATCH: i64 = 5_000;
 
+/// A [`KindFilter`] that another thread can own.
+pub(super) enum OwnedKinds {
+    Only(String),
+    Except(Vec<String>),
+}
+
+impl From<KindFilter<'_>> for OwnedKinds {
+    fn from(kinds: KindFilter<'_>) -> Self {
+        match kinds {
+            KindFilter::All => Self::Except(Vec::new()),
+            KindFilter::Only(kind) => Self::Only(kind.to_owned()),
+            KindFilter::Except(kinds) => {
+                Self::Except(kinds.iter().map(|kind| (*kind).to_owned()).collect())
+            }
+        }
+    }
+}
+
+impl OwnedKinds {
+    fn admits(&self, kind: &str) -> bool {
+        match self {
+            Self::Only(only) => only == kind,
+            Self::Except(others) => !others.iter().any(|other| other == kind),
+        }
+    }
+}
+
 /// The result of a search for due wakeups.
 pub(super) enum DueLookup {
     /// The earliest due wakeups.
@@ -62,12 +89,12 @@ pub(super) enum DueLookup {
 }
 
 /// Finds wakeups that are due at `now` and whose subject is not leased, by deadline, at most `limit` and
-/// one per subject. Those of the kind `excluded_kind` are left out.
+/// one per subject. Only `kinds` are searched.
 pub(super) fn find(
     connection: &Connection,
     now: Timestamp,
     limit: usize,
-    excluded_kind: Option<&str>,
+    kinds: &OwnedKinds,
 ) -> Result<DueLookup> {
     let now = to_millis(now);
     let few = i64::try_from(limit).map_or(i64::MAX, |limit| limit.saturating_mul(4).max(64));
@@ -81,7 +108,7 @@ pub(super) fn find(
         while let Some(row) = rows.next()? {
             due.push(wakeups::read(row)?);
         }
-        due.retain(|due| Some(due.wakeup.kind()) != excluded_kind);
+        due.retain(|due| kinds.admits(due.wakeup.kind()));
         return Ok(DueLookup::Due(earliest(due, limit)));
     }
     if connection
@@ -90,10 +117,14 @@ pub(super) fn find(
     {
         return Ok(DueLookup::Unmarked);
     }
+    if let OwnedKinds::Only(kind) = kinds {
+        let due = find_ready(connection, now, kind, limit)?;
+        return Ok(DueLookup::Due(due));
+    }
     let mut due = Vec::new();
     let mut kind = next_kind(connection, "")?;
     while let Some(this) = kind {
-        if Some(this.as_str()) != excluded_kind {
+        if kinds.admits(&this) {
             due.append(&mut find_ready(connection, now, &this, limit)?);
         }
         // The smallest greater text.

@@ -10,7 +10,7 @@ use super::search::{self, Subtree};
 use super::writer::Batch;
 use super::{SqliteStore, due};
 use crate::cursor::{Listing, build_page, validate_limit};
-use crate::{DueWakeup, StoreError, WakeupStore};
+use crate::{DueWakeup, KindFilter, StoreError, WakeupStore};
 use relation_types::{Hierarchy, Page, Reference, Timestamp, Wakeup};
 
 const SCHEDULE: &str = "INSERT INTO wakeups
@@ -105,13 +105,12 @@ impl WakeupStore for SqliteStore {
         &self,
         now: Timestamp,
         limit: u32,
-        excluded_kind: Option<&str>,
+        kinds: KindFilter<'_>,
     ) -> Result<Vec<DueWakeup>, StoreError> {
         loop {
-            let excluded_kind = excluded_kind.map(str::to_owned);
-            let look = move |connection: &Connection| {
-                due::find(connection, now, limit as usize, excluded_kind.as_deref())
-            };
+            let kinds = due::OwnedKinds::from(kinds);
+            let look =
+                move |connection: &Connection| due::find(connection, now, limit as usize, &kinds);
             match self.readers.read_blocking(look).await? {
                 due::DueLookup::Due(due) => return Ok(due),
                 due::DueLookup::Unmarked => {

@@ -1,18 +1,21 @@
 //! A host that kills itself with SIGKILL at one step of one workflow, for the tests that sweep over
 //! all steps. It prints a line for each step it reaches.
 //!
-//! `victim COMPONENT DIRECTORY WEBEX NOW STEP due|connect|complete|sync PKID [ADDRESS]`. WEBEX is the
+//! `victim COMPONENT DIRECTORY WEBEX NOW STEP due|notices|connect|complete|sync PKID [ADDRESS]`. WEBEX is the
 //! emulator as `HOST:PORT`, NOW the time in milliseconds, and STEP the step to end at (0: none).
 //! The commands: run what is due, begin a consent that comes back to ADDRESS, complete the one
-//! with this callback, or import everything.
+//! with this callback, or import everything. `notices` runs what is due with an outbox, whose handler
+//! appends the id of each notice to the file `told`.
 
+use std::fs::OpenOptions;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use async_trait::async_trait;
 use relation_e2e::artifacts;
 use relation_e2e::faulty_store::{FaultyStore, Moment, Operation, StoreFaults};
 use relation_e2e::world::CLIENT_SECRET;
@@ -24,7 +27,10 @@ use relation_host::store::Store;
 use relation_host::store::seal::{KeyFile, Sealer};
 use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
 use relation_host::types::{Pkid, Timestamp};
-use relation_host::{ComponentSource, Host};
+use relation_host::{
+    ComponentSource, HandledWakeup, HandlerError, HandlerOptions, Host, NextRun, Outbox,
+    WakeupHandler, WakeupResult, wakeup_kinds,
+};
 use secrecy::SecretString;
 
 /// Counts steps, and kills the process at one of them.
@@ -45,6 +51,26 @@ impl Steps {
             let _ = Command::new("sh").args(["-c", &kill]).status();
             panic!("still alive");
         }
+    }
+}
+
+/// A handler that tells notices by writing their ids to a file.
+struct Teller {
+    file: PathBuf,
+    steps: Steps,
+}
+
+#[async_trait]
+impl WakeupHandler for Teller {
+    async fn run(&self, wakeup: &HandledWakeup) -> Result<WakeupResult, HandlerError> {
+        self.steps.step("before telling");
+        let mut told = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.file)?;
+        writeln!(told, "{}", wakeup.document.reference.pkid)?;
+        self.steps.step("after telling");
+        Ok(NextRun::DeleteSubject.into())
     }
 }
 
@@ -69,10 +95,12 @@ async fn main() {
         last: step.parse().expect("a number"),
     };
     let now = Timestamp(now.parse().expect("milliseconds"));
-    let host = host(component, Path::new(directory), webex, now, &steps).await;
+    let has_outbox = what == "notices";
+    let directory = Path::new(directory);
+    let host = host(component, directory, webex, now, &steps, has_outbox).await;
     let pkid: Pkid = pkid.parse().expect("a pkid");
     match (what.as_str(), rest) {
-        ("due", []) => {
+        ("due" | "notices", []) => {
             let dispatcher = host.dispatcher(DispatcherOptions::default());
             dispatcher
                 .run_until_idle()
@@ -102,6 +130,7 @@ async fn host(
     webex: &str,
     now: Timestamp,
     steps: &Steps,
+    has_outbox: bool,
 ) -> Host {
     let clock = Arc::new(ManualClock::new(now));
     let database = directory.join("relation.db");
@@ -118,7 +147,19 @@ async fn host(
         ("webex.client-id", "C0ffee".to_owned()),
         ("refresh.jitter", "0".to_owned()),
     ];
-    let host = Host::builder()
+    let mut builder = Host::builder();
+    if has_outbox {
+        let teller = Arc::new(Teller {
+            file: directory.join("told"),
+            steps: steps.clone(),
+        });
+        builder = builder.outbox(Outbox::default()).wakeup_handler(
+            wakeup_kinds::NOTICE,
+            teller,
+            HandlerOptions::default(),
+        );
+    }
+    let host = builder
         .component(ComponentSource::File(component.into()))
         .store(store)
         .sealer(Arc::new(sealer))

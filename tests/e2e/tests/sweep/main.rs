@@ -1,9 +1,10 @@
-//! `kill -9` at every step of a refresh, a consent, an import and a queued call: no data is lost or duplicated, and the
-//! final state is that of an uninterrupted run.
+//! `kill -9` at every step of a refresh, a consent, an import, a queued call and a notice: no data is lost or duplicated,
+//! and the final state is that of an uninterrupted run.
 //!
 //! One loss is unavoidable: where Webex rotates refresh tokens, a response that arrived and was not
 //! committed. `--nocapture` shows the table of all steps.
 
+mod notices;
 mod queued_calls;
 
 use std::process::Command;

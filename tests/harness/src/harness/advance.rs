@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use relation_host::schedule::WakeupRunner as _;
-use relation_host::store::{DueWakeup, StoreError};
+use relation_host::store::{DueWakeup, KindFilter, StoreError};
 use relation_host::types::{Reference, Timestamp};
 use relation_host::{CallError, CallErrorKind, WakeupOutcome};
 use serde_json::{Value, json};
@@ -102,7 +102,7 @@ async fn find_due_wakeup(
     let most = u32::try_from(held.len()).unwrap_or(u32::MAX);
     let store = harness.host().store();
     let due = store
-        .due(harness.now(), most.saturating_add(1), None)
+        .due(harness.now(), most.saturating_add(1), KindFilter::All)
         .await?;
     let free = |due: &DueWakeup| !held.contains(&due.wakeup.subject);
     Ok(due.into_iter().find(free))

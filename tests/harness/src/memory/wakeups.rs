@@ -5,7 +5,7 @@ use std::ops::Bound;
 
 use async_trait::async_trait;
 use relation_host::store::cursor::{Listing, build_page, validate_limit};
-use relation_host::store::{DueWakeup, StoreError, WakeupStore};
+use relation_host::store::{DueWakeup, KindFilter, StoreError, WakeupStore};
 use relation_host::types::{Hierarchy, Page, Reference, Timestamp, Wakeup};
 
 use super::state::State;
@@ -133,19 +133,19 @@ impl Wakeups {
     }
 
     /// Returns the first `limit` wakeups that are due at `now`, by deadline, at most one per subject. Leaves
-    /// out wakeups of the kind `without` and subjects that are `held`.
+    /// out wakeups of kinds that are not among `kinds`, and subjects that are `held`.
     pub(super) fn due(
         &self,
         now: Timestamp,
         limit: usize,
-        without: Option<&str>,
+        kinds: KindFilter<'_>,
         held: impl Fn(&Reference) -> bool,
     ) -> Vec<DueWakeup> {
         let ready = self.by_due.iter().take_while(|(due, ..)| *due <= now);
         let mut found: Vec<&DueWakeup> = ready
             .filter(|(_, subject, _)| !held(subject))
             .filter_map(|place| self.at(place))
-            .filter(|found| Some(found.wakeup.kind()) != without)
+            .filter(|found| kinds.admits(found.wakeup.kind()))
             .collect();
         // The sort is stable: equal deadlines stay ordered by due time.
         found.sort_by_key(|found| found.wakeup.deadline.unwrap_or(Timestamp(u64::MAX)));
@@ -236,11 +236,11 @@ impl WakeupStore for MemoryStore {
         &self,
         now: Timestamp,
         limit: u32,
-        without: Option<&str>,
+        kinds: KindFilter<'_>,
     ) -> Result<Vec<DueWakeup>, StoreError> {
         self.with(|state| {
             let held = |subject: &Reference| state.leases.busy(subject, now).is_some();
-            Ok(state.wakeups.due(now, limit as usize, without, held))
+            Ok(state.wakeups.due(now, limit as usize, kinds, held))
         })
     }
 

@@ -1,7 +1,7 @@
 //! Runs due wakeups like the host, and records each result.
 
 use async_trait::async_trait;
-use relation_host::schedule::WakeupRunner;
+use relation_host::schedule::{HandledKind, WakeupRunner};
 use relation_host::store::{DueWakeup, StoreError};
 use relation_host::{Host, WakeupOutcome};
 use tokio::sync::{Mutex, Notify};
@@ -39,6 +39,10 @@ impl WakeupRunner for RecordingRunner {
 
     fn scheduled(&self) -> &Notify {
         self.host.scheduled()
+    }
+
+    fn handled_kinds(&self) -> Vec<HandledKind> {
+        self.host.handled_kinds()
     }
 
     async fn wait_for_background(&self) -> bool {

@@ -1,5 +1,6 @@
 //! Tests of which wakeups a dispatcher starts, in which order, and when.
 
+mod handled;
 mod long_call;
 
 use std::num::NonZeroU32;
@@ -9,14 +10,14 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 
 use super::*;
-use crate::CallOutput;
 use crate::clock::SystemClock;
 use crate::reports::WakeReport;
 use crate::schedule::Throttle;
 use crate::store::layer::{Layered, StoreLayer};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Change, Commit, DocumentStore as _};
+use crate::store::{Change, Commit, DocumentStore as _, KindFilter};
 use crate::types::{Document, Pkid, Wakeup};
+use crate::{CallOutput, WakeupOutcome};
 
 /// Returns the outcome of a call that found nothing to do.
 fn success() -> WakeupOutcome {
@@ -223,10 +224,10 @@ impl StoreLayer for Searches {
         inner: &dyn Store,
         now: Timestamp,
         limit: u32,
-        excluded_kind: Option<&str>,
+        kinds: KindFilter<'_>,
     ) -> Result<Vec<DueWakeup>, StoreError> {
         self.0.fetch_add(1, Ordering::Relaxed);
-        inner.due(now, limit, excluded_kind).await
+        inner.due(now, limit, kinds).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::writer::Batch;
 use super::*;
-use crate::SortOrder;
+use crate::{KindFilter, SortOrder};
 use relation_types::transactions::{SecretAccess, SecretAccessOutcome};
 use relation_types::{Key, Scope};
 
@@ -243,7 +243,7 @@ async fn first_release_database_is_migrated_with_its_data() {
     );
     let store = open(&stores.path()).unwrap();
     let now = Timestamp(70_000);
-    let due = store.due(now, 10, None).await.unwrap();
+    let due = store.due(now, 10, KindFilter::All).await.unwrap();
     assert_eq!(due.len(), 1);
     assert_eq!(due[0].wakeup.deadline, None);
     let expired = Filter {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use relation_host::store::layer::StoreLayer;
 use relation_host::store::{
-    BeginOutcome, CallEnd, CallStart, Change, Commit, DueWakeup, Store, StoreError,
+    BeginOutcome, CallEnd, CallStart, Change, Commit, DueWakeup, KindFilter, Store, StoreError,
     WakeupSettlement,
 };
 use relation_host::types::{RECORD_MODEL, Reference, Timestamp};
@@ -114,14 +114,14 @@ impl StoreLayer for WakeupDefect {
         inner: &dyn Store,
         now: Timestamp,
         limit: u32,
-        without: Option<&str>,
+        kinds: KindFilter<'_>,
     ) -> Result<Vec<DueWakeup>, StoreError> {
         let soon = match self {
             Self::Early => now.after(HOUR),
             Self::LastFirst => now.after(2 * MINUTE),
             _ => now,
         };
-        let mut due = inner.due(soon, limit, without).await?;
+        let mut due = inner.due(soon, limit, kinds).await?;
         match self {
             Self::LastFirst => largest(inner, due, soon, |other| other.wakeup.due).await,
             Self::LatestDeadlineFirst => {

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use relation_host::store::sqlite::SqliteStore;
 use relation_host::store::{
-    CLOCK_TOLERANCE, Check, DueWakeup, Lease, Quarantine, ResealAction, SortOrder, WakeupSettlement,
+    CLOCK_TOLERANCE, Check, DueWakeup, KindFilter, Lease, Quarantine, ResealAction, SortOrder,
+    WakeupSettlement,
 };
 use relation_host::transactions::{Level, LogLine, TransactionOutcome, TransactionPart};
 use relation_host::types::{Key, RECORD_MODEL, Scope, Wakeup};
@@ -251,7 +252,7 @@ impl StoreUnderTest<'_> {
                 subject,
                 settling,
             } => {
-                let due = store.due(now, 1, None).await.unwrap();
+                let due = store.due(now, 1, KindFilter::All).await.unwrap();
                 let wakeup = due.into_iter().next().filter(|_| settling);
                 let of_wakeup = wakeup.as_ref().map(|found| found.wakeup.subject.clone());
                 let subject = of_wakeup.or(subject);
@@ -346,8 +347,9 @@ impl StoreUnderTest<'_> {
                 let second = store
                     .upcoming(node.as_ref(), cursor.as_deref(), limit)
                     .await;
-                let without = without.map(|id| IDS[id]);
-                let due = store.due(now, limit, without).await;
+                let excluded = without.map(|id| IDS[id]);
+                let kinds = KindFilter::Except(excluded.as_slice());
+                let due = store.due(now, limit, kinds).await;
                 let next = [store.next_due(None).await, store.next_due(Some(now)).await];
                 format!("{first:?} {second:?} {due:?} {next:?}")
             }

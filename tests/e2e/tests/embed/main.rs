@@ -1,4 +1,6 @@
-//! Embedding: the example works, and observers learn what a host has done.
+//! Embedding: the example works, observers learn what a host has done, and handlers run the outbox of notices.
+
+mod notices;
 
 use std::process::Command;
 use std::sync::Arc;

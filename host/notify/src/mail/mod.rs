@@ -1,0 +1,1 @@
+//! Delivery by e-mail over SMTP.

@@ -1,0 +1,1 @@
+//! Settings of notices at a hierarchy node, and their inheritance.

@@ -1,0 +1,1 @@
+//! Delivery by SNMP traps and informs.

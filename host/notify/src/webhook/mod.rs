@@ -1,0 +1,1 @@
+//! Delivery by webhooks with the signature of Standard Webhooks.

@@ -36,7 +36,7 @@ class Handler:
         print_line({
             "from": envelope.mail_from,
             "to": envelope.rcpt_tos,
-            "tls": session.ssl is not None,
+            "tls": server.transport.get_extra_info("ssl_object") is not None,
             "user": (session.auth_data or b"").decode(),
             "host": session.host_name,
             "content": envelope.content.decode("ascii"),

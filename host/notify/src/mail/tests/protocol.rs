@@ -417,3 +417,39 @@ async fn missing_auth_is_a_setting_at_fault() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn plaintext_only_goes_to_permitted_addresses() {
+    for (host, reason) in [
+        (
+            "192.0.2.7",
+            "192.0.2.7 is not a loopback address, and `plaintext` permits no other",
+        ),
+        (
+            "127.0.0.1",
+            "127.0.0.1 (loopback) is not a permitted address",
+        ),
+        ("mail.example.com", "no address of mail.example.com"),
+    ] {
+        let options = MailOptions {
+            host: host.to_owned(),
+            ..plain_options()
+        };
+        let channel = MailChannel::new(Arc::new(server(options)), recipient(Language::English));
+        let message = Message::Single(notice(NoticeKind::Test));
+        let attempt = crate::Attempt {
+            id: "delivery-1",
+            message: &message,
+            now: december(7, 10, 0),
+        };
+        let error = crate::Channel::deliver(&channel, &attempt)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.kind,
+            DeliveryErrorKind::Temporary { retry_after: None }
+        );
+        let expected = format!("mail server {host}:587, name resolution: {reason}");
+        assert!(error.text.starts_with(&expected), "{error}");
+    }
+}

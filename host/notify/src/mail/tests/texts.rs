@@ -19,8 +19,8 @@ fn every_kind_has_texts_in_every_language() {
             let mut notice = notice(kind);
             match kind {
                 NoticeKind::HostTrouble => {
-                    notice.customer.clear();
-                    notice.expires = None;
+                    (notice.customer, notice.grant) = (String::new(), String::new());
+                    (notice.expires, notice.link) = (None, None);
                 }
                 NoticeKind::Expired => notice.expires = Some(december(7, 8, 59)),
                 NoticeKind::ImportFailed | NoticeKind::Recovered | NoticeKind::Test => {

@@ -7,6 +7,7 @@ use percent_encoding::percent_decode_str;
 use relation_egress::{Denial, Policy};
 use secrecy::{ExposeSecret, SecretString};
 use url::{Url, form_urlencoded};
+use zeroize::Zeroizing;
 
 /// The maximum length of an address, in bytes.
 pub const MAX_URL_BYTES: usize = 2048;
@@ -126,7 +127,7 @@ impl EndpointUrl {
 
     /// Returns the parts of the address that a reply must not show: path and query, and the parts of them that may be
     /// tokens.
-    pub(super) fn to_secrets(&self) -> Vec<String> {
+    pub(super) fn to_secrets(&self) -> Vec<Zeroizing<String>> {
         let Ok(url) = Url::parse(self.expose()) else {
             return Vec::new();
         };
@@ -151,7 +152,7 @@ impl EndpointUrl {
             .filter(|part| part.len() >= MIN_TOKEN_BYTES)
             .collect();
         secrets.extend(tokens);
-        secrets
+        secrets.into_iter().map(Zeroizing::new).collect()
     }
 }
 
@@ -297,19 +298,12 @@ mod tests {
         let text = "https://hooks.example.com/hooks/T0KEN%2DT0KEN-1?k=query%20token%21&s=ab";
         let secrets = parse(text, false).unwrap().to_secrets();
         for expected in ["T0KEN%2DT0KEN-1", "T0KEN-T0KEN-1", "query token!"] {
-            let is_listed = secrets.iter().any(|secret| secret == expected);
+            let is_listed = secrets.iter().any(|secret| secret.as_str() == expected);
             assert!(is_listed, "{expected}: {secrets:?}");
         }
-        assert!(
-            !secrets
-                .iter()
-                .any(|secret| secret == "ab" || secret == "hooks")
-        );
-        assert!(
-            parse("https://hooks.example.com", false)
-                .unwrap()
-                .to_secrets()
-                .is_empty()
-        );
+        let is_short = |secret: &Zeroizing<String>| matches!(secret.as_str(), "ab" | "hooks");
+        assert!(!secrets.iter().any(is_short), "{secrets:?}");
+        let bare = parse("https://hooks.example.com", false).unwrap();
+        assert!(bare.to_secrets().is_empty());
     }
 }

@@ -23,6 +23,7 @@ use relation_egress::{Client, LimitedBody, Proxies};
 use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, timeout_at};
+use zeroize::Zeroizing;
 
 pub use endpoint::{EndpointError, EndpointOptions, EndpointUrl, MAX_URL_BYTES};
 pub use keys::{KeyError, SigningKey, SigningKeyPair, SigningSecret};
@@ -108,13 +109,14 @@ impl Webhook {
     }
 
     /// Returns the texts that a reply must not show.
-    fn to_secrets(&self) -> Vec<String> {
+    fn to_secrets(&self) -> Vec<Zeroizing<String>> {
         let mut secrets = self.url.to_secrets();
         for text in self.keys.to_texts() {
             let text = text.expose_secret();
             // With and without the prefix.
-            secrets.push(text.to_owned());
-            secrets.extend(text.split_once('_').map(|(_, encoded)| encoded.to_owned()));
+            secrets.push(Zeroizing::new(text.to_owned()));
+            let encoded = text.split_once('_').map(|(_, encoded)| encoded);
+            secrets.extend(encoded.map(|encoded| Zeroizing::new(encoded.to_owned())));
         }
         secrets
     }

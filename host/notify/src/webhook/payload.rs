@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
-use serde_json::{Value, json};
+use url::Url;
 
 use crate::{Digest, Message, Notice, NoticeKind, Severity};
 
@@ -119,8 +119,8 @@ impl Payload {
         timestamp: DateTime<Utc>,
         data: &impl Serialize,
     ) -> Result<Self, PayloadError> {
-        let data = serde_json::to_value(data).map_err(|_| PayloadError::Data)?;
-        let body = event(event_type, timestamp, data).to_string();
+        let event = Event::new(event_type, timestamp, data);
+        let body = serde_json::to_string(&event).map_err(|_| PayloadError::Data)?;
         if body.len() > MAX_BODY_BYTES {
             return Err(PayloadError::TooLarge(body.len()));
         }
@@ -132,7 +132,7 @@ impl Payload {
     #[must_use]
     pub fn from_message(message: &Message, now: DateTime<Utc>) -> Self {
         Self(match message {
-            Message::Single(notice) => notice_event(notice).to_string(),
+            Message::Single(notice) => to_json(&notice_event(notice)),
             Message::Digest(digest) => digest_body(digest, now),
         })
     }
@@ -141,6 +141,24 @@ impl Payload {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+#[derive(Serialize)]
+struct Event<T> {
+    #[serde(rename = "type")]
+    event_type: &'static str,
+    timestamp: String,
+    data: T,
+}
+
+impl<T> Event<T> {
+    fn new(event_type: EventType, timestamp: DateTime<Utc>, data: T) -> Self {
+        Self {
+            event_type: event_type.as_str(),
+            timestamp: format_time(timestamp),
+            data,
+        }
     }
 }
 
@@ -163,11 +181,20 @@ struct NoticeData<'a> {
     link: Option<&'a str>,
 }
 
-fn event(event_type: EventType, timestamp: DateTime<Utc>, data: Value) -> Value {
-    json!({ "type": event_type.as_str(), "timestamp": format_time(timestamp), "data": data })
+/// The data of a digest.
+#[derive(Serialize)]
+struct DigestData<'a> {
+    id: &'a str,
+    node: &'a str,
+    /// The number of notices, with those that are left off.
+    count: u64,
+    left_off: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<&'a str>,
+    notices: Vec<Event<NoticeData<'a>>>,
 }
 
-fn notice_event(notice: &Notice) -> Value {
+fn notice_event(notice: &Notice) -> Event<NoticeData<'_>> {
     let data = NoticeData {
         id: cut(&notice.id, MAX_ID_CHARS),
         record: cut(&notice.record, MAX_ID_CHARS),
@@ -179,50 +206,46 @@ fn notice_event(notice: &Notice) -> Value {
         state: state(notice.kind),
         expires: notice.expires.map(format_time),
         count: notice.count,
-        link: notice
-            .link
-            .as_ref()
-            .and_then(|link| short_link(link.as_str())),
+        link: short_link(notice.link.as_ref()),
     };
-    // The JSON of texts and numbers cannot fail.
-    let data = serde_json::to_value(data).unwrap_or_default();
-    event(notice.kind.into(), notice.occurred, data)
+    Event::new(notice.kind.into(), notice.occurred, data)
 }
 
 fn digest_body(digest: &Digest, now: DateTime<Utc>) -> String {
     let latest = digest.notices.iter().map(|notice| notice.occurred).max();
-    let total = u64::try_from(digest.notices.len()).unwrap_or(u64::MAX);
-    let total = total.saturating_add(digest.more);
-    let body = |notices: Vec<Value>| {
-        let included = u64::try_from(notices.len()).unwrap_or(u64::MAX);
-        let mut data = json!({
-            "id": cut(&digest.id, MAX_ID_CHARS),
-            "node": cut(&digest.node, MAX_NAME_CHARS),
-            "count": total,
-            "left_off": total.saturating_sub(included),
-            "notices": notices,
-        });
-        let link = digest.link.as_ref();
-        if let (Value::Object(data), Some(link)) =
-            (&mut data, link.and_then(|link| short_link(link.as_str())))
-        {
-            data.insert("link".to_owned(), link.into());
-        }
-        event(EventType::NoticeDigest, latest.unwrap_or(now), data).to_string()
-    };
-    // The number of notices that are left off has the most digits without notices.
-    let mut room = MAX_BODY_BYTES.saturating_sub(body(Vec::new()).len());
-    let mut notices = Vec::new();
-    for notice in &digest.notices {
-        let notice = notice_event(notice);
-        let bytes = notice.to_string().len() + ",".len();
-        let Some(left) = room.checked_sub(bytes) else {
+    let count = to_u64(digest.notices.len()).saturating_add(digest.more);
+    let mut event = Event::new(
+        EventType::NoticeDigest,
+        latest.unwrap_or(now),
+        DigestData {
+            id: cut(&digest.id, MAX_ID_CHARS),
+            node: cut(&digest.node, MAX_NAME_CHARS),
+            count,
+            // The number has the most digits without notices.
+            left_off: count,
+            link: short_link(digest.link.as_ref()),
+            notices: Vec::new(),
+        },
+    );
+    let mut room = MAX_BODY_BYTES.saturating_sub(to_json(&event).len());
+    for notice in digest.notices.iter().map(notice_event) {
+        let Some(left) = room.checked_sub(to_json(&notice).len() + ",".len()) else {
             break;
         };
         room = left;
-        notices.push(notice);
+        event.data.notices.push(notice);
     }
-    body(notices)
+    event.data.left_off = count.saturating_sub(to_u64(event.data.notices.len()));
+    to_json(&event)
+}
+
+/// Returns the JSON of texts and numbers, which cannot fail.
+fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+fn to_u64(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }
 
 /// Returns the connection's state that a notice tells; `None`: the notice is about something else.
@@ -247,19 +270,22 @@ fn cut(text: &str, max_chars: usize) -> &str {
     end.map_or(text, |(end, _)| text.get(..end).unwrap_or(text))
 }
 
-fn short_link(link: &str) -> Option<&str> {
-    (link.len() <= MAX_LINK_BYTES).then_some(link)
+fn short_link(link: Option<&Url>) -> Option<&str> {
+    link.map(Url::as_str)
+        .filter(|link| link.len() <= MAX_LINK_BYTES)
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
-    pub(in crate::webhook) fn time(text: &str) -> DateTime<Utc> {
+    fn time(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
     }
 
-    pub(in crate::webhook) fn notice(kind: NoticeKind) -> Notice {
+    fn notice(kind: NoticeKind) -> Notice {
         Notice {
             id: "n-1".to_owned(),
             kind,
@@ -398,8 +424,8 @@ pub(super) mod tests {
     fn other_events_are_bounded() {
         let at = time("2026-12-07T10:00:00Z");
         let kind = EventType::TransactionCompleted;
-        let payload = Payload::new(kind, at, &json!({ "id": "t-1", "status": "Success" })).unwrap();
-        let expected = r#"{"data":{"id":"t-1","status":"Success"},"timestamp":"2026-12-07T10:00:00Z","type":"transaction.completed"}"#;
+        let payload = Payload::new(kind, at, &json!({ "id": "t-1" })).unwrap();
+        let expected = r#"{"type":"transaction.completed","timestamp":"2026-12-07T10:00:00Z","data":{"id":"t-1"}}"#;
         assert_eq!(payload.as_str(), expected);
         let large = Payload::new(kind, at, &"x".repeat(MAX_BODY_BYTES));
         assert!(matches!(large, Err(PayloadError::TooLarge(_))));

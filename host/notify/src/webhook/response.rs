@@ -7,6 +7,7 @@ use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 use relation_egress::{EgressError, RequestPhase};
 use relation_types::text::is_invisible;
+use zeroize::Zeroizing;
 
 use crate::retry::MAX_RETRY_AFTER;
 use crate::{DeliveryError, DeliveryErrorKind, Receipt};
@@ -23,7 +24,7 @@ pub(super) fn classify(
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
-    secrets: &[String],
+    secrets: &[Zeroizing<String>],
     now: DateTime<Utc>,
 ) -> Result<Receipt, DeliveryError> {
     let shown = show_body(body, secrets);
@@ -91,7 +92,7 @@ fn parse_retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration
 }
 
 /// Returns the first printable characters of a body in one line, without the secrets.
-fn show_body(body: &[u8], secrets: &[String]) -> String {
+fn show_body(body: &[u8], secrets: &[Zeroizing<String>]) -> String {
     let text = String::from_utf8_lossy(body);
     let mut shown = String::new();
     for c in text.chars() {
@@ -104,7 +105,7 @@ fn show_body(body: &[u8], secrets: &[String]) -> String {
         }
     }
     // The longest first: a part of a secret may be a secret of its own.
-    let mut secrets: Vec<&String> = secrets.iter().filter(|each| !each.is_empty()).collect();
+    let mut secrets: Vec<_> = secrets.iter().filter(|each| !each.is_empty()).collect();
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     for secret in secrets {
         if shown.contains(secret.as_str()) {
@@ -210,11 +211,8 @@ mod tests {
 
     #[test]
     fn secrets_are_redacted_before_the_text_is_cut() {
-        let secrets = [
-            "/hooks/canary".to_owned(),
-            "canary".to_owned(),
-            String::new(),
-        ];
+        let secrets = ["/hooks/canary", "canary", ""];
+        let secrets = secrets.map(|secret| Zeroizing::new(secret.to_owned()));
         let shown = show_body(b"Cannot POST /hooks/canary or can\0ary", &secrets);
         assert_eq!(shown, "Cannot POST [redacted] or [redacted]");
         let late = format!("{}canary", "x".repeat(197));

@@ -30,7 +30,7 @@ TOLERANCE = 300
 # The host sends at most 20 kB.
 MAX_BODY = 64 * 1024
 # How many ids are remembered. A program that runs as several processes keeps the ids in
-# its database, for at least five days.
+# its database, for at least ten days.
 MAX_IDS = 100_000
 
 

@@ -73,7 +73,7 @@ pub enum GiveUpReason {
 /// Returns the step after a failed attempt.
 ///
 /// The next attempt is after the pause of the plan, or after the receiver's `retry_after` if that is longer, plus up to
-/// a tenth of it by `entropy`. It is not after `deadline`: see [`useful_until`].
+/// a tenth of it by `entropy`. It is not after `deadline`: see [`find_deadline`].
 #[must_use]
 pub fn plan(failed: FailedAttempt, deadline: Option<DateTime<Utc>>, entropy: u32) -> NextStep {
     let retry_after = match failed.kind {
@@ -108,7 +108,7 @@ fn add_jitter(pause: Duration, entropy: u32) -> Duration {
 /// "Expires in 2 days" is not useful after the expiry, since another notice tells that. A digest is useful as long as
 /// one of its notices.
 #[must_use]
-pub fn useful_until(message: &Message) -> Option<DateTime<Utc>> {
+pub fn find_deadline(message: &Message) -> Option<DateTime<Utc>> {
     let mut latest = None;
     for notice in message.notices() {
         let end = match notice.kind {
@@ -240,12 +240,12 @@ mod tests {
     #[test]
     fn expiring_is_useful_until_the_expiry() {
         let days = |days| Some(start() + TimeDelta::days(days));
-        let single = |kind, expires| useful_until(&Message::Single(notice(kind, expires)));
+        let single = |kind, expires| find_deadline(&Message::Single(notice(kind, expires)));
         assert_eq!(single(NoticeKind::Expiring, Some(2)), days(2));
         assert_eq!(single(NoticeKind::Expiring, None), None);
         assert_eq!(single(NoticeKind::Expired, Some(2)), None);
         let digest = |notices, more| {
-            useful_until(&Message::Digest(Digest {
+            find_deadline(&Message::Digest(Digest {
                 id: "d".to_owned(),
                 node: String::new(),
                 notices,

@@ -203,10 +203,10 @@ fn notice_event(notice: &Notice) -> Event<NoticeData<'_>> {
         grant: cut(&notice.grant, MAX_ID_CHARS),
         code: cut(&notice.code, MAX_ID_CHARS),
         severity: notice.severity,
-        state: state(notice.kind),
+        state: to_state(notice.kind),
         expires: notice.expires.map(format_time),
         count: notice.count,
-        link: short_link(notice.link.as_ref()),
+        link: keep_short_link(notice.link.as_ref()),
     };
     Event::new(notice.kind.into(), notice.occurred, data)
 }
@@ -223,7 +223,7 @@ fn digest_body(digest: &Digest, now: DateTime<Utc>) -> String {
             count,
             // The number has the most digits without notices.
             left_off: count,
-            link: short_link(digest.link.as_ref()),
+            link: keep_short_link(digest.link.as_ref()),
             notices: Vec::new(),
         },
     );
@@ -249,7 +249,7 @@ fn to_u64(number: usize) -> u64 {
 }
 
 /// Returns the connection's state that a notice tells; `None`: the notice is about something else.
-fn state(kind: NoticeKind) -> Option<&'static str> {
+fn to_state(kind: NoticeKind) -> Option<&'static str> {
     match kind {
         NoticeKind::Expiring => Some("expiring"),
         NoticeKind::Expired => Some("expired"),
@@ -270,7 +270,7 @@ fn cut(text: &str, max_chars: usize) -> &str {
     end.map_or(text, |(end, _)| text.get(..end).unwrap_or(text))
 }
 
-fn short_link(link: Option<&Url>) -> Option<&str> {
+fn keep_short_link(link: Option<&Url>) -> Option<&str> {
     link.map(Url::as_str)
         .filter(|link| link.len() <= MAX_LINK_BYTES)
 }

@@ -171,8 +171,8 @@ impl SigningKeys {
 
     /// Returns the texts of all keys, so that they can be redacted.
     pub(super) fn to_texts(&self) -> Vec<SecretString> {
-        let secrets = texts(&self.secrets);
-        let pairs = self.key_pairs.as_ref().map(texts);
+        let secrets = to_key_texts(&self.secrets);
+        let pairs = self.key_pairs.as_ref().map(to_key_texts);
         let all = secrets.into_iter().chain(pairs.into_iter().flatten());
         all.map(|each| SecretString::from(each.key)).collect()
     }
@@ -181,8 +181,12 @@ impl SigningKeys {
     #[must_use]
     pub fn to_clear_text(&self) -> SecretString {
         let text = KeysText {
-            secrets: texts(&self.secrets),
-            key_pairs: self.key_pairs.as_ref().map(texts).unwrap_or_default(),
+            secrets: to_key_texts(&self.secrets),
+            key_pairs: self
+                .key_pairs
+                .as_ref()
+                .map(to_key_texts)
+                .unwrap_or_default(),
         };
         // The JSON of strings and times cannot fail.
         SecretString::from(serde_json::to_string(&text).unwrap_or_default())
@@ -196,13 +200,13 @@ impl SigningKeys {
         let text: KeysText =
             serde_json::from_str(text.expose_secret()).map_err(|_| KeysError::Form)?;
         Ok(Self {
-            secrets: rotation(text.secrets)?.ok_or(KeysError::Form)?,
-            key_pairs: rotation(text.key_pairs)?,
+            secrets: parse_rotation(text.secrets)?.ok_or(KeysError::Form)?,
+            key_pairs: parse_rotation(text.key_pairs)?,
         })
     }
 }
 
-fn texts<K: SigningKey>(rotation: &Rotation<K>) -> Vec<KeyText> {
+fn to_key_texts<K: SigningKey>(rotation: &Rotation<K>) -> Vec<KeyText> {
     let text = |key: &K, until| KeyText {
         key: key.to_text().expose_secret().to_owned(),
         until,
@@ -217,7 +221,7 @@ fn texts<K: SigningKey>(rotation: &Rotation<K>) -> Vec<KeyText> {
     texts
 }
 
-fn rotation<K: SigningKey>(texts: Vec<KeyText>) -> Result<Option<Rotation<K>>, KeysError> {
+fn parse_rotation<K: SigningKey>(texts: Vec<KeyText>) -> Result<Option<Rotation<K>>, KeysError> {
     let mut rotation: Option<Rotation<K>> = None;
     for KeyText { key, until } in texts {
         let key = K::parse(&SecretString::from(key))?;

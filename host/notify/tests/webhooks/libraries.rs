@@ -18,6 +18,8 @@ const VERSION: &str = "1.1.0";
 
 /// Installs the library into the target directory, unless it is there.
 fn install() -> Result<PathBuf, String> {
+    let found = Command::new("python3").arg("--version").output();
+    found.map_err(|error| format!("python3 is not installed: {error}"))?;
     let clients = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients");
     let folder = clients.join(format!("{PACKAGE}-{VERSION}"));
     if folder.is_dir() {
@@ -38,7 +40,7 @@ fn install() -> Result<PathBuf, String> {
         .arg(staging.path())
         .arg(format!("{PACKAGE}=={VERSION}"))
         .output()
-        .map_err(|error| format!("python3 is not installed: {error}"))?;
+        .map_err(|error| format!("pip cannot run: {error}"))?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr);
         return Err(format!("{PACKAGE} {VERSION} cannot be installed: {text}"));

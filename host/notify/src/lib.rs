@@ -4,8 +4,10 @@
 //! by which channel; a [`Channel`] delivers a [`Message`] to one recipient.
 
 mod channel;
+pub mod health;
 pub mod mail;
 mod notice;
+pub mod retry;
 pub mod routing;
 pub mod settings;
 pub mod snmp;

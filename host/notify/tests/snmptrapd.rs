@@ -2,6 +2,11 @@
 //!
 //! Without `snmptrapd` the tests report that they were skipped; with `RELATION_REQUIRE_SNMP` set they fail instead.
 #![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "test code stops where it cannot continue"
+)]
 
 #[path = "snmptrapd/daemon.rs"]
 mod daemon;

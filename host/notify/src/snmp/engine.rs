@@ -29,7 +29,11 @@ impl EngineId {
     pub fn derive(enterprise: u32, installation: &str, host: &str) -> Self {
         let digest = Sha256::new()
             .chain_update(b"relation SNMP engine\0")
-            .chain_update(installation.len().to_be_bytes())
+            .chain_update(
+                u64::try_from(installation.len())
+                    .unwrap_or(u64::MAX)
+                    .to_be_bytes(),
+            )
             .chain_update(installation)
             .chain_update(host)
             .finalize();
@@ -210,4 +214,102 @@ impl RemoteEngines {
 
 fn whole_seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).map_or(MAX_COUNTER, |seconds| seconds.min(MAX_COUNTER))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn local(boots: u32, elapsed: Duration) -> Result<LocalEngine, BootsError> {
+        let id = EngineId::derive(32473, "installation", "host");
+        LocalEngine::new(id, boots, Arc::new(move || elapsed))
+    }
+
+    #[test]
+    fn engine_id_has_the_format_of_rfc_3411_and_is_stable() {
+        let id = EngineId::derive(32473, "installation", "host");
+        // A change of this value makes receivers drop traps until their users are created again.
+        assert_eq!(
+            id.to_string(),
+            "0x80007ed9056cf08bc16c1c0a3d06917c1bfee0adc0"
+        );
+        assert_eq!(id.as_octets().len(), 21);
+        for other in [
+            EngineId::derive(32473, "installation", "host2"),
+            EngineId::derive(32473, "installationh", "ost"),
+            EngineId::derive(9999, "installation", "host"),
+        ] {
+            assert_ne!(id, other);
+        }
+    }
+
+    #[test]
+    fn engine_id_of_a_receiver_has_5_to_32_octets() {
+        for (length, accepted) in [(0, false), (4, false), (5, true), (32, true), (33, false)] {
+            let octets = vec![1; length];
+            assert_eq!(EngineId::from_octets(&octets).is_some(), accepted);
+        }
+    }
+
+    #[test]
+    fn boots_begin_at_1_and_end_before_they_are_stuck() {
+        for (boots, accepted) in [
+            (0, false),
+            (1, true),
+            (MAX_COUNTER - 1, true),
+            (MAX_COUNTER, false),
+        ] {
+            assert_eq!(local(boots, Duration::ZERO).is_ok(), accepted, "{boots}");
+        }
+    }
+
+    #[test]
+    fn times_follow_the_clock_and_wrap() {
+        let engine = local(4, Duration::from_millis(61_239)).unwrap();
+        assert_eq!(
+            engine.boots_and_time(),
+            EngineTime {
+                boots: 4,
+                seconds: 61
+            }
+        );
+        assert_eq!(engine.up_time(), 6123);
+        let wrapped = local(4, Duration::from_millis((1 << 32) * 10 + 50)).unwrap();
+        assert_eq!(wrapped.up_time(), 5);
+        let endless = local(4, Duration::MAX).unwrap();
+        assert_eq!(endless.boots_and_time().seconds, MAX_COUNTER);
+    }
+
+    #[test]
+    fn time_of_a_receiver_has_a_window() {
+        let at = Duration::from_secs;
+        let time = |boots, seconds| EngineTime { boots, seconds };
+        let mut engine = RemoteEngine::new(EngineId::derive(1, "receiver", ""));
+        assert_eq!(engine.time_at(at(5)), time(0, 0));
+        assert!(engine.update(time(3, 1000), at(10)));
+        assert_eq!(engine.time_at(at(70)), time(3, 1060));
+        // Up to 150 seconds in the past are accepted, but do not turn the time back.
+        assert!(engine.update(time(3, 910), at(70)));
+        assert_eq!(engine.time_at(at(70)), time(3, 1060));
+        assert!(!engine.update(time(3, 909), at(70)));
+        assert!(!engine.update(time(2, 5000), at(70)));
+        assert!(!engine.update(time(MAX_COUNTER, 5000), at(70)));
+        assert!(engine.update(time(3, 2000), at(70)));
+        assert!(engine.update(time(4, 0), at(70)));
+        assert_eq!(engine.time_at(at(71)), time(4, 1));
+    }
+
+    #[test]
+    fn number_of_known_receivers_is_bounded() {
+        let engines = RemoteEngines::default();
+        let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        for port in 1..=u16::try_from(MAX_RECEIVERS).unwrap() + 5 {
+            engines.put(
+                address(port),
+                RemoteEngine::new(EngineId::derive(1, "", "")),
+            );
+            assert!(engines.get(address(port)).is_some());
+        }
+        assert_eq!(engines.known.lock().len(), MAX_RECEIVERS);
+    }
 }

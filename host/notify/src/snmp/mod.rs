@@ -19,6 +19,9 @@
 //! MD5 and DES are not available, SHA-1 only with [`SnmpTarget::allow_sha1`]. Keys are zeroized when dropped. The
 //! community of v2c is sent in clear, so v3 should be preferred.
 
+/// The MIB file, with the enterprise number for documentation.
+pub const RELATION_MIB: &str = include_str!("../../mibs/RELATION-MIB.txt");
+
 mod ber;
 mod channel;
 mod engine;

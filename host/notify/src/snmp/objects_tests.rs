@@ -70,9 +70,7 @@ mod mib {
     }
 
     pub fn read() -> Mib {
-        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/mibs/RELATION-MIB.txt");
-        let text = std::fs::read_to_string(file).unwrap();
-        let without_comments: Vec<&str> = text
+        let without_comments: Vec<&str> = crate::snmp::RELATION_MIB
             .lines()
             .map(|line| line.split_once("--").map_or(line, |(before, _)| before))
             .collect();

@@ -41,7 +41,7 @@ impl Report {
     pub fn advice(&self) -> &'static str {
         match self {
             Self::UnsupportedSecurityLevels => {
-                "its user has no keys for this security level: use the receiver's level, or add the keys there"
+                "its user is not set up for this security level: use the receiver's level, or change the user there"
             }
             Self::NotInTimeWindows => {
                 "it does not accept the time of the message: check the receiver's clock"

@@ -273,7 +273,7 @@ async fn unencrypted_response_to_an_encrypted_inform_is_ignored() {
 #[tokio::test]
 async fn reports_are_explained() {
     for (counter, expected) in [
-        (1, "usmStatsUnsupportedSecLevels: its user has no keys"),
+        (1, "usmStatsUnsupportedSecLevels: its user is not set up"),
         (3, "usmStatsUnknownUserNames: it does not know the user"),
         (5, "usmStatsWrongDigests: the authentication secret"),
         (6, "usmStatsDecryptionErrors: the privacy secret"),

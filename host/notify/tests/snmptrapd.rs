@@ -330,7 +330,7 @@ async fn restarted_receiver_is_discovered_again() {
         .await
         .unwrap();
     // The same engine id with raised boots.
-    trapd.restart(false);
+    assert_eq!(trapd.restart(false), 1);
     sender
         .send(
             &trapd,
@@ -343,7 +343,7 @@ async fn restarted_receiver_is_discovered_again() {
         .unwrap();
     trapd.wait_for("notice-second").await;
     // Another engine id.
-    trapd.restart(true);
+    assert_eq!(trapd.restart(true), 2);
     sender
         .send(
             &trapd,

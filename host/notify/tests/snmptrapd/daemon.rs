@@ -77,13 +77,20 @@ impl Trapd {
         panic!("snmptrapd does not start: {}", read_log(&folder));
     }
 
-    /// Stops it and starts it again at the same address, with its engine id or another one. Its boots are raised.
-    pub fn restart(&mut self, with_other_engine: bool) {
+    /// Stops it and starts it again at the same address, with its engine id or another one. Returns the boots
+    /// of the run that has ended; the next run with the same engine id raises them.
+    pub fn restart(&mut self, with_other_engine: bool) -> u32 {
         let stopped = Command::new("kill")
             .arg(self.child.id().to_string())
             .status();
         assert!(stopped.unwrap().success());
         self.child.wait().unwrap();
+        let stored = self.folder.path().join("persistent/snmptrapd.conf");
+        let stored = std::fs::read_to_string(stored).unwrap();
+        let boots = stored
+            .lines()
+            .find_map(|line| line.strip_prefix("engineBoots "));
+        let boots = boots.unwrap().parse().unwrap();
         self.engine += u32::from(with_other_engine);
         self.child = spawn(
             &self.program,
@@ -94,6 +101,7 @@ impl Trapd {
         );
         let listens = wait_until_listening(&mut self.child, &self.folder);
         assert!(listens, "{}", self.log());
+        boots
     }
 
     /// Kills it.
@@ -165,6 +173,8 @@ fn spawn(
         SocketAddr::V4(address) => format!("udp:{address}"),
         SocketAddr::V6(address) => format!("udp6:{address}"),
     };
+    let persistent = folder.path().join("persistent");
+    let configs = std::env::join_paths([folder.path(), &persistent]).unwrap();
     Command::new(program)
         // In the foreground, logging to stdout, without name lookups.
         .args(["-f", "-Lo", "-n"])
@@ -173,9 +183,9 @@ fn spawn(
         .arg(folder.path().join(PID_FILE))
         .arg(transport)
         .current_dir(folder.path())
-        .env("SNMPCONFPATH", folder.path())
-        // Its boots and the index of MIBs are written there.
-        .env("SNMP_PERSISTENT_DIR", folder.path().join("persistent"))
+        // Its boots and the index of MIBs are stored in the second folder.
+        .env("SNMPCONFPATH", configs)
+        .env("SNMP_PERSISTENT_DIR", persistent)
         .env("HOME", folder.path())
         .env("LC_ALL", "C.UTF-8")
         .stdin(Stdio::null())

@@ -1,0 +1,169 @@
+//! The notices that are to come for one connection.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use relation_types::reports::State;
+
+use super::event::{ConnectionFacts, Event, add, crossing, thresholds_within};
+use super::plan::RoutePlan;
+use super::route::{History, route};
+use crate::NoticeKind;
+use crate::settings::{Reminder, Resolved};
+
+/// The number of reminders in a preview.
+const MAX_REMINDERS: u32 = 2;
+
+/// A notice that is to come if the connection's facts do not change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedNotice {
+    /// The time of the event.
+    pub at: DateTime<Utc>,
+    /// The event.
+    pub event: Event,
+    /// The routing at that time.
+    pub plan: RoutePlan,
+}
+
+/// Lists the notices that are to come for a connection, in the order of time: a threshold that is crossed and not told
+/// yet, further thresholds, failed refreshes, the expiry, and the next reminders.
+///
+/// Each plan is the result of [`route`] for the event at its time, with the history as it is then. If nobody is told,
+/// the plan has the reason.
+#[must_use]
+pub fn preview(
+    facts: &ConnectionFacts,
+    resolved: &Resolved,
+    history: &History,
+    now: DateTime<Utc>,
+) -> Vec<PlannedNotice> {
+    let mut planner = Planner {
+        facts: facts.clone(),
+        resolved,
+        history: history.clone(),
+        planned: Vec::new(),
+    };
+    planner.plan(now);
+    planner.planned
+}
+
+/// Returns the next time at which the connection must be checked, because somebody is told then if its facts do not
+/// change. None if only a change can lead to a notice.
+#[must_use]
+pub fn next_check(
+    facts: &ConnectionFacts,
+    resolved: &Resolved,
+    history: &History,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    let planned = preview(facts, resolved, history, now);
+    let is_told = |planned: &&PlannedNotice| !planned.plan.deliveries.is_empty();
+    planned.iter().find(is_told).map(|planned| planned.at)
+}
+
+struct Planner<'p> {
+    facts: ConnectionFacts,
+    resolved: &'p Resolved,
+    history: History,
+    planned: Vec<PlannedNotice>,
+}
+
+impl Planner<'_> {
+    fn plan(&mut self, now: DateTime<Utc>) {
+        match self.facts.state {
+            State::NotConnected => {}
+            State::Expired | State::Reauthorize => {
+                let told = self.history.problem_told.unwrap_or(now);
+                self.plan_reminders(told, now);
+            }
+            State::Connected | State::Expiring | State::MissingScope | State::Retrying => {
+                self.plan_ahead(now);
+            }
+        }
+    }
+
+    /// Plans the thresholds, the end of the patience with failed refreshes, and the expiry.
+    fn plan_ahead(&mut self, now: DateTime<Utc>) {
+        let mut events = Vec::new();
+        if self.facts.state == State::Retrying
+            && let Some(since) = self.facts.failing_since
+        {
+            let after = self.resolved.fields.retrying_after.value.as_delta();
+            let at = add(since, after);
+            // An earlier one has been told, and after the expiry the expiry is told.
+            let is_before_expiry = self.facts.expires.is_none_or(|expires| at < expires);
+            if at > now && is_before_expiry {
+                events.push((at, Event::retrying(&self.facts, since, at)));
+            }
+        }
+        let Some(expires) = self.facts.expires else {
+            self.add_all(events);
+            return;
+        };
+        let thresholds = self.resolved.fields.thresholds.values.iter();
+        let thresholds: Vec<Duration> = thresholds.map(|each| each.value.as_duration()).collect();
+        let thresholds = thresholds_within(&thresholds, self.facts.lifetime);
+        let mut times: Vec<DateTime<Utc>> = thresholds
+            .iter()
+            .map(|threshold| crossing(expires, *threshold))
+            .filter(|at| *at > now && *at < expires)
+            .collect();
+        let is_crossed = thresholds
+            .iter()
+            .any(|each| crossing(expires, *each) <= now);
+        if is_crossed && now < expires {
+            times.push(now);
+        }
+        events.extend(
+            times
+                .into_iter()
+                .map(|at| (at, Event::expiring(&self.facts, at))),
+        );
+        self.add_all(events);
+
+        let at = expires.max(now);
+        let mut facts = self.facts.clone();
+        facts.state = State::Expired;
+        let episode = at.timestamp_millis().to_string();
+        let event = Event::new(&facts, NoticeKind::Expired, at, facts.source(), episode);
+        self.facts = facts;
+        self.history.reminders = 0;
+        self.add(at, event);
+        self.plan_reminders(at, at);
+    }
+
+    /// Plans reminders after the notice at `told`.
+    fn plan_reminders(&mut self, told: DateTime<Utc>, now: DateTime<Utc>) {
+        let Reminder::Every(span) = self.resolved.fields.reminder.value else {
+            return;
+        };
+        let mut told = told;
+        for _ in 0..MAX_REMINDERS {
+            let at = add(told, span.as_delta()).max(now);
+            let number = self.history.reminders.saturating_add(1);
+            self.add(at, Event::reminder(&self.facts, number, at));
+            self.history.reminders = number;
+            told = at;
+        }
+    }
+
+    fn add_all(&mut self, mut events: Vec<(DateTime<Utc>, Event)>) {
+        events.sort_by_key(|(at, _)| *at);
+        for (at, event) in events {
+            self.add(at, event);
+        }
+    }
+
+    /// Routes the event, and notes in the history that it is told.
+    fn add(&mut self, at: DateTime<Utc>, event: Event) {
+        let plan = route(&event, self.resolved, at, &self.history);
+        if !plan.deliveries.is_empty() {
+            self.history.problem_told = Some(at);
+            if event.notice.kind == NoticeKind::Expiring {
+                let told = Duration::from_millis(plan.threshold_ms);
+                self.history.told_threshold = Some(told);
+            }
+        }
+        self.planned.push(PlannedNotice { at, event, plan });
+    }
+}

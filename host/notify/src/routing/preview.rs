@@ -106,7 +106,7 @@ impl Planner<'_> {
         let mut times: Vec<DateTime<Utc>> = thresholds
             .iter()
             .map(|threshold| crossing(expires, *threshold))
-            .filter(|at| *at > now && *at < expires)
+            .filter(|at| *at > now)
             .collect();
         let is_crossed = thresholds
             .iter()

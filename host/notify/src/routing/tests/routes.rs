@@ -237,6 +237,17 @@ fn digest_holds_mail_only_and_not_beyond_the_expiry() {
 }
 
 #[test]
+fn digest_after_the_next_threshold_still_has_a_point() {
+    let resolved = provider(json!({
+        "digest": {"hour": 7, "zone": "UTC"}, "thresholds": ["2d", "40h", "1h"], "recipients": ["noc@example.com"],
+    }));
+    let now = "2026-12-30T12:00:00Z";
+    let plan = route_first(&Event::expiring(&facts(), utc(now)), &resolved, now);
+    assert_eq!(plan.deliveries[0].earliest, utc("2026-12-31T07:00:00Z"));
+    assert_eq!(plan.deliveries[0].deadline, utc("2027-01-01T11:00:00Z"));
+}
+
+#[test]
 fn spent_budget_holds_until_the_hour_is_over() {
     let resolved =
         provider(json!({"recipients": ["noc@example.com", "it@example.com"], "budget": 2}));

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::wakeup_kinds::IMPORT_ACTIONS;
 use crate::{CALLBACK_MODEL, Hierarchy, Pkid, Reference, Scope, Timestamp};
 
 /// The status of a transaction, in the platform's terms.
@@ -274,6 +275,23 @@ pub struct Transaction {
     pub omitted_accesses: u64,
 }
 
+impl Transaction {
+    /// Returns whether the call imports data. Wakeups may continue it.
+    pub fn is_import(&self) -> bool {
+        IMPORT_ACTIONS.contains(&self.action.as_str())
+    }
+
+    /// Returns whether a cancellation has an effect: the call waits, or it is an import, which can end early. A bulk is
+    /// queued until its end.
+    pub fn can_cancel(&self) -> bool {
+        match self.status {
+            Status::Queued => true,
+            Status::Processing => self.is_import(),
+            _ => false,
+        }
+    }
+}
+
 impl From<NewTransaction> for Transaction {
     /// Returns the transaction of a call that has just begun.
     fn from(new: NewTransaction) -> Self {
@@ -298,8 +316,8 @@ impl From<NewTransaction> for Transaction {
     }
 }
 
-/// The conditions of a listing of transactions. Parts of a transaction are listed only by `parent`, or by the prefix
-/// of a part's id.
+/// The conditions of a listing of transactions. Parts of a transaction are listed by `parent`, or by the prefix of a
+/// part's id. The calls of a bulk are also listed by their subject, and by a node that does not cover the bulk's node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TransactionFilter {
     /// Only those of this subject.
@@ -317,7 +335,7 @@ pub struct TransactionFilter {
 }
 
 impl TransactionFilter {
-    /// Whether parts of other transactions are excluded.
+    /// Whether parts of other transactions are excluded, but for calls of bulks.
     pub fn excludes_parts(&self) -> bool {
         let prefix = self.id_prefix.as_deref().unwrap_or_default();
         self.parent.is_none() && parent_of(prefix).is_none()

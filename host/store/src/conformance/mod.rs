@@ -187,6 +187,7 @@ pub const CASES: &[Case] = cases![
     queue::queued_call_that_lost_its_lease_ends_nothing,
     queue::queued_call_of_a_dead_host_is_queued_again,
     queue::bulk_ends_with_its_last_call,
+    queue::calls_of_a_bulk_are_listed_where_the_bulk_is_not,
     queue::kept_request_is_removed_with_its_transaction,
     retention::callback_is_removed_with_its_transaction,
     restart::data_survives_a_restart,

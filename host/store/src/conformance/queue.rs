@@ -11,7 +11,7 @@ use crate::{
 use relation_types::transactions::{
     NewTransaction, Originator, Status, Transaction, TransactionFilter, part_id,
 };
-use relation_types::{QUEUED_CALL_MODEL, Reference};
+use relation_types::{QUEUED_CALL_MODEL, Reference, Scope};
 
 /// Returns the document of a queued call.
 fn request(number: u64) -> Reference {
@@ -88,7 +88,7 @@ pub(super) async fn queued_call_runs_under_the_id_of_its_transaction(stores: Arc
     assert_eq!(queued.request, Some(request(1).pkid));
     let filter = TransactionFilter {
         status: Some(Status::Queued),
-        hierarchy: Some((hierarchy("sys"), relation_types::Scope::Subtree)),
+        hierarchy: Some((hierarchy("sys"), Scope::Subtree)),
         ..TransactionFilter::default()
     };
     let listed = store.transactions(&filter, None, 9).await.unwrap().items;
@@ -314,6 +314,61 @@ pub(super) async fn bulk_ends_with_its_last_call(stores: Arc<dyn Stores>) {
         let listed = store.transactions(&filter, None, 9).await.unwrap().items;
         let ids: Vec<&str> = listed.iter().map(|call| call.id.as_str()).collect();
         assert_eq!(ids, [&calls[1], &calls[0]]);
+    }
+}
+
+pub(super) async fn calls_of_a_bulk_are_listed_where_the_bulk_is_not(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let bulk = NewTransaction {
+        hierarchy: Some(hierarchy("sys.A")),
+        ..transaction("b1", at(0))
+    };
+    let mut commit = Commit {
+        queued: vec![bulk],
+        ..Commit::default()
+    };
+    let places = [(1, "sys.A"), (2, "sys.A.B"), (3, "sys.C")];
+    for (number, node) in places {
+        let mut one = submission(&part_id("b1", number), number.into());
+        one.queued[0].hierarchy = Some(hierarchy(node));
+        commit.changes.extend(one.changes);
+        commit.queued.extend(one.queued);
+    }
+    store.commit(commit).await.unwrap();
+    let [at_bulk, below, beside] = [1, 2, 3].map(|number| part_id("b1", number));
+    let check = async |status: Option<Status>| {
+        for (node, scope, expected) in [
+            ("sys", Scope::Subtree, vec!["b1"]),
+            ("sys.A", Scope::Subtree, vec!["b1"]),
+            ("sys.A", Scope::Node, vec!["b1"]),
+            ("sys.A.B", Scope::Subtree, vec![below.as_str()]),
+            ("sys.A.B", Scope::Node, vec![below.as_str()]),
+            ("sys.C", Scope::Subtree, vec![beside.as_str()]),
+        ] {
+            let filter = TransactionFilter {
+                hierarchy: Some((hierarchy(node), scope)),
+                status,
+                ..TransactionFilter::default()
+            };
+            let listed = store.transactions(&filter, None, 9).await.unwrap().items;
+            let ids: Vec<&str> = listed.iter().map(|call| call.id.as_str()).collect();
+            assert_eq!(ids, expected, "{node} {scope:?} {status:?}");
+            let count = store.count_transactions(&filter, 9).await.unwrap();
+            assert_eq!(count, expected.len() as u64);
+        }
+    };
+    check(None).await;
+    check(Some(Status::Queued)).await;
+    let everywhere = TransactionFilter::default();
+    let listed = store.transactions(&everywhere, None, 9).await.unwrap();
+    assert_eq!(listed.items.len(), 1);
+    for (number, call) in [(1, &at_bulk), (2, &below)] {
+        let of_record = TransactionFilter {
+            subject: Some(record(number)),
+            ..TransactionFilter::default()
+        };
+        let listed = store.transactions(&of_record, None, 9).await.unwrap().items;
+        assert_eq!((listed.len(), &listed[0].id), (1, call));
     }
 }
 

@@ -1,12 +1,13 @@
 //! The transactions of queued calls and of bulks.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::{Result, SqlError, from_sql_count, to_millis};
+use super::sorted::list_nodes;
 use super::transactions::close;
 use crate::StoreError;
 use relation_types::Timestamp;
-use relation_types::transactions::{NewTransaction, TransactionOutcome};
+use relation_types::transactions::{NewTransaction, TransactionOutcome, parent_of};
 
 /// A host that lost the lease of a queued call may have left its transaction in any status.
 const BEGIN: &str = "UPDATE transactions
@@ -27,6 +28,8 @@ const COUNT_PARTS: &str =
     "SELECT COUNT(*), COUNT(*) FILTER (WHERE status = 'Success') FROM transactions
     WHERE id > ?1 AND id < ?2 AND instr(substr(id, length(?1) + 1), '.') = 0";
 
+const PLACE: &str = "SELECT hierarchy FROM transactions WHERE id = ?1";
+
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
     BEGIN,
@@ -35,7 +38,25 @@ pub(super) const STATEMENTS: &[&str] = &[
     OPEN_PARTS[1],
     IS_OPEN_BULK,
     COUNT_PARTS,
+    PLACE,
 ];
+
+/// Returns the nodes at which a transaction is listed. A call of a bulk is listed where its bulk is not.
+pub(super) fn find_listing_nodes(
+    connection: &Connection,
+    id: &str,
+    node: &str,
+) -> Result<Vec<String>> {
+    let mut nodes = list_nodes(node);
+    if let Some(bulk) = parent_of(id) {
+        let mut statement = connection.prepare_cached(PLACE)?;
+        let place = statement.query_row([bulk], |row| row.get(0)).optional()?;
+        let place: Option<String> = place.flatten();
+        let of_bulk = place.map_or_else(Vec::new, |place| list_nodes(&place));
+        nodes.retain(|node| !of_bulk.contains(node));
+    }
+    Ok(nodes)
+}
 
 /// Begins a queued transaction: in any status under the lease of its call, otherwise only if it is queued.
 pub(super) fn begin(

@@ -66,6 +66,10 @@ fn query<T>(
     if let Some(place) = place.as_ref().filter(|_| node.is_none()) {
         values.push((":place", place));
     }
+    let row = row_node(filter).filter(|_| statement.contains(":row"));
+    if let Some(row) = &row {
+        values.push((":row", row));
+    }
     if let Some(action) = &filter.action {
         values.push((":action", action));
     }
@@ -81,19 +85,25 @@ fn query<T>(
     Ok(found)
 }
 
+/// Returns the node of the rows of `transaction_nodes` that are in a listing.
+fn row_node(filter: &TransactionFilter) -> Option<String> {
+    let (node, scope) = filter.hierarchy.as_ref()?;
+    Some(match scope {
+        Scope::Subtree => node.to_string(),
+        Scope::Node => format!("{node}."),
+    })
+}
+
 /// Returns the node whose rows of `transaction_nodes` a listing walks; `None`: it walks another index.
 fn index_node(filter: &TransactionFilter) -> Option<String> {
-    let (node, scope) = filter.hierarchy.as_ref()?;
-    // A part has no such row. The transactions of one subject, and those that have not ended, are few and have an index.
+    // Most parts have no such row. The transactions of one subject, and those that have not ended, are few and have an
+    // index.
     let is_open = filter.status.is_some_and(|status| !status.is_ended());
     let is_few = filter.subject.is_some() || is_open;
     if is_few || !filter.excludes_parts() {
         return None;
     }
-    Some(match scope {
-        Scope::Subtree => node.to_string(),
-        Scope::Node => format!("{node}."),
-    })
+    row_node(filter)
 }
 
 /// Builds the statement of a listing. It walks the index that is expected to be the most selective from
@@ -108,6 +118,25 @@ pub(super) fn listing_statement(filter: &TransactionFilter) -> String {
 /// Builds the statement of a count. It walks the same index as a listing.
 pub(super) fn counting_statement(filter: &TransactionFilter) -> String {
     format!("SELECT count(*) FROM ({})", select("1", filter))
+}
+
+/// Returns the condition that leaves parts out, but for the calls of bulks that the listing shows.
+fn exclude_parts(filter: &TransactionFilter, is_by_node: bool) -> &'static str {
+    match filter {
+        filter if !filter.excludes_parts() => "",
+        TransactionFilter {
+            subject: Some(_), ..
+        } => " AND (instr(id, '.') = 0 OR request IS NOT NULL)",
+        // The rows by node are those of what is shown there.
+        _ if is_by_node => "",
+        TransactionFilter {
+            hierarchy: Some(_), ..
+        } => {
+            " AND (instr(id, '.') = 0 OR EXISTS
+                (SELECT 1 FROM transaction_nodes n WHERE n.node = :row AND n.id = transactions.id))"
+        }
+        _ => " AND instr(id, '.') = 0",
+    }
 }
 
 fn select(columns: &str, filter: &TransactionFilter) -> String {
@@ -174,9 +203,7 @@ fn select(columns: &str, filter: &TransactionFilter) -> String {
     if filter.parent.is_some() {
         statement.push_str(" AND instr(substr(id, length(:prefix) + 1), '.') = 0");
     }
-    if filter.excludes_parts() {
-        statement.push_str(&format!(" AND instr({id}, '.') = 0"));
-    }
+    statement.push_str(exclude_parts(filter, is_by_node));
     statement.push_str(&format!(" ORDER BY {id} DESC LIMIT :want"));
     statement
 }

@@ -40,8 +40,8 @@ const FINISH: &str = "UPDATE transactions SET
     WHERE id = ?1 AND status = 'Processing'";
 const ADD_LINE: &str =
     "INSERT INTO transaction_log (transaction_id, at, level, message) VALUES (?1, ?2, ?3, ?4)";
-/// A part has the subject, the node and the originator of its transaction. It has no rows by node, because parts are
-/// only listed with their transaction.
+/// A part has the subject, the node and the originator of its transaction. It has no rows by node, because it is only
+/// listed with its transaction.
 const ADD_PART: &str = "INSERT INTO transactions
     (id, action, subject_model, subject_pkid, subject_name, status, message, submitted, started,
      completed, holder, hierarchy, originator)
@@ -185,9 +185,9 @@ fn add(connection: &Connection, status: Status, holder: &str, new: &NewTransacti
     if inserted == 0 {
         return Err(SqlError(StoreError::duplicate_transaction(&new.id)));
     }
-    if let Some(node) = node.filter(|_| parent_of(&new.id).is_none()) {
+    if let Some(node) = node {
         let mut statement = connection.prepare_cached(ADD_NODE)?;
-        for node in list_nodes(&node) {
+        for node in queue::find_listing_nodes(connection, &new.id, &node)? {
             statement.execute(params![node, new.id])?;
         }
     }

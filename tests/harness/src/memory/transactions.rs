@@ -189,6 +189,22 @@ impl Transactions {
         (report, requests)
     }
 
+    /// Returns whether a listing that excludes parts has a transaction: it is no part, or a call of a bulk that the listing
+    /// shows.
+    fn is_listed(&self, filter: &TransactionFilter, transaction: &Transaction) -> bool {
+        let Some(bulk) = parent_of(&transaction.id) else {
+            return true;
+        };
+        let node_of_bulk = || self.get(bulk).and_then(|bulk| bulk.hierarchy.as_ref());
+        let is_elsewhere = || {
+            let listed = filter.hierarchy.as_ref();
+            listed.is_some_and(|(node, scope)| {
+                !node_of_bulk().is_some_and(|place| scope.covers(node, place))
+            })
+        };
+        transaction.request.is_some() && (filter.subject.is_some() || is_elsewhere())
+    }
+
     /// Returns the matching transactions without their logs, newest first, after the given id.
     pub(super) fn list(
         &self,
@@ -200,6 +216,7 @@ impl Transactions {
         walked
             .map(|(_, transaction)| transaction.as_ref())
             .filter(|transaction| matches(filter, transaction))
+            .filter(|transaction| !filter.excludes_parts() || self.is_listed(filter, transaction))
             .map(without_log)
     }
 }
@@ -251,7 +268,6 @@ fn matches(filter: &TransactionFilter, transaction: &Transaction) -> bool {
             .is_none_or(|action| *action == transaction.action)
         && transaction.id.starts_with(&filter.prefix())
         && (parent.is_none() || parent_of(&transaction.id) == parent.as_deref())
-        && !(filter.excludes_parts() && parent_of(&transaction.id).is_some())
 }
 
 fn without_log(transaction: &Transaction) -> Transaction {

@@ -42,9 +42,9 @@ mod secret_setting;
 
 pub use host::callbacks;
 pub use host::{
-    AddRequest, BuildError, CallError, CallErrorKind, CallOutput, ComponentSource, HandledWakeup,
-    HandlerError, HandlerOptions, Host, HostBuilder, NextRun, QueueError, QueuedCall, Retention,
-    StashSummary, WakeupHandler, WakeupOutcome, WakeupResult,
+    AddRequest, BuildError, CallError, CallErrorKind, CallOutput, Cancellation, ComponentSource,
+    HandledWakeup, HandlerError, HandlerOptions, Host, HostBuilder, NextRun, QueueError,
+    QueuedCall, Retention, StashSummary, WakeupHandler, WakeupOutcome, WakeupResult,
 };
 pub use imports::Outbox;
 pub use observer::{AlertChange, AlertChanged, CallEnded, Observer, WakeupEnded};

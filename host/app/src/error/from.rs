@@ -140,6 +140,7 @@ impl From<QueueError> for AppError {
         match error {
             QueueError::NotFound(_) => Self::new(ErrorKind::NotFound, message),
             QueueError::Ended { .. }
+            | QueueError::Running(_)
             | QueueError::NotEnded(_)
             | QueueError::NotReplayable { .. } => Self::new(ErrorKind::Conflict, message),
             QueueError::Call(error) => error.into(),

@@ -24,11 +24,6 @@ use crate::wakeup_kinds;
 const REQUEST: &str = "request";
 /// The maximum number of calls in a bulk: their numbers have four digits.
 const MAX_BULK: usize = 9999;
-/// The number of parts in one page of a bulk.
-const PAGE: u32 = 1000;
-/// The message of a transaction that was canceled.
-pub(super) const CANCELED: &str = "Transaction canceled";
-
 /// A call to run later: see [`Host::submit`].
 ///
 /// Its JSON has the secrets in clear text; the host stores the JSON only sealed.
@@ -158,6 +153,9 @@ pub enum QueueError {
         /// Its status.
         status: Status,
     },
+    /// A call that runs cannot be stopped, unless it is an import.
+    #[error("the transaction {0} runs already and cannot be stopped: wait for its end")]
+    Running(String),
     /// A transaction that has not ended cannot be replayed.
     #[error("the transaction {0} has not ended: wait for its end or cancel it, then replay it")]
     NotEnded(String),
@@ -257,43 +255,6 @@ impl Host {
         Ok(id)
     }
 
-    /// Cancels a transaction. A queued call does not run, and ends as `Fail`. A running call ends by itself, but is not
-    /// continued: a queued call has no further attempt, an import no further step. For a bulk, all calls that have not
-    /// ended are canceled.
-    ///
-    /// For a running call, this waits for its end, at most for the duration of a call.
-    ///
-    /// # Errors
-    /// The transaction does not exist or has ended.
-    pub async fn cancel(&self, id: &str) -> Result<(), QueueError> {
-        let transaction = self.read_transaction(id).await?;
-        let is_bulk = transaction.request.is_none() && transaction.status == Status::Queued;
-        if !is_bulk {
-            return self.cancel_call(transaction).await;
-        }
-        for status in [Status::Queued, Status::Processing] {
-            let filter = TransactionFilter {
-                parent: Some(id.to_owned()),
-                status: Some(status),
-                ..TransactionFilter::default()
-            };
-            loop {
-                let calls = self.store().transactions(&filter, None, PAGE).await?.items;
-                let is_last = calls.len() < PAGE as usize || status == Status::Processing;
-                for call in calls {
-                    match self.cancel_call(call).await {
-                        Ok(()) | Err(QueueError::Ended { .. }) => {}
-                        Err(error) => return Err(error),
-                    }
-                }
-                if is_last {
-                    break;
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Submits the request of a transaction that has ended once more, and returns the id of the new transaction.
     ///
     /// The request of a queued call is kept until the call succeeds, or as long as its failed transaction. Any other
@@ -323,13 +284,16 @@ impl Host {
         let Some(call) = call else {
             let reason = match &transaction.request {
                 Some(_) => {
-                    "the request of a call that succeeded, or whose record was deleted, is not kept"
+                    "the request of a call that succeeded, or whose record was deleted, is not kept: submit a new call"
                 }
-                None => "its request is not kept, since the call was not queued",
+                None if self.is_bulk(id).await? => {
+                    "it is a bulk, whose requests are those of its parts: replay the parts that failed"
+                }
+                None => "its request is not kept, since the call was not queued: submit a new call",
             };
             return Err(QueueError::NotReplayable {
                 id: transaction.id,
-                reason: format!("{reason}: submit a new call"),
+                reason: reason.to_owned(),
             });
         };
         let new = self.new_transaction_id(self.clock().now());
@@ -337,6 +301,16 @@ impl Host {
             .submit_as(&new, call, pkid)
             .await?;
         Ok(new)
+    }
+
+    /// Returns whether the parts of a transaction are queued calls.
+    async fn is_bulk(&self, id: &str) -> Result<bool, QueueError> {
+        let filter = TransactionFilter {
+            parent: Some(id.to_owned()),
+            ..TransactionFilter::default()
+        };
+        let parts = self.store().transactions(&filter, None, 1).await?.items;
+        Ok(parts.iter().any(|part| part.request.is_some()))
     }
 
     async fn submit_as(

@@ -1,11 +1,9 @@
-//! Runs and cancels queued calls.
+//! Runs queued calls.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::call::{CallRequest, StartedCall};
-use super::outcome::CallSummary;
-use super::queue::{CANCELED, QueueError, QueuedCall, StoredCall, queued_call};
+use super::queue::{QueuedCall, StoredCall};
 use super::queued_run::QueuedRun;
 use super::{CallError, CallErrorKind, CallOutput, Host, WakeupOutcome};
 use crate::reports::WakeReport;
@@ -13,14 +11,9 @@ use crate::store::seal::SealError;
 use crate::store::{
     BeginOutcome, CallEnd, CallStart, Change, Commit, DueWakeup, StoreError, WakeupSettlement,
 };
-use crate::transactions::{
-    Level, LogLine, NewTransaction, Status, Transaction, TransactionOutcome, TransactionUpdate,
-};
-use crate::types::{Failure, Filter, Key, Pkid, QUEUED_CALL_MODEL, RECORD_KEY};
-use crate::wakeup_kinds;
+use crate::transactions::{NewTransaction, Status, TransactionOutcome, TransactionUpdate};
+use crate::types::{Filter, Key, Pkid, QUEUED_CALL_MODEL, RECORD_KEY};
 
-/// How often a cancellation looks for the state of a call that begins or ends concurrently.
-const MAX_LOOKS: u32 = 10;
 /// The maximum number of requests of one record that its deletion removes.
 const MAX_REQUESTS: u32 = 1000;
 
@@ -109,7 +102,11 @@ impl Host {
     }
 
     /// Ends a queued call as failed, without running it. Returns false if the call has begun or ended meanwhile.
-    async fn end_queued(&self, due: &DueWakeup, message: &str) -> Result<bool, StoreError> {
+    pub(super) async fn end_queued(
+        &self,
+        due: &DueWakeup,
+        message: &str,
+    ) -> Result<bool, StoreError> {
         let now = self.clock().now();
         let id = due.wakeup.payload.clone();
         let begin = CallStart {
@@ -148,109 +145,6 @@ impl Host {
         Ok(true)
     }
 
-    /// Cancels one call.
-    pub(super) async fn cancel_call(&self, mut transaction: Transaction) -> Result<(), QueueError> {
-        for _ in 0..MAX_LOOKS {
-            match (transaction.status, &transaction.request) {
-                (Status::Processing, _) => return self.cancel_running(&transaction).await,
-                (Status::Queued, Some(request)) => {
-                    let mut wakeups = self.store().wakeups(&queued_call(request.clone())).await?;
-                    if let Some(due) = wakeups.pop()
-                        && self.end_queued(&due, CANCELED).await?
-                    {
-                        return Ok(());
-                    }
-                }
-                (status, _) => {
-                    return Err(QueueError::Ended {
-                        id: transaction.id,
-                        status,
-                    });
-                }
-            }
-            // The call has begun or ended since the transaction was read.
-            transaction = self.read_transaction(&transaction.id).await?;
-        }
-        let text = format!(
-            "the transaction {} changes too often: try again",
-            transaction.id
-        );
-        Err(Failure::Conflict(text).into())
-    }
-
-    /// Cancels whatever continues a running call, once the call has ended.
-    async fn cancel_running(&self, transaction: &Transaction) -> Result<(), QueueError> {
-        let now = self.clock().now();
-        let text = "canceled: this call ends, and nothing that continues it starts";
-        let line = LogLine {
-            at: now,
-            level: Level::Warning,
-            message: text.to_owned(),
-        };
-        let update = TransactionUpdate {
-            id: transaction.id.clone(),
-            lines: vec![line],
-            ..TransactionUpdate::default()
-        };
-        self.store().report(update).await?;
-        let may_continue = is_import(transaction) || transaction.request.is_some();
-        let Some(subject) = transaction.subject.clone().filter(|_| may_continue) else {
-            return Ok(());
-        };
-        let record_lock = self.parts.record_locks.acquire(&subject).await;
-        let mut request = CallRequest::new("cancel", subject).with_name(&transaction.subject_name);
-        request.originator = self.originator.as_deref().cloned();
-        let started = self.claim(&request, now).await?;
-        let result = self.cancel_continuation(&started, transaction).await;
-        let result = result.map_err(CallErrorKind::Store);
-        let id = &transaction.id;
-        let summary = |steps: &usize| match steps {
-            0 => CallSummary::success(format!("nothing continues the transaction {id}")),
-            _ => CallSummary::success(format!("canceled what continues the transaction {id}")),
-        };
-        self.finish(&started, &result, summary, None).await;
-        drop(record_lock);
-        result?;
-        Ok(())
-    }
-
-    /// Removes the wakeups that continue an import of the record, and ends a queued call that would be attempted again.
-    /// Returns the number of removed wakeups.
-    async fn cancel_continuation(
-        &self,
-        started: &StartedCall,
-        transaction: &Transaction,
-    ) -> Result<usize, StoreError> {
-        let mut canceled = 0;
-        if let Some(subject) = transaction
-            .subject
-            .as_ref()
-            .filter(|_| is_import(transaction))
-        {
-            let wakeups = self.store().wakeups(subject).await?.into_iter();
-            let changes: Vec<Change> = wakeups
-                .filter(|due| due.wakeup.kind() == wakeup_kinds::SYNC)
-                .map(|due| Change::Cancel(subject.clone(), due.wakeup.id))
-                .collect();
-            canceled += changes.len();
-            if !changes.is_empty() {
-                let commit = Commit {
-                    fence: started.lease.clone(),
-                    changes,
-                    now: self.clock().now(),
-                    ..Commit::default()
-                };
-                self.store().commit(commit).await?;
-            }
-        }
-        if let Some(request) = &transaction.request {
-            for due in self.store().wakeups(&queued_call(request.clone())).await? {
-                canceled += usize::from(self.end_queued(&due, CANCELED).await?);
-            }
-        }
-        Ok(canceled)
-    }
-
     /// Removes the kept requests of failed calls on a record that was deleted. One that is left is removed with its
     /// transaction.
     pub(super) async fn forget_requests(&self, record: &Pkid) {
@@ -286,9 +180,4 @@ impl Host {
             tracing::warn!(%record, %error, "requests of a deleted record could not be removed");
         }
     }
-}
-
-/// Whether wakeups may continue the import that the call began or continued.
-fn is_import(transaction: &Transaction) -> bool {
-    wakeup_kinds::IMPORT_ACTIONS.contains(&transaction.action.as_str())
 }

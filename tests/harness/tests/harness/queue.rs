@@ -312,7 +312,8 @@ async fn bulk_ends_with_its_calls() {
             let _ = run(host, &call.id).await;
             assert_eq!(read(host, &bulk).await.status, Status::Queued);
         }
-        host.cancel(&bulk).await.unwrap();
+        let effect = host.cancel(&bulk).await.unwrap();
+        assert_eq!((effect.canceled, effect.running), (1, 0));
         let ended = read(host, &bulk).await;
         assert_eq!(ended.status, Status::SuccessWithAsyncFailures);
         assert_eq!(ended.message, "1 of 3 calls succeeded");
@@ -376,14 +377,15 @@ async fn cancel_stops_what_continues_a_running_import() {
         .await
         .log
         .iter()
-        .all(|line| !line.message.contains("canceled"))
+        .all(|line| !line.message.contains("asked to end"))
     {
         tokio::task::yield_now().await;
     }
     // The running call ends, here with a trap.
     hold.released.notify_one();
     let _ = running.await.unwrap();
-    canceling.await.unwrap().unwrap();
+    let effect = canceling.await.unwrap().unwrap();
+    assert_eq!((effect.canceled, effect.running), (0, 1));
     assert_eq!(read(&host, &id).await.status, Status::Fail);
     assert!(!continues().await);
 }

@@ -1,9 +1,12 @@
 //! The headers of requests and responses about records: versions and idempotency keys.
 
+use axum::extract::Request;
 use axum::http::{HeaderMap, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use relation_app::records::StoredRecord;
 use relation_app::{AppError, ErrorKind};
-use relation_host::types::Document;
+use relation_host::types::{Document, FieldError};
 
 use super::body::invalid;
 use crate::WebError;
@@ -40,6 +43,24 @@ pub(super) fn check_version(
             Err(error.hint(hint).into())
         }
     }
+}
+
+/// Refuses `If-Match` where no version is compared. The caller would believe that nothing is overwritten.
+pub(crate) async fn refuse_version(request: Request, next: Next) -> Response {
+    if !request.headers().contains_key(header::IF_MATCH) {
+        return next.run(request).await;
+    }
+    let error = AppError::new(ErrorKind::Usage, "the headers are not right");
+    let error = AppError {
+        field_errors: vec![FieldError {
+            field: "If-Match".to_owned(),
+            message: "is not compared by this request, which has changed nothing".to_owned(),
+        }],
+        ..error
+    };
+    let hint = "If-Match is the version of one record: leave it out, or send a PUT, PATCH, DELETE or action for each \
+                record";
+    WebError::from(error.hint(hint)).into_response()
 }
 
 /// Reads the key by which a repeated add is found.

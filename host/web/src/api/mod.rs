@@ -21,13 +21,14 @@ mod route;
 mod schema;
 pub(crate) mod shown;
 mod single_headers;
-mod transactions;
+pub(crate) mod transactions;
 mod unique_json;
 mod writes;
 
 use axum::Router;
 use relation_app::{AppError, ErrorKind};
 
+pub(crate) use headers::refuse_version;
 pub use route::Route;
 pub(crate) use single_headers::refuse_repeated_headers;
 

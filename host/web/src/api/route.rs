@@ -1,9 +1,10 @@
 //! The routes of the API: one table for the router, the OpenAPI document and the tests.
 
 use axum::http::Method;
+use axum::middleware::from_fn;
 use axum::routing::{MethodFilter, MethodRouter, on};
 
-use super::{actions, bulk, models, openapi, records, transactions};
+use super::{actions, bulk, models, openapi, records, refuse_version, transactions};
 use crate::Web;
 use crate::access::Operation;
 
@@ -151,8 +152,23 @@ impl Route {
         }
     }
 
-    /// Returns the handler.
+    /// Returns whether the route compares the version of `If-Match`.
+    pub fn takes_version(self) -> bool {
+        matches!(
+            self,
+            Self::ReplaceRecord | Self::ModifyRecord | Self::DeleteRecord | Self::RunAction
+        )
+    }
+
+    /// Returns the handler. A change that compares no version refuses one.
     pub(super) fn handler(self) -> MethodRouter<Web> {
+        match self.takes_version() || self.method() == Method::GET {
+            true => self.plain_handler(),
+            false => self.plain_handler().route_layer(from_fn(refuse_version)),
+        }
+    }
+
+    fn plain_handler(self) -> MethodRouter<Web> {
         let filter = MethodFilter::try_from(self.method()).unwrap_or(MethodFilter::GET);
         match self {
             Self::ListRecords => on(filter, records::list),

@@ -92,6 +92,45 @@ async fn if_match_is_compared_under_the_lease() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn if_match_is_refused_where_it_is_not_compared() {
+    let record = TestRecord::start().await;
+    let etag = record.etag().await;
+    let bulk = json!({ "hrefs": [record.href], "data": { "name": "Bulk" } });
+    let delete = json!({ "hrefs": [record.href] });
+    let (records, users) = ("/api/relation/SparkCustomer/", "/api/data/User/");
+    let add = format!("{records}?hierarchy={NODE}");
+    for (method, path, body) in [
+        ("PATCH", records, bulk),
+        ("DELETE", records, delete),
+        ("POST", &add, json!({ "name": "Fabrikam" })),
+        ("POST", users, json!({ "name": "ada", "hierarchy": NODE })),
+    ] {
+        let request = Request::builder().method(method).uri(path);
+        let request = request
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::IF_MATCH, &etag)
+            .body(Body::from(body.to_string()))
+            .unwrap();
+        let refused = record.client.send(request).await;
+        let problem = refused.expect(400);
+        assert_eq!(refused.error_fields(), ["If-Match"], "{method} {path}");
+        let hint = problem["hint"].as_str().unwrap();
+        assert!(hint.contains("version of one record"), "{hint}");
+    }
+    record
+        .world
+        .run_for(std::time::Duration::from_secs(1))
+        .await;
+    assert_eq!(record.shown().await["name"], "Contoso");
+    for path in [records, users] {
+        let list = record.client.get(format!("{path}?hierarchy={NODE}")).await;
+        let expected = usize::from(path == records);
+        let found = list.expect(200)["resources"].as_array().unwrap().len();
+        assert_eq!(found, expected, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn if_match_of_a_queued_change_is_kept() {
     let record = TestRecord::start().await;
     let etag = record.etag().await;

@@ -15,7 +15,7 @@ mod users;
 
 use axum::Router;
 use axum::extract::{FromRef, Request};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
@@ -27,6 +27,7 @@ use super::nodes::NodeName;
 use super::{AccessParts, Authority};
 use crate::WebError;
 use crate::api::query::Query;
+use crate::api::refuse_version;
 
 /// Returns the routes, also without their last slash. They need the layer [`authenticate`](super::authenticate).
 pub fn routes<S>() -> Router<S>
@@ -45,15 +46,19 @@ where
     router
 }
 
-/// Returns the handler of a route. One without parameters refuses any.
+/// Returns the handler of a route. One without parameters refuses any. A change refuses a version, since it compares none.
 fn to_handler<S>(route: AccessRoute) -> MethodRouter<S>
 where
     S: Clone + Send + Sync + 'static,
     AccessParts: FromRef<S>,
 {
-    match route.is_list() {
+    let handler = match route.is_list() {
         true => route.handler(),
         false => route.handler().route_layer(from_fn(refuse_parameters)),
+    };
+    match route.method() {
+        Method::GET => handler,
+        _ => handler.route_layer(from_fn(refuse_version)),
     }
 }
 

@@ -3,7 +3,16 @@
 use crate::api::route::Route;
 
 /// Returns the statuses of the errors of a route.
-pub(super) fn errors(route: Route) -> &'static [(&'static str, &'static str)] {
+pub(super) fn errors(route: Route) -> Vec<(&'static str, &'static str)> {
+    let mut errors = of_kind(route).to_vec();
+    if route.takes_version() {
+        let description = "The record has another version than If-Match.";
+        errors.push(("412", description));
+    }
+    errors
+}
+
+fn of_kind(route: Route) -> &'static [(&'static str, &'static str)] {
     const UNAUTHENTICATED: (&str, &str) = ("401", "The request has no valid session or API key.");
     const QUERY: (&str, &str) = ("400", "The query, a header or the body cannot be read.");
     const FORBIDDEN: (&str, &str) = ("403", "The roles of the caller do not permit this.");
@@ -54,7 +63,6 @@ pub(super) fn errors(route: Route) -> &'static [(&'static str, &'static str)] {
                 "409",
                 "Something changed in the meantime, another call works on the record, or a person has to connect it.",
             ),
-            ("412", "The record has another version than If-Match."),
             ("413", "The request exceeds a limit."),
             ("415", "The body is not declared as JSON."),
             (

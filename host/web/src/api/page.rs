@@ -114,14 +114,14 @@ pub(super) async fn paginate(
     next: Option<String>,
 ) -> Result<Value, WebError> {
     let total = match paging.count {
-        true => count(web, list).await?,
-        false => 0,
+        true => Some(count(web, list).await?),
+        false => None,
     };
     Ok(json!({
         "skip": paging.skip,
         "limit": paging.limit,
         "total": total,
-        "total_is_exact": paging.count && total < MAX_COUNTED,
+        "total_is_exact": total.is_some_and(|total| total < MAX_COUNTED),
         "next": next.map(|cursor| next_link(path, paging, &cursor)),
     }))
 }

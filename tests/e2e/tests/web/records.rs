@@ -134,7 +134,7 @@ async fn list_has_pages_orders_and_a_schema() {
     ));
     let skipped = skipped.await.expect(200);
     assert_eq!(names(&skipped), ["Contoso", "Adatum"]);
-    assert_eq!(skipped["pagination"]["total"], 0);
+    assert_eq!(skipped["pagination"]["total"], Value::Null);
     let with_schema = client
         .get(format!("{RECORDS}?schema=true&limit=1"))
         .await

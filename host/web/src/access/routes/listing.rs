@@ -85,8 +85,8 @@ impl ListQuery {
         let mut page = read(self.paging.cursor.clone(), limit.saturating_add(skip)).await?;
         page.items.drain(..page.items.len().min(skip as usize));
         let total = match self.paging.count {
-            true => parts.store().count(&filter, MAX_COUNTED).await?,
-            false => 0,
+            true => Some(parts.store().count(&filter, MAX_COUNTED).await?),
+            false => None,
         };
         let next = page.next;
         let next = next.map(|cursor| next_link(&self.address, &self.paging, &cursor));
@@ -95,7 +95,7 @@ impl ListQuery {
                 skip,
                 limit,
                 total,
-                total_is_exact: self.paging.count && total < MAX_COUNTED,
+                total_is_exact: total.is_some_and(|total| total < MAX_COUNTED),
                 next,
             },
             resources: page.items,
@@ -110,7 +110,7 @@ pub(super) fn respond_whole<T: Serialize>(items: Vec<T>) -> Response {
     let pagination = Pagination {
         skip: 0,
         limit: count.max(1),
-        total: count.into(),
+        total: Some(count.into()),
         total_is_exact: true,
         next: None,
     };
@@ -143,8 +143,8 @@ struct ListResponse<T> {
 struct Pagination {
     skip: u32,
     limit: u32,
-    /// 0 if it was not requested.
-    total: u64,
+    /// `None`: it was not requested.
+    total: Option<u64>,
     total_is_exact: bool,
     /// The address of the next page.
     next: Option<String>,

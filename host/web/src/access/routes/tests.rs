@@ -220,7 +220,7 @@ async fn lists_have_pages_and_totals() {
     assert_eq!(skipped["resources"].as_array().unwrap().len(), 2);
     assert_eq!(
         skipped["pagination"],
-        json!({"skip": 5, "limit": 50, "total": 0, "total_is_exact": false, "next": null})
+        json!({"skip": 5, "limit": 50, "total": null, "total_is_exact": false, "next": null})
     );
     let outside = server.get(&key, "/api/data/User/?hierarchy=sys.S").await;
     assert_eq!(outside.status, StatusCode::NOT_FOUND);

@@ -1,6 +1,7 @@
 //! Calls on several records: each record is judged by its own right and has a transaction of its own.
 
 use relation_app::records::StoredRecord;
+use relation_host::transactions::part_id;
 use relation_host::{Host, QueuedCall};
 
 use crate::access::audit::NewAuditEvent;
@@ -47,8 +48,10 @@ pub(crate) async fn submit<P: Permission>(
         let prepared = found.and_then(|record| Ok((to_calls(&record)?, to_event(&record))));
         let refused = match prepared {
             Ok((of_record, event)) => {
+                // The event names the record's own part, since its auditors may not see the bulk.
+                let part = u32::try_from(calls.len()).unwrap_or(u32::MAX);
+                events.push((part.saturating_add(1), event));
                 calls.extend(of_record);
-                events.push(event);
                 None
             }
             Err(error) if error.status.is_server_error() => return Err(error),
@@ -61,7 +64,9 @@ pub(crate) async fn submit<P: Permission>(
         true => None,
         false => {
             let id = host.submit_all(action, node, calls).await?;
-            record_queued(web, events, &id).await;
+            let events = events.into_iter();
+            let events = events.map(|(part, event)| event.with_transaction(&part_id(&id, part)));
+            record_queued(web, events).await;
             Some(id)
         }
     };

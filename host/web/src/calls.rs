@@ -6,8 +6,9 @@ use std::time::Duration;
 use relation_app::records::StoredRecord;
 use relation_app::{AppError, ErrorKind};
 use relation_host::reports::{AddReport, Field, FieldKind, Model};
+use relation_host::transactions::{Status, Transaction};
 use relation_host::types::{Failure, Hierarchy, Pkid, Reference};
-use relation_host::{CallError, CallErrorKind, CallOutput, Host};
+use relation_host::{CallError, CallErrorKind, CallOutput, Cancellation, Host, QueueError};
 use serde_json::{Map, Value};
 
 use crate::access::audit::{
@@ -59,7 +60,7 @@ impl Requester {
     pub(crate) fn on_transaction(
         &self,
         operation: &str,
-        transaction: &relation_host::transactions::Transaction,
+        transaction: &Transaction,
     ) -> Option<NewAuditEvent> {
         let node = transaction.hierarchy.as_ref()?;
         let event = NewAuditEvent::new(self.actor.clone(), self.address, operation, node);
@@ -156,23 +157,51 @@ fn complete<T>(
 }
 
 /// Records operations whose calls are queued.
-pub(crate) async fn record_queued(web: &Web, events: Vec<NewAuditEvent>, transaction: &str) {
+pub(crate) async fn record_queued(web: &Web, events: impl IntoIterator<Item = NewAuditEvent>) {
     let events = events.into_iter();
-    let events = events.map(|event| event.with_result(AuditResult::Queued));
-    record_done(web, events, transaction).await;
+    record_done(
+        web,
+        events.map(|event| event.with_result(AuditResult::Queued)),
+    )
+    .await;
 }
 
 /// Records operations that are done.
-pub(crate) async fn record_done(
-    web: &Web,
-    events: impl IntoIterator<Item = NewAuditEvent>,
-    transaction: &str,
-) {
-    let events = events.into_iter();
-    let events = events.map(|event| event.with_transaction(transaction));
+async fn record_done(web: &Web, events: impl Iterator<Item = NewAuditEvent>) {
     let events: Vec<NewAuditEvent> = events.collect();
     if !events.is_empty() {
         log_error(record_all(web.access(), events).await);
+    }
+}
+
+/// Cancels a transaction in a task of its own. Waits for the end of a running import for as long as the options say.
+/// `None`: the import was asked to end, and has not ended yet.
+///
+/// # Errors
+/// As for [`Host::cancel`].
+pub(crate) async fn cancel(
+    web: &Web,
+    requester: &Requester,
+    transaction: &Transaction,
+) -> Result<Option<Cancellation>, QueueError> {
+    let (shared, id) = (web.clone(), transaction.id.clone());
+    let event = requester.on_transaction("cancel-transaction", transaction);
+    let task = tokio::spawn(async move {
+        let canceled = shared.host().cancel(&id).await;
+        if canceled.is_ok() {
+            record_done(&shared, event.into_iter()).await;
+        }
+        canceled
+    });
+    let is_running = transaction.status == Status::Processing;
+    let wait = match is_running && transaction.is_import() {
+        true => web.options().call_wait,
+        false => Duration::MAX,
+    };
+    match tokio::time::timeout(wait, task).await {
+        Ok(Ok(canceled)) => canceled.map(Some),
+        Ok(Err(error)) => Err(Failure::Internal(error.to_string()).into()),
+        Err(_) => Ok(None),
     }
 }
 

@@ -321,19 +321,31 @@ fn usable(link: Option<&Url>) -> Option<&str> {
 /// White space, line breaks among it, becomes one space. Control characters, direction marks and other invisible
 /// characters become U+FFFD.
 pub(super) fn clean(text: &str, most: usize) -> String {
-    let words = text.split_whitespace().enumerate();
-    let spaced =
-        words.flat_map(|(index, word)| (index > 0).then_some(' ').into_iter().chain(word.chars()));
-    let mut characters = spaced.map(|character| match is_deceptive(character) {
-        true => '\u{fffd}',
-        false => character,
-    });
-    // A text is looked at no further than needed.
-    let mut cleaned: String = characters.by_ref().take(most).collect();
-    if characters.next().is_some() {
-        cleaned.pop();
-        cleaned.truncate(cleaned.trim_end().len());
-        cleaned.push('…');
+    let mut cleaned = String::new();
+    // A text is looked at no further than needed, but a long run of spaces is one character.
+    let mut left = most;
+    for word in text.split_whitespace() {
+        if !cleaned.is_empty() {
+            if left <= 1 {
+                cleaned.push('…');
+                return cleaned;
+            }
+            cleaned.push(' ');
+            left -= 1;
+        }
+        let mut characters = word.chars();
+        while let Some(character) = characters.next() {
+            if left == 0 || (left == 1 && !characters.as_str().is_empty()) {
+                cleaned.push('…');
+                return cleaned;
+            }
+            cleaned.push(if is_deceptive(character) {
+                '\u{fffd}'
+            } else {
+                character
+            });
+            left -= 1;
+        }
     }
     cleaned
 }

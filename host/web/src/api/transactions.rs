@@ -5,26 +5,28 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use relation_host::Cancellation;
 use relation_host::callbacks::{
     CallbackReport, CallbackState, describe_progress, poll_entry, transaction_href,
 };
 use relation_host::store::StoreError;
 use relation_host::transactions::{Status, Transaction, TransactionFilter, parent_of};
-use relation_host::types::{Page, Pkid, Reference};
+use relation_host::types::{Page, Pkid, Reference, Scope};
 use serde_json::{Map, Value, json};
 
 use super::actions::operation_of;
 use super::body::{OptionalFields, invalid};
 use super::export::{self, PAGE_SIZE};
 use super::on_behalf_of::on_behalf_of;
-use super::page::{CountedList, paginate};
+use super::page::{CountedList, MAX_COUNTED, paginate};
 use super::query::Query;
 use super::writes::accepted;
 use super::{TRANSACTIONS, cursor_error};
 use crate::access::nodes::{self, node_pkid};
-use crate::access::{Allowed, ClientAddress, Operation, permission};
-use crate::calls::{Requester, record_done, record_queued};
+use crate::access::{Allowed, ClientAddress, Operation, Permission, permission};
+use crate::calls::{self, Requester, record_queued};
 use crate::{Web, WebError};
 
 /// The maximum number of transactions that one poll reads.
@@ -46,6 +48,7 @@ pub(super) async fn list(
     let status = parsed.choice("status", &statuses);
     let action = parsed.text("action");
     let record: Option<Pkid> = parsed.value("record", "the pkid of a record");
+    let parent = parsed.text("parent");
     parsed.close()?;
     let hierarchy = nodes::resolve_optional(web.access(), hierarchy).await?;
     let filter = TransactionFilter {
@@ -53,6 +56,7 @@ pub(super) async fn list(
         subject: record.map(Reference::record),
         status,
         action,
+        parent,
         ..TransactionFilter::default()
     };
     if is_export {
@@ -99,21 +103,13 @@ pub(super) async fn get(
 ) -> Result<Response, WebError> {
     Query::parse(query.as_deref()).close()?;
     let transaction = find(&web, &allowed, &id).await?;
-    let parts = TransactionFilter {
-        parent: Some(transaction.id.clone()),
-        ..TransactionFilter::default()
-    };
-    let parts = web.store().transactions(&parts, None, MAX_PARTS).await?;
+    let (parts, total) = find_parts(&web, &allowed, &transaction.id, MAX_PARTS).await?;
     let callback = web.host().callback(&transaction.id).await?;
-    // The parts of a bulk may be at other nodes than the bulk.
-    let visible = parts.items.iter().filter(|part| {
-        let node = part.hierarchy.as_ref();
-        node.is_none_or(|node| allowed.covers(node))
-    });
-    let parts: Vec<Value> = visible.map(|each| summary(&web, each)).collect();
+    let parts: Vec<Value> = parts.iter().map(|each| summary(&web, each)).collect();
     let mut shown = summary(&web, &transaction);
     if let Some(members) = shown.as_object_mut() {
         members.insert("sub_transactions".to_owned(), parts.into());
+        members.insert("sub_transactions_total".to_owned(), total.into());
         let callback = callback.as_ref().map(show_callback);
         members.insert("callback".to_owned(), callback.into());
         members.insert("log".to_owned(), json!(transaction.log));
@@ -123,6 +119,30 @@ pub(super) async fn get(
         );
     }
     Ok(Json(shown).into_response())
+}
+
+/// Reads the last parts of a transaction at the principal's nodes, the newest first, and counts all of them. The parts of a
+/// bulk may be at other nodes than the bulk.
+pub(crate) async fn find_parts<P: Permission>(
+    web: &Web,
+    allowed: &Allowed<P>,
+    id: &str,
+    limit: u32,
+) -> Result<(Vec<Transaction>, u64), WebError> {
+    let (mut parts, mut total) = (Vec::new(), 0);
+    for node in allowed.nodes() {
+        let filter = TransactionFilter {
+            hierarchy: Some((node.clone(), Scope::Subtree)),
+            parent: Some(id.to_owned()),
+            ..TransactionFilter::default()
+        };
+        let page = web.store().transactions(&filter, None, limit).await?;
+        parts.extend(page.items);
+        total += web.store().count_transactions(&filter, MAX_COUNTED).await?;
+    }
+    parts.sort_by(|one, other| other.id.cmp(&one.id));
+    parts.truncate(limit as usize);
+    Ok((parts, total))
 }
 
 /// Returns the status of one transaction, by its id.
@@ -188,11 +208,11 @@ pub(super) async fn replay(
     let new = host.replay(&transaction.id).await?;
     let requester = Requester::new(allowed.principal(), address);
     let event = requester.on_transaction("replay-transaction", &transaction);
-    record_queued(&web, event.into_iter().collect(), &new).await;
+    record_queued(&web, event.map(|event| event.with_transaction(&new))).await;
     Ok(accepted(&new, None))
 }
 
-/// Cancels a transaction that has not ended.
+/// Cancels a transaction that has not ended. The response is 202 if a call runs that goes on to its end.
 pub(super) async fn cancel(
     State(web): State<Web>,
     allowed: Allowed<permission::Read>,
@@ -202,14 +222,29 @@ pub(super) async fn cancel(
 ) -> Result<Response, WebError> {
     Query::parse(query.as_deref()).close()?;
     let transaction = find_to_change(&web, &allowed, &id).await?;
-    web.host().cancel(&transaction.id).await?;
     let requester = Requester::new(allowed.principal(), address);
-    let event = requester.on_transaction("cancel-transaction", &transaction);
-    record_done(&web, event, &transaction.id).await;
+    let effect = calls::cancel(&web, &requester, &transaction).await?;
+    let (status, detail) = match effect {
+        Some(Cancellation { running: 0, .. }) => (StatusCode::OK, "it does not run"),
+        Some(Cancellation { canceled: 0, .. }) | None => (
+            StatusCode::ACCEPTED,
+            "it runs already, and was asked to end: no further step begins; the transaction has the outcome",
+        ),
+        Some(_) => (
+            StatusCode::ACCEPTED,
+            "the calls that had not begun are canceled; those that run go on to their ends, and their transactions \
+             have the outcomes",
+        ),
+    };
     let result = json!({
-        "href": transaction_href(&transaction.id), "success": true, "transaction_id": transaction.id,
+        "href": transaction_href(&transaction.id),
+        "success": true,
+        "transaction_id": transaction.id,
+        "canceled": effect.map(|effect| effect.canceled),
+        "running": effect.map(|effect| effect.running),
+        "detail": detail,
     });
-    Ok(Json(result).into_response())
+    Ok((status, Json(result)).into_response())
 }
 
 /// Reads a transaction whose action the principal may run.

@@ -26,7 +26,8 @@ where
 {
     if let Some(queued) = queued {
         let id = host.submit(queued).await?;
-        record_queued(web, call.into_event().into_iter().collect(), &id).await;
+        let event = call.into_event();
+        record_queued(web, event.map(|event| event.with_transaction(&id))).await;
         return Ok(accepted(&id, None));
     }
     Ok(match call.run_for_a_while(web, host, work).await? {

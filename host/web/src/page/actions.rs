@@ -150,7 +150,7 @@ pub(crate) async fn run(
             arguments,
         };
         let transaction = host.submit(call).await?;
-        record_queued(&web, vec![event], &transaction).await;
+        record_queued(&web, [event.with_transaction(&transaction)]).await;
         return Ok(Redirect::to(&format!("/transactions/{transaction}")).into_response());
     }
     let recorded = Call::new(Some(event));

@@ -8,7 +8,7 @@ use relation_host::transactions::Transaction;
 use super::transactions::{may_change, read};
 use super::ui::Ui;
 use crate::access::{Allowed, permission};
-use crate::calls::{record_done, record_queued};
+use crate::calls::{cancel as cancel_call, record_queued};
 use crate::{Web, WebError};
 
 /// Reads a transaction whose action the principal may run.
@@ -46,11 +46,11 @@ pub(crate) async fn replay(
     let event = ui
         .requester()
         .on_transaction("replay-transaction", &transaction);
-    record_queued(&web, event.into_iter().collect(), &new).await;
+    record_queued(&web, event.map(|event| event.with_transaction(&new))).await;
     Ok(Redirect::to(&format!("/transactions/{new}")))
 }
 
-/// Cancels a transaction.
+/// Cancels a transaction. A running import ends by itself; its page follows it.
 pub(crate) async fn cancel(
     State(web): State<Web>,
     ui: Ui,
@@ -58,11 +58,7 @@ pub(crate) async fn cancel(
     Path(id): Path<String>,
 ) -> Result<Redirect, WebError> {
     let transaction = read_to_change(&web, &ui, &allowed, &id).await?;
-    let canceled = web.host().cancel(&transaction.id).await;
+    let canceled = cancel_call(&web, &ui.requester(), &transaction).await;
     canceled.map_err(|error| with_transaction(error, &transaction))?;
-    let event = ui
-        .requester()
-        .on_transaction("cancel-transaction", &transaction);
-    record_done(&web, event, &transaction.id).await;
     Ok(Redirect::to(&format!("/transactions/{}", transaction.id)))
 }

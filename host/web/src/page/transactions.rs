@@ -19,6 +19,7 @@ use super::texts::Language;
 use super::transaction_support::support_text;
 use super::ui::{Ui, render};
 use crate::access::{Allowed, Operation, Permission, permission};
+use crate::api::transactions::find_parts;
 use crate::{Web, WebError};
 
 /// The number of transactions on a page.
@@ -272,6 +273,8 @@ pub(crate) struct TransactionPage<'a> {
     /// The number of lines before those that are shown.
     pub(crate) earlier: usize,
     pub(crate) parts: Vec<TransactionRow>,
+    /// The number of parts, if not all of them are shown.
+    pub(crate) parts_total: Option<u64>,
     pub(crate) parent: Option<String>,
     pub(crate) accesses: Vec<(Moment, String)>,
     pub(crate) support: String,
@@ -279,6 +282,8 @@ pub(crate) struct TransactionPage<'a> {
     /// The address of the page that connects the organization, if the connection has failed.
     pub(crate) connect: Option<String>,
     pub(crate) may_cancel: bool,
+    /// Whether a cancellation only asks the call to end.
+    pub(crate) is_stoppable: bool,
     pub(crate) may_replay: bool,
 }
 
@@ -297,19 +302,22 @@ pub(crate) async fn show(
     Query(query): Query<LogQuery>,
 ) -> Result<Response, WebError> {
     let transaction = read(&web, &allowed, &id).await?;
-    let filter = TransactionFilter {
-        parent: Some(transaction.id.clone()),
-        ..TransactionFilter::default()
-    };
-    let parts = web.store().transactions(&filter, None, MAX_PARTS).await?;
-    let mut parts = parts.items;
-    // The parts of a bulk may be at other nodes than the bulk.
-    parts.retain(|part| part.hierarchy.is_none() || is_visible(&allowed, part));
+    let (mut parts, total) = find_parts(&web, &allowed, &transaction.id, MAX_PARTS).await?;
     if transaction.action.starts_with("bulk ") {
         // They are shown from the last: those that failed come first.
         parts.sort_by_key(|part| part.status == Status::Fail);
     }
-    render(&build(&ui, &transaction, &parts, !query.all.is_empty()))
+    let page = build(&ui, &transaction, &parts, !query.all.is_empty());
+    // Readers of one organization may see its part, but not the bulk.
+    let parent = match page.parent {
+        Some(parent) => read(&web, &allowed, &parent).await.ok(),
+        None => None,
+    };
+    render(&TransactionPage {
+        parent: parent.map(|parent| parent.id),
+        parts_total: Some(total).filter(|total| *total > parts.len() as u64),
+        ..page
+    })
 }
 
 /// Builds the page of a transaction.
@@ -351,6 +359,7 @@ pub(crate) fn build<'a>(
             .rev()
             .map(|part| TransactionRow::new(part, ui))
             .collect(),
+        parts_total: None,
         parent: parent_of(&transaction.id).map(str::to_owned),
         accesses: accesses
             .map(|access| {
@@ -359,7 +368,8 @@ pub(crate) fn build<'a>(
             })
             .collect(),
         support: support_text(transaction),
-        may_cancel: is_running(transaction) && may_change(ui, transaction),
+        may_cancel: transaction.can_cancel() && may_change(ui, transaction),
+        is_stoppable: transaction.status == Status::Processing,
         may_replay: is_failed && can_replay(transaction) && may_change(ui, transaction),
         connect: connect.map(|pkid| format!("/organizations/{pkid}/connect")),
         is_failed,

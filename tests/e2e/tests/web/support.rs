@@ -34,12 +34,15 @@ pub struct Gate {
     pub reached: Notify,
     /// The commit may go on.
     pub opened: Notify,
+    /// The import that waits in place of the commit.
+    pub import: Option<Import>,
 }
 
 #[async_trait]
 impl Interceptor for Gate {
     async fn before(&self, call: &ImportCall) -> Intervention {
-        if call.import == Import::StorageCommit && self.is_closed.swap(false, Ordering::SeqCst) {
+        let import = self.import.unwrap_or(Import::StorageCommit);
+        if call.import == import && self.is_closed.swap(false, Ordering::SeqCst) {
             self.reached.notify_one();
             self.opened.notified().await;
         }

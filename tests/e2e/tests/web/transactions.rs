@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::http::Method;
 use relation_e2e::world::WorldBuilder;
+use relation_host::QueuedCall;
 use serde_json::{Value, json};
 
 use crate::support::{Client, principal};
@@ -168,6 +169,102 @@ async fn one_bad_record_does_not_stop_a_bulk() {
     assert_eq!(changed["data"]["account_email"], "it@example.com");
     let untouched = root.get(format!("{records}{foreign}/")).await.expect(200);
     assert_ne!(untouched["data"]["account_email"], "it@example.com");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_of_a_bulk_are_listed_by_record_and_below_its_node() {
+    let world = WorldBuilder::default().start().await;
+    let anonymous = Client::anonymous(&world).await;
+    let root = anonymous.with(principal("provider-administrator", "sys"));
+    let (first, _) = root.add("sys.A", "Contoso").await;
+    let (second, _) = root.add("sys.B", "Fabrikam").await;
+    let records = "/api/relation/SparkCustomer/";
+    let wrong = json!({ "hrefs": [first, second], "data": { "no_such_field": "x" } });
+    let bulk = root.json(Method::PATCH, records, &wrong).await.expect(202);
+    let bulk = bulk["transaction_id"].as_str().unwrap();
+    world.run_for(Duration::from_secs(1)).await;
+    let ids = async |client: &Client, query: &str| {
+        let list = client.get(format!("{TRANSACTIONS}?{query}")).await;
+        let list = list.expect(200);
+        let items = list["resources"].as_array().unwrap().clone();
+        assert_eq!(list["pagination"]["total"], items.len(), "{query}");
+        let ids = items.iter().map(|item| item["id"].as_str().unwrap());
+        ids.map(str::to_owned).collect::<Vec<String>>()
+    };
+    let [part, other] = [1, 2].map(|number| format!("{bulk}.{number:04}"));
+    let reader = anonymous.with(principal("auditor", "sys.A"));
+    let record = format!("record={first}&action=modify");
+    for (client, query, expected) in [
+        (&root, record.as_str(), vec![&part]),
+        (&root, "hierarchy=sys.A&status=Fail", vec![&part]),
+        (&root, "hierarchy=sys.A&action=modify", vec![&part]),
+        (&root, "action=modify", vec![]),
+        (&reader, record.as_str(), vec![&part]),
+        (&reader, "status=Fail", vec![&part]),
+        (&reader, &format!("record={second}"), vec![]),
+        (&root, &format!("parent={bulk}"), vec![&other, &part]),
+        (
+            &root,
+            &format!("parent={bulk}&hierarchy=sys.B"),
+            vec![&other],
+        ),
+        (&reader, &format!("parent={bulk}"), vec![&part]),
+    ] {
+        let found = ids(client, query).await;
+        assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{query}");
+    }
+    // The list at the bulk's node has the bulk in their place.
+    assert_eq!(ids(&root, "status=Fail").await, [bulk]);
+    let page = reader.get(format!("/organizations/{first}")).await.text;
+    assert!(page.contains(&format!("/transactions/{part}")), "{page}");
+    // Its page does not lead to a bulk that the reader may not see.
+    let page = reader.get(format!("/transactions/{part}")).await.text;
+    assert!(!page.contains(&format!("/transactions/{bulk}\"")), "{page}");
+
+    let shown = root.get(format!("{TRANSACTIONS}{bulk}/")).await.expect(200);
+    assert_eq!(shown["sub_transactions_total"], 2);
+    let page = root.get(format!("/transactions/{bulk}")).await.text;
+    assert!(
+        page.contains("No log lines.") && !page.contains("yet"),
+        "{page}"
+    );
+    let replay = format!("{TRANSACTIONS}{bulk}/replay/");
+    let refused = root.json(Method::POST, &replay, &json!({})).await;
+    let detail = refused.expect(409)["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("replay the parts"), "{detail}");
+    let replay = format!("{TRANSACTIONS}{part}/replay/");
+    root.json(Method::POST, &replay, &json!({}))
+        .await
+        .expect(202);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_bulk_says_how_many_parts_it_has() {
+    let world = WorldBuilder::default().start().await;
+    let client = Client::anonymous(&world).await;
+    let client = client.with(principal("provider-administrator", "sys"));
+    let (pkid, _) = client.add("sys.A", "Contoso").await;
+    let call = QueuedCall::Delete {
+        pkid: pkid.parse().unwrap(),
+    };
+    let node = "sys.A".parse().unwrap();
+    let calls = vec![call; 201];
+    let bulk = world.host().submit_all("bulk delete", &node, calls);
+    let bulk = bulk.await.unwrap();
+    let shown = client.get(format!("{TRANSACTIONS}{bulk}/")).await;
+    let shown = shown.expect(200);
+    assert_eq!(shown["sub_transactions"].as_array().unwrap().len(), 100);
+    assert_eq!(shown["sub_transactions_total"], 201);
+    let mut seen = 0;
+    let mut next = json!(format!("{TRANSACTIONS}?parent={bulk}&limit=150"));
+    while let Some(page) = next.as_str() {
+        let page = client.get(page).await.expect(200);
+        seen += page["resources"].as_array().unwrap().len();
+        next = page["pagination"]["next"].clone();
+    }
+    assert_eq!(seen, 201);
+    let page = client.get(format!("/transactions/{bulk}")).await.text;
+    assert!(page.contains("The last ones of 201"), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,7 @@ mod parameters;
 mod schemas;
 
 use self::errors::errors;
-use self::parameters::{paging, pkid, query};
+use self::parameters::{paging, pkid, query, transaction_id};
 use super::body::MAX_BULK;
 use super::models::{MODELS, ReadModel};
 use super::query::Query;
@@ -100,6 +100,13 @@ fn operation(route: Route, model: &Model) -> Value {
             schemas::success("The call is queued.", done()),
         );
     }
+    if matches!(route, Route::CancelTransaction) {
+        let description = "Calls that run already end by themselves; `detail` says how. The transaction has the outcome.";
+        responses.insert(
+            "202".to_owned(),
+            schemas::success(description, cancellation()),
+        );
+    }
     if matches!(route, Route::AddRecord) {
         responses.insert(
             "200".to_owned(),
@@ -110,7 +117,7 @@ fn operation(route: Route, model: &Model) -> Value {
         );
     }
     for (status, description) in errors(route) {
-        responses.insert((*status).to_owned(), schemas::error(status, description));
+        responses.insert(status.to_owned(), schemas::error(status, description));
     }
     let mut operation = json!({
         "operationId": format!("{route:?}"),
@@ -227,7 +234,7 @@ fn response(route: Route) -> (&'static str, &'static str, Value) {
             done(),
         ),
         Route::ReplayTransaction => ("202", "The call is queued again.", done()),
-        Route::CancelTransaction => ("200", "The transaction is canceled.", done()),
+        Route::CancelTransaction => ("200", "The transaction is canceled.", cancellation()),
         Route::GetTransaction => ("200", "The transaction.", reference("Transaction")),
         Route::PollTransaction | Route::PollTransactions => {
             let entry = json!({
@@ -254,6 +261,22 @@ fn done() -> Value {
         "properties": {
             "success": { "const": true },
             "transaction_id": { "type": "string" },
+        },
+    })
+}
+
+/// Returns the schema of the result of a cancellation.
+fn cancellation() -> Value {
+    let count = || json!({ "type": ["integer", "null"] });
+    json!({
+        "type": "object",
+        "required": ["success", "transaction_id", "canceled", "running", "detail"],
+        "properties": {
+            "success": { "const": true },
+            "transaction_id": { "type": "string" },
+            "canceled": count(),
+            "running": count(),
+            "detail": { "type": "string" },
         },
     })
 }
@@ -387,13 +410,14 @@ fn parameters(route: Route, model: &Model) -> Value {
             ));
             list.push(query("action", "The action.", text()));
             list.push(query("record", "The record.", pkid()));
+            let description = "The transaction whose parts are listed.";
+            list.push(query("parent", description, transaction_id()));
         }
         Route::GetTransaction
         | Route::PollTransaction
         | Route::ReplayTransaction
         | Route::CancelTransaction => {
-            let schema = json!({ "type": "string", "pattern": "^[0-9a-f-]{36}(\\.[0-9]{4,})*$" });
-            list.push(path("id", schema));
+            list.push(path("id", transaction_id()));
         }
         Route::PollTransactions => {
             let schema = json!({ "type": "string", "pattern": "[^,]" });

@@ -17,6 +17,11 @@ pub(super) fn pkid() -> Value {
     json!({ "type": "string", "pattern": "^[0-9a-f]{24}$" })
 }
 
+/// Returns the schema of the id of a transaction, or of a part of one.
+pub(super) fn transaction_id() -> Value {
+    json!({ "type": "string", "pattern": "^[0-9a-f-]{36}(\\.[0-9]{4,})*$" })
+}
+
 /// Returns the pattern of one part of a node's path: no dots, and no white space around it.
 fn part() -> String {
     const CONTROL: &str = "\\x00-\\x1F\\x7F-\\x9F";

@@ -165,7 +165,8 @@ pub(super) fn transaction() -> Value {
             "duration": { "type": "number" },
             "callback": callback(),
             "log": { "type": "array" },
-            "sub_transactions": { "type": "array" },
+            "sub_transactions": { "type": "array", "description": "The last 100 parts." },
+            "sub_transactions_total": { "type": "integer" },
         },
     })
 }
@@ -178,7 +179,7 @@ pub(super) fn pagination() -> Value {
         "properties": {
             "skip": { "type": "integer" },
             "limit": { "type": "integer" },
-            "total": { "type": "integer", "description": "0 with count=false; at most 10 000." },
+            "total": { "type": ["integer", "null"], "description": "null with count=false; at most 10 000." },
             "total_is_exact": { "type": "boolean" },
             "next": { "type": ["string", "null"] },
         },

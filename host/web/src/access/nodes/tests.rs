@@ -209,6 +209,7 @@ async fn node_is_found_in_any_spelling() {
     let parts = World::new().parts;
     let old = raw("sys.Zu\u{308}rich");
     ensure(&parts, [&old]).await.unwrap();
+    assert_eq!("sys.Zu\u{308}rich".parse(), Ok(raw("sys.Zürich")));
     for (typed, expected) in [
         ("sys.Zürich", "sys.Zu\u{308}rich"),
         ("sys.Zu\u{308}rich", "sys.Zu\u{308}rich"),

@@ -25,6 +25,7 @@ pub mod status;
 mod stores;
 pub mod upgrade_check;
 pub mod wakeups;
+pub mod white_space;
 pub mod wholesale;
 
 pub use client_secret::{ClientSecretFile, check_client_secret};

@@ -4,6 +4,7 @@ use relation_app::AppError;
 use relation_app::records::{self, StoredRecord};
 use relation_host::store::Store;
 use relation_host::types::Hierarchy;
+use relation_web::access::nodes;
 
 /// Selects the record of a command.
 #[derive(Clone, Debug, clap::Args)]
@@ -19,6 +20,18 @@ pub struct RecordSelector {
 impl RecordSelector {
     /// Finds the selected record.
     pub async fn find(&self, store: &dyn Store) -> Result<StoredRecord, AppError> {
-        records::find(store, &self.record, self.hierarchy.as_ref()).await
+        let node = find_node(store, self.hierarchy.as_ref()).await?;
+        records::find(store, &self.record, node.as_ref()).await
     }
+}
+
+/// Returns the node of a command in its stored spelling.
+pub async fn find_node(
+    store: &dyn Store,
+    node: Option<&Hierarchy>,
+) -> Result<Option<Hierarchy>, AppError> {
+    Ok(match node {
+        Some(node) => Some(nodes::find_spelling(store, node).await?),
+        None => None,
+    })
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use icu_normalizer::ComposingNormalizerBorrowed;
 use serde::{Deserialize, Serialize};
 
 /// The model of the documents that store the records of relation/SparkCustomer.
@@ -168,10 +169,13 @@ impl std::str::FromStr for Hierarchy {
     type Err = InvalidHierarchy;
 
     /// Parses a path as typed by a person: white space around the path and around its nodes is
-    /// ignored.
+    /// ignored, and the path gets Unicode's normalization form C. A stored path is read by `try_from`,
+    /// as it is.
     fn from_str(text: &str) -> Result<Self, InvalidHierarchy> {
         let nodes: Vec<&str> = text.split('.').map(trim_text).collect();
-        Self::try_from(nodes.join("."))
+        let path = nodes.join(".");
+        let composed = ComposingNormalizerBorrowed::new_nfc().normalize(&path);
+        Self::try_from(composed.into_owned())
     }
 }
 

@@ -8,13 +8,14 @@ use relation_host::store::Store;
 use relation_host::types::{Hierarchy, Page, Pkid};
 use relation_web::access::oidc::find_missing_roles;
 use relation_web::access::roles::{self, OwnRole};
-use relation_web::access::{AccessParts, ROLES, RoleGrant};
+use relation_web::access::{AccessParts, ROLES, RoleGrant, nodes};
 use relation_web::{WebError, WebOptions};
 
 use super::page::PageArgs;
 use super::serve::callback_address;
 use crate::Context;
 use crate::output::escape_control_chars;
+use crate::record_selector::find_node;
 
 /// The role of a new user or key.
 #[derive(Debug, clap::Args)]
@@ -25,15 +26,20 @@ pub struct GrantArgs {
     role: String,
     /// The node at and below which the role is granted, and to which the user or key belongs
     #[arg(long, value_name = "PATH")]
-    pub hierarchy: Hierarchy,
+    hierarchy: Hierarchy,
 }
 
 impl GrantArgs {
+    /// Returns the node in its stored spelling.
+    pub async fn find_node(&self, parts: &AccessParts) -> Result<Hierarchy, AppError> {
+        Ok(nodes::find_spelling(parts.store(), &self.hierarchy).await?)
+    }
+
     /// Returns the granted roles, an own role by its pkid.
     pub async fn to_grants(&self, parts: &AccessParts) -> Result<Vec<RoleGrant>, AppError> {
         let mut grants = vec![RoleGrant {
             role: self.role.clone(),
-            node: self.hierarchy.clone(),
+            node: self.find_node(parts).await?,
         }];
         roles::resolve_names(parts, &mut grants).await?;
         let own_roles = roles::load(parts, &grants).await?;
@@ -70,10 +76,12 @@ impl ListArgs {
     /// Fetches the requested page. `list` takes the node, a cursor and a limit.
     pub async fn fetch<T>(
         &self,
+        parts: &AccessParts,
         list: impl AsyncFn(Option<&Hierarchy>, Option<&str>, u32) -> Result<Page<T>, WebError>,
     ) -> Result<Page<T>, AppError> {
+        let node = find_node(parts.store(), self.hierarchy.as_ref()).await?;
         let fetch = async |cursor: Option<String>, limit| {
-            let page = list(self.hierarchy.as_ref(), cursor.as_deref(), limit).await;
+            let page = list(node.as_ref(), cursor.as_deref(), limit).await;
             page.map_err(to_app_error)
         };
         self.page.fetch(fetch).await

@@ -47,10 +47,11 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
         ("wholesale_status", args.wholesale.map(Value::from)),
     ])?;
     let host = context.installation.host().await?;
+    let hierarchy = nodes::find_spelling(host.store().as_ref(), &args.hierarchy).await?;
     let token_response = input.token_response.clone();
     let fields = input.into_fields(&host.describe().await?)?;
     let request = AddRequest {
-        hierarchy: args.hierarchy,
+        hierarchy,
         fields,
         token_response,
         idempotency_key: args.idempotency_key,

@@ -6,6 +6,7 @@ use relation_host::types::{Hierarchy, Page};
 
 use super::page::PageArgs;
 use crate::Context;
+use crate::record_selector::find_node;
 use crate::table::{Column, MAX_NAME_WIDTH, Table};
 
 /// Arguments of `alerts`.
@@ -35,7 +36,8 @@ fn parse_severity(text: &str) -> Result<Severity, String> {
 /// Prints one page of alerts.
 pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let store = context.installation.store_to_read()?;
-    let filter = alerts::filter(args.hierarchy, args.severity);
+    let node = find_node(store.as_ref(), args.hierarchy.as_ref()).await?;
+    let filter = alerts::filter(node, args.severity);
     let page: Page<Alert> = args
         .page
         .fetch(async |cursor, limit| {

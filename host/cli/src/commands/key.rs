@@ -88,7 +88,7 @@ async fn add(context: &Context, args: AddArgs) -> Result<(), AppError> {
     let new = NewApiKey {
         name: args.name,
         grants: args.grant.to_grants(&parts).await?,
-        hierarchy: args.grant.hierarchy,
+        hierarchy: args.grant.find_node(&parts).await?,
         expires: args.expires.map(|span| parts.now().after(span)),
     };
     let issued = api_keys::add(&parts, &Authority::Operator, new).await;
@@ -103,7 +103,7 @@ async fn add(context: &Context, args: AddArgs) -> Result<(), AppError> {
 
 async fn list(context: &Context, args: ListArgs) -> Result<(), AppError> {
     let parts = open_to_read(context)?;
-    let page = args.fetch(async |node, cursor, limit| {
+    let page = args.fetch(&parts, async |node, cursor, limit| {
         api_keys::list(&parts, &Authority::Operator, node, cursor, limit).await
     });
     let page = page.await?;

@@ -12,6 +12,7 @@ use super::page::PageArgs;
 use super::view;
 use crate::Context;
 use crate::output::{escape_control_chars, write};
+use crate::record_selector::find_node;
 use crate::streams::stderr;
 
 /// The maximum number of alerts of the installation.
@@ -71,7 +72,8 @@ impl From<SortArg> for Order {
 /// Prints one page of customers.
 pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let store = context.installation.store_to_read()?;
-    let subtree = args.hierarchy.map(|node| (node, Scope::Subtree));
+    let node = find_node(store.as_ref(), args.hierarchy.as_ref()).await?;
+    let subtree = node.map(|node| (node, Scope::Subtree));
     let name = match args.name {
         Some(name) => {
             let store = store.as_ref();

@@ -3,7 +3,7 @@
 use relation_app::AppError;
 use relation_host::types::Hierarchy;
 use relation_web::access::roles::{self, NewRole, OwnRole, RoleHolders};
-use relation_web::access::{AccessParts, Authority, Operation, RoleGrant, find_operation};
+use relation_web::access::{AccessParts, Authority, Operation, RoleGrant, find_operation, nodes};
 use serde::Serialize;
 
 use super::access_parts::{ListArgs, find_one, open, open_to_read, to_app_error};
@@ -104,7 +104,7 @@ pub async fn run(context: &Context, command: Command) -> Result<(), AppError> {
 
 async fn list(context: &Context, args: ListArgs) -> Result<(), AppError> {
     let parts = open_to_read(context)?;
-    let page = args.fetch(async |node, cursor, limit| {
+    let page = args.fetch(&parts, async |node, cursor, limit| {
         roles::list(&parts, &Authority::Operator, node, cursor, limit).await
     });
     let page = page.await?;
@@ -128,7 +128,7 @@ async fn add(context: &Context, args: AddArgs) -> Result<(), AppError> {
     let parts = open(context)?;
     let new = NewRole {
         name: args.name,
-        hierarchy: args.hierarchy,
+        hierarchy: nodes::find_spelling(parts.store(), &args.hierarchy).await?,
         operations: args.operations.operations,
     };
     let role = roles::add(&parts, &Authority::Operator, new).await;

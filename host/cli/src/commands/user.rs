@@ -82,7 +82,7 @@ async fn add(context: &Context, args: AddArgs) -> Result<(), AppError> {
     let user = NewUser {
         name: args.name,
         grants: args.grant.to_grants(&parts).await?,
-        hierarchy: args.grant.hierarchy,
+        hierarchy: args.grant.find_node(&parts).await?,
         language: args.language,
     };
     let user = users::add(&parts, &Authority::Operator, user).await;
@@ -92,7 +92,7 @@ async fn add(context: &Context, args: AddArgs) -> Result<(), AppError> {
 
 async fn list(context: &Context, args: ListArgs) -> Result<(), AppError> {
     let parts = open_to_read(context)?;
-    let page = args.fetch(async |node, cursor, limit| {
+    let page = args.fetch(&parts, async |node, cursor, limit| {
         users::list(&parts, &Authority::Operator, node, cursor, limit).await
     });
     let page = page.await?;

@@ -6,7 +6,7 @@ use relation_host::types::{Hierarchy, Page, Timestamp};
 
 use super::page::PageArgs;
 use crate::Context;
-use crate::record_selector::RecordSelector;
+use crate::record_selector::{RecordSelector, find_node};
 use crate::table::{Column, MAX_NAME_WIDTH, Table};
 use crate::time;
 
@@ -38,7 +38,8 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
             }
         }
         None => {
-            let node = args.hierarchy.as_ref();
+            let node = find_node(store.as_ref(), args.hierarchy.as_ref()).await?;
+            let node = node.as_ref();
             args.page
                 .fetch(async |cursor, limit| store.upcoming(node, cursor.as_deref(), limit).await)
                 .await?

@@ -210,8 +210,7 @@ pub(crate) async fn find_errors(
     grants: &[RoleGrant],
 ) -> Result<Vec<FieldError>, WebError> {
     let mut errors = documents::find_name_errors::<KeyBody>(parts, name, node, TAKEN_NAME).await?;
-    let roles = roles::load(parts, grants).await?;
-    errors.extend(find_grant_errors(authority, node, grants, &[], &roles));
+    errors.extend(find_grant_errors(parts, authority, node, grants, &[]).await?);
     Ok(errors)
 }
 

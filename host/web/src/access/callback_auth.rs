@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::audit::{self, FieldChange};
 use super::documents::{self, Entry, Listed, Named, Stored, name_key};
 use super::nodes;
-use super::users::{check_fields, field_error, find_name_error, find_node_error, invalid};
+use super::users::{check_fields, field_error, find_name_error, invalid};
 use super::{AccessParts, Allowed, Authority, Operation, Principal, permission};
 use crate::WebError;
 
@@ -221,8 +221,10 @@ pub async fn add(
 ) -> Result<CallbackAuth, WebError> {
     authority.check_node(&node)?;
     let mut errors = input.find_errors();
-    errors.extend(find_node_error(&node).map(|error| field_error("hierarchy", error)));
+    let error = nodes::find_error(parts, &node).await?;
+    errors.extend(error.map(|error| field_error("hierarchy", error)));
     check_fields(errors)?;
+    documents::check_node_exists(parts, authority, &node).await?;
     let now = parts.now();
     let entry = Entry::new(Pkid::random(), node, input.to_body(now, now));
     write(parts, authority, "add-callback-auth", entry, &input).await
@@ -274,11 +276,12 @@ async fn write(
         FieldChange::secret("credentials"),
     ]);
     let secrets = input.to_secrets();
-    let changes = vec![
+    let mut changes = nodes::to_keep(&entry.node)?;
+    changes.extend([
         entry.to_put()?,
         secrets.to_change(parts.sealer()?, &entry.reference())?,
         audit::to_change(parts, event)?,
-    ];
+    ]);
     let committed = documents::commit(parts, checks, changes).await;
     committed.map_err(|error| match error {
         StoreError::Conflict(_) if entry.version == 0 => taken(),

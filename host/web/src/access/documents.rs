@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::audit::{self, AuditObject, NewAuditEvent};
 use super::nodes;
-use super::users::{field_error, find_name_error, find_node_error, fold_name, invalid};
+use super::users::{field_error, find_name_error, fold_name, invalid};
 use super::{AccessParts, Authority, Permission};
 use crate::WebError;
 
@@ -166,8 +166,10 @@ pub(super) async fn find_name_errors<T: Named>(
             errors.push(field_error("name", taken));
         }
     }
-    let hidden = node.and_then(find_node_error);
-    errors.extend(hidden.map(|error| field_error("hierarchy", error)));
+    if let Some(node) = node {
+        let error = nodes::find_error(parts, node).await?;
+        errors.extend(error.map(|error| field_error("hierarchy", error)));
+    }
     Ok(errors)
 }
 
@@ -272,6 +274,22 @@ pub(super) async fn find_visible<T: Stored>(
     find(parts, pkid, |node| authority.check_node(node)).await
 }
 
+/// Checks that a node exists, or that the administrator may add it.
+///
+/// # Errors
+/// An error of the node.
+pub(super) async fn check_node_exists(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    node: &Hierarchy,
+) -> Result<(), WebError> {
+    if authority.may_add_node(node) || nodes::exists(parts, node).await? {
+        return Ok(());
+    }
+    let message = "the node does not exist, and you do not have the operation add there: name an existing node";
+    Err(invalid(vec![field_error("hierarchy", message)]))
+}
+
 /// Adds a document with its node and its event.
 ///
 /// # Errors
@@ -286,11 +304,8 @@ pub(super) async fn add<T: Stored>(
     taken: &str,
 ) -> Result<(), WebError> {
     let checks = vec![entry.to_check(), Check::Unique(same_name, None)];
-    let mut changes = nodes::to_store(parts, [&entry.node]).await?;
-    if !changes.is_empty() && !authority.may_add_node(&entry.node) {
-        let message = "the node does not exist, and you do not have the operation add there: name an existing node";
-        return Err(invalid(vec![field_error("hierarchy", message)]));
-    }
+    check_node_exists(parts, authority, &entry.node).await?;
+    let mut changes = nodes::to_keep(&entry.node)?;
     changes.extend([entry.to_put()?, audit::to_change(parts, event)?]);
     match commit(parts, checks, changes).await {
         // The text of the store names the other document, which may be outside of the administrator's nodes.

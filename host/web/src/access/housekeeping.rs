@@ -18,7 +18,7 @@ pub struct Removed {
 }
 
 /// Removes sessions, links and idempotency keys that have ended, and audit events that are older than the retention. A server calls it
-/// every hour or so. The first time, it also stores the nodes of a store of an earlier release.
+/// every hour or so. The first time, it also stores the nodes of all documents that have none.
 ///
 /// # Errors
 /// The store cannot be read or written.
@@ -26,6 +26,8 @@ pub async fn remove_expired(parts: &AccessParts) -> Result<Removed, StoreError> 
     let now = parts.clock().monotonic();
     parts.back_off().lock().prune(now);
     parts.request_rate().lock().prune(now);
+    // Another process on the same store may have deleted some.
+    parts.known_nodes().lock().clear();
     let removed = Removed {
         sessions: sessions::remove_expired(parts).await?,
         links: users::remove_expired_links(parts).await?

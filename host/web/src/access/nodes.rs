@@ -1,14 +1,27 @@
 //! Nodes of the hierarchy as documents, so that a node can be found by its pkid, listed, and added before it is used.
 //!
 //! The pkid of a node follows from its path: every response can name it without a read. A node is stored when an object
-//! is added there, when a response shows a document there, or by `index` for a store of an earlier release. No
-//! request reads more nodes than its page shows.
+//! is added there, when a response shows a document there, or by `index` when a server starts. No request reads more
+//! nodes than its page shows.
+//!
+//! A node exists as long as an object is there: the commit of an added object stores the node again, and that of a
+//! deletion checks that no object is there.
+
+mod spelling;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use spelling::find_error;
+pub use spelling::find_spelling;
 
 use std::collections::HashMap;
 use std::str::FromStr;
+use std::sync::atomic::Ordering;
 
-use relation_app::names::find_hidden_character;
+use relation_app::names::{find_hidden_character, list_spellings, normalize_name};
+use relation_app::white_space::find_white_space_error;
 use relation_app::{AppError, ErrorKind};
+use relation_host::callbacks::CALLBACK_AUTH_MODEL;
 use relation_host::store::{Change, Check, StoreError};
 use relation_host::types::{
     Filter, Hierarchy, InvalidHierarchy, Key, Pkid, RECORD_MODEL, Reference, Scope,
@@ -16,6 +29,7 @@ use relation_host::types::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use self::spelling::find_child;
 use super::audit::{self, Actor, AuditObject, NewAuditEvent};
 use super::documents::{self, Entry, Range, Stored, key};
 use super::users::{check_fields, field_error};
@@ -138,7 +152,7 @@ fn parent(node: &Hierarchy) -> Option<Hierarchy> {
 /// 404 for the pkid of an unknown node, as for one outside of the caller's nodes; the caller checks the path.
 pub(crate) async fn resolve(parts: &AccessParts, name: NodeName) -> Result<Hierarchy, WebError> {
     match name {
-        NodeName::Path(path) => Ok(path),
+        NodeName::Path(path) => Ok(find_spelling(parts.store(), &path).await?),
         NodeName::Pkid(pkid) => {
             let found = documents::get::<NodeBody>(parts.store(), &pkid).await?;
             found
@@ -159,13 +173,17 @@ pub(crate) async fn resolve_optional(
     }
 }
 
-/// Returns the changes that store nodes, with all nodes above them, unless they are stored. Two requests that store the
-/// same node at the same moment write the same.
-pub(super) async fn to_store(
-    parts: &AccessParts,
-    nodes: impl IntoIterator<Item = &Hierarchy>,
-) -> Result<Vec<Change>, StoreError> {
-    Ok(find_missing(parts, nodes).await?.1)
+/// Returns the changes that store a node with all nodes above it, also if they are stored already. They belong to the
+/// commit of a new object at the node: a deletion that is committed before then does not matter, and one after fails.
+pub(super) fn to_keep(node: &Hierarchy) -> Result<Vec<Change>, StoreError> {
+    let nodes = and_above(node);
+    nodes.map(|node| Entry::at(&node).to_put()).collect()
+}
+
+/// Returns whether a node is stored.
+pub(super) async fn exists(parts: &AccessParts, node: &Hierarchy) -> Result<bool, StoreError> {
+    let found = documents::get::<NodeBody>(parts.store(), &node_pkid(node)).await?;
+    Ok(found.is_some())
 }
 
 /// Returns the pkids of nodes that were not known as stored, and the changes that store those that are missing.
@@ -219,6 +237,21 @@ pub async fn ensure(
     Ok(())
 }
 
+/// Stores the node of a record that was added, unless it is stored: it may have been deleted between the check of the
+/// request and the commit of the plugin. An error is logged, because the record is added: the next response that shows the
+/// record stores the node.
+pub(crate) async fn restore(parts: &AccessParts, node: &Hierarchy) {
+    {
+        let mut known = parts.known_nodes().lock();
+        for node in and_above(node) {
+            known.remove(&node_pkid(&node));
+        }
+    }
+    if let Err(error) = ensure(parts, [node]).await {
+        tracing::warn!(%error, "the node of an added record was not stored");
+    }
+}
+
 /// The nodes of a list, besides their place in the hierarchy.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NodeFilter {
@@ -228,8 +261,25 @@ pub(super) struct NodeFilter {
     pub(super) children: bool,
 }
 
-/// Returns the filter for nodes of a part of the hierarchy.
-pub(super) fn to_filter(range: (Hierarchy, Scope), wanted: &NodeFilter) -> Filter {
+/// Returns the filter for nodes of a part of the hierarchy, with the name in its stored spelling.
+pub(super) async fn find_filter(
+    parts: &AccessParts,
+    range: (Hierarchy, Scope),
+    mut wanted: NodeFilter,
+) -> Result<Filter, StoreError> {
+    let name = wanted.name.take().unwrap_or_default();
+    for name in list_spellings(&name) {
+        let is_empty = name.is_empty();
+        wanted.name = (!is_empty).then_some(name);
+        let filter = to_filter(range.clone(), &wanted);
+        if is_empty || parts.store().count(&filter, 1).await? > 0 {
+            return Ok(filter);
+        }
+    }
+    Ok(to_filter(range, &wanted))
+}
+
+fn to_filter(range: (Hierarchy, Scope), wanted: &NodeFilter) -> Filter {
     let name = wanted.name.as_deref().map(|name| key("name", name));
     let parent = wanted.children.then(|| key("parent", range.0.as_str()));
     let equals = name.into_iter().chain(parent).collect();
@@ -261,22 +311,25 @@ pub(super) async fn add(
     name: &str,
 ) -> Result<HierarchyNode, WebError> {
     allowed.check(above)?;
-    let name = name.trim();
-    let path = Hierarchy::try_from(format!("{above}.{name}"));
-    let path = path.ok().filter(|_| !name.contains('.'));
+    let name = normalize_name(name.trim());
+    let path = match name.contains('.') {
+        true => None,
+        false => find_child(parts.store(), Some(above), &name).await?,
+    };
     let Some(node) = path else {
         let message = "must be one part of a path: without full stops and control characters, not empty, with a path of \
                        at most 1024 bytes";
         return Err(to_invalid("name", message));
     };
-    if let Some(error) = find_hidden_character(name) {
+    let error = find_hidden_character(&name).or_else(|| find_white_space_error(&name));
+    if let Some(error) = error {
         return Err(to_invalid("name", &error));
     }
     let entry = Entry::at(&node);
     let actor = Actor::from_principal(allowed.principal());
     let event = NewAuditEvent::new(actor, address, "add-node", &node)
         .on(AuditObject::new(entry.reference(), node.as_str()));
-    let mut changes = to_store(parts, [above]).await?;
+    let mut changes = to_keep(above)?;
     changes.extend([entry.to_put()?, audit::to_change(parts, event)?]);
     let committed = documents::commit(parts, vec![entry.to_check()], changes).await;
     match committed {
@@ -297,8 +350,9 @@ fn to_invalid(field: &str, message: &str) -> WebError {
 }
 
 /// The models whose documents need their node: it is not deleted before them. All others belong to a record.
-const MODELS_AT_NODES: [&str; 7] = [
+const MODELS_AT_NODES: [&str; 8] = [
     RECORD_MODEL,
+    CALLBACK_AUTH_MODEL,
     "host/User",
     "host/ApiKey",
     "host/Role",
@@ -343,7 +397,7 @@ pub(super) async fn delete(
     committed.map_err(|error| match error {
         StoreError::Conflict(_) => {
             let message = format!("the node {} is in use", entry.node);
-            let hint = "delete the records, users, keys, roles and nodes at and below it first";
+            let hint = "delete the records, users, keys, roles, credentials of callbacks and nodes at and below it first";
             WebError::from(AppError::new(ErrorKind::Conflict, message).hint(hint))
         }
         error => error.into(),
@@ -352,27 +406,12 @@ pub(super) async fn delete(
     Ok(())
 }
 
-/// Whether all documents from before nodes were stored have a node.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct IndexBody {}
-
-impl Stored for IndexBody {
-    const MODEL: &'static str = "host/HierarchyIndex";
-
-    fn keys(&self) -> Vec<Key> {
-        Vec::new()
-    }
-}
-
-/// Stores the nodes of the documents from before nodes were stored, once for each store. Returns their number.
+/// Stores the nodes of all documents that have none, once for each start of the process: those from before nodes were
+/// stored, and those whose node was deleted while a queued call added the document. Returns the number of nodes.
 pub(super) async fn index(parts: &AccessParts) -> Result<u64, StoreError> {
     // Small pages, so that no write of a request waits for long.
     const PAGE_SIZE: u32 = 200;
-    let node = "sys".parse();
-    let node = node.map_err(|error: InvalidHierarchy| StoreError::Invalid(error.to_string()))?;
-    let marker = Entry::new(Pkid::from_bytes([0; 12]), node, IndexBody {});
-    let stored = documents::get::<IndexBody>(parts.store(), &marker.pkid).await?;
-    if stored.is_some() {
+    if parts.has_indexed_nodes().load(Ordering::Relaxed) {
         return Ok(0);
     }
     let mut indexed = 0;
@@ -389,7 +428,7 @@ pub(super) async fn index(parts: &AccessParts) -> Result<u64, StoreError> {
                 .find(&filter, cursor.as_deref(), PAGE_SIZE)
                 .await?;
             let nodes = page.items.iter().map(|document| &document.hierarchy);
-            let changes = to_store(parts, nodes).await?;
+            let (_, changes) = find_missing(parts, nodes).await?;
             indexed += changes.len() as u64;
             if !changes.is_empty() {
                 documents::commit(parts, Vec::new(), changes).await?;
@@ -400,9 +439,6 @@ pub(super) async fn index(parts: &AccessParts) -> Result<u64, StoreError> {
             }
         }
     }
-    documents::commit(parts, Vec::new(), vec![marker.to_put()?]).await?;
+    parts.has_indexed_nodes().store(true, Ordering::Relaxed);
     Ok(indexed)
 }
-
-#[cfg(test)]
-mod tests;

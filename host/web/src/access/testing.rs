@@ -13,8 +13,8 @@ use secrecy::{ExposeSecret, SecretString};
 use super::sessions::{LogIn, LogInError, NewSession, log_in};
 use super::users::{self, NewUser, User};
 use super::{
-    AccessParts, Allowed, Authority, ClientAddress, PasswordCost, Principal, PrincipalKind,
-    RoleGrant, permission,
+    AccessParts, Allowed, Authority, ClientAddress, PasswordCost, Permission, Principal,
+    PrincipalKind, RoleGrant, permission,
 };
 use crate::WebOptions;
 
@@ -58,6 +58,11 @@ pub(crate) fn address() -> ClientAddress {
 
 /// Returns the proof for a principal with these roles.
 pub(crate) fn allow(grants: &[RoleGrant]) -> Allowed<permission::Administer> {
+    allow_to(grants)
+}
+
+/// As [`allow`], for any operation.
+pub(crate) fn allow_to<P: Permission>(grants: &[RoleGrant]) -> Allowed<P> {
     let principal = Principal {
         own_roles: Vec::new(),
         kind: PrincipalKind::User,
@@ -65,7 +70,7 @@ pub(crate) fn allow(grants: &[RoleGrant]) -> Allowed<permission::Administer> {
         name: "actor".to_owned(),
         grants: grants.to_vec(),
     };
-    Allowed::new(&Arc::new(principal)).expect("the roles administer some node")
+    Allowed::new(&Arc::new(principal)).expect("the roles permit the operation at some node")
 }
 
 impl World {

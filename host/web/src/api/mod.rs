@@ -8,6 +8,7 @@ mod actions;
 pub(crate) mod body;
 mod bulk;
 pub(crate) mod export;
+pub(crate) mod field_check;
 mod headers;
 mod models;
 mod on_behalf_of;

@@ -8,13 +8,14 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use relation_app::records::{self, StoredRecord};
 use relation_host::store::SortOrder;
-use relation_host::types::{Filter, Page};
+use relation_host::types::{Filter, Hierarchy, Page};
 use relation_host::{AddRequest, Host, QueuedCall};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::body::{Fields, OptionalFields, invalid};
 use super::export::{self, PAGE_SIZE};
+use super::field_check::find_field_errors;
 use super::headers::{check_version, etag, idempotency_key};
 use super::on_behalf_of::on_behalf_of;
 use super::query::Query;
@@ -154,16 +155,16 @@ pub(super) async fn add(
     body: Fields,
 ) -> Result<Response, WebError> {
     let mut query = Query::parse(query.as_deref());
-    let hierarchy = query.hierarchy();
     let nowait = query.flag("nowait", false);
-    if hierarchy.is_none() && !query.has_errors() {
-        let hint = "add the node of the new record: `?hierarchy=`, such as sys.Provider.Customer";
-        query.report_with_hint("hierarchy", "is missing", hint);
-    }
-    query.close()?;
-    let hierarchy = hierarchy.ok_or_else(WebError::not_found)?;
-    let hierarchy = nodes::resolve(web.access(), hierarchy).await?;
-    allowed.check(&hierarchy)?;
+    let hierarchy = match take_new_node(&web, &allowed, query).await {
+        Err(mut error) if error.status.is_client_error() => {
+            let errors = &mut error.error.field_errors;
+            errors.extend(find_field_errors(web.model(), &body.fields));
+            errors.extend(body.request_meta.errors);
+            return Err(error);
+        }
+        taken => taken?,
+    };
     let key = idempotency_key(&headers)?;
     let host = on_behalf_of(
         &web,
@@ -202,6 +203,30 @@ pub(super) async fn add(
     added
 }
 
+/// Takes the node of a new record from the query, which has no other parameters any more.
+///
+/// # Errors
+/// The query is wrong; 404 for a node outside of the principal's; nothing new belongs to the node.
+async fn take_new_node(
+    web: &Web,
+    allowed: &Allowed<permission::Add>,
+    mut query: Query,
+) -> Result<Hierarchy, WebError> {
+    let hierarchy = query.hierarchy();
+    if hierarchy.is_none() && !query.has_errors() {
+        let hint = "add the node of the new record: `?hierarchy=`, such as sys.Provider.Customer";
+        query.report_with_hint("hierarchy", "is missing", hint);
+    }
+    query.close()?;
+    let hierarchy = hierarchy.ok_or_else(WebError::not_found)?;
+    let hierarchy = nodes::resolve(web.access(), hierarchy).await?;
+    allowed.check(&hierarchy)?;
+    match nodes::find_error(web.access(), &hierarchy).await? {
+        Some(error) => Err(invalid("hierarchy", &error)),
+        None => Ok(hierarchy),
+    }
+}
+
 async fn add_claimed(
     web: &Web,
     allowed: &Allowed<permission::Add>,
@@ -215,7 +240,15 @@ async fn add_claimed(
     let event = requester.add(&request.hierarchy).with_changes(changes);
     let queued = nowait.then(|| QueuedCall::Add(request.clone()));
     let call = Call::new(Some(event)).with_object(added_object);
-    let work = |host: Host| async move { host.add(request).await };
+    let access = web.access().clone();
+    let work = |host: Host| async move {
+        let node = request.hierarchy.clone();
+        let added = host.add(request).await;
+        if added.is_ok() {
+            nodes::restore(&access, &node).await;
+        }
+        added
+    };
     run_or_queue(web, host, call, queued, work, |added| {
         let pkid = &added.value.connection.pkid;
         let status = match added.value.replayed {

@@ -97,7 +97,7 @@ pub(crate) async fn list(
     allowed: Allowed<permission::Read>,
     Filtered(query): Filtered<ListQuery>,
 ) -> Result<Response, WebError> {
-    let (node, _) = choose_node(&allowed, &query.hierarchy)?;
+    let (node, _) = choose_node(&web, &allowed, &query.hierarchy).await?;
     let severity = Severity::ALL
         .into_iter()
         .find(|each| each.as_str() == query.severity);

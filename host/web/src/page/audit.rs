@@ -87,7 +87,7 @@ pub(crate) async fn list(
     allowed: Allowed<permission::Audit>,
     Filtered(query): Filtered<ListQuery>,
 ) -> Result<Response, WebError> {
-    let (node, _) = choose_node(&allowed, &query.hierarchy)?;
+    let (node, _) = choose_node(&web, &allowed, &query.hierarchy).await?;
     let page = audit::list(
         web.access(),
         &allowed,

@@ -17,7 +17,9 @@ use super::form::{self, FormField, Posted, Purpose};
 use super::parts::{Moment, clean};
 use super::ui::{Ui, render_with};
 use crate::access::idempotency::{self, RequestDigest};
+use crate::access::users::field_error;
 use crate::access::{Allowed, nodes, permission};
+use crate::api::field_check::find_field_errors;
 use crate::calls::{Call, added_object, find_changes};
 use crate::{Web, WebError};
 
@@ -89,18 +91,12 @@ pub(crate) async fn add(
     Form(pairs): Form<Vec<(String, String)>>,
 ) -> Result<Response, WebError> {
     let posted = Posted(pairs);
-    let node = posted.get(NODE).unwrap_or_default().trim();
-    let hierarchy = match node.parse::<Hierarchy>() {
-        Ok(node) if allowed.covers(&node) => node,
-        parsed => {
-            let message = match parsed {
-                Ok(_) => ui.t("form.node-not-permitted"),
-                Err(error) => error.to_string(),
-            };
-            let errors = vec![FieldError {
-                field: NODE.to_owned(),
-                message,
-            }];
+    let fields = form::read_new(web.model(), &posted);
+    let hierarchy = match read_node(&web, &ui, &allowed, &posted).await? {
+        Ok(node) => node,
+        Err(message) => {
+            let mut errors = vec![field_error(NODE, message)];
+            errors.extend(find_field_errors(web.model(), &fields));
             let status = StatusCode::UNPROCESSABLE_ENTITY;
             return new_page(
                 &web,
@@ -117,7 +113,6 @@ pub(crate) async fn add(
     };
     nodes::ensure(web.access(), [&hierarchy]).await?;
     let (host, transaction) = ui.host(&web).for_transaction();
-    let fields = form::read_new(web.model(), &posted);
     let mut idempotency_key = None;
     if let Some(key) = posted.get(IDEMPOTENCY_KEY).filter(|key| !key.is_empty()) {
         let digest = RequestDigest::new(NEW, &hierarchy, &fields);
@@ -139,7 +134,16 @@ pub(crate) async fn add(
     let changes = find_changes(web.model(), None, &request.fields);
     let event = ui.requester().add(&request.hierarchy).with_changes(changes);
     let call = Call::new(Some(event)).with_object(added_object);
-    match call.run(&web, async move { host.add(request).await }).await {
+    let access = web.access().clone();
+    let work = async move {
+        let node = request.hierarchy.clone();
+        let added = host.add(request).await;
+        if added.is_ok() {
+            nodes::restore(&access, &node).await;
+        }
+        added
+    };
+    match call.run(&web, work).await {
         Ok(added) => {
             let pkid = added.value.connection.pkid;
             Ok(
@@ -149,6 +153,27 @@ pub(crate) async fn add(
         }
         Err(error) => new_page(&web, &ui, &allowed, Some(&posted), Outcome::new(error, &ui)),
     }
+}
+
+/// Reads the node of a new organization, or the text of its error.
+async fn read_node(
+    web: &Web,
+    ui: &Ui,
+    allowed: &Allowed<permission::Add>,
+    posted: &Posted,
+) -> Result<Result<Hierarchy, String>, WebError> {
+    let node = match posted.get(NODE).unwrap_or_default().parse() {
+        Ok(node) => nodes::find_spelling(web.store(), &node).await?,
+        Err(error) => {
+            let error: relation_host::types::InvalidHierarchy = error;
+            return Ok(Err(error.to_string()));
+        }
+    };
+    if !allowed.covers(&node) {
+        return Ok(Err(ui.t("form.node-not-permitted")));
+    }
+    let error = nodes::find_error(web.access(), &node).await?;
+    Ok(error.map_or(Ok(node), Err))
 }
 
 fn new_page(

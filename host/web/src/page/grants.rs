@@ -7,7 +7,8 @@ use super::parts::clean;
 use super::ui::Ui;
 use crate::access::roles::{self, OwnRole};
 use crate::access::users::field_error;
-use crate::access::{ROLES, RoleGrant};
+use crate::access::{Allowed, ROLES, RoleGrant, nodes, permission};
+use crate::{Web, WebError};
 
 /// The maximum number of roles of a form.
 const MAX_GRANTS: usize = 20;
@@ -126,6 +127,21 @@ pub(crate) fn read_grants(
 }
 
 impl SentGrants {
+    /// Replaces the paths of nodes of the administrator's by their stored spelling.
+    pub(crate) async fn find_spellings(
+        &mut self,
+        web: &Web,
+        allowed: &Allowed<permission::Administer>,
+    ) -> Result<(), WebError> {
+        for grant in &mut self.grants {
+            let node = nodes::find_spelling(web.store(), &grant.node).await?;
+            if allowed.covers(&node) {
+                grant.node = node;
+            }
+        }
+        Ok(())
+    }
+
     /// Puts errors of roles beside fields: those of `grants[0]` and of `grants` belong to a role of the form.
     pub(crate) fn place_errors(&self, errors: Vec<FieldError>) -> Vec<FieldError> {
         let place = |error: FieldError| {

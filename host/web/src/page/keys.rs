@@ -76,7 +76,7 @@ pub(crate) async fn list(
     allowed: Administer,
     Filtered(query): Filtered<ListQuery>,
 ) -> Result<Response, WebError> {
-    let (node, _) = choose_node(&allowed, &query.hierarchy)?;
+    let (node, _) = choose_node(&web, &allowed, &query.hierarchy).await?;
     let authority = ui.authority(&allowed);
     let page = api_keys::list(
         web.access(),
@@ -119,7 +119,7 @@ pub(crate) async fn add(
 ) -> Result<Response, WebError> {
     let posted = Posted(pairs);
     let authority = ui.authority(&allowed);
-    let new = NewMember::read(&ui, &posted, &allowed);
+    let new = NewMember::read(&web, &ui, &posted, &allowed).await?;
     let (name, grants) = (new.name.clone(), new.sent.grants.clone());
     let added = match new.node() {
         Some(hierarchy) => {

@@ -68,7 +68,7 @@ pub(crate) async fn show(
     allowed: Allowed<permission::Read>,
     Filtered(query): Filtered<NodeQuery>,
 ) -> Result<Response, WebError> {
-    let range = choose_node(&allowed, &query.hierarchy)?;
+    let range = choose_node(&web, &allowed, &query.hierarchy).await?;
     let store = web.store();
     let node = range.0.as_str().to_owned();
     let everything = records::filter(Some(range.clone()), None, None);

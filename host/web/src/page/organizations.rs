@@ -12,7 +12,7 @@ use super::links;
 use super::parts::{Badge, Moment, clean, most_urgent, needs_consent};
 use super::query::{self, Filtered, Filters};
 use super::ui::{Ui, render};
-use crate::access::{Allowed, Operation, Permission, permission};
+use crate::access::{Allowed, Operation, Permission, nodes, permission};
 use crate::{Web, WebError};
 
 /// The number of organizations on a page.
@@ -99,13 +99,17 @@ pub(crate) async fn to_rows(
 }
 
 /// Returns the part of the hierarchy that a page shows: the requested node, or the principal's first one.
-pub(crate) fn choose_node<P: Permission>(
+pub(crate) async fn choose_node<P: Permission>(
+    web: &Web,
     allowed: &Allowed<P>,
     requested: &str,
 ) -> Result<(Hierarchy, Scope), WebError> {
     let requested = match requested.trim() {
         "" => allowed.nodes().first().cloned(),
-        text => Some(text.parse().map_err(|_| WebError::not_found())?),
+        text => {
+            let node = text.parse().map_err(|_| WebError::not_found())?;
+            Some(nodes::find_spelling(web.store(), &node).await?)
+        }
     };
     allowed.range(requested.as_ref())
 }
@@ -178,7 +182,7 @@ pub(crate) async fn list(
     allowed: Allowed<permission::Read>,
     Filtered(query): Filtered<ListQuery>,
 ) -> Result<Response, WebError> {
-    let range = choose_node(&allowed, &query.hierarchy)?;
+    let range = choose_node(&web, &allowed, &query.hierarchy).await?;
     let wanted = query.q.trim();
     if let Ok(pkid) = wanted.parse::<Pkid>()
         && allowed.record(&web, pkid.as_str()).await.is_ok()

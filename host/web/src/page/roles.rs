@@ -74,7 +74,7 @@ pub(crate) async fn list(
     allowed: Administer,
     Filtered(query): Filtered<ListQuery>,
 ) -> Result<Response, WebError> {
-    let (node, _) = choose_node(&allowed, &query.hierarchy)?;
+    let (node, _) = choose_node(&web, &allowed, &query.hierarchy).await?;
     let authority = ui.authority(&allowed);
     let cursor = query.cursor();
     let page = roles::list(web.access(), &authority, Some(&node), cursor, PAGE_SIZE).await?;
@@ -154,7 +154,7 @@ pub(crate) async fn add(
     let posted = Posted(pairs);
     let authority = ui.authority(&allowed);
     let mut errors = Vec::new();
-    let hierarchy = read_node(&ui, &posted, |node| allowed.covers(node), &mut errors);
+    let hierarchy = read_node(&web, &ui, &posted, &allowed, &mut errors).await?;
     let operations = read_operations(&posted, &mut errors);
     let name = posted.get("name").unwrap_or_default().trim().to_owned();
     let added = match hierarchy {

@@ -19,7 +19,7 @@ use super::parts::clean;
 use super::ui::{Ui, render_with};
 use crate::access::sessions::{self, LogIn, LogInError, Session};
 use crate::access::users::{self, LinkPurpose, NewAdministrator, check_fields, field_error};
-use crate::access::{ClientAddress, MIN_PASSWORD_CHARS, find_password_error};
+use crate::access::{ClientAddress, MIN_PASSWORD_CHARS, find_password_error, nodes};
 use crate::{Web, WebError};
 
 /// The node of the first provider administrator, unless another one is given.
@@ -357,6 +357,7 @@ async fn use_link(
             errors.extend(users::find_administrator_errors(&name, node, &password));
             check_fields(errors)?;
             if let Ok(hierarchy) = hierarchy {
+                let hierarchy = nodes::find_spelling(web.store(), &hierarchy).await?;
                 let administrator = NewAdministrator {
                     name,
                     hierarchy,

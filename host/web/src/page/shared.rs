@@ -12,7 +12,7 @@ use super::query::{self, Filters};
 use super::ui::{Ui, render, render_with};
 use crate::access::roles::{self, OwnRole};
 use crate::access::users::{field_error, invalid};
-use crate::access::{Allowed, permission};
+use crate::access::{Allowed, nodes, permission};
 use crate::{Web, WebError};
 
 /// The number of items on a page of a list.
@@ -180,20 +180,22 @@ pub(crate) struct NewMember {
 
 impl NewMember {
     /// Reads a sent form.
-    pub(crate) fn read(
+    pub(crate) async fn read(
+        web: &Web,
         ui: &Ui,
         posted: &Posted,
         allowed: &Allowed<permission::Administer>,
-    ) -> Self {
+    ) -> Result<Self, WebError> {
         let mut errors = Vec::new();
-        let hierarchy = read_node(ui, posted, |node| allowed.covers(node), &mut errors);
-        let sent = read_grants(posted, hierarchy.as_ref(), &mut errors);
-        Self {
+        let hierarchy = read_node(web, ui, posted, allowed, &mut errors).await?;
+        let mut sent = read_grants(posted, hierarchy.as_ref(), &mut errors);
+        sent.find_spellings(web, allowed).await?;
+        Ok(Self {
             name: posted.get("name").unwrap_or_default().trim().to_owned(),
             hierarchy,
             sent,
             errors,
-        }
+        })
     }
 
     /// Returns the node, if no field has an error so far.
@@ -215,6 +217,10 @@ async fn offered_roles(
     posted: Option<&Posted>,
 ) -> Result<Vec<OwnRole>, WebError> {
     let sent = posted.and_then(|posted| posted.get("hierarchy")?.parse().ok());
+    let sent = match sent {
+        Some(node) => Some(nodes::find_spelling(web.store(), &node).await?),
+        None => None,
+    };
     let sent = sent.filter(|node| allowed.covers(node));
     match sent.as_ref().or(allowed.nodes().first()) {
         Some(node) => roles::list_grantable(web.access(), &ui.authority(allowed), node).await,
@@ -222,19 +228,25 @@ async fn offered_roles(
     }
 }
 
-/// Reads the node of a new object, which `covers` must accept, or adds its error.
-pub(crate) fn read_node(
+/// Reads the node of a new object, in its stored spelling, or adds its error.
+pub(crate) async fn read_node(
+    web: &Web,
     ui: &Ui,
     posted: &Posted,
-    covers: impl Fn(&Hierarchy) -> bool,
+    allowed: &Allowed<permission::Administer>,
     errors: &mut Vec<FieldError>,
-) -> Option<Hierarchy> {
+) -> Result<Option<Hierarchy>, WebError> {
     let node = posted.get("hierarchy").unwrap_or_default();
     let message = match node.parse::<Hierarchy>() {
-        Ok(node) if covers(&node) => return Some(node),
-        Ok(_) => ui.t("access.node-not-permitted"),
+        Ok(node) => {
+            let node = nodes::find_spelling(web.store(), &node).await?;
+            if allowed.covers(&node) {
+                return Ok(Some(node));
+            }
+            ui.t("access.node-not-permitted")
+        }
         Err(error) => error.to_string(),
     };
     errors.push(field_error("hierarchy", message));
-    None
+    Ok(None)
 }

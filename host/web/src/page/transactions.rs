@@ -139,7 +139,7 @@ pub(crate) async fn list(
     };
     let filter = TransactionFilter {
         subject,
-        hierarchy: Some(choose_node(&allowed, &query.hierarchy)?),
+        hierarchy: Some(choose_node(&web, &allowed, &query.hierarchy).await?),
         status: Status::ALL
             .into_iter()
             .find(|status| slug(status.as_str()) == query.status),

@@ -75,7 +75,7 @@ pub(crate) async fn list(
     allowed: Administer,
     Filtered(query): Filtered<ListQuery>,
 ) -> Result<Response, WebError> {
-    let (node, _) = choose_node(&allowed, &query.hierarchy)?;
+    let (node, _) = choose_node(&web, &allowed, &query.hierarchy).await?;
     let authority = ui.authority(&allowed);
     let page = users::list(
         web.access(),
@@ -171,7 +171,8 @@ pub(crate) async fn set_grants(
     let user = users::get(web.access(), &authority, &parse(&pkid)?).await?;
     let posted = Posted(pairs);
     let mut errors = Vec::new();
-    let sent = read_grants(&posted, Some(&user.hierarchy), &mut errors);
+    let mut sent = read_grants(&posted, Some(&user.hierarchy), &mut errors);
+    sent.find_spellings(&web, &allowed).await?;
     let saved = match errors.is_empty() {
         true => {
             let grants = sent.grants.clone();
@@ -220,7 +221,7 @@ pub(crate) async fn add(
 ) -> Result<Response, WebError> {
     let posted = Posted(pairs);
     let authority = ui.authority(&allowed);
-    let new = NewMember::read(&ui, &posted, &allowed);
+    let new = NewMember::read(&web, &ui, &posted, &allowed).await?;
     let (name, grants) = (new.name.clone(), new.sent.grants.clone());
     let added = match new.node() {
         Some(hierarchy) => {

@@ -398,6 +398,21 @@ async fn wrong_node_hides_no_other_error() {
         let parts = [NODE_ERROR, NAME_ERROR, "name at least one operation"];
         assert_refused(&refused, &parts);
     }
+    for node in ["sys..A", "", "sys.A\u{a0}B"] {
+        let long = "x".repeat(1025);
+        let wrong = [
+            ("name", long.as_str()),
+            ("hierarchy", node),
+            ("account_email", "nobody"),
+        ];
+        let refused = post(&client, "/organizations/new", &wrong).await;
+        let parts = [
+            "#f-hierarchy",
+            "has 1025 characters",
+            "is not an e-mail address",
+        ];
+        assert_refused(&refused, &parts);
+    }
     let wrong = [
         ("grants[0].role", "king"),
         ("grants[1].role", "auditor"),

@@ -150,7 +150,7 @@ async fn list_has_pages_orders_and_a_schema() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_requests_get_all_errors_and_change_nothing() {
-    let (_world, client) = world().await;
+    let (world, client) = world().await;
     let path = format!("{RECORDS}?hierarchy={NODE}");
     let input = json!({ "name": "x".repeat(1025), "account_email": "nobody", "webex_contact_center": true, "colour": 1 });
     let refused = client.json(Method::POST, &path, &input).await;
@@ -180,6 +180,30 @@ async fn bad_requests_get_all_errors_and_change_nothing() {
         .await;
     bad_node.expect(400);
     assert_eq!(bad_node.error_fields(), ["hierarchy", "x"]);
+    // A wrong node hides no errors of the fields.
+    let wrong = json!({
+        "account_email": "nobody", "colour": 1, "name": "x".repeat(1025), "request_meta": { "external_id": 1 },
+    });
+    let all = [
+        "account_email",
+        "colour",
+        "name",
+        "request_meta.external_id",
+    ];
+    let other = principal("provider-administrator", "sys.Other");
+    let other = Client::anonymous(&world).await.with(other);
+    for (client, query, status, node) in [
+        (&client, "", 400, Some("hierarchy")),
+        (&client, "?hierarchy=sys..A", 400, Some("hierarchy")),
+        (&client, "?hierarchy=sys.A%E2%80%8B", 422, Some("hierarchy")),
+        (&other, "?hierarchy=sys.A", 404, None),
+    ] {
+        let path = format!("{RECORDS}{query}");
+        let refused = client.json(Method::POST, &path, &wrong).await;
+        refused.expect(status);
+        let expected: Vec<&str> = node.into_iter().chain(all).collect();
+        assert_eq!(refused.error_fields(), expected, "{query}");
+    }
 
     for (media_type, body, status) in [
         ("text/plain", "{}", 415),

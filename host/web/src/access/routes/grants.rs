@@ -1,11 +1,11 @@
-//! Roles in requests: their nodes may be pkids, and own roles may be named.
+//! Roles in requests: their nodes may be pkids or paths in any spelling, and own roles may be named.
 
 use crate::WebError;
 use crate::access::nodes::{self, NodeName};
 use crate::access::users::{check_fields, field_error};
 use crate::access::{AccessParts, Authority, RoleGrant, roles};
 
-/// Replaces the pkids of nodes by their paths, and the names of own roles by their pkids.
+/// Replaces the pkids of nodes by their paths, and paths by their stored spelling, and the names of own roles by their pkids.
 ///
 /// # Errors
 /// All roles with an unknown pkid, or with that of a node outside of the administrator's: one error for both.
@@ -16,8 +16,18 @@ pub(super) async fn resolve(
 ) -> Result<Vec<RoleGrant>, WebError> {
     let mut errors = Vec::new();
     for (index, grant) in grants.iter_mut().enumerate() {
-        let Ok(NodeName::Pkid(pkid)) = grant.node.as_str().parse() else {
-            continue;
+        let pkid = match grant.node.as_str().parse() {
+            Ok(NodeName::Pkid(pkid)) => pkid,
+            Ok(NodeName::Path(path)) => {
+                let node = nodes::find_spelling(parts.store(), &path).await?;
+                // An error has the path of a node outside as it was sent.
+                grant.node = match authority.covers(&node) {
+                    true => node,
+                    false => path,
+                };
+                continue;
+            }
+            Err(_) => continue,
         };
         match nodes::resolve(parts, NodeName::Pkid(pkid)).await {
             Ok(node) if authority.covers(&node) => grant.node = node,

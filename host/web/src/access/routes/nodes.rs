@@ -48,7 +48,8 @@ pub(super) async fn list(
     query: NodeQuery,
 ) -> Result<Response, WebError> {
     let NodeQuery { list, wanted } = query;
-    let filter = nodes::to_filter(allowed.range(list.hierarchy.as_ref())?, &wanted);
+    let range = allowed.range(list.hierarchy.as_ref())?;
+    let filter = nodes::find_filter(&parts, range, wanted).await?;
     let allowed = Arc::new(allowed);
     let show = move |entry: Entry<NodeBody>| entry.show(&allowed);
     list.respond(parts, filter, false, show).await

@@ -17,7 +17,7 @@ use crate::access::audit::{self, Actor, ActorKind, FieldChange, NewAuditEvent};
 use crate::access::documents::{self, Entry, Stored, key};
 use crate::access::passwords::find_password_error;
 use crate::access::tokens::{TokenDigest, create_token, digest};
-use crate::access::{AccessParts, Authority, ClientAddress, Principal, RoleGrant, sessions};
+use crate::access::{AccessParts, Authority, ClientAddress, Principal, RoleGrant, nodes, sessions};
 use relation_app::{AppError, ErrorKind};
 
 /// How long a link is valid.
@@ -236,7 +236,7 @@ pub(crate) fn find_administrator_errors(
 ) -> Vec<FieldError> {
     let errors = [
         ("name", names::find_name_error(name)),
-        ("hierarchy", node.and_then(names::find_node_error)),
+        ("hierarchy", node.and_then(names::find_new_node_error)),
         ("password", find_password_error(password, name)),
     ];
     let errors = errors.into_iter();
@@ -291,11 +291,12 @@ pub async fn create_first_administrator(
         FieldChange::secret("password"),
     ]);
     let checks = vec![link.to_check(), no_user()];
-    let changes = vec![
+    let mut changes = nodes::to_keep(&user.node)?;
+    changes.extend([
         link.to_delete(),
         user.to_put()?,
         audit::to_change(parts, event)?,
-    ];
+    ]);
     commit_once(parts, checks, changes).await?;
     Ok(user.into())
 }

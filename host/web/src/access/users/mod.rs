@@ -16,8 +16,8 @@ pub use links::{
     LINK_PATH, LinkPurpose, NewAdministrator, OneTimeLink, change_password,
     create_first_administrator, first_administrator_link, read_link, set_password, set_up_link,
 };
+pub(crate) use names::find_name_error;
 pub(super) use names::fold_name;
-pub(crate) use names::{find_name_error, find_node_error};
 pub(super) use provider::{ProviderAccount, ProviderLogIn, ProviderUser, log_in_at_provider};
 pub(super) use rules::{deduplicate, find_grant_errors};
 
@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 
 use super::audit::{self, FieldChange, NewAuditEvent};
 use super::documents::{self, Entry, Listed, Named, Stored, name_key};
-use super::nodes::node_pkid;
+use super::nodes::{self, node_pkid};
 use super::passwords::PasswordHash;
 use super::{AccessParts, Authority, RoleGrant, permission, roles, sessions};
 use crate::WebError;
@@ -186,10 +186,11 @@ pub(crate) async fn find_errors(
         }
         None => {}
     }
-    let hidden = node.and_then(find_node_error);
-    errors.extend(hidden.map(|error| field_error("hierarchy", error)));
-    let roles = roles::load(parts, grants).await?;
-    errors.extend(find_grant_errors(authority, node, grants, &[], &roles));
+    if let Some(node) = node {
+        let error = nodes::find_error(parts, node).await?;
+        errors.extend(error.map(|error| field_error("hierarchy", error)));
+    }
+    errors.extend(find_grant_errors(parts, authority, node, grants, &[]).await?);
     Ok(errors)
 }
 
@@ -320,9 +321,8 @@ pub(crate) async fn find_set_errors(
     user: &User,
     grants: &[RoleGrant],
 ) -> Result<Vec<FieldError>, WebError> {
-    let roles = roles::load(parts, grants).await?;
     let (node, stored) = (Some(&user.hierarchy), &user.grants);
-    Ok(find_grant_errors(authority, node, grants, stored, &roles))
+    Ok(find_grant_errors(parts, authority, node, grants, stored).await?)
 }
 
 /// Sets the language of the page for the user of a session.

@@ -1,6 +1,7 @@
 //! Names of users and keys, nodes, and languages.
 
 use relation_app::names::find_hidden_character;
+use relation_app::white_space::find_white_space_error;
 use relation_host::types::Hierarchy;
 
 /// The longest name in characters.
@@ -28,9 +29,11 @@ pub(crate) fn find_name_error(name: &str) -> Option<String> {
     }
 }
 
-/// Returns the reason why nothing new belongs to a node: its path has a character that cannot be seen.
-pub(crate) fn find_node_error(node: &Hierarchy) -> Option<String> {
-    find_hidden_character(node.as_str())
+/// Returns the reason why nothing belongs to a node that does not exist yet: its path has a character that cannot be seen,
+/// or white space other than single spaces.
+pub(super) fn find_new_node_error(node: &Hierarchy) -> Option<String> {
+    let path = node.as_str();
+    find_hidden_character(path).or_else(|| path.split('.').find_map(find_white_space_error))
 }
 
 /// Returns the reason why a language is refused.

@@ -12,7 +12,7 @@ use super::{UserBody, deduplicate, find_by_name, find_name_error, links, to_json
 use crate::WebError;
 use crate::access::audit::{self, Actor, ActorKind, FieldChange, NewAuditEvent};
 use crate::access::documents::{self, Entry, key};
-use crate::access::{AccessParts, ClientAddress, RoleGrant, sessions};
+use crate::access::{AccessParts, ClientAddress, RoleGrant, nodes, sessions};
 
 /// How often a log-in is tried that another one at the same moment has disturbed.
 const ATTEMPTS: usize = 3;
@@ -148,7 +148,8 @@ async fn update(
         let (old, new) = (to_json(&before.body.grants), to_json(&user.body.grants));
         let change = FieldChange::new("grants", old, new);
         let event = to_event(&user, log_in, "set-grants").with_changes(vec![change]);
-        let mut changes = vec![user.to_put()?, audit::to_change(parts, event)?];
+        let mut changes = nodes::to_keep(&user.node)?;
+        changes.extend([user.to_put()?, audit::to_change(parts, event)?]);
         changes.extend(sessions::to_end_all(parts, &user.pkid).await?);
         changes.extend(links::to_delete_all(parts, &user.pkid).await?);
         documents::commit(parts, vec![before.to_check()], changes).await?;
@@ -189,7 +190,8 @@ async fn add(parts: &AccessParts, log_in: &ProviderLogIn) -> Result<ProviderUser
         unique_name(&user),
         Check::Unique(same_account, Some(user.reference())),
     ];
-    let changes = vec![user.to_put()?, audit::to_change(parts, event)?];
+    let mut changes = nodes::to_keep(&user.node)?;
+    changes.extend([user.to_put()?, audit::to_change(parts, event)?]);
     documents::commit(parts, checks, changes).await?;
     let stored = documents::get::<UserBody>(parts.store(), &user.pkid).await?;
     let user = stored.ok_or_else(WebError::not_found)?;

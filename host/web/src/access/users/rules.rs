@@ -1,15 +1,14 @@
 //! The rules about roles: nobody grants more than they have, and a provider administrator always remains.
 
 use relation_app::{AppError, ErrorKind};
-use relation_host::store::Check;
+use relation_host::store::{Check, StoreError};
 use relation_host::types::{FieldError, Hierarchy};
 
-use super::names::find_node_error;
 use super::{UserBody, field_error};
 use crate::WebError;
 use crate::access::documents::{self, Entry};
-use crate::access::roles::{self, OwnRole};
-use crate::access::{AccessParts, Authority, ROLES, RoleGrant};
+use crate::access::roles;
+use crate::access::{AccessParts, Authority, ROLES, RoleGrant, nodes};
 
 /// The role that at least one user must keep at the node where it was granted, or above.
 pub(super) const PROVIDER_ADMINISTRATOR: &str = "provider-administrator";
@@ -19,13 +18,17 @@ const MAX_GRANTS: usize = 100;
 
 /// Returns the errors of the roles of a user or a key that belongs to `node`, and has the roles `stored`. Without a node,
 /// those that do not depend on it.
-pub(in crate::access) fn find_grant_errors(
+///
+/// # Errors
+/// The store cannot be read.
+pub(in crate::access) async fn find_grant_errors(
+    parts: &AccessParts,
     authority: &Authority<'_>,
     node: Option<&Hierarchy>,
     grants: &[RoleGrant],
     stored: &[RoleGrant],
-    own_roles: &[OwnRole],
-) -> Vec<FieldError> {
+) -> Result<Vec<FieldError>, StoreError> {
+    let own_roles = &roles::load(parts, grants).await?;
     let mut errors = Vec::new();
     if grants.len() > MAX_GRANTS {
         let message = format!("at most {MAX_GRANTS} roles: grant them at a higher node");
@@ -35,12 +38,15 @@ pub(in crate::access) fn find_grant_errors(
         let RoleGrant { role, node: at } = grant;
         // The node comes first: otherwise the error would say whether there is a role at nodes of others.
         let outside = node.filter(|node| !node.contains(at));
-        let hidden = find_node_error(at).filter(|_| !stored.contains(grant));
+        let malformed = match stored.contains(grant) {
+            true => None,
+            false => nodes::find_error(parts, at).await?,
+        };
         let message = if let Some(node) = outside {
             format!("{at} is not at or below {node}, the node of the user or key")
         } else if node.is_none() && !authority.covers(at) {
             format!("{at} is not at or below one of your nodes")
-        } else if let Some(error) = hidden {
+        } else if let Some(error) = malformed {
             format!("the node {error}")
         } else if !roles::exists(grant, own_roles) {
             let names: Vec<&str> = ROLES.iter().map(|role| role.name).collect();
@@ -56,7 +62,7 @@ pub(in crate::access) fn find_grant_errors(
         };
         errors.push(field_error(&format!("grants[{index}]"), message));
     }
-    errors
+    Ok(errors)
 }
 
 /// Removes repeated grants, and those that the same role at a higher node covers.

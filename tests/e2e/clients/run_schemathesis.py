@@ -19,6 +19,7 @@ LEFT_OUT = {
     "format": "format=ndjson excludes the parameters of pages, and a schema cannot say so",
     "callback_url": "which addresses are permitted is a setting of the host",
     "callback_auth": "a request without callback_url needs none",
+    "callback_auth_name": "a request without callback_url needs none",
     "nowait": "a queued request is checked when it runs, so the response to a wrong one is a success",
 }
 
@@ -36,6 +37,12 @@ ACCEPTED = [
         ["positive_data_acceptance"],
         "422",
         "the plugin has rules that a schema cannot say: fields that belong together, addresses of proxies, tokens",
+    ),
+    (
+        ["DeleteRecord", "ReplayTransaction", "ModifyRecords", "DeleteRecords"],
+        ["positive_data_acceptance"],
+        "422",
+        "external_id and external_reference have no characters that cannot be seen",
     ),
     (
         ["AddUser", "SetUserRoles", "AddApiKey", "RotateApiKey", "AddRole", "SetRoleOperations"],

@@ -275,13 +275,7 @@ pub async fn rotate(
         let message = "the former secret can stay valid for 30 days at most";
         return Err(invalid(vec![field_error("overlap_seconds", message)]));
     }
-    let mut entry = find_managed(parts, authority, pkid).await?;
-    if entry.body.revoked.is_some() {
-        let message = format!("the key {} is revoked", entry.body.name);
-        return Err(AppError::new(ErrorKind::Conflict, message)
-            .hint("add a new key")
-            .into());
-    }
+    let mut entry = find_rotatable(parts, authority, pkid).await?;
     let check = entry.to_check();
     let (secret, digest) = create_secret(&entry.pkid)?;
     let former = std::mem::replace(&mut entry.body.digest, digest);
@@ -291,9 +285,48 @@ pub async fn rotate(
         .to_event("rotate-api-key", &entry)
         .with_changes(vec![FieldChange::secret("secret")]);
     let changes = vec![entry.to_put()?, audit::to_change(parts, event)?];
-    documents::commit(parts, vec![check], changes).await?;
+    documents::commit_change(parts, &entry, vec![check], changes).await?;
     let api_key = entry.into();
     Ok(IssuedApiKey { api_key, secret })
+}
+
+/// Reads a key that the administrator may rotate.
+///
+/// # Errors
+/// As for [`rotate`].
+pub(crate) async fn get_rotatable(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    pkid: &Pkid,
+) -> Result<ApiKey, WebError> {
+    Ok(find_rotatable(parts, authority, pkid).await?.into())
+}
+
+async fn find_rotatable(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    pkid: &Pkid,
+) -> Result<Entry<KeyBody>, WebError> {
+    let entry = find_managed(parts, authority, pkid).await?;
+    if entry.body.revoked.is_some() {
+        let message = format!("the key {} is revoked", entry.body.name);
+        return Err(AppError::new(ErrorKind::Conflict, message)
+            .hint("add a new key")
+            .into());
+    }
+    Ok(entry)
+}
+
+/// Reads a key that the administrator may revoke.
+///
+/// # Errors
+/// As for [`revoke`].
+pub(crate) async fn get_managed(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    pkid: &Pkid,
+) -> Result<ApiKey, WebError> {
+    Ok(find_managed(parts, authority, pkid).await?.into())
 }
 
 /// Revokes a key permanently. Does nothing to a revoked key.
@@ -314,7 +347,7 @@ pub async fn revoke(
     entry.body.former = None;
     let event = authority.to_event("revoke-api-key", &entry);
     let changes = vec![entry.to_put()?, audit::to_change(parts, event)?];
-    documents::commit(parts, vec![check], changes).await?;
+    documents::commit_change(parts, &entry, vec![check], changes).await?;
     Ok(entry.into())
 }
 

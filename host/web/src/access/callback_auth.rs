@@ -3,6 +3,7 @@
 //! The secrets are sealed and are never read back. Credentials belong to a node. A request uses those of its own node or
 //! of a node above, the nearest first, as long as the caller may see that node.
 
+use relation_app::names::find_hidden_character;
 use relation_host::callbacks::{CALLBACK_AUTH_MODEL, CallbackSecrets, parse_signing_secret};
 use relation_host::store::{Check, StoreError};
 use relation_host::types::{FieldError, Hierarchy, Key, Pkid, Scope, Timestamp};
@@ -130,12 +131,11 @@ impl CallbackAuthInput {
         let is_printable = |text: &str| {
             (1..=MAX_CHARS).contains(&text.chars().count()) && !text.chars().any(char::is_control)
         };
-        let is_user_name = |name: &String| is_printable(name) && !name.contains(':');
-        if self
-            .user_name
-            .as_ref()
-            .is_some_and(|name| !is_user_name(name))
-        {
+        let is_user_name = |name: &str| is_printable(name) && !name.contains(':');
+        let user_name = self.user_name.as_deref();
+        if let Some(error) = user_name.and_then(find_hidden_character) {
+            errors.push(field_error("user_name", error));
+        } else if user_name.is_some_and(|name| !is_user_name(name)) {
             let message = format!("must have 1 to {MAX_CHARS} characters without a colon");
             errors.push(field_error("user_name", message));
         }
@@ -285,6 +285,7 @@ async fn write(
     let committed = documents::commit(parts, checks, changes).await;
     committed.map_err(|error| match error {
         StoreError::Conflict(_) if entry.version == 0 => taken(),
+        StoreError::Conflict(_) => documents::to_change_error(&entry),
         error => error.into(),
     })?;
     Ok(entry.into())
@@ -302,7 +303,7 @@ pub async fn delete(
     let entry = documents::find_visible::<AuthBody>(parts, authority, pkid).await?;
     let event = authority.to_event("delete-callback-auth", &entry);
     let changes = vec![entry.to_delete(), audit::to_change(parts, event)?];
-    documents::commit(parts, vec![entry.to_check()], changes).await?;
+    documents::commit_change(parts, &entry, vec![entry.to_check()], changes).await?;
     Ok(())
 }
 
@@ -391,5 +392,20 @@ mod tests {
             ..CallbackAuthInput::default()
         };
         assert_eq!(fields(&nothing), ["signing_secret"]);
+    }
+
+    #[test]
+    fn user_name_has_no_character_that_cannot_be_seen() {
+        for name in ["cr\u{202e}m", "crm\u{200b}", "crm\n", "\0"] {
+            let input = CallbackAuthInput {
+                name: "crm".to_owned(),
+                user_name: Some(name.to_owned()),
+                password: Some("secret".into()),
+                ..CallbackAuthInput::default()
+            };
+            let errors = input.find_errors();
+            assert_eq!(fields(&input), ["user_name"], "{name:?}");
+            assert!(errors[0].message.contains("the character U+"), "{errors:?}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Their models begin with `host/`, which the plugin cannot read or write.
 
+use relation_app::{AppError, ErrorKind};
 use relation_host::store::{Change, Check, Commit, SortOrder, Store, StoreError};
 use relation_host::types::{
     Document, FieldError, Filter, Hierarchy, Key, Page, Pkid, Reference, Scope,
@@ -330,6 +331,32 @@ pub(super) async fn list_all<T: Stored>(
             return Ok(items);
         }
     }
+}
+
+/// Writes the changes of a document that was read before, if the conditions hold.
+///
+/// # Errors
+/// 409 with the name of the document if a condition does not hold: the text of the store names versions and pkids.
+pub(super) async fn commit_change<T: Named>(
+    parts: &AccessParts,
+    entry: &Entry<T>,
+    checks: Vec<Check>,
+    changes: Vec<Change>,
+) -> Result<(), WebError> {
+    let committed = commit(parts, checks, changes).await;
+    committed.map_err(|error| match error {
+        StoreError::Conflict(_) => to_change_error(entry),
+        error => error.into(),
+    })
+}
+
+/// Returns the error of a document that a concurrent request has changed.
+pub(super) fn to_change_error<T: Named>(entry: &Entry<T>) -> WebError {
+    let message = format!("{} was changed in the meantime", entry.body.name());
+    let error = AppError::new(ErrorKind::Conflict, message);
+    error
+        .hint("nothing was done: read it again, and try again")
+        .into()
 }
 
 /// Writes changes, if the conditions hold.

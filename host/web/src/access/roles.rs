@@ -8,6 +8,7 @@ mod holders;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use holders::check_deletable;
 pub use holders::{RoleHolders, delete, list_holders};
 
 use relation_app::{AppError, ErrorKind};
@@ -387,7 +388,7 @@ pub async fn set_operations(
         checks.push(user.to_check());
         changes.extend(users::to_end(parts, &mut user).await?);
     }
-    documents::commit(parts, checks, changes).await?;
+    documents::commit_change(parts, &entry, checks, changes).await?;
     Ok(entry.into())
 }
 

@@ -3,6 +3,7 @@
 use axum::body::{Body, to_bytes};
 use axum::extract::FromRequest;
 use axum::http::{HeaderMap, Request, StatusCode, header};
+use relation_app::names::find_hidden_character;
 use relation_app::{AppError, ErrorKind};
 use relation_host::types::FieldError;
 use secrecy::SecretString;
@@ -36,6 +37,17 @@ pub(crate) struct RequestMeta {
     /// The members that are wrong. They are reported together with the errors of the callback.
     pub(crate) errors: Vec<FieldError>,
 }
+
+/// The members of `request_meta`.
+const META_MEMBERS: [&str; 5] = [
+    "external_id",
+    "external_reference",
+    "callback_url",
+    "callback_auth",
+    "callback_auth_name",
+];
+/// The maximum number of unknown members that an error lists, and of characters of each.
+const MAX_UNKNOWN: (usize, usize) = (20, 100);
 
 impl<S: Send + Sync> FromRequest<S> for Fields {
     type Rejection = WebError;
@@ -163,6 +175,31 @@ impl RequestMeta {
         let external_reference = text("external_reference", 255);
         let callback_url = text("callback_url", 2048).map(SecretString::from);
         let callback_auth = text("callback_auth", 255);
+        // The platform's name of the same member.
+        let auth_name = text("callback_auth_name", 255);
+        for (name, text) in [
+            ("external_id", &external_id),
+            ("external_reference", &external_reference),
+        ] {
+            let hidden = text.as_deref().and_then(find_hidden_character);
+            errors.extend(hidden.map(|error| meta_error(name, &error)));
+        }
+        if callback_auth.is_some() && auth_name.is_some() {
+            let message = "is another name of callback_auth: give one of them";
+            errors.push(meta_error("callback_auth_name", message));
+        }
+        let callback_auth = callback_auth.or(auth_name);
+        let (most, length) = MAX_UNKNOWN;
+        for name in meta.keys().take(most) {
+            let name: String = name.chars().take(length).collect();
+            let message = match name.as_str() {
+                "callback_username" | "callback_password" => {
+                    "is not supported: add credentials at /api/data/ApiCallbackAuth/, and name them in callback_auth"
+                }
+                _ => UNKNOWN_MEMBER,
+            };
+            errors.push(meta_error(&name, message));
+        }
         if callback_auth.is_some() && callback_url.is_none() {
             let message = "is used only together with callback_url";
             errors.push(meta_error("callback_auth", message));
@@ -175,6 +212,32 @@ impl RequestMeta {
             errors,
         }
     }
+}
+
+impl RequestMeta {
+    /// Returns the errors of a request without a transaction, which has no callback.
+    pub(crate) fn into_errors_without_transaction(mut self) -> Vec<FieldError> {
+        if self.callback_url.is_some() {
+            let message = "has no effect here: the request has no transaction, and is done when its response arrives";
+            self.errors.push(meta_error("callback_url", message));
+        }
+        self.errors
+    }
+}
+
+/// The error of an unknown member of `request_meta`.
+const UNKNOWN_MEMBER: &str = "there is no such member of request_meta";
+
+/// Returns the hint for errors of `request_meta`: the known members, if one is unknown.
+pub(crate) fn find_meta_hint(errors: &[FieldError]) -> Option<String> {
+    let mut errors = errors.iter();
+    let has_unknown = errors.any(|error| error.message == UNKNOWN_MEMBER);
+    has_unknown.then(|| {
+        format!(
+            "the members of request_meta are {}",
+            META_MEMBERS.join(", ")
+        )
+    })
 }
 
 /// Returns the error of a member of `request_meta`.
@@ -213,6 +276,7 @@ pub(crate) fn invalid(field: &str, message: &str) -> WebError {
 pub(crate) fn all_invalid(field_errors: Vec<FieldError>) -> WebError {
     let error = AppError::new(ErrorKind::Invalid, "the input is not right");
     AppError {
+        hint: find_meta_hint(&field_errors),
         field_errors,
         ..error
     }

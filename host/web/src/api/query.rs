@@ -77,14 +77,16 @@ impl Query {
         self.value(name, "true or false").unwrap_or(default)
     }
 
-    /// Takes one of several words.
+    /// Takes one of several words. Case does not matter, nor do spaces, hyphens and underscores: the page and the API
+    /// spell some words differently.
     pub(crate) fn choice<T: Copy>(
         &mut self,
         name: &'static str,
         choices: &[(&str, T)],
     ) -> Option<T> {
         let text = self.text(name)?;
-        let found = choices.iter().find(|(word, _)| *word == text);
+        let folded = fold_word(&text);
+        let found = choices.iter().find(|(word, _)| fold_word(word) == folded);
         if found.is_none() {
             let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
             self.report(name, &format!("must be one of {}", words.join(", ")));
@@ -203,6 +205,11 @@ impl Query {
     }
 }
 
+/// Returns a word as it is compared.
+fn fold_word(word: &str) -> String {
+    word.to_lowercase().replace([' ', '_'], "-")
+}
+
 /// The requested page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Paging {
@@ -255,6 +262,22 @@ mod tests {
         let error = Query::parse(Some("dry_run=true")).close().unwrap_err();
         let hint = error.error.hint.as_deref();
         assert_eq!(hint, Some("this request takes no parameters"));
+    }
+
+    #[test]
+    fn choice_has_any_case_and_separator() {
+        let choices = [("Fail", 1), ("Success With Async Failures", 2)];
+        for (text, expected) in [
+            ("Fail", Some(1)),
+            ("fAIL", Some(1)),
+            ("success-with-async-failures", Some(2)),
+            ("Success+With+Async+Failures", Some(2)),
+            ("SuccessWithAsyncFailures", None),
+            ("failed", None),
+        ] {
+            let mut query = Query::parse(Some(&format!("status={text}")));
+            assert_eq!(query.choice("status", &choices), expected, "{text}");
+        }
     }
 
     #[test]

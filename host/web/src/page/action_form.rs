@@ -4,7 +4,7 @@ use relation_host::reports::Action;
 use relation_host::types::FieldError;
 use serde_json::{Map, Value};
 
-use super::form::{Control, FormField, Posted, set_errors};
+use super::form::{CheckBox, Control, FormField, Posted, set_errors};
 use super::texts::Language;
 
 /// Builds the fields of an action's form.
@@ -104,9 +104,16 @@ fn argument_field(name: &str, property: &Value, posted: &Posted, language: Langu
         "array" => match items.and_then(|items| items.get("enum")) {
             Some(values) => {
                 let chosen: Vec<&str> = posted.all(name).collect();
-                let choices =
-                    texts(Some(values)).map(|value| choice(value, chosen.contains(&value)));
-                Control::Checks(choices.collect())
+                let boxes = texts(Some(values)).map(|value| {
+                    let (value, label, is_on) = choice(value, chosen.contains(&value));
+                    CheckBox {
+                        value,
+                        label,
+                        is_on,
+                        is_fixed: false,
+                    }
+                });
+                Control::Checks(boxes.collect())
             }
             None => Control::Area,
         },
@@ -236,7 +243,7 @@ mod tests {
         );
         let checks = fields[1].checks().unwrap();
         assert_eq!(
-            checks.iter().map(|each| each.2).collect::<Vec<_>>(),
+            checks.iter().map(|each| each.is_on).collect::<Vec<_>>(),
             [false, true]
         );
         assert_eq!(fields[3].flag(), Some(false));

@@ -16,6 +16,7 @@ use super::calls::{self, Failed, Started};
 use super::form::{self, FormField, Posted};
 use super::links;
 use super::parts::clean;
+use super::shared::is_confirmed;
 use super::ui::{Ui, render, render_with};
 use crate::access::{Allowed, Operation, permission};
 use crate::calls::{Call, find_arguments, record_queued};
@@ -195,7 +196,7 @@ pub(crate) async fn delete(
     Form(pairs): Form<Vec<(String, String)>>,
 ) -> Result<Response, WebError> {
     let record = allowed.record(&web, &pkid).await?;
-    let is_confirmed = Posted(pairs).get("confirmed") == Some("yes");
+    let is_confirmed = is_confirmed(&Posted(pairs));
     let (host, subject) = (ui.host(&web), record.pkid.clone());
     let event = ui.requester().on("delete-record", &record);
     let call = Call::new(is_confirmed.then_some(event));

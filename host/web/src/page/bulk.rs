@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use super::form::Posted;
 use super::links;
 use super::parts::clean;
+use super::shared::is_confirmed;
 use super::ui::{Ui, render, render_with};
 use crate::access::{Allowed, Permission, permission};
 use crate::bulk::{self, QueuedBulk};
@@ -94,7 +95,7 @@ impl Selection {
         Ok(Self {
             pkids,
             back,
-            is_confirmed: posted.get("confirmed") == Some("yes"),
+            is_confirmed: is_confirmed(&posted),
         })
     }
 

@@ -51,6 +51,7 @@ enum Outcome {
     Unknown,
     Open,
     Operator,
+    Refused,
     Failed,
     Running,
 }
@@ -68,6 +69,7 @@ impl Outcome {
             Self::Unknown => "unknown",
             Self::Open => "open",
             Self::Operator => "operator",
+            Self::Refused => "refused",
             Self::Failed => "failed",
             Self::Running => "running",
         }
@@ -96,6 +98,8 @@ impl Outcome {
             _ if has("state is unknown") => Self::Unknown,
             ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Usage => Self::Unknown,
             ErrorKind::LimitExceeded | ErrorKind::Problem => Self::Operator,
+            // Only a new consent helps, and nothing has to be waited for.
+            ErrorKind::Reauthorize => Self::Refused,
             _ => Self::Failed,
         }
     }
@@ -305,6 +309,21 @@ mod tests {
                 ErrorKind::Invalid,
                 "the input is not right",
                 Outcome::Unknown,
+            ),
+            (
+                ErrorKind::Reauthorize,
+                "Webex refused the code: it was used before, has expired, or belongs to another link",
+                Outcome::Refused,
+            ),
+            (
+                ErrorKind::Reauthorize,
+                "Webex does not accept the access token that it has just issued",
+                Outcome::Refused,
+            ),
+            (
+                ErrorKind::Unavailable,
+                "Webex failed in the middle of the consent",
+                Outcome::Failed,
             ),
             (ErrorKind::Internal, "broken", Outcome::Failed),
         ];

@@ -21,12 +21,22 @@ pub(crate) enum Control {
     Area,
     /// One of some values: value, label, whether chosen.
     Choice(Vec<(String, String, bool)>),
-    /// Any of some values: value, label, whether chosen.
-    Checks(Vec<(String, String, bool)>),
+    /// Any of some values.
+    Checks(Vec<CheckBox>),
     /// Yes or no.
     Check(bool),
     /// A value that cannot be changed here.
     Fixed,
+}
+
+/// A value of a field that has any of some values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CheckBox {
+    pub(crate) value: String,
+    pub(crate) label: String,
+    pub(crate) is_on: bool,
+    /// Whether the value is always chosen.
+    pub(crate) is_fixed: bool,
 }
 
 /// A field of a form.
@@ -110,7 +120,7 @@ impl FormField {
         }
     }
 
-    pub(crate) fn checks(&self) -> Option<&[(String, String, bool)]> {
+    pub(crate) fn checks(&self) -> Option<&[CheckBox]> {
         match &self.control {
             Control::Checks(choices) => Some(choices),
             _ => None,

@@ -8,12 +8,14 @@ use relation_app::ErrorKind;
 use relation_host::types::{FieldError, Hierarchy};
 
 use super::calls::Failed;
-use super::form::{self, Control, FormField, Posted};
+use super::form::{self, CheckBox, Control, FormField, Posted};
 use super::keys::KeyRow;
 use super::organizations::choose_node;
 use super::parts::{Badge, clean};
 use super::query::Filtered;
-use super::shared::{ListQuery, ManageForm, PAGE_SIZE, new_fields, read_node};
+use super::shared::{
+    ConfirmPage, ListQuery, ManageForm, PAGE_SIZE, is_confirmed, new_fields, read_node,
+};
 use super::ui::{Ui, render, render_with};
 use super::users::{UserRow, parse};
 use crate::access::roles::{self, NewRole, OwnRole, RoleHolders};
@@ -100,8 +102,14 @@ pub(crate) async fn list(
 fn operations_field(ui: &Ui, offered: &[Operation], chosen: &[Operation]) -> FormField {
     let mut field = FormField::new(OPERATIONS, ui.t("roles.operations"), ui.t("roles.help"));
     let checks = offered.iter().map(|operation| {
-        let name = operation.as_str().to_owned();
-        (name, describe(*operation, ui), chosen.contains(operation))
+        // The other operations show what they work on.
+        let is_fixed = *operation == Operation::Read;
+        CheckBox {
+            value: operation.as_str().to_owned(),
+            label: describe(*operation, ui),
+            is_on: is_fixed || chosen.contains(operation),
+            is_fixed,
+        }
     });
     field.control = Control::Checks(checks.collect());
     field.required = true;
@@ -329,17 +337,42 @@ pub(crate) async fn set_operations(
     }
 }
 
-/// Deletes a role. One that somebody has is shown with the reason.
+/// Builds the page that asks whether to delete a role.
+pub(crate) fn confirm_deletion<'a>(ui: &'a Ui, role: &OwnRole) -> ConfirmPage<'a> {
+    let path = format!("/roles/{}", role.pkid);
+    ConfirmPage {
+        title: ui.t1("delete.title", clean(&role.name)),
+        text: ui.t("roles.delete-text"),
+        is_final: true,
+        node: clean(role.hierarchy.as_str()),
+        action: format!("{path}/delete"),
+        button: ui.t("delete.confirm"),
+        back: path,
+        fields: Vec::new(),
+        summary: Vec::new(),
+        failure: None,
+        ui,
+    }
+}
+
+/// Asks whether to delete a role, or deletes it. One that somebody has is shown with the reason.
 pub(crate) async fn delete(
     State(web): State<Web>,
     ui: Ui,
     allowed: Administer,
     Path(pkid): Path<String>,
+    Form(pairs): Form<Vec<(String, String)>>,
 ) -> Result<Response, WebError> {
     let authority = ui.authority(&allowed);
     let role = roles::get(web.access(), &authority, &parse(&pkid)?).await?;
-    match roles::delete(web.access(), &authority, &role.pkid).await {
-        Ok(()) => Ok(Redirect::to("/roles").into_response()),
+    let is_confirmed = is_confirmed(&Posted(pairs));
+    let deleted = match is_confirmed {
+        true => roles::delete(web.access(), &authority, &role.pkid).await,
+        false => roles::check_deletable(web.access(), &authority, &role.pkid).await,
+    };
+    match deleted {
+        Ok(()) if is_confirmed => Ok(Redirect::to("/roles").into_response()),
+        Ok(()) => render(&confirm_deletion(&ui, &role)),
         Err(error) if error.error.kind == ErrorKind::Conflict => {
             let holders = roles::list_holders(web.access(), &authority, &role.pkid).await?;
             let page = build(&ui, &role, Some(&holders), true, None, &[]).refused(&ui);

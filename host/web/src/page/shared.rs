@@ -62,6 +62,31 @@ pub(crate) struct SecretPage<'a> {
     pub(crate) back: String,
 }
 
+/// A page that asks before something is done.
+#[derive(Template)]
+#[template(path = "confirm.html")]
+pub(crate) struct ConfirmPage<'a> {
+    pub(crate) ui: &'a Ui,
+    pub(crate) title: String,
+    pub(crate) text: String,
+    /// Whether it cannot be undone.
+    pub(crate) is_final: bool,
+    /// The node of the object.
+    pub(crate) node: String,
+    /// The address of the form.
+    pub(crate) action: String,
+    pub(crate) button: String,
+    pub(crate) back: String,
+    pub(crate) fields: Vec<FormField>,
+    pub(crate) summary: Vec<(Option<String>, String, String)>,
+    pub(crate) failure: Option<super::calls::Failed>,
+}
+
+/// Returns whether a form comes from the page that asks before something is done.
+pub(crate) fn is_confirmed(posted: &Posted) -> bool {
+    posted.get("confirmed") == Some("yes")
+}
+
 /// The form of a new user, key or role.
 #[derive(Template)]
 #[template(path = "manage_form.html")]
@@ -86,6 +111,9 @@ impl<'a> ManageForm<'a> {
         errors: &[FieldError],
     ) -> Self {
         let mut fields = new_fields(ui, kind, nodes, posted);
+        if kind == "keys" {
+            fields.push(super::keys::lifetime_field(ui, posted));
+        }
         fields.extend(grant_fields(&[], posted, roles, ui));
         Self {
             help: Some(ui.t("access.roles-help")),

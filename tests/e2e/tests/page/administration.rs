@@ -117,6 +117,8 @@ pub fn add_and_delete_a_role(world: &PageWorld) {
         &["No user and no key has this role."],
     );
     world.follow("Delete");
+    world.see_and_check("role-delete", "Delete service-desk?", &["removed for good"]);
+    world.follow("Delete for good");
     world.see("Own roles", &["No own roles"]);
 }
 
@@ -137,7 +139,22 @@ pub fn add_and_revoke_a_key(world: &PageWorld) {
     world.see("The API key", &["It is shown only now."]);
     world.follow("Done");
     world.see_and_check("keys", "API keys", &["provisioning", "Valid"]);
+    world.follow("Rotate provisioning");
+    world.see_and_check(
+        "key-rotate",
+        "Rotate provisioning?",
+        &["The present secret ends"],
+    );
+    world.follow("Rotate");
+    world.see("The API key", &["The former secret stays valid until"]);
+    world.follow("Done");
     world.follow("Revoke provisioning");
+    world.see_and_check(
+        "key-revoke",
+        "Revoke provisioning?",
+        &["never becomes valid again"],
+    );
+    world.follow("Revoke for good");
     world.see("API keys", &["Revoked"]);
 }
 

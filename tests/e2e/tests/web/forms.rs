@@ -301,27 +301,58 @@ async fn api_keys() {
         StatusCode::UNPROCESSABLE_ENTITY,
         "{refused:?}"
     );
-    let right = [
-        ("name", "billing"),
-        ("hierarchy", "sys.A"),
-        ("grants[0].role", "machine"),
-    ];
-    let added = post(&client, "/keys/new", &right).await;
+    let with_end = |end| {
+        [
+            ("name", "billing"),
+            ("hierarchy", "sys.A"),
+            ("grants[0].role", "machine"),
+            ("expires", end),
+        ]
+    };
+    let refused = post(&client, "/keys/new", &with_end("31d")).await;
+    assert_refused(&refused, &["Valid for", "choose one of the values"]);
+    let added = post(&client, "/keys/new", &with_end("90d")).await;
     let key = between(&added.text, "class=\"mono copy\">", "<");
     assert!(key.starts_with("rel_"), "{}", added.text);
+    assert!(!added.text.contains("former secret"), "{}", added.text);
+    let stored = &client.get("/api/data/ApiKey/").await.expect(200)["resources"][0];
+    let lifetime = stored["expires"].as_u64().unwrap() - stored["created"].as_u64().unwrap();
+    assert_eq!(lifetime, 90 * 86_400_000);
     let list = client.get("/keys").await.text;
     assert!(!list.contains(key), "a key is shown once");
     let pkid = between(&list, "action=\"/keys/", "/");
-    let rotated = post(&client, &format!("/keys/{pkid}/rotate"), &[]).await;
-    assert!(
-        rotated.text.contains("rel_") && !rotated.text.contains(key),
-        "{}",
-        rotated.text
-    );
-    assert_eq!(
-        location(&post(&client, &format!("/keys/{pkid}/revoke"), &[]).await),
-        "/keys"
-    );
+
+    // The page asks when the former secret ends.
+    let path = format!("/keys/{pkid}/rotate");
+    let asked = post(&client, &path, &[]).await.text;
+    assert!(!asked.contains("rel_"), "{asked}");
+    assert!(asked.contains("value=\"24h\" selected"), "{asked}");
+    let refused = post(&client, &path, &[("confirmed", "yes"), ("overlap", "8d")]).await;
+    assert_refused(&refused, &["choose one of the values"]);
+    let mut known = vec![key.to_owned()];
+    for (overlap, text, is_kept) in [
+        ("7d", "stays valid until", true),
+        ("24h", "stays valid until", true),
+        ("0", "is not valid any more", false),
+    ] {
+        let form = [("confirmed", "yes"), ("overlap", overlap)];
+        let rotated = post(&client, &path, &form).await.text;
+        let key = between(&rotated, "class=\"mono copy\">", "<").to_owned();
+        assert!(key.starts_with("rel_"), "{rotated}");
+        assert!(!known.contains(&key), "{rotated}");
+        assert!(rotated.contains(text), "{overlap}: {rotated}");
+        let stored = client.get(format!("/api/data/ApiKey/{pkid}/")).await;
+        let former = &stored.expect(200)["former_secret_until"];
+        assert_eq!(former.is_u64(), is_kept, "{overlap}: {former}");
+        known.push(key);
+    }
+
+    let path = format!("/keys/{pkid}/revoke");
+    let asked = post(&client, &path, &[]).await.text;
+    assert!(asked.contains("never becomes valid again"), "{asked}");
+    assert!(!client.get("/keys").await.text.contains("Revoked"));
+    let revoked = post(&client, &path, &[("confirmed", "yes")]).await;
+    assert_eq!(location(&revoked), "/keys");
     assert!(client.get("/keys").await.text.contains("Revoked"));
 }
 

@@ -328,13 +328,19 @@ fn rows(route: PageRoute, tenant: &Tenant, own: &Tenant, name: &str) -> Vec<Row>
         // The principals before have deleted it.
         PageRoute::DeleteRole => vec![Row {
             inside: None,
-            ..row(format!("{role_path}/delete"), 303)
+            ..row(format!("{role_path}/delete"), 303).form("confirmed", "yes")
         }],
         PageRoute::ListApiKeys => of_node("/keys"),
         PageRoute::ShowNewApiKey => vec![row(route.path(), 200).everywhere()],
         PageRoute::AddApiKey => members(route.path()),
-        PageRoute::RotateApiKey => vec![row(format!("/keys/{key}/rotate"), 200)],
-        PageRoute::RevokeApiKey => vec![row(format!("/keys/{key}/revoke"), 303)],
+        PageRoute::RotateApiKey => {
+            let rotate = || row(format!("/keys/{key}/rotate"), 200).form("overlap", "0");
+            vec![rotate(), rotate().form("confirmed", "yes")]
+        }
+        PageRoute::RevokeApiKey => {
+            let revoke = |status| row(format!("/keys/{key}/revoke"), status);
+            vec![revoke(200), revoke(303).form("confirmed", "yes")]
+        }
         PageRoute::ListAuditEvents => of_node("/audit"),
         PageRoute::ChooseLanguage => {
             vec![row(format!("/language/de?next={record}"), 303).everywhere()]

@@ -100,6 +100,11 @@ async fn role_of_the_page_decides_what_a_user_may() {
 
     // The role page shows who has it, and it is not deleted before.
     let shown = client.get(&role).await.text;
+    // A form always has the operation that each role needs.
+    let fixed = "checked disabled><input type=\"hidden\" name=\"operations\" value=\"read\">";
+    for form in [&shown, &client.get("/roles/new").await.text] {
+        assert!(form.contains(fixed), "{form}");
+    }
     assert!(
         shown.contains("bob") && shown.contains("sys.R.C"),
         "{shown}"
@@ -121,7 +126,11 @@ async fn role_of_the_page_decides_what_a_user_may() {
     let roles = [("grants[0].role", "auditor"), ("grants[0].node", "sys.R.C")];
     let taken = post(&client, &format!("{user}/grants"), &roles).await;
     assert_eq!(location(&taken), user);
-    let deleted = post(&client, &format!("{role}/delete"), &[]).await;
+    let path = format!("{role}/delete");
+    let asked = post(&client, &path, &[]).await;
+    assert!(asked.text.contains("Delete service-desk?"), "{asked:?}");
+    assert_eq!(client.get(&role).await.status, StatusCode::OK);
+    let deleted = post(&client, &path, &[("confirmed", "yes")]).await;
     assert_eq!(location(&deleted), "/roles");
     assert_eq!(client.get(&role).await.status, StatusCode::NOT_FOUND);
     assert!(client.get("/roles").await.text.contains("No own roles"));

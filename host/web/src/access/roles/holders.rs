@@ -30,14 +30,7 @@ pub async fn delete(
     authority: &Authority<'_>,
     pkid: &Pkid,
 ) -> Result<(), WebError> {
-    let entry = find_managed(parts, authority, pkid).await?;
-    let users = find::<UserBody>(parts, pkid).await?;
-    let keys = find::<KeyBody>(parts, pkid).await?;
-    let (disabled, active): (Vec<_>, Vec<_>) =
-        users.into_iter().partition(|user| user.body.disabled);
-    if !active.is_empty() || !keys.is_empty() {
-        return Err(to_use_error(authority, &entry, &active, &keys));
-    }
+    let (entry, disabled) = find_deletable(parts, authority, pkid).await?;
     let operations = FieldChange::new("operations", json!(entry.body.operations), Value::Null);
     let event = authority
         .to_event("delete-role", &entry)
@@ -64,6 +57,35 @@ pub async fn delete(
         // Somebody has got the role meanwhile. The text of the store names the user or the key.
         Err(StoreError::Conflict(_)) => Err(to_use_error(authority, &entry, &[], &[])),
         committed => Ok(committed?),
+    }
+}
+
+/// Checks that a role can be deleted.
+///
+/// # Errors
+/// As for [`delete`].
+pub(crate) async fn check_deletable(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    pkid: &Pkid,
+) -> Result<(), WebError> {
+    find_deletable(parts, authority, pkid).await.map(drop)
+}
+
+/// Reads a role that nobody has, with the disabled users that would lose it.
+async fn find_deletable(
+    parts: &AccessParts,
+    authority: &Authority<'_>,
+    pkid: &Pkid,
+) -> Result<(Entry<RoleBody>, Vec<Entry<UserBody>>), WebError> {
+    let entry = find_managed(parts, authority, pkid).await?;
+    let users = find::<UserBody>(parts, pkid).await?;
+    let keys = find::<KeyBody>(parts, pkid).await?;
+    let (disabled, active): (Vec<_>, Vec<_>) =
+        users.into_iter().partition(|user| user.body.disabled);
+    match active.is_empty() && keys.is_empty() {
+        true => Ok((entry, disabled)),
+        false => Err(to_use_error(authority, &entry, &active, &keys)),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::WebError;
 use crate::access::nodes::NodeName;
 use crate::access::users::{check_fields, field_error};
 use crate::access::{Operation, RoleGrant};
-use crate::api::body::{Fields, OptionalFields};
+use crate::api::body::{Fields, OptionalFields, find_meta_hint};
 
 /// The fields of a JSON object. A request without a body is refused.
 pub(super) struct Input {
@@ -42,7 +42,7 @@ impl Input {
     fn new(body: Fields) -> Self {
         Self {
             fields: body.fields,
-            errors: Vec::new(),
+            errors: body.request_meta.into_errors_without_transaction(),
         }
     }
 
@@ -169,6 +169,10 @@ impl Input {
             let field: String = field.chars().take(100).collect();
             self.refuse(&field, "there is no such field here");
         }
-        check_fields(self.errors)
+        let hint = find_meta_hint(&self.errors);
+        check_fields(self.errors).map_err(|mut error| {
+            error.error.hint = error.error.hint.or(hint);
+            error
+        })
     }
 }

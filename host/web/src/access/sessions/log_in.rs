@@ -260,7 +260,7 @@ pub(in crate::access) async fn open(
     let session = Entry::new(digest.pkid(), user.node.clone(), body);
     let event = user_event(&user, browser.address, "log-in");
     changes.extend([session.to_put()?, audit::to_change(parts, event)?]);
-    documents::commit(parts, checks, changes).await?;
+    documents::commit_change(parts, &user, checks, changes).await?;
     Ok(NewSession {
         user: user.into(),
         session: session.into_session(parts),

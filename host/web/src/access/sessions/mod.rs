@@ -214,7 +214,7 @@ pub async fn end_all(
     let event = user_event(&user, address, "end-sessions");
     let mut changes = to_end_all(parts, &user.pkid).await?;
     changes.extend([user.to_put()?, audit::to_change(parts, event)?]);
-    documents::commit(parts, vec![user.to_check()], changes).await?;
+    documents::commit_change(parts, &user, vec![user.to_check()], changes).await?;
     Ok(())
 }
 

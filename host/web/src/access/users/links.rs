@@ -109,7 +109,7 @@ pub async fn set_up_link(
     let mut changes = to_delete_all(parts, &user.pkid).await?;
     let event = authority.to_event("create-set-up-link", &user);
     changes.extend([put, audit::to_change(parts, event)?]);
-    documents::commit(parts, vec![user.to_check()], changes).await?;
+    documents::commit_change(parts, &user, vec![user.to_check()], changes).await?;
     Ok(link)
 }
 
@@ -194,7 +194,7 @@ async fn replace_password(
     changes.extend([after.to_put()?, audit::to_change(parts, event)?]);
     match link {
         Some(_) => commit_once(parts, checks, changes).await?,
-        None => documents::commit(parts, checks, changes).await?,
+        None => documents::commit_change(parts, &before, checks, changes).await?,
     }
     Ok(after.into())
 }

@@ -340,7 +340,8 @@ pub async fn set_own_language(
     let found = documents::get::<UserBody>(parts.store(), user).await?;
     let mut entry = found.ok_or_else(WebError::not_found)?;
     entry.body.language = language;
-    documents::commit(parts, vec![entry.to_check()], vec![entry.to_put()?]).await?;
+    let changes = vec![entry.to_put()?];
+    documents::commit_change(parts, &entry, vec![entry.to_check()], changes).await?;
     Ok(entry.into())
 }
 
@@ -358,7 +359,7 @@ async fn write(
         changes.extend(sessions::to_end_all(parts, &after.pkid).await?);
         changes.extend(links::to_delete_all(parts, &after.pkid).await?);
     }
-    documents::commit(parts, checks, changes).await?;
+    documents::commit_change(parts, before, checks, changes).await?;
     Ok(after.into())
 }
 

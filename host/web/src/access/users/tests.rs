@@ -68,6 +68,25 @@ async fn one_of_concurrent_adds_of_a_name_wins() {
 }
 
 #[tokio::test]
+async fn concurrent_change_names_the_user() {
+    let world = World::new();
+    let ada = world.add("ada", "operator", "sys.A").await;
+    let parts = &world.parts;
+    let before = documents::get::<UserBody>(parts.store(), &ada.pkid).await;
+    let before = before.unwrap().unwrap();
+    disable(parts, &Authority::Operator, &ada.pkid)
+        .await
+        .unwrap();
+    let event = Authority::Operator.to_event("enable-user", &before);
+    let error = write(parts, &before, before.clone(), event)
+        .await
+        .unwrap_err();
+    assert_eq!(error.status, StatusCode::CONFLICT);
+    assert_eq!(error.error.message, "ada was changed in the meantime");
+    assert!(error.error.hint.unwrap().contains("try again"));
+}
+
+#[tokio::test]
 async fn all_field_errors_come_at_once() {
     let world = World::new();
     let mut user = new_user(

@@ -85,7 +85,13 @@ pub(super) fn request_meta() -> Value {
                 "maxLength": 255,
                 "description": "The name of the credentials for the callback.",
             },
+            "callback_auth_name": {
+                "type": ["string", "null"],
+                "maxLength": 255,
+                "description": "Another name of callback_auth, which the platform uses.",
+            },
         },
+        "additionalProperties": false,
     })
 }
 

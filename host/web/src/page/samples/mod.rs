@@ -7,6 +7,7 @@
 )]
 
 mod data;
+mod members;
 mod model;
 #[cfg(test)]
 mod tests;
@@ -38,12 +39,11 @@ use super::transactions::TransactionRow;
 use super::ui::Ui;
 use super::{
     action_form, actions, alerts, assets, bulk, connect, edit, layer, needs, oidc, organization,
-    organizations, roles, session, shared, transactions, users,
+    organizations, session, shared, transactions, users,
 };
+use crate::access::RoleGrant;
 use crate::access::oidc::Refusal;
-use crate::access::roles::{OwnRole, RoleHolders};
 use crate::access::users::{LinkPurpose, User};
-use crate::access::{Operation, RoleGrant};
 
 /// The samples in English, by name, and the bar of a demo in German, whose texts are longer.
 static SAMPLES: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
@@ -397,7 +397,8 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
     pages.push(("user-of-provider", page.render().unwrap()));
     let page = shared::ManageForm::new(&ui, "users", &[], &[], None, &errors);
     pages.push(("user-add", page.render().unwrap()));
-    role_pages(language, &user, &errors, &mut pages);
+    members::role_pages(language, &user, &errors, &mut pages);
+    members::key_pages(language, &errors, &mut pages);
     let page = shared::SecretPage {
         title: ui.t("keys.issued"),
         text: ui.t1("keys.issued-text", super::parts::clean(HOSTILE)),
@@ -429,55 +430,4 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
     let page = super::consent::build(&ui, "token", found, None);
     pages.push(("consent", page.render().unwrap()));
     pages
-}
-
-/// Renders the pages of own roles.
-fn role_pages(
-    language: Language,
-    holder: &User,
-    errors: &[FieldError],
-    pages: &mut Vec<(&'static str, String)>,
-) {
-    let ui = Ui::sample(language, "/roles", &["provider-administrator"]);
-    let role = OwnRole {
-        pkid: pkid(5),
-        name: HOSTILE.to_owned(),
-        hierarchy: "sys.Provider".parse().unwrap(),
-        hierarchy_pkid: pkid(4),
-        operations: vec![Operation::Read, Operation::Refresh],
-    };
-    for (name, rows) in [
-        ("roles", vec![roles::RoleRow::new(&role, &ui)]),
-        ("roles-empty", Vec::new()),
-    ] {
-        let page = roles::RolesPage {
-            title: ui.t("roles.title"),
-            rows,
-            above: vec![roles::RoleRow::new(&long_role(), &ui)],
-            next: None,
-            ui: &ui,
-        };
-        pages.push((name, page.render().unwrap()));
-    }
-    let page = roles::new_form(&ui, &[], None, errors);
-    pages.push(("role-add", page.render().unwrap()));
-    let holders = RoleHolders {
-        users: vec![User {
-            grants: vec![RoleGrant {
-                role: role.pkid.to_string(),
-                node: "sys.Provider.Reseller".parse().unwrap(),
-            }],
-            ..holder.clone()
-        }],
-        keys: Vec::new(),
-        more: true,
-    };
-    let page = roles::build(&ui, &role, Some(&holders), true, None, &[]);
-    pages.push(("role", page.render().unwrap()));
-    let page = roles::build(&ui, &role, Some(&holders), true, None, &[]).refused(&ui);
-    pages.push(("role-in-use", page.render().unwrap()));
-    let page = roles::build(&ui, &role, Some(&RoleHolders::default()), false, None, &[]);
-    pages.push(("role-of-others", page.render().unwrap()));
-    let page = roles::build(&ui, &long_role(), None, false, None, &[]);
-    pages.push(("role-of-node-above", page.render().unwrap()));
 }

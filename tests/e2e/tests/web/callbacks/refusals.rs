@@ -90,6 +90,67 @@ async fn wrong_addresses_are_refused_with_all_errors() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn wrong_members_are_refused_in_every_write() {
+    let world = WorldBuilder::default().start().await;
+    let client = administrator(&world, "sys").await;
+    let record = json!({ "name": "Contoso" });
+    let path = format!("{RECORDS}?hierarchy=sys.A");
+    let added = client.json(Method::POST, &path, &record).await;
+    let href = added.expect(201)["href"].as_str().unwrap().to_owned();
+    let user = json!({ "name": "ada", "hierarchy": "sys.A", "grants": [] });
+    let bulk = json!({ "hrefs": [href], "data": { "account_email": "it@example.com" } });
+    let list = RECORDS.to_owned();
+    let action = format!("{href}+CheckTokenExpiry/");
+    let meta = json!({
+        "external_id": "a\nb", "external_reference": "a\u{202e}b", "callback_ur": "https://crm.example.com/",
+        "callback_password": "canary-password",
+    });
+    for (method, path, body) in [
+        (
+            Method::POST,
+            format!("{list}?hierarchy=sys.B"),
+            record.clone(),
+        ),
+        (Method::PATCH, href.clone(), json!({})),
+        (Method::PUT, href.clone(), record.clone()),
+        (Method::DELETE, href.clone(), json!({})),
+        (Method::POST, action, json!({})),
+        (Method::PATCH, list, bulk),
+        (Method::POST, "/api/data/User/".to_owned(), user.clone()),
+    ] {
+        let mut body = body;
+        body["request_meta"] = meta.clone();
+        let response = client.json(method.clone(), &path, &body).await;
+        let problem = response.expect(422);
+        let errors = problem["errors"].as_array().unwrap().iter();
+        let mut fields: Vec<&str> = errors.map(|each| each["field"].as_str().unwrap()).collect();
+        fields.sort_unstable();
+        let wrong = [
+            "request_meta.callback_password",
+            "request_meta.callback_ur",
+            "request_meta.external_id",
+            "request_meta.external_reference",
+        ];
+        assert_eq!(fields, wrong, "{method} {path}: {problem}");
+        let hint = problem["hint"].as_str().unwrap();
+        assert!(hint.contains("callback_url, callback_auth"), "{hint}");
+        assert!(!problem.to_string().contains("canary"), "{problem}");
+    }
+    // A request without a transaction has no callback, and an id has no effect.
+    for (meta, status) in [
+        (json!({ "callback_url": "https://crm.example.com/" }), 422),
+        (json!({ "external_id": "17" }), 201),
+    ] {
+        let mut body = user.clone();
+        body["request_meta"] = meta;
+        client
+            .json(Method::POST, "/api/data/User/", &body)
+            .await
+            .expect(status);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn name_of_a_private_address_is_not_reached() {
     let receiver = Receiver::start().await;
     let origin = format!("http://receiver.example.com:{}", receiver.address.port());
@@ -143,6 +204,13 @@ async fn credentials_of_other_tenants_are_not_found() {
     let input = json!({ "name": "Contoso", "request_meta": meta });
     tenant.json(Method::POST, &path, &input).await.expect(422);
     let path = format!("{RECORDS}?hierarchy=sys.A.B&nowait=true");
+    tenant.json(Method::POST, &path, &input).await.expect(202);
+    // The platform's name of the member.
+    let meta = json!({ "callback_url": url, "callback_auth_name": "of-other" });
+    let errors = refuse(&tenant, &meta).await;
+    assert_eq!(errors[0].0, "request_meta.callback_auth", "{errors:?}");
+    let meta = json!({ "callback_url": url, "callback_auth_name": "of-customer" });
+    let input = json!({ "name": "Fabrikam", "request_meta": meta });
     tenant.json(Method::POST, &path, &input).await.expect(202);
 
     // A name is taken at the node and below it, as far as the administrator sees.

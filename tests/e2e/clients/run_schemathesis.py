@@ -17,6 +17,7 @@ LEFT_OUT = {
     "filter_field": "it needs filter_text, and a schema cannot say so",
     "filter_text": "it needs filter_field, and a schema cannot say so",
     "format": "format=ndjson excludes the parameters of pages, and a schema cannot say so",
+    "grantable": "grantable=true excludes the parameters of pages, and a schema cannot say so",
     "callback_url": "which addresses are permitted is a setting of the host",
     "callback_auth": "a request without callback_url needs none",
     "callback_auth_name": "a request without callback_url needs none",

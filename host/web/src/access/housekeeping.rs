@@ -18,7 +18,7 @@ pub struct Removed {
 }
 
 /// Removes sessions, links and idempotency keys that have ended, and audit events that are older than the retention. A server calls it
-/// every hour or so. The first time, it also stores the nodes of all documents that have none.
+/// every hour or so. The first time, it also stores the nodes of a store of an earlier release.
 ///
 /// # Errors
 /// The store cannot be read or written.

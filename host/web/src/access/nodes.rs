@@ -16,7 +16,6 @@ pub use spelling::find_spelling;
 
 use std::collections::HashMap;
 use std::str::FromStr;
-use std::sync::atomic::Ordering;
 
 use relation_app::names::{find_hidden_character, list_spellings, normalize_name};
 use relation_app::white_space::find_white_space_error;
@@ -406,12 +405,27 @@ pub(super) async fn delete(
     Ok(())
 }
 
-/// Stores the nodes of all documents that have none, once for each start of the process: those from before nodes were
-/// stored, and those whose node was deleted while a queued call added the document. Returns the number of nodes.
+/// Whether all documents from before nodes were stored have a node.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct IndexBody {}
+
+impl Stored for IndexBody {
+    const MODEL: &'static str = "host/HierarchyIndex";
+
+    fn keys(&self) -> Vec<Key> {
+        Vec::new()
+    }
+}
+
+/// Stores the nodes of the documents from before nodes were stored, once for each store. Returns their number.
 pub(super) async fn index(parts: &AccessParts) -> Result<u64, StoreError> {
     // Small pages, so that no write of a request waits for long.
     const PAGE_SIZE: u32 = 200;
-    if parts.has_indexed_nodes().load(Ordering::Relaxed) {
+    let node = "sys".parse();
+    let node = node.map_err(|error: InvalidHierarchy| StoreError::Invalid(error.to_string()))?;
+    let marker = Entry::new(Pkid::from_bytes([0; 12]), node, IndexBody {});
+    let stored = documents::get::<IndexBody>(parts.store(), &marker.pkid).await?;
+    if stored.is_some() {
         return Ok(0);
     }
     let mut indexed = 0;
@@ -439,6 +453,6 @@ pub(super) async fn index(parts: &AccessParts) -> Result<u64, StoreError> {
             }
         }
     }
-    parts.has_indexed_nodes().store(true, Ordering::Relaxed);
+    documents::commit(parts, Vec::new(), vec![marker.to_put()?]).await?;
     Ok(indexed)
 }

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
 use relation_app::{AppError, ErrorKind};
@@ -36,7 +35,6 @@ struct Shared {
     request_rate: Mutex<RequestRate>,
     audit_pkids: Mutex<PkidSequence>,
     known_nodes: Mutex<HashSet<Pkid>>,
-    has_indexed_nodes: AtomicBool,
 }
 
 impl AccessParts {
@@ -48,7 +46,6 @@ impl AccessParts {
             request_rate: Mutex::new(RequestRate::new(options.requests_per_minute)),
             audit_pkids: Mutex::default(),
             known_nodes: Mutex::default(),
-            has_indexed_nodes: AtomicBool::default(),
             store,
             clock,
             options,
@@ -112,10 +109,5 @@ impl AccessParts {
     /// Returns the nodes that this process knows to be stored.
     pub(super) fn known_nodes(&self) -> &Mutex<HashSet<Pkid>> {
         &self.shared.known_nodes
-    }
-
-    /// Returns whether this process has stored the nodes of all documents.
-    pub(super) fn has_indexed_nodes(&self) -> &AtomicBool {
-        &self.shared.has_indexed_nodes
     }
 }

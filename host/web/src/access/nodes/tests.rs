@@ -38,13 +38,8 @@ async fn stored(world: &World) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn nodes_without_a_document_are_stored_at_start() {
-    let (store, clock) = (create_store(), World::new().clock);
-    let start = || AccessParts::new(Arc::clone(&store), clock.clone(), create_options(URL));
-    let world = World {
-        parts: start(),
-        clock: clock.clone(),
-    };
+async fn nodes_of_an_earlier_release_are_stored_once() {
+    let world = World::new();
     for number in 0..450 {
         put_record(&world, &format!("sys.P.C{number}")).await;
     }
@@ -58,12 +53,6 @@ async fn nodes_without_a_document_are_stored_at_start() {
     assert_eq!(stored(&world).await.len(), 453);
     let pkid = NodeName::Pkid(node_pkid(&node("sys.Q")));
     assert_eq!(resolve(&world.parts, pkid).await.unwrap(), node("sys.Q"));
-
-    world.add("ada", "operator", "sys.R").await;
-    let lost = ["sys.Q", "sys.R"].map(|at| Entry::at(&node(at)).to_delete());
-    let lost = documents::commit(&world.parts, Vec::new(), lost.to_vec());
-    lost.await.unwrap();
-    assert_eq!(index(&start()).await.unwrap(), 2);
 }
 
 const URL: &str = "http://127.0.0.1:8400/";

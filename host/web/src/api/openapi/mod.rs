@@ -411,7 +411,8 @@ fn parameters(route: Route, model: &Model) -> Value {
             list.push(query("action", "The action.", text()));
             list.push(query("record", "The record.", pkid()));
             let description = "The transaction whose parts are listed.";
-            list.push(query("parent", description, transaction_id()));
+            let text = json!({ "type": "string", "minLength": 1 });
+            list.push(query("parent", description, text));
         }
         Route::GetTransaction
         | Route::PollTransaction

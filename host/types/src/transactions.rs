@@ -281,12 +281,12 @@ impl Transaction {
         IMPORT_ACTIONS.contains(&self.action.as_str())
     }
 
-    /// Returns whether a cancellation has an effect: the call waits, or it is an import, which can end early. A bulk is
-    /// queued until its end.
+    /// Returns whether a cancellation can have an effect: the call waits, it is an import, which can end early, or it was
+    /// queued, so that it may wait for another attempt a moment later. A bulk is queued until its end.
     pub fn can_cancel(&self) -> bool {
         match self.status {
             Status::Queued => true,
-            Status::Processing => self.is_import(),
+            Status::Processing => self.is_import() || self.request.is_some(),
             _ => false,
         }
     }

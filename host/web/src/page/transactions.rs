@@ -369,7 +369,7 @@ pub(crate) fn build<'a>(
             .collect(),
         support: support_text(transaction),
         may_cancel: transaction.can_cancel() && may_change(ui, transaction),
-        is_stoppable: transaction.status == Status::Processing,
+        is_stoppable: transaction.status == Status::Processing && transaction.is_import(),
         may_replay: is_failed && can_replay(transaction) && may_change(ui, transaction),
         connect: connect.map(|pkid| format!("/organizations/{pkid}/connect")),
         is_failed,

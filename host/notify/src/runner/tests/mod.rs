@@ -262,7 +262,7 @@ impl World {
         let body = json!({
             "id": alert.pkid(record), "code": alert.code, "severity": alert.severity,
             "message": "connect this customer again", "count": 1, "first": "2026-01-01T00:00:00.000Z",
-            "subject": record, "threshold": alert.threshold.as_millis() as u64, "generation": 1,
+            "subject": record, "threshold": alert.threshold.as_secs() * 1000, "generation": 1,
             "grant": "organization",
         });
         let notice = AlertNotice {

@@ -9,6 +9,7 @@ pub mod mail;
 mod notice;
 pub mod retry;
 pub mod routing;
+pub mod runner;
 pub mod settings;
 pub mod snmp;
 pub mod webhook;

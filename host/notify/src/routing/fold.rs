@@ -144,7 +144,7 @@ fn recency(due: &Due) -> (DateTime<Utc>, Severity, &DerivedId) {
 }
 
 /// Returns whether a notice makes an earlier one about the same connection pointless.
-fn replaces(later: &Notice, earlier: &Notice) -> bool {
+pub(crate) fn replaces(later: &Notice, earlier: &Notice) -> bool {
     use NoticeKind::{Expired, Expiring, Reauthorize, Recovered, Retrying};
     match (later.kind, earlier.kind) {
         (Recovered, Recovered) => true,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use relation_types::Hierarchy;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -114,4 +115,15 @@ pub(super) fn recipient_key(recipient: &Recipient, origin: &str) -> String {
         Recipient::Mail(_) => recipient.key(),
         Recipient::Webhook(_) | Recipient::Snmp(_) => format!("{origin} {}", recipient.key()),
     }
+}
+
+/// Returns the key by which deliveries to a recipient are counted and folded: [`Delivery::recipient_key`].
+///
+/// [`Delivery::recipient_key`]: super::Delivery::recipient_key
+pub(crate) fn count_key(recipient: &Recipient, origin: &Hierarchy) -> String {
+    format!(
+        "{origin} {} {}",
+        recipient.channel().as_str(),
+        recipient.key()
+    )
 }

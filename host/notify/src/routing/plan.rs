@@ -64,7 +64,7 @@ pub enum Hold {
 }
 
 /// A delivery that is not made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotMade {
     /// The channel, if the reason is about one.
     pub channel: Option<ChannelKind>,
@@ -77,7 +77,7 @@ pub struct NotMade {
 }
 
 /// The reason why a delivery is not made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// The setting `notify` is off.

@@ -8,7 +8,7 @@ use relation_types::Hierarchy;
 
 use super::alert::ends_with_recovery;
 use super::event::{Event, add, crossed_threshold, crossing, thresholds_within, to_millis};
-use super::ids::{delivery_id, recipient_key};
+use super::ids::{count_key, delivery_id, recipient_key};
 use super::plan::{Delivery, Hold, NotMade, Reason, RoutePlan};
 use crate::settings::{
     ChannelKind, DeliverySettings, MailAddress, Recipient, Reminder, Resolved, ResolvedRecipient,
@@ -271,7 +271,7 @@ impl Router<'_> {
             });
             return;
         }
-        let count_key = format!("{origin} {} {}", channel.as_str(), recipient.key());
+        let count_key = count_key(recipient, origin);
         let (earliest, holds) = self.find_time(channel, &count_key, settings);
         let notice = &self.plan.notice.id;
         self.plan.deliveries.push(Delivery {

@@ -1,0 +1,187 @@
+//! Deliveries and routings for administrators: listing them, and sending a delivery again.
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use relation_host::store::{Change, Check, Commit, Store, StoreError};
+use relation_host::types::{Filter, Hierarchy, Key, Page, Pkid, RECORD_KEY, Scope};
+use serde::Serialize;
+
+use super::model::{
+    Attempts, DAY_KEY, DELIVERY_MODEL, DeliveryState, ROUTING_MODEL, STATE_KEY, StoredDelivery,
+    StoredRouting, key, read, to_timestamp,
+};
+use super::recipients::delivery_reference;
+use super::{FORGET, RunError, deliver_id, schedule};
+
+/// The maximum number of items of one page.
+pub const MAX_LISTED: u32 = 200;
+/// The time for which a delivery that is sent again has a point.
+const RESENT_DEADLINE: TimeDelta = TimeDelta::days(1);
+
+/// The choice of deliveries in a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryFilter {
+    /// The node of the reader: deliveries to recipients of levels above are not listed.
+    pub node: Hierarchy,
+    /// The state.
+    pub state: Option<DeliveryState>,
+    /// The record.
+    pub record: Option<Pkid>,
+    /// The day on which the delivery was made, in UTC.
+    pub day: Option<NaiveDate>,
+}
+
+/// A delivery with its primary key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ListedDelivery {
+    /// The primary key, for [`resend`].
+    pub pkid: Pkid,
+    /// The delivery.
+    #[serde(flatten)]
+    pub stored: StoredDelivery,
+}
+
+/// The reason why a delivery is not sent again.
+#[derive(Debug, thiserror::Error)]
+pub enum ResendError {
+    /// There is no such delivery at the reader's node or below.
+    #[error("the delivery does not exist")]
+    NotFound,
+    /// The delivery has not ended.
+    #[error("the delivery is pending: it is made by itself; wait for its result")]
+    Pending,
+    /// Another process has changed the delivery.
+    #[error("the delivery was changed meanwhile: look at it, and repeat this")]
+    Changed,
+    /// The delivery cannot be read or written.
+    #[error("{0}")]
+    Store(String),
+}
+
+/// Lists a page of deliveries, in the order of their primary keys. `limit` is at most [`MAX_LISTED`].
+///
+/// # Errors
+/// Those of [`DocumentStore::find`](relation_host::store::DocumentStore::find).
+pub async fn list_deliveries(
+    store: &dyn Store,
+    filter: &DeliveryFilter,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Result<Page<ListedDelivery>, StoreError> {
+    let mut keys: Vec<Key> = Vec::new();
+    keys.extend(filter.state.map(|state| key(STATE_KEY, state.as_str())));
+    keys.extend(
+        filter
+            .record
+            .as_ref()
+            .map(|record| key(RECORD_KEY, record.as_str())),
+    );
+    keys.extend(filter.day.map(|day| key(DAY_KEY, &day.to_string())));
+    let filter = Filter {
+        model: DELIVERY_MODEL.to_owned(),
+        hierarchy: Some((filter.node.clone(), Scope::Subtree)),
+        equals: keys,
+    };
+    let page = store
+        .find(&filter, cursor, limit.clamp(1, MAX_LISTED))
+        .await?;
+    let items = page.items.iter().map(|document| {
+        Ok(ListedDelivery {
+            pkid: document.reference.pkid.clone(),
+            stored: read(document).map_err(to_store_error)?,
+        })
+    });
+    Ok(Page {
+        items: items.collect::<Result<_, StoreError>>()?,
+        next: page.next,
+    })
+}
+
+/// Lists a page of routings of a reader's node and below: which notices were made for a record, and the reasons why
+/// others were not. Reasons about levels above the reader's node are left out.
+///
+/// # Errors
+/// Those of [`DocumentStore::find`](relation_host::store::DocumentStore::find).
+pub async fn list_routings(
+    store: &dyn Store,
+    node: &Hierarchy,
+    record: Option<&Pkid>,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Result<Page<StoredRouting>, StoreError> {
+    let filter = Filter {
+        model: ROUTING_MODEL.to_owned(),
+        hierarchy: Some((node.clone(), Scope::Subtree)),
+        equals: record
+            .map(|record| key(RECORD_KEY, record.as_str()))
+            .into_iter()
+            .collect(),
+    };
+    let page = store
+        .find(&filter, cursor, limit.clamp(1, MAX_LISTED))
+        .await?;
+    let items = page.items.iter().map(|document| {
+        let mut routing: StoredRouting = read(document).map_err(to_store_error)?;
+        routing.not_made.retain(|each| {
+            let mut origin = each.origin.iter();
+            origin.all(|origin| node.contains(origin))
+        });
+        Ok(routing)
+    });
+    Ok(Page {
+        items: items.collect::<Result<_, StoreError>>()?,
+        next: page.next,
+    })
+}
+
+/// Sends a delivery again that has ended, with the same id: such as a dead letter after its cause was repaired. It is
+/// sent alone, without waiting for the budget, if the settings still name the recipient.
+///
+/// # Errors
+/// See [`ResendError`].
+pub async fn resend(
+    store: &dyn Store,
+    reader: &Hierarchy,
+    pkid: &Pkid,
+    now: DateTime<Utc>,
+) -> Result<(), ResendError> {
+    let reference = delivery_reference(pkid);
+    let found = store.get(std::slice::from_ref(&reference)).await;
+    let found = found.map_err(|error| ResendError::Store(error.to_string()))?;
+    let document = found.into_iter().flatten().next();
+    let document = document.filter(|document| reader.contains(&document.hierarchy));
+    let document = document.ok_or(ResendError::NotFound)?;
+    let unreadable = |error: RunError| ResendError::Store(error.to_string());
+    let mut stored: StoredDelivery = read(&document).map_err(unreadable)?;
+    if stored.state == DeliveryState::Pending {
+        return Err(ResendError::Pending);
+    }
+    stored.state = DeliveryState::Pending;
+    stored.resent = stored.resent.saturating_add(1);
+    stored.attempts = Attempts {
+        log: stored.attempts.log,
+        ..Attempts::default()
+    };
+    (stored.reason, stored.ended) = (None, None);
+    stored.delivery.earliest = now;
+    let deadline = now.checked_add_signed(RESENT_DEADLINE).unwrap_or(now);
+    stored.delivery.deadline = stored.delivery.deadline.max(deadline);
+    let commit = Commit {
+        checks: vec![Check::Version(reference.clone(), document.version)],
+        changes: vec![
+            Change::Put(stored.to_document().map_err(unreadable)?),
+            Change::Cancel(reference.clone(), FORGET.to_owned()),
+            schedule(reference, deliver_id(stored.delivery.channel), now),
+        ],
+        now: to_timestamp(now),
+        ..Commit::default()
+    };
+    match store.commit(commit).await {
+        Ok(()) => Ok(()),
+        Err(StoreError::Conflict(_)) => Err(ResendError::Changed),
+        Err(error) => Err(ResendError::Store(error.to_string())),
+    }
+}
+
+fn to_store_error(error: RunError) -> StoreError {
+    StoreError::Corrupt(error.to_string())
+}

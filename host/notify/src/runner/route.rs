@@ -1,0 +1,317 @@
+//! The routing of a notice of the outbox.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use relation_host::store::{Change, Check, Store};
+use relation_host::types::{
+    AlertNotice, Document, Filter, NoticeChange, Pkid, RECORD_KEY, Reference,
+};
+use relation_host::{NextRun, WakeupResult};
+use serde::Deserialize as _;
+
+use super::facts::{is_connected, load_settings};
+use super::model::{
+    Attempts, DELIVERY_MODEL, DeliveryState, StoredDelivery, StoredRouting, is_claimed, key, read,
+    redact, to_time,
+};
+use super::recipients::{LoadedRecipient, add_sent};
+use super::{NoticeRunner, Run, RunError, deliver_id, schedule};
+use crate::routing::{
+    AlertFacts, AlertTransition, ConnectionFacts, Event, History, RoutePlan, count_key,
+    ends_with_recovery, event_from_alert, route,
+};
+use crate::settings::{MailAddress, Recipient, Resolved};
+use crate::{NoticeKind, Severity};
+
+/// The number of documents in one page of a search.
+const PAGE: u32 = 200;
+/// The maximum number of pages: a record has few deliveries.
+const MAX_PAGES: usize = 50;
+
+/// A delivery in the store.
+struct Known {
+    document: Document,
+    stored: StoredDelivery,
+}
+
+impl NoticeRunner {
+    pub(super) async fn route(&self, run: &Run<'_>) -> Result<WakeupResult, RunError> {
+        let told: AlertNotice = read(run.document)?;
+        let mut result: WakeupResult = NextRun::DeleteSubject.into();
+        let alert = told.body.as_ref();
+        let alert = alert.and_then(|body| AlertFacts::deserialize(body).ok());
+        let known = match &told.record {
+            Some(record) => find_deliveries(run.store, &record.pkid).await?,
+            None => Vec::new(),
+        };
+        let grants: BTreeSet<String> = match &alert {
+            Some(alert) => [alert.grant.clone()].into(),
+            // The cleared alert could not be read: the notices of the record say what it may have been.
+            None => known
+                .iter()
+                .map(|each| each.stored.notice.grant.clone())
+                .collect(),
+        };
+        if alert.is_none() && told.change != NoticeChange::Cleared {
+            let alert = &told.alert;
+            tracing::warn!(%alert, "a notice is about an alert that is not in the expected form");
+        }
+        for grant in grants {
+            let Some(facts) = self.find_facts(run, &told, &grant).await? else {
+                continue;
+            };
+            let mut history = to_history(&known, &facts);
+            let ends_problem = told.change == NoticeChange::Cleared && is_connected(facts.state);
+            if ends_problem
+                && alert
+                    .as_ref()
+                    .is_none_or(|alert| ends_with_recovery(alert.kind()))
+            {
+                let told_now = self.drop_ended(run, &known, &facts, &mut result).await?;
+                history.problem_told = history.problem_told.max(told_now);
+            }
+            let event = match &alert {
+                Some(alert) => to_event(alert, &told, &facts),
+                None if ends_problem => Some(Event::recovered(&facts, to_time(told.time))),
+                None => None,
+            };
+            if let Some(event) = event {
+                self.add_event(run, &event, &facts, history, &mut result)
+                    .await?;
+            }
+        }
+        Ok(result)
+    }
+
+    async fn find_facts(
+        &self,
+        run: &Run<'_>,
+        told: &AlertNotice,
+        grant: &str,
+    ) -> Result<Option<ConnectionFacts>, RunError> {
+        match &told.record {
+            Some(record) => {
+                let found = self.facts.find(&record.pkid, grant).await;
+                found.map_err(RunError::Facts)
+            }
+            None => Ok(Some(ConnectionFacts::for_installation(
+                run.document.hierarchy.clone(),
+                self.options.link.clone(),
+            ))),
+        }
+    }
+
+    /// Drops the deliveries that have no point since the connection works. Returns the present time if one of them
+    /// tells or may have told somebody.
+    async fn drop_ended(
+        &self,
+        run: &Run<'_>,
+        known: &[Known],
+        facts: &ConnectionFacts,
+        result: &mut WakeupResult,
+    ) -> Result<Option<DateTime<Utc>>, RunError> {
+        let now = run.now();
+        let mut told = None;
+        for Known { document, stored } in known {
+            let is_ended = stored.state == DeliveryState::Pending
+                && stored.notice.grant == facts.grant
+                && ends_with_recovery(stored.notice.kind);
+            if !is_ended {
+                continue;
+            }
+            let key = &stored.delivery.recipient_key;
+            let recipient = LoadedRecipient::load(run.store, key).await?;
+            let message = recipient
+                .find_message(run.store, &document.reference.pkid)
+                .await?;
+            if message.is_some() || is_claimed(document) || stored.attempts.unknown > 0 {
+                told = Some(now);
+                continue;
+            }
+            let mut dropped = stored.clone();
+            let reason = "the connection works again";
+            dropped.end(DeliveryState::Dropped, Some(reason), now);
+            let reference = document.reference.clone();
+            result
+                .checks
+                .push(Check::Version(reference.clone(), document.version));
+            result.changes.extend([
+                Change::Put(dropped.to_document()?),
+                Change::Cancel(reference.clone(), deliver_id(stored.delivery.channel)),
+                self.forget(reference, now),
+            ]);
+        }
+        Ok(told)
+    }
+
+    /// Routes an event, and adds its deliveries that do not exist yet.
+    async fn add_event(
+        &self,
+        run: &Run<'_>,
+        event: &Event,
+        facts: &ConnectionFacts,
+        mut history: History,
+        result: &mut WakeupResult,
+    ) -> Result<(), RunError> {
+        let now = run.now();
+        let resolved = load_settings(run.store, &facts.node).await?;
+        let account = find_account_key(event, &resolved);
+        let keys = resolved.recipients.iter();
+        let keys = keys.map(|each| count_key(&each.recipient, &each.origin));
+        add_sent(run.store, keys.chain(account.clone()), &mut history).await?;
+        let plan = route(event, &resolved, now, &history);
+        let mut made = Vec::new();
+        for delivery in &plan.deliveries {
+            let mut delivery = delivery.clone();
+            delivery.recipient = redact(&delivery.recipient);
+            made.push(StoredDelivery {
+                account_email: account.as_ref() == Some(&delivery.recipient_key),
+                delivery,
+                notice: plan.notice.clone(),
+                generation: event.key.generation,
+                threshold_ms: plan.threshold_ms,
+                state: DeliveryState::Pending,
+                created: now,
+                attempts: Attempts::default(),
+                reason: None,
+                ended: None,
+                digest: None,
+                resent: 0,
+            });
+        }
+        let references: Vec<Reference> = made
+            .iter()
+            .map(StoredDelivery::reference)
+            .collect::<Result<_, _>>()?;
+        let existing = match references.is_empty() {
+            true => Vec::new(),
+            false => run.store.get(&references).await?,
+        };
+        for ((stored, reference), existing) in made.iter().zip(references).zip(existing) {
+            if existing.is_none() {
+                let (channel, due) = (stored.delivery.channel, stored.delivery.earliest);
+                result.checks.push(Check::Absent(reference.clone()));
+                result.changes.push(Change::Put(stored.to_document()?));
+                result
+                    .changes
+                    .push(schedule(reference, deliver_id(channel), due));
+            }
+        }
+        let routing = to_routing(&plan, facts, now).to_document(&facts.node)?;
+        let reference = routing.reference.clone();
+        // A repetition tells nobody; the first routing says more.
+        let earlier = run.store.get(std::slice::from_ref(&reference)).await?;
+        if earlier.iter().all(Option::is_none) || !plan.deliveries.is_empty() {
+            result.changes.push(Change::Put(routing));
+            result.changes.push(self.forget(reference, now));
+        }
+        Ok(())
+    }
+}
+
+/// Returns the key of the account e-mail, if it is told and no level names the address for this node.
+fn find_account_key(event: &Event, resolved: &Resolved) -> Option<String> {
+    let text = event.account_email.as_deref()?;
+    let address = MailAddress::parse(text).ok()?;
+    let account = count_key(&Recipient::Mail(address), &event.node);
+    let mut recipients = resolved.recipients.iter();
+    let is_named = recipients.any(|each| count_key(&each.recipient, &each.origin) == account);
+    (resolved.fields.account_email.value && !is_named).then_some(account)
+}
+
+fn to_event(alert: &AlertFacts, told: &AlertNotice, facts: &ConnectionFacts) -> Option<Event> {
+    let earlier = told.earlier_severity.as_deref();
+    let transition = match told.change {
+        NoticeChange::Raised => AlertTransition::Raised,
+        NoticeChange::SeverityRose => AlertTransition::Repeated {
+            earlier: earlier.map_or(Severity::Info, parse_severity),
+        },
+        NoticeChange::Cleared => AlertTransition::Cleared {
+            is_connected: is_connected(facts.state),
+        },
+    };
+    event_from_alert(alert, facts, transition, to_time(told.time))
+}
+
+fn parse_severity(text: &str) -> Severity {
+    let value = serde_json::Value::String(text.to_owned());
+    Severity::deserialize(value).unwrap_or(Severity::Info)
+}
+
+/// Returns the outcome for administrators. It has no recipient of levels above the record's, which a reader of the
+/// record's node may not see.
+fn to_routing(plan: &RoutePlan, facts: &ConnectionFacts, now: DateTime<Utc>) -> StoredRouting {
+    let visible = plan.visible_from(&facts.node);
+    let mut not_made = plan.not_made.clone();
+    for each in &mut not_made {
+        let is_visible = each
+            .origin
+            .as_ref()
+            .is_none_or(|origin| facts.node.contains(origin));
+        each.recipient = match is_visible {
+            true => each.recipient.as_ref().map(redact),
+            false => None,
+        };
+    }
+    StoredRouting {
+        notice: plan.notice.clone(),
+        at: now,
+        made: visible.deliveries.len(),
+        told_above: visible.told_above,
+        not_made,
+    }
+}
+
+/// Finds the deliveries of a record.
+async fn find_deliveries(store: &dyn Store, record: &Pkid) -> Result<Vec<Known>, RunError> {
+    let filter = Filter {
+        model: DELIVERY_MODEL.to_owned(),
+        hierarchy: None,
+        equals: vec![key(RECORD_KEY, record.as_str())],
+    };
+    let mut known = Vec::new();
+    let mut cursor: Option<String> = None;
+    for _ in 0..MAX_PAGES {
+        let page = store.find(&filter, cursor.as_deref(), PAGE).await?;
+        for document in page.items {
+            let stored = read(&document)?;
+            known.push(Known { document, stored });
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    Ok(known)
+}
+
+/// Returns the history of a grant: what its deliveries have told.
+fn to_history(known: &[Known], facts: &ConnectionFacts) -> History {
+    let mut history = History::default();
+    for Known { stored, .. } in known {
+        let StoredDelivery { notice, state, .. } = stored;
+        if notice.grant != facts.grant {
+            continue;
+        }
+        let is_made = state.is_told() || *state == DeliveryState::Pending;
+        if notice.kind == NoticeKind::Expiring
+            && stored.generation == facts.generation
+            && is_made
+            && stored.threshold_ms > 0
+        {
+            let threshold = Duration::from_millis(stored.threshold_ms);
+            let told = history.told_threshold;
+            history.told_threshold = Some(told.map_or(threshold, |told| told.min(threshold)));
+        }
+        let told = stored.ended.filter(|_| state.is_told());
+        if ends_with_recovery(notice.kind) {
+            history.problem_told = history.problem_told.max(told);
+        }
+        if notice.kind == NoticeKind::Recovered {
+            history.recovery_told = history.recovery_told.max(told);
+        }
+    }
+    history
+}

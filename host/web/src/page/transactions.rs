@@ -52,7 +52,11 @@ impl TransactionRow {
         Self {
             id: transaction.id.clone(),
             action: clean(&transaction.action),
-            subject: clean(&transaction.subject_name),
+            subject: match (clean(&transaction.subject_name), subject) {
+                // A call that has just begun has not read the record yet. A link needs a text.
+                (name, Some(subject)) if name.is_empty() => subject.pkid.to_string(),
+                (name, _) => name,
+            },
             record: subject.map(|subject| subject.pkid.to_string()),
             badge: Badge::status(transaction.status, ui.language),
             progress: progress
@@ -452,6 +456,18 @@ pub(crate) mod tests {
             secret_accesses: Vec::new(),
             omitted_accesses: 0,
         }
+    }
+
+    #[test]
+    fn link_to_a_record_has_a_text_before_the_name_is_known() {
+        let ui = Ui::sample(Language::English, "/transactions", &[]);
+        let begun = Transaction {
+            subject_name: String::new(),
+            ..sample()
+        };
+        let row = TransactionRow::new(&begun, &ui);
+        assert_eq!(row.record, Some(row.subject));
+        assert_eq!(TransactionRow::new(&sample(), &ui).subject, "Contoso");
     }
 
     #[test]

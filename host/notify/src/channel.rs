@@ -51,7 +51,7 @@ pub struct DeliveryError {
 /// Whether a later attempt can succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliveryErrorKind {
-    /// Nothing was accepted; try again, not before the time that the receiver named.
+    /// The receiver accepted nothing; try again, not before the time that it named.
     Temporary {
         /// The wait that the receiver asked for.
         retry_after: Option<Duration>,

@@ -42,7 +42,7 @@ pub enum Severity {
     Critical,
 }
 
-/// What is told about one connection. It never contains a secret or a link that connects.
+/// The facts that are told about one connection. They never contain a secret or a link that connects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     /// The id that stays the same for every attempt and every recipient: derived from the alert, its refresh-token

@@ -11,7 +11,7 @@ use super::transactions::{Line, read};
 use crate::access::{Allowed, permission};
 use crate::{Web, WebError};
 
-/// Returns a transaction as a text for a support case. Logs have no secrets.
+/// Returns a transaction as a text for a support case. Logs never contain a secret.
 pub(crate) fn support_text(transaction: &Transaction) -> String {
     let mut text = format!(
         "Transaction: {}\nAction: {}\nSubject: {} {}\nStatus: {}\nStarted: {}\n",

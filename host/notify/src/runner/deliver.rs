@@ -170,7 +170,7 @@ impl NoticeRunner {
         account_email: bool,
         is_told: impl FnOnce(&crate::settings::ResolvedFields) -> bool,
     ) -> Result<Option<Recipient>, RunError> {
-        let resolved = load_settings(run.store, node).await?;
+        let resolved = load_settings(run.store, node, &self.options.defaults).await?;
         if !is_told(&resolved.fields) || !resolved.fields.has_channel(delivery.channel) {
             return Ok(None);
         }

@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 use relation_host::HandlerError;
 use relation_host::store::Store;
-use relation_host::types::{Document, Filter, Hierarchy, Pkid, Reference, Scope};
+use relation_host::types::{Document, Hierarchy, Pkid, Reference};
 use relation_types::reports::State;
 
 use super::RunError;
 use super::model::read;
 use crate::routing::{ConnectionFacts, count_key};
-use crate::settings::{Level, NOTICE_SETTINGS_MODEL, NoticeSettings, Recipient, Resolved, resolve};
+use crate::settings::{self, Defaults, Level, NoticeSettings, Recipient, Resolved, resolve};
 
 /// Finds the facts about records. The application asks the plugin.
 #[async_trait]
@@ -23,6 +23,12 @@ pub trait RecordFacts: Send + Sync + 'static {
         record: &Pkid,
         grant: &str,
     ) -> Result<Option<ConnectionFacts>, HandlerError>;
+
+    /// Has the plugin check the expiries of a record now, since the thresholds of its node have changed.
+    ///
+    /// # Errors
+    /// The check was not made, and is to be repeated later. The text must not contain a secret.
+    async fn recheck(&self, record: &Pkid) -> Result<(), HandlerError>;
 }
 
 /// Returns whether the connection works.
@@ -37,32 +43,17 @@ pub(super) const fn is_connected(state: State) -> bool {
 pub(super) async fn load_settings(
     store: &dyn Store,
     node: &Hierarchy,
+    defaults: &Defaults,
 ) -> Result<Resolved, RunError> {
     let mut levels = Vec::new();
-    let path = node.as_str();
-    let ends = path.match_indices('.').map(|(index, _)| index);
-    for end in ends.chain([path.len()]) {
-        let Some(Ok(level)) = path
-            .get(..end)
-            .map(|level| Hierarchy::try_from(level.to_owned()))
-        else {
-            continue;
-        };
-        let filter = Filter {
-            model: NOTICE_SETTINGS_MODEL.to_owned(),
-            hierarchy: Some((level.clone(), Scope::Node)),
-            equals: Vec::new(),
-        };
-        let found = store.find(&filter, None, 1).await?;
-        if let Some(document) = found.items.first() {
-            let settings: NoticeSettings = read(document)?;
-            levels.push(Level {
-                node: level,
-                settings,
-            });
-        }
+    for document in settings::load_levels(store, node).await? {
+        let settings: NoticeSettings = read(&document)?;
+        levels.push(Level {
+            node: document.hierarchy,
+            settings,
+        });
     }
-    Ok(resolve(&levels))
+    Ok(resolve(&levels, defaults))
 }
 
 /// Reads the record of a delivery.

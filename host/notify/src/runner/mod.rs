@@ -28,7 +28,8 @@ use relation_host::clock::Clock;
 use relation_host::store::{Change, Store, StoreError};
 use relation_host::types::{Document, Reference, Wakeup};
 use relation_host::{
-    HandledWakeup, HandlerError, HandlerOptions, NextRun, WakeupHandler, WakeupResult, wakeup_kinds,
+    HandledWakeup, HandlerError, HandlerOptions, Host, NextRun, WakeupHandler, WakeupResult,
+    wakeup_kinds,
 };
 use relation_types::InvalidPkid;
 use sha2::{Digest as _, Sha256};
@@ -46,7 +47,7 @@ pub use self::model::{
     StoredRouting,
 };
 use self::model::{to_time, to_timestamp};
-use crate::settings::ChannelKind;
+use crate::settings::{ChannelKind, Defaults};
 
 /// The beginning of the ids of wakeups that deliver.
 const DELIVER: &str = "notice.deliver.";
@@ -61,6 +62,8 @@ pub struct RunnerOptions {
     pub keep: Duration,
     /// The list of alerts for an administrator, if the host knows its own address.
     pub link: Option<Url>,
+    /// The values of fields that no level of the settings decides.
+    pub defaults: Defaults,
 }
 
 impl Default for RunnerOptions {
@@ -68,13 +71,17 @@ impl Default for RunnerOptions {
         Self {
             keep: Duration::from_secs(180 * 86_400),
             link: None,
+            defaults: Defaults::default(),
         }
     }
 }
 
+/// Returns the facts about the records of a host.
+type FactsByHost = dyn Fn(&Host) -> Box<dyn RecordFacts> + Send + Sync;
+
 /// The handler of wakeups of the kind [`wakeup_kinds::NOTICE`].
 pub struct NoticeRunner {
-    facts: Arc<dyn RecordFacts>,
+    facts: Box<FactsByHost>,
     channels: Arc<dyn Channels>,
     options: RunnerOptions,
 }
@@ -101,6 +108,7 @@ pub(crate) enum RunError {
 /// A run of a wakeup.
 pub(crate) struct Run<'r> {
     pub store: &'r dyn Store,
+    pub facts: &'r dyn RecordFacts,
     pub clock: &'r dyn Clock,
     pub wakeup: &'r Wakeup,
     pub document: &'r Document,
@@ -115,15 +123,15 @@ impl Run<'_> {
 }
 
 impl NoticeRunner {
-    /// Creates the handler.
+    /// Creates the handler. `facts` returns the facts about the records of the host that runs a wakeup.
     #[must_use]
     pub fn new(
-        facts: Arc<dyn RecordFacts>,
+        facts: impl Fn(&Host) -> Box<dyn RecordFacts> + Send + Sync + 'static,
         channels: Arc<dyn Channels>,
         options: RunnerOptions,
     ) -> Self {
         Self {
-            facts,
+            facts: Box::new(facts),
             channels,
             options,
         }
@@ -170,8 +178,10 @@ impl NoticeRunner {
 #[async_trait]
 impl WakeupHandler for NoticeRunner {
     async fn run(&self, wakeup: &HandledWakeup) -> Result<WakeupResult, HandlerError> {
+        let facts = (self.facts)(&wakeup.host);
         let run = Run {
             store: wakeup.host.store().as_ref(),
+            facts: facts.as_ref(),
             clock: wakeup.host.clock().as_ref(),
             wakeup: &wakeup.wakeup,
             document: &wakeup.document,

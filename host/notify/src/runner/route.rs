@@ -93,7 +93,7 @@ impl NoticeRunner {
     ) -> Result<Option<ConnectionFacts>, RunError> {
         match &told.record {
             Some(record) => {
-                let found = self.facts.find(&record.pkid, grant).await;
+                let found = run.facts.find(&record.pkid, grant).await;
                 found.map_err(RunError::Facts)
             }
             None => Ok(Some(ConnectionFacts::for_installation(
@@ -156,7 +156,7 @@ impl NoticeRunner {
         result: &mut WakeupResult,
     ) -> Result<(), RunError> {
         let now = run.now();
-        let resolved = load_settings(run.store, &facts.node).await?;
+        let resolved = load_settings(run.store, &facts.node, &self.options.defaults).await?;
         let account = find_account_key(event, &resolved);
         let keys = resolved.recipients.iter();
         let keys = keys.map(|each| count_key(&each.recipient, &each.origin));

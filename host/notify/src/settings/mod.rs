@@ -7,6 +7,7 @@ mod reader;
 mod recipient;
 mod resolve;
 mod span;
+mod store;
 mod visible;
 mod zone;
 
@@ -21,16 +22,17 @@ pub use self::recipient::{
     WebhookEndpoint,
 };
 pub use self::resolve::{
-    DeliverySettings, Level, Origin, Resolved, ResolvedChannels, ResolvedFields, ResolvedList,
-    ResolvedRecipient, Sourced, resolve,
+    Defaults, DeliverySettings, Level, Origin, Resolved, ResolvedChannels, ResolvedFields,
+    ResolvedList, ResolvedRecipient, Sourced, resolve,
 };
 pub use self::span::Span;
+pub use self::store::{load_levels, reference};
 pub use self::visible::VisibleSettings;
 pub use self::zone::{TimeOfDay, Zone};
 use crate::NoticeKind;
 
-/// The model of the documents with settings. A node has at most one.
-pub const NOTICE_SETTINGS_MODEL: &str = "data/NoticeSettings";
+/// The model of the documents with settings. A node has at most one: see [`reference`].
+pub const NOTICE_SETTINGS_MODEL: &str = "host/NoticeSettings";
 /// The maximum number of thresholds of one level.
 pub const MAX_THRESHOLDS: usize = 16;
 /// The maximum number of recipients of one level.

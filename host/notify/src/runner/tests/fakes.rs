@@ -128,6 +128,10 @@ impl RecordFacts for FakeFacts {
             link: None,
         }))
     }
+
+    async fn recheck(&self, _: &Pkid) -> Result<(), HandlerError> {
+        Ok(())
+    }
 }
 
 /// A layer that ends a process at one of its store operations, before or after the operation.

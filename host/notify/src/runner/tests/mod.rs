@@ -31,7 +31,7 @@ use super::{
     DeliveryFilter, DeliveryState, NoticeRunner, Run, RunnerOptions, StoredDelivery,
     list_deliveries,
 };
-use crate::settings::NOTICE_SETTINGS_MODEL;
+use crate::settings;
 use crate::{DeliveryErrorKind, Message, NoticeKind};
 
 const NODE: &str = "sys.Provider.Contoso";
@@ -52,6 +52,7 @@ struct TestHost {
     store: Arc<dyn Store>,
     clock: Arc<ManualClock>,
     runner: Arc<NoticeRunner>,
+    facts: Arc<FakeFacts>,
 }
 
 impl TestHost {
@@ -93,6 +94,7 @@ impl TestHost {
         document.version += 1;
         let run = Run {
             store: self.store.as_ref(),
+            facts: self.facts.as_ref(),
             clock: self.clock.as_ref(),
             wakeup: &due.wakeup,
             document: &document,
@@ -190,7 +192,12 @@ impl World {
         TestHost {
             store,
             clock: Arc::clone(&self.clock),
-            runner: Arc::new(NoticeRunner::new(facts, Arc::new(channels), options)),
+            runner: Arc::new(NoticeRunner::new(
+                |_| unreachable!("the tests run wakeups without a host"),
+                Arc::new(channels),
+                options,
+            )),
+            facts,
         }
     }
 
@@ -219,14 +226,9 @@ impl World {
     }
 
     /// Stores the settings of a node.
-    async fn set(&self, path: &str, settings: Value) {
-        let pkid = format!(
-            "{:0>24}",
-            hex::encode(&path.as_bytes()[path.len().min(4)..])
-        );
-        let pkid = pkid.get(..24).unwrap().parse().unwrap();
-        let document = put(Reference::new(NOTICE_SETTINGS_MODEL, pkid), path, &settings);
-        self.commit(vec![document]).await;
+    async fn set(&self, path: &str, body: Value) {
+        let reference = settings::reference(&node(path));
+        self.commit(vec![put(reference, path, &body)]).await;
     }
 
     /// Stores a record whose refresh token expires `expires_in` after the start.

@@ -28,6 +28,8 @@ impl GrantStatus {
             state: state.state,
             access_token_expires: state.access.map(Expiry::from),
             refresh_token_expires: state.refresh.map(Expiry::from),
+            refresh_token_lifetime_ms: state.refresh.map(|expiry| expiry.lifetime.0),
+            generation: state.generation,
             refreshed: state.refreshed.map(|at| at.0),
             failed_refresh: state
                 .refusal

@@ -158,6 +158,8 @@ mod tests {
             state,
             access_token_expires: None,
             refresh_token_expires: None,
+            refresh_token_lifetime_ms: None,
+            generation: 0,
             refreshed: None,
             failed_refresh: Some(failed),
             next_refresh: None,

@@ -132,6 +132,10 @@ pub struct GrantStatus {
     pub access_token_expires: Option<Expiry>,
     /// The expiry of the grant's refresh token.
     pub refresh_token_expires: Option<Expiry>,
+    /// The lifetime of the grant's refresh token, from its issue to its expiry.
+    pub refresh_token_lifetime_ms: Option<u64>,
+    /// A counter that rises with each new refresh token and each later expiry.
+    pub generation: u64,
     /// The time when tokens were last received.
     pub refreshed: Option<Timestamp>,
     /// The error of the last refresh, which is retried or was a refusal; `None` after a success.

@@ -85,6 +85,8 @@ mod tests {
                 state: State::Connected,
                 access_token_expires: None,
                 refresh_token_expires: None,
+                refresh_token_lifetime_ms: None,
+                generation: 0,
                 next_refresh: None,
                 grants: Vec::new(),
                 notes: String::new(),

@@ -268,6 +268,8 @@ mod tests {
             state,
             access_token_expires: None,
             refresh_token_expires: None,
+            refresh_token_lifetime_ms: None,
+            generation: 0,
             next_refresh: None,
             grants: Vec::new(),
             notes: String::new(),

@@ -6,20 +6,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use relation_app::config::{Config, NoticesConfig};
+use relation_app::notices::{Notices, change_webhook_keys};
 use relation_host::clock::{Clock, ManualClock};
 use relation_host::component::Plugin;
 use relation_host::egress::Client;
 use relation_host::imports::Interceptor;
 use relation_host::reports::AddReport;
 use relation_host::schedule::{DispatchSummary, Dispatcher, DispatcherOptions};
-use relation_host::store::Store;
 use relation_host::store::seal::{KeyFile, Sealer};
 use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
-use relation_host::types::{Document, Filter, Pkid, Reference, Timestamp};
+use relation_host::store::{Change, Commit, Store};
+use relation_host::types::{Document, Filter, Hierarchy, Pkid, Reference, Timestamp};
 use relation_host::{
     AddRequest, CallError, CallOutput, ComponentSource, HandlerOptions, Host, Limits, Observer,
     Outbox, WakeupHandler, wakeup_kinds,
 };
+use relation_notify::settings::{self, Recipient, Rules};
+use relation_notify::webhook::{SigningKeys, SigningSecret};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 use tempfile::TempDir;
@@ -56,6 +60,7 @@ pub struct WorldBuilder {
     callbacks: Option<Client>,
     outbox: Option<Outbox>,
     handler: Option<(Arc<dyn WakeupHandler>, HandlerOptions)>,
+    notices: Option<NoticesConfig>,
 }
 
 impl Default for WorldBuilder {
@@ -75,6 +80,7 @@ impl Default for WorldBuilder {
             callbacks: None,
             outbox: None,
             handler: None,
+            notices: None,
         }
     }
 }
@@ -157,6 +163,12 @@ impl WorldBuilder {
         self
     }
 
+    /// Has every host send notices by these ways.
+    pub fn notices(mut self, notices: NoticesConfig) -> Self {
+        self.notices = Some(notices);
+        self
+    }
+
     /// Runs another component than ours.
     pub fn component(mut self, file: PathBuf) -> Self {
         self.component = Some(file);
@@ -204,6 +216,7 @@ impl WorldBuilder {
             callbacks: self.callbacks,
             outbox: self.outbox,
             handler: self.handler,
+            notices: self.notices,
         };
         let host = world.new_host().await;
         world.hosts.push(host);
@@ -232,6 +245,7 @@ pub struct World {
     callbacks: Option<Client>,
     outbox: Option<Outbox>,
     handler: Option<(Arc<dyn WakeupHandler>, HandlerOptions)>,
+    notices: Option<NoticesConfig>,
 }
 
 /// A customer of a world: its record, and its organization and grant at Webex.
@@ -276,8 +290,13 @@ impl World {
         let sealer = Sealer::open(&*store, KeyFile::new(self.key_file()), self.clock.now())
             .await
             .expect("the key fits");
+        let sealer = Arc::new(sealer);
         let client = self.network.client(&self.allow, &self.limits);
         let mut host = Host::builder();
+        if self.notices.is_some() {
+            let notices = self.new_notices(Arc::clone(&store), Arc::clone(&sealer));
+            host = notices.configure(host);
+        }
         if let Some(interceptor) = &self.interceptor {
             host = host.interceptor(Arc::clone(interceptor));
         }
@@ -299,7 +318,7 @@ impl World {
             &self.limits,
         ))))
         .store(store)
-        .sealer(Arc::new(sealer))
+        .sealer(sealer)
         .clock(self.clock.clone())
         .settings(self.settings.clone())
         .secret_setting("webex.client-secret", SecretString::from(CLIENT_SECRET))
@@ -308,6 +327,48 @@ impl World {
         .build()
         .await
         .expect("the host starts")
+    }
+
+    /// Returns the notices of a host.
+    fn new_notices(&self, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Notices {
+        let mut config = Config::without_file(self.directory.path());
+        config.settings = self.settings.clone();
+        config.notices = self.notices.clone().unwrap_or_default();
+        Notices::new(&config, store, sealer)
+    }
+
+    /// Replaces the notice settings of a node. Each webhook gets a signing key.
+    pub async fn set_notice_settings(&self, node: &str, settings: &Value) {
+        let node: Hierarchy = node.parse().expect("a node");
+        let store = &**self.host().store();
+        let sealer = Sealer::open(store, KeyFile::new(self.key_file()), self.clock.now());
+        let sealer = sealer.await.expect("the key fits");
+        let rules = Rules { allow_http: true };
+        let parsed = settings::parse(settings, rules).expect("valid settings");
+        let document = Document {
+            reference: settings::reference(&node),
+            hierarchy: node.clone(),
+            version: 0,
+            body: serde_json::to_string(&parsed).expect("settings are JSON"),
+            keys: Vec::new(),
+        };
+        let mut changes = vec![Change::Put(document)];
+        let recipients = parsed.recipients.value().map(|list| &list.values[..]);
+        for recipient in recipients.unwrap_or_default() {
+            let Recipient::Webhook(endpoint) = recipient else {
+                continue;
+            };
+            let keys = SigningKeys::new(SigningSecret::from_entropy(&[7; 32]));
+            let change = change_webhook_keys(&sealer, &node, &endpoint.id, &keys);
+            changes.push(change.expect("the key seals"));
+        }
+        changes.extend(settings::recheck_changes(&node, self.clock.now()));
+        let commit = Commit {
+            changes,
+            now: self.clock.now(),
+            ..Commit::default()
+        };
+        store.commit(commit).await.expect("the store responds");
     }
 
     /// Returns the database file.

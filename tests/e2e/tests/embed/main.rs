@@ -1,6 +1,7 @@
 //! Embedding: the example works, observers learn what a host has done, and handlers run the outbox of notices.
 
 mod notices;
+mod notices_life;
 
 use std::process::Command;
 use std::sync::Arc;

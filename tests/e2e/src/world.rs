@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use relation_app::config::{Config, NoticesConfig};
-use relation_app::notices::{Notices, change_webhook_keys};
+use relation_app::notices::{Notices, change_webhook_keys, to_time};
 use relation_host::clock::{Clock, ManualClock};
 use relation_host::component::Plugin;
 use relation_host::egress::Client;
@@ -362,7 +362,7 @@ impl World {
             let change = change_webhook_keys(&sealer, &node, &endpoint.id, &keys);
             changes.push(change.expect("the key seals"));
         }
-        changes.extend(settings::recheck_changes(&node, self.clock.now()));
+        changes.extend(settings::recheck_changes(&node, to_time(self.clock.now())));
         let commit = Commit {
             changes,
             now: self.clock.now(),

@@ -247,7 +247,8 @@ fn parse_span(text: &str) -> Option<Span> {
     Some(Span::from_seconds(duration.as_secs().max(1)))
 }
 
-pub(crate) fn to_time(timestamp: Timestamp) -> DateTime<Utc> {
+/// Returns a time of the store for the calendar.
+pub fn to_time(timestamp: Timestamp) -> DateTime<Utc> {
     let millis = i64::try_from(timestamp.0).ok();
     millis
         .and_then(DateTime::from_timestamp_millis)

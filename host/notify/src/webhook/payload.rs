@@ -299,7 +299,7 @@ mod tests {
             expires: Some(time("2026-12-09T10:00:00Z")),
             occurred: time("2026-12-07T10:00:00Z"),
             count: 1,
-            link: Some("https://relation.example.com/records/1".parse().unwrap()),
+            link: Some("https://relation.example.com/organizations/1".parse().unwrap()),
         }
     }
 
@@ -336,7 +336,7 @@ mod tests {
                 "state": "expiring",
                 "expires": "2026-12-09T10:00:00Z",
                 "count": 1,
-                "link": "https://relation.example.com/records/1",
+                "link": "https://relation.example.com/organizations/1",
             },
         });
         assert_eq!(body, expected);

@@ -10,7 +10,7 @@ use super::support::{notice, time};
 
 /// Returns the message of an example; `None`: the type is not sent.
 fn example(event_type: EventType) -> Option<Message> {
-    let link = "https://relation.example.com/records/65f0c1d2e3a4b5c6d7e8f901";
+    let link = "https://relation.example.com/organizations/65f0c1d2e3a4b5c6d7e8f901";
     let about = |kind, severity, code: &str| Notice {
         severity,
         code: code.to_owned(),

@@ -17,8 +17,8 @@ use relation_host::store::seal::{KeyFile, Sealer};
 use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
 use relation_host::types::{Document, Filter, Pkid, Reference, Timestamp};
 use relation_host::{
-    AddRequest, CallError, CallOutput, ComponentSource, HandlerOptions, Host, Limits, Observer,
-    Outbox, WakeupHandler, wakeup_kinds,
+    AddRequest, CallError, CallOutput, ComponentSource, HandlerOptions, Host, Limits, NodeSettings,
+    Observer, Outbox, WakeupHandler, wakeup_kinds,
 };
 use secrecy::SecretString;
 use serde_json::{Map, Value};
@@ -55,6 +55,7 @@ pub struct WorldBuilder {
     observer: Option<Arc<dyn Observer>>,
     callbacks: Option<Client>,
     outbox: Option<Outbox>,
+    node_settings: Option<Arc<dyn NodeSettings>>,
     handler: Option<(Arc<dyn WakeupHandler>, HandlerOptions)>,
 }
 
@@ -74,6 +75,7 @@ impl Default for WorldBuilder {
             observer: None,
             callbacks: None,
             outbox: None,
+            node_settings: None,
             handler: None,
         }
     }
@@ -147,6 +149,12 @@ impl WorldBuilder {
         self
     }
 
+    /// Sets the source of settings that differ from node to node, for every host.
+    pub fn node_settings(mut self, source: Arc<dyn NodeSettings>) -> Self {
+        self.node_settings = Some(source);
+        self
+    }
+
     /// Sets the handler of notices of every host.
     pub fn notice_handler(
         mut self,
@@ -203,6 +211,7 @@ impl WorldBuilder {
             observer: self.observer,
             callbacks: self.callbacks,
             outbox: self.outbox,
+            node_settings: self.node_settings,
             handler: self.handler,
         };
         let host = world.new_host().await;
@@ -231,6 +240,7 @@ pub struct World {
     observer: Option<Arc<dyn Observer>>,
     callbacks: Option<Client>,
     outbox: Option<Outbox>,
+    node_settings: Option<Arc<dyn NodeSettings>>,
     handler: Option<(Arc<dyn WakeupHandler>, HandlerOptions)>,
 }
 
@@ -289,6 +299,9 @@ impl World {
         }
         if let Some(outbox) = &self.outbox {
             host = host.outbox(outbox.clone());
+        }
+        if let Some(source) = &self.node_settings {
+            host = host.node_settings(Arc::clone(source));
         }
         if let Some((handler, options)) = &self.handler {
             let kind = wakeup_kinds::NOTICE;

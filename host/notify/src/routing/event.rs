@@ -136,7 +136,7 @@ impl Event {
         )
     }
 
-    /// Creates the event that refreshes have failed since `since`, which no alert tells.
+    /// Creates the event that refreshes have failed since `since`, before an alert tells it.
     #[must_use]
     pub fn retrying(facts: &ConnectionFacts, since: DateTime<Utc>, now: DateTime<Utc>) -> Self {
         let episode = since.timestamp_millis().to_string();
@@ -146,7 +146,7 @@ impl Event {
         }
     }
 
-    /// Creates the event that the grant lacks a scope since `since`, which no alert tells.
+    /// Creates the event that the grant lacks a scope since `since`, before an alert tells it.
     #[must_use]
     pub fn missing_scope(
         facts: &ConnectionFacts,
@@ -237,7 +237,7 @@ const fn default_code(kind: NoticeKind) -> &'static str {
         NoticeKind::Expired => "WEBEX_REFRESH_TOKEN_EXPIRED",
         NoticeKind::Reauthorize => "WEBEX_REAUTHORIZE",
         NoticeKind::MissingScope => "WEBEX_MISSING_SCOPE",
-        NoticeKind::Retrying => "WEBEX_REFRESH_RETRYING",
+        NoticeKind::Retrying => "WEBEX_REFRESH_FAILING",
         NoticeKind::ImportFailed => "WEBEX_IMPORT_FAILED",
         NoticeKind::HostTrouble => "HOST_TROUBLE",
         NoticeKind::Recovered => "WEBEX_CONNECTION_RECOVERED",

@@ -52,12 +52,16 @@ fn example(event_type: EventType) -> Option<Message> {
         ),
         EventType::ConnectionMissingScope => about(
             NoticeKind::MissingScope,
-            Severity::Major,
-            "WEBEX_SCOPE_MISSING",
+            Severity::Minor,
+            "WEBEX_MISSING_SCOPE",
         ),
         EventType::ConnectionRetrying => Notice {
             count: 12,
-            ..about(NoticeKind::Retrying, Severity::Minor, "WEBEX_RETRYING")
+            ..about(
+                NoticeKind::Retrying,
+                Severity::Major,
+                "WEBEX_REFRESH_FAILING",
+            )
         },
         EventType::ConnectionRecovered => {
             about(NoticeKind::Recovered, Severity::Info, "WEBEX_REAUTHORIZE")

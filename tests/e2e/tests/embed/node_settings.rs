@@ -19,7 +19,7 @@ use secrecy::SecretString;
 const NODE: &str = "sys.Provider.Reseller.Customer";
 const OTHER_NODE: &str = "sys.Provider.Reseller.Other";
 
-/// What a source does when it is asked.
+/// The behavior of a source that is asked.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Behavior {
     #[default]

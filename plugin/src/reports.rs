@@ -37,6 +37,7 @@ impl GrantStatus {
                 .or(state.retry.as_ref())
                 .map(|failed| FailedRefresh {
                     attempts: failed.attempts,
+                    since: failed.own_since().map(|at| at.0),
                     reason: failed.reason.clone(),
                     tracking_id: failed.tracking_id.clone(),
                     needs_change: failed.needs_change,

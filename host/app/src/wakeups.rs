@@ -149,6 +149,7 @@ mod tests {
     fn status(grant: Grant, state: State) -> GrantStatus {
         let failed = FailedRefresh {
             attempts: 3,
+            since: None,
             reason: format!("{grant} failed"),
             tracking_id: None,
             needs_change: false,

@@ -112,6 +112,9 @@ impl std::fmt::Display for Grant {
 pub struct FailedRefresh {
     /// The number of consecutive failures.
     pub attempts: u32,
+    /// The time when the first of these failures began; `None` if it is not known, for a refusal, and while Webex does
+    /// not accept the integration.
+    pub since: Option<Timestamp>,
     /// The reason, for the administrator.
     pub reason: String,
     /// Webex's tracking id of the request.

@@ -19,8 +19,8 @@ use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
 use relation_host::store::{Change, Commit, Store};
 use relation_host::types::{Document, Filter, Hierarchy, Pkid, Reference, Timestamp};
 use relation_host::{
-    AddRequest, CallError, CallOutput, ComponentSource, HandlerOptions, Host, Limits, Observer,
-    Outbox, WakeupHandler, wakeup_kinds,
+    AddRequest, CallError, CallOutput, ComponentSource, HandlerOptions, Host, Limits, NodeSettings,
+    Observer, Outbox, WakeupHandler, wakeup_kinds,
 };
 use relation_notify::settings::{self, Recipient, Rules};
 use relation_notify::webhook::{SigningKeys, SigningSecret};
@@ -59,6 +59,7 @@ pub struct WorldBuilder {
     observer: Option<Arc<dyn Observer>>,
     callbacks: Option<Client>,
     outbox: Option<Outbox>,
+    node_settings: Option<Arc<dyn NodeSettings>>,
     handler: Option<(Arc<dyn WakeupHandler>, HandlerOptions)>,
     notices: Option<NoticesConfig>,
 }
@@ -79,6 +80,7 @@ impl Default for WorldBuilder {
             observer: None,
             callbacks: None,
             outbox: None,
+            node_settings: None,
             handler: None,
             notices: None,
         }
@@ -153,6 +155,12 @@ impl WorldBuilder {
         self
     }
 
+    /// Sets the source of settings that differ from node to node, for every host.
+    pub fn node_settings(mut self, source: Arc<dyn NodeSettings>) -> Self {
+        self.node_settings = Some(source);
+        self
+    }
+
     /// Sets the handler of notices of every host.
     pub fn notice_handler(
         mut self,
@@ -215,6 +223,7 @@ impl WorldBuilder {
             observer: self.observer,
             callbacks: self.callbacks,
             outbox: self.outbox,
+            node_settings: self.node_settings,
             handler: self.handler,
             notices: self.notices,
         };
@@ -244,6 +253,7 @@ pub struct World {
     observer: Option<Arc<dyn Observer>>,
     callbacks: Option<Client>,
     outbox: Option<Outbox>,
+    node_settings: Option<Arc<dyn NodeSettings>>,
     handler: Option<(Arc<dyn WakeupHandler>, HandlerOptions)>,
     notices: Option<NoticesConfig>,
 }
@@ -308,6 +318,9 @@ impl World {
         }
         if let Some(outbox) = &self.outbox {
             host = host.outbox(outbox.clone());
+        }
+        if let Some(source) = &self.node_settings {
+            host = host.node_settings(Arc::clone(source));
         }
         if let Some((handler, options)) = &self.handler {
             let kind = wakeup_kinds::NOTICE;

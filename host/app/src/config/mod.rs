@@ -332,6 +332,7 @@ impl Config {
         }
         if let Some(mut table) = top.undeclared_table("refresh") {
             self.set_duration(&mut table, "period", "refresh.period");
+            self.set_duration(&mut table, "failing-after", "refresh.failing-after");
             for (key, setting) in [
                 ("fraction", "refresh.fraction"),
                 ("jitter", "refresh.jitter"),

@@ -116,6 +116,7 @@ mod tests {
             refreshed: None,
             failed_refresh: Some(FailedRefresh {
                 attempts: 1,
+                since: None,
                 reason: "egress.allow".to_owned(),
                 tracking_id: None,
                 needs_change: true,

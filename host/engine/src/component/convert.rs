@@ -65,6 +65,7 @@ fn grant_status(from: guest::GrantStatus) -> GrantStatus {
         refreshed: from.refreshed.map(Timestamp),
         failed_refresh: from.failed_refresh.map(|failed| FailedRefresh {
             attempts: failed.attempts,
+            since: failed.since.map(Timestamp),
             reason: failed.reason,
             tracking_id: failed.tracking_id,
             needs_change: failed.needs_change,

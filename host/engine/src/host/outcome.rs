@@ -404,6 +404,7 @@ mod tests {
         };
         let failed = |needs_change| FailedRefresh {
             attempts: 1,
+            since: None,
             reason: "a reason".to_owned(),
             tracking_id: None,
             needs_change,

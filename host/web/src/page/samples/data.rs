@@ -48,6 +48,7 @@ fn grant(grant: Grant, state: State) -> GrantStatus {
         refreshed: connected.then_some(Timestamp(NOW - DAY)),
         failed_refresh: (state == State::Retrying).then(|| FailedRefresh {
             attempts: 3,
+            since: Some(Timestamp(NOW - DAY / 12)),
             reason: HOSTILE.to_owned(),
             tracking_id: Some("ROUTER_1234-<b>".to_owned()),
             needs_change: false,

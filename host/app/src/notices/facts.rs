@@ -88,6 +88,8 @@ fn to_facts(links: &Links, details: &RecordDetails, status: &GrantStatus) -> Con
     let connection = &details.connection;
     let email = details.fields.get(ACCOUNT_EMAIL).and_then(Value::as_str);
     let lifetime = status.refresh_token_lifetime_ms;
+    let failed = status.failed_refresh.as_ref();
+    let failing_since = failed.and_then(|failed| failed.since);
     ConnectionFacts {
         record: connection.pkid.to_string(),
         customer: connection.name.clone(),
@@ -99,7 +101,7 @@ fn to_facts(links: &Links, details: &RecordDetails, status: &GrantStatus) -> Con
             .refresh_token_expires
             .map(|expiry| to_time(expiry.at)),
         lifetime: lifetime.map(std::time::Duration::from_millis),
-        failing_since: None,
+        failing_since: failing_since.map(to_time),
         account_email: email.filter(|email| !email.is_empty()).map(str::to_owned),
         link: links.record(&connection.pkid),
     }

@@ -4,6 +4,7 @@
 mod channels;
 mod engine;
 mod facts;
+mod node_settings;
 mod secrets;
 
 use std::sync::Arc;
@@ -14,8 +15,10 @@ use relation_host::store::Store;
 use relation_host::store::seal::Sealer;
 use relation_host::types::{Document, Hierarchy, Pkid, Reference, Timestamp};
 use relation_host::{Host, HostBuilder, Outbox, wakeup_kinds};
-use relation_notify::routing::{ConnectionFacts, Event, History, PlannedNotice, preview};
-use relation_notify::runner::{ChannelTarget, Channels, NoticeRunner, RunnerOptions};
+use relation_notify::routing::{ConnectionFacts, Event, PlannedNotice};
+use relation_notify::runner::{
+    ChannelTarget, Channels, NoticeRunner, RunnerOptions, preview_record,
+};
 use relation_notify::settings::{
     Defaults, Level, NoticeSettings, Recipient, Resolved, ResolvedRecipient, Rules, Span,
     load_levels, resolve,
@@ -25,6 +28,7 @@ use url::Url;
 
 use self::channels::InstallationChannels;
 use self::facts::{HostFacts, list_facts};
+use self::node_settings::{FAILING_AFTER, LevelSettings, THRESHOLDS};
 pub use self::secrets::{change_snmp_secrets, change_webhook_keys, find_webhook_keys, secret_name};
 use crate::config::Config;
 use crate::{AppError, ErrorKind};
@@ -76,7 +80,7 @@ impl Notices {
         }
     }
 
-    /// Adds the outbox and the runner to a host.
+    /// Adds the outbox, the runner and the settings of nodes to a host.
     pub fn configure(&self, builder: HostBuilder) -> HostBuilder {
         let options = RunnerOptions {
             keep: self.keep,
@@ -97,6 +101,7 @@ impl Notices {
             .outbox(Outbox {
                 record_models: NoticeRunner::record_models(),
             })
+            .node_settings(Arc::new(LevelSettings(self.defaults.clone())))
             .wakeup_handler(
                 wakeup_kinds::NOTICE,
                 Arc::new(runner),
@@ -134,16 +139,20 @@ impl Notices {
         let found = store.get(&[Reference::record(record.clone())]).await?;
         let missing = || AppError::new(ErrorKind::NotFound, "the record does not exist");
         let document = found.into_iter().flatten().next().ok_or_else(missing)?;
-        let resolved = self.resolve(store, &document.hierarchy).await?;
         let now = to_time(host.clock().now());
-        let facts = list_facts(host, &self.links, document).await?;
-        let previews = facts.into_iter().map(|(grant, facts)| GrantPreview {
-            grant,
-            state: facts.state,
-            expires: facts.expires,
-            planned: preview(&facts, &resolved, &History::default(), now),
-        });
-        Ok(previews.collect())
+        let mut previews = Vec::new();
+        for (grant, facts) in list_facts(host, &self.links, document).await? {
+            let planned = preview_record(store, &facts, &self.defaults, now).await;
+            let planned =
+                planned.map_err(|error| AppError::new(ErrorKind::Problem, error.to_string()))?;
+            previews.push(GrantPreview {
+                grant,
+                state: facts.state,
+                expires: facts.expires,
+                planned,
+            });
+        }
+        Ok(previews)
     }
 
     /// Sends a test to a recipient of a level, and returns the receiver's reply. Nothing is stored.
@@ -159,6 +168,7 @@ impl Notices {
             recipient: &recipient.recipient,
             origin: &recipient.origin,
             language: recipient.delivery.language,
+            zone: recipient.delivery.zone(),
         };
         let facts =
             ConnectionFacts::for_installation(recipient.origin.clone(), self.links.alerts());
@@ -231,11 +241,11 @@ pub fn read_level(document: &Document) -> Result<Level, AppError> {
 /// Returns the defaults, which the plugin uses too.
 fn find_defaults(config: &Config) -> Defaults {
     let mut defaults = Defaults::default();
-    if let Some(thresholds) = config.settings.get("expiry.thresholds") {
+    if let Some(thresholds) = config.settings.get(THRESHOLDS) {
         let thresholds = thresholds.split(',').filter_map(parse_span);
         defaults.thresholds = thresholds.collect();
     }
-    let after = config.settings.get("refresh.failing-after");
+    let after = config.settings.get(FAILING_AFTER);
     if let Some(after) = after.and_then(|text| parse_span(text)) {
         defaults.retrying_after = after;
     }

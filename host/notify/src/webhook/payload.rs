@@ -307,7 +307,11 @@ mod tests {
             expires: Some(time("2026-12-09T10:00:00Z")),
             occurred: time("2026-12-07T10:00:00Z"),
             count: 1,
-            link: Some("https://relation.example.com/organizations/1".parse().unwrap()),
+            link: Some(
+                "https://relation.example.com/organizations/1"
+                    .parse()
+                    .unwrap(),
+            ),
         }
     }
 

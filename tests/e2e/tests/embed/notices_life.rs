@@ -204,11 +204,11 @@ async fn many_expiries_are_few_messages() {
         .iter()
         .map(|each| each.body["data"]["notices"].as_array().map_or(1, Vec::len))
         .sum();
-    let more: u64 = hosts
+    let left_off: u64 = hosts
         .received
         .iter()
-        .filter_map(|each| each.body["data"]["more"].as_u64())
+        .filter_map(|each| each.body["data"]["left_off"].as_u64())
         .sum();
-    assert_eq!(told as u64 + more, 100);
+    assert_eq!(told as u64 + left_off, 100);
     assert!(hosts.received.len() <= 30, "{}", hosts.received.len());
 }

@@ -14,7 +14,7 @@ use relation_host::reports::{Grant, State};
 use relation_host::store::Store;
 use relation_host::store::seal::Sealer;
 use relation_host::types::{Document, Hierarchy, Pkid, Reference, Timestamp};
-use relation_host::{Host, HostBuilder, Outbox, wakeup_kinds};
+use relation_host::{Host, HostBuilder, NodeSettings, Outbox, wakeup_kinds};
 use relation_notify::routing::{ConnectionFacts, Event, PlannedNotice};
 use relation_notify::runner::{
     ChannelTarget, Channels, NoticeRunner, RunnerOptions, preview_record,
@@ -41,6 +41,7 @@ pub struct Notices {
     rules: Rules,
     links: Links,
     keep: std::time::Duration,
+    node_settings: Arc<dyn NodeSettings>,
 }
 
 /// The links of notices to the page.
@@ -69,9 +70,11 @@ impl Notices {
         let rules = Rules {
             allow_http: config.notices.allows_http(),
         };
+        let defaults = find_defaults(config);
         Self {
+            node_settings: Arc::new(LevelSettings(defaults.clone())),
             channels: Arc::new(InstallationChannels::new(config, store, sealer)),
-            defaults: find_defaults(config),
+            defaults,
             rules,
             links: Links {
                 base: config.web.public_url.clone(),
@@ -101,12 +104,24 @@ impl Notices {
             .outbox(Outbox {
                 record_models: NoticeRunner::record_models(),
             })
-            .node_settings(Arc::new(LevelSettings(self.defaults.clone())))
+            .node_settings(Arc::clone(&self.node_settings))
             .wakeup_handler(
                 wakeup_kinds::NOTICE,
                 Arc::new(runner),
                 NoticeRunner::handler_options(),
             )
+    }
+
+    /// Returns the source of the plugin's settings that follow a record's node.
+    pub fn node_settings(&self) -> Arc<dyn NodeSettings> {
+        Arc::clone(&self.node_settings)
+    }
+
+    /// Replaces the source of the plugin's settings, such as by one that records it.
+    #[must_use]
+    pub fn with_node_settings(mut self, source: Arc<dyn NodeSettings>) -> Self {
+        self.node_settings = source;
+        self
     }
 
     /// Returns the rules for settings that administrators give.

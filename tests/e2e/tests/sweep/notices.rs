@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use relation_app::config::NoticesConfig;
 use relation_e2e::webhook_receiver::WebhookReceiver;
-use relation_e2e::{World, WorldBuilder};
+use relation_e2e::{Customer, World, WorldBuilder};
 use relation_host::clock::Clock as _;
 use relation_host::reports::SyncSelector;
 use relation_host::types::{NOTICE_MODEL, Timestamp};
@@ -36,22 +36,28 @@ async fn world_with_revoked_grant() -> (World, String, Arc<Teller>) {
     let builder = World::builder()
         .outbox(Outbox::default())
         .notice_handler(teller.clone(), HandlerOptions::default());
-    let (world, pkid) = start_with_revoked_grant(builder).await;
-    (world, pkid, teller)
+    let (world, customer) = start_connected(builder).await;
+    revoke_at_refresh(&world, &customer).await;
+    (world, customer.pkid.to_string(), teller)
 }
 
-async fn start_with_revoked_grant(builder: WorldBuilder) -> (World, String) {
+/// Starts a world with a customer, whose only work left is the refresh and the expiry check.
+async fn start_connected(builder: WorldBuilder) -> (World, Customer) {
     let world = builder.setting("refresh.jitter", "0").start().await;
     let customer = world.add_customer("Contoso").await;
-    // Pasted tokens start an import; afterwards, only the refresh and the expiry check are scheduled.
+    // Pasted tokens start an import.
     let sync = SyncSelector::ROLES_LICENSES;
     let imported = world.host().sync(&customer.pkid, sync, false).await;
     let _ = imported.expect("the import succeeds");
+    (world, customer)
+}
+
+/// Advances the clock to the refresh, and has Webex revoke the grant.
+async fn revoke_at_refresh(world: &World, customer: &Customer) {
     let record = world.record(&customer.pkid).await;
     let due = record["connection"]["next_refresh"].as_u64().unwrap();
     world.clock.advance_to(Timestamp(due));
     assert!(world.emulator.revoke(&customer.organization));
-    (world, customer.pkid.to_string())
 }
 
 /// Returns the ids that the victim has told.
@@ -114,12 +120,13 @@ async fn world_with_webhook(receiver: &WebhookReceiver) -> (World, String) {
         webhook_origins: vec![receiver.origin()],
         ..NoticesConfig::default()
     };
-    let (world, pkid) = start_with_revoked_grant(World::builder().notices(notices)).await;
+    let (world, customer) = start_connected(World::builder().notices(notices)).await;
     let settings = serde_json::json!({ "recipients": [receiver.recipient("noc")] });
     world.set_notice_settings("sys.Provider", &settings).await;
     // Settings that are new have the customers checked.
-    world.run_for(Duration::ZERO).await;
-    (world, pkid)
+    world.run_for(Duration::from_secs(60)).await;
+    revoke_at_refresh(&world, &customer).await;
+    (world, customer.pkid.to_string())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,6 +148,7 @@ async fn sweep_delivery_of_a_notice() {
         run_victim(&world, index + 1, &["deliver", &pkid, &origin]);
         let before = receiver.take();
         // A claim of the victim ends by itself.
+        let _ = world.new_host().await;
         world.run_for(Duration::from_secs(15 * 60)).await;
         let mut received = before.clone();
         received.extend(receiver.take());

@@ -1,6 +1,8 @@
 //! The section `[notices]`: the mail server, the webhooks and the SNMP receivers that notices may reach.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +23,19 @@ use super::values::{
 const EXAMPLE_ENTERPRISE: u32 = 32_473;
 /// The longest name of a host as an engine of SNMP, in characters.
 const MAX_HOST_ID: usize = 64;
+
+/// The keys of the mail server whose values the channel checks.
+const KEYS: [&str; 9] = [
+    "host",
+    "port",
+    "tls",
+    "user",
+    "password-file",
+    "ehlo",
+    "from",
+    "reply-to",
+    "envelope-sender",
+];
 
 /// The settings of notices that are the operator's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +128,10 @@ impl NoticesConfig {
 
 impl MailConfig {
     fn read(mut table: Table<'_, '_>, directory: &Path) -> Option<Self> {
+        let spans = KEYS
+            .iter()
+            .filter_map(|key| Some((*key, table.span_of(key)?)));
+        let spans: BTreeMap<&str, Range<usize>> = spans.collect();
         let tls = table.get("tls", |value| {
             let words = [
                 ("starttls", TlsMode::StartTls),
@@ -157,13 +176,13 @@ impl MailConfig {
             envelope_sender,
             addresses: addresses.unwrap_or_default(),
         };
-        let is_valid = config.check(&mut table);
+        let is_valid = config.check(&table, &spans);
         table.close();
         is_valid.then_some(config)
     }
 
     /// Reports all values that the channel refuses.
-    fn check(&self, table: &mut Table<'_, '_>) -> bool {
+    fn check(&self, table: &Table<'_, '_>, spans: &BTreeMap<&str, Range<usize>>) -> bool {
         // The file is read when the host starts.
         let password = self.password_file.as_ref();
         let password = password.map(|_| SecretString::from("password"));
@@ -178,10 +197,11 @@ impl MailConfig {
                 field => field,
             };
             let problem = error.problem.replace("`secret`", "`password-file`");
-            let key = format!("notices.mail.{key}");
-            let span = table.span_of(key.rsplit('.').next().unwrap_or_default());
-            match span.or_else(|| table.span_of("host")) {
-                Some(span) => table.reader().report(&span, &key, problem),
+            match spans.get(key).or_else(|| spans.get("host")) {
+                Some(span) => {
+                    let key = format!("notices.mail.{key}");
+                    table.reader().report(span, &key, problem);
+                }
                 None => table.report(problem),
             }
         }
@@ -339,7 +359,7 @@ mod tests {
     fn all_errors_are_reported_together() {
         let errors = parse(
             "[notices]\nwebhook-origins = [\"receiver\"]\nkeep = \"soon\"\n[notices.mail]\nhost = \"a b\"\n\
-             from = \"nobody\"\nehlo = \"-\"\nuser = \"u\"\ntls = \"none\"\n[notices.snmp]\nroot = \"1.2\"\nhost-id = \"\"\n",
+             from = \"nobody\"\nehlo = \"a b\"\nuser = \"u\"\ntls = \"none\"\n[notices.snmp]\nroot = \"1.2\"\nhost-id = \"\"\n",
         );
         let errors = errors.unwrap_err();
         let keys: Vec<&str> = errors.iter().map(|error| error.key.as_str()).collect();

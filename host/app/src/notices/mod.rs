@@ -25,6 +25,7 @@ use relation_notify::{Attempt, DeliveryError, Message, Receipt};
 use url::Url;
 
 use self::channels::InstallationChannels;
+pub(crate) use self::channels::MAIL_PASSWORD;
 use self::facts::{HostFacts, list_facts};
 pub use self::secrets::{change_snmp_secrets, change_webhook_keys, find_webhook_keys, secret_name};
 use crate::config::Config;
@@ -160,6 +161,7 @@ impl Notices {
             recipient: &recipient.recipient,
             origin: &recipient.origin,
             language: recipient.delivery.language,
+            zone: recipient.delivery.zone(),
         };
         let facts =
             ConnectionFacts::for_installation(recipient.origin.clone(), self.links.alerts());

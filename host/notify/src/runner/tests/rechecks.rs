@@ -63,6 +63,8 @@ async fn record_that_fails_is_tried_again_and_left_out() {
     world.recheck().await;
     world.run_due().await;
     assert_eq!(world.counts().len(), 58, "the others are not delayed");
+    let left = world.rechecks.lock().failures[&pkid(1)];
+    assert_eq!(left, 1, "it is tried again after a pause");
     world.run_for(HOUR).await;
     let counts = world.counts();
     assert_eq!(counts, [(pkid(1), 1)].into());

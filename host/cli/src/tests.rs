@@ -163,6 +163,7 @@ fn documented_command_lines_parse() {
         "relation-host notices list --record A --state dead --hierarchy sys --day 2026-12-01 --all",
         "relation-host notices resend --since 2026-12-01T08:00:00+01:00 --hierarchy sys.A",
         "relation-host notices preview A --json",
+        "relation-host notices enable --hierarchy sys.A tickets",
         "relation-host notices engine-id",
     ] {
         if let Err(error) = parse(line) {

@@ -28,6 +28,8 @@ pub enum Command {
     Show(DeliveryArgs),
     /// List webhooks and SNMP targets that were tried, those that do not work first
     Endpoints(EndpointsArgs),
+    /// Enable a disabled webhook or SNMP target, and forget its failures
+    Enable(RecipientArgs),
     /// Send again what was not delivered: one delivery, or all since a time
     Resend(ResendArgs),
     /// Send a test to a recipient, and print the receiver's reply
@@ -75,8 +77,8 @@ pub struct DeliveryArgs {
 /// Arguments of `notices endpoints`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-An endpoint with only failures for 3 days is disabled, and one that responds with 410 immediately. After its repair, send \
-a delivery again: a success enables the endpoint.
+An endpoint with only failures for 3 days is disabled, and one that responds with 410 immediately. After its repair, a \
+test that succeeds enables it, and so does `relation-host notices enable`.
 
 Example: relation-host notices endpoints --hierarchy sys.Provider")]
 pub struct EndpointsArgs {
@@ -112,7 +114,7 @@ pub struct ResendArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 The test is sent at once, by this command. The exit code is 0 if the receiver has accepted it, and 1 with its reply if \
-not. A trap is only sent: SNMP has no reply to it.
+not. A trap is only sent: SNMP has no reply to it. A success enables an endpoint that was disabled.
 
 Examples:
   relation-host notices test --hierarchy sys noc@provider.example
@@ -173,6 +175,7 @@ pub async fn run(context: &Context, command: Command) -> Result<(), AppError> {
         Command::List(args) => list(context, args).await,
         Command::Show(args) => show(context, args).await,
         Command::Endpoints(args) => list_endpoints(context, args).await,
+        Command::Enable(args) => enable(context, args).await,
         Command::Resend(args) => resend(context, args).await,
         Command::Test(args) => test(context, args).await,
         Command::Preview(args) => preview::run(context, args.record).await,
@@ -243,6 +246,25 @@ async fn list_endpoints(context: &Context, args: EndpointsArgs) -> Result<(), Ap
     })
 }
 
+async fn enable(context: &Context, args: RecipientArgs) -> Result<(), AppError> {
+    let parts = open(context)?;
+    let node = settings::find_settings(&parts, &args.node.hierarchy).await?;
+    let recipient = settings::find_recipient(&node, &args.recipient)?;
+    let name = escape_control_chars(settings::find_name(recipient));
+    let Some(id) = recipient.id() else {
+        let message = format!("{name} is an e-mail address, which is never disabled");
+        return Err(AppError::usage(message));
+    };
+    let enabled = notice_settings::enable(&parts, &Authority::Operator, &node.hierarchy, id).await;
+    enabled.map_err(to_app_error)?;
+    let result = json!({ "hierarchy": node.hierarchy, "id": id, "enabled": true });
+    context.output.print(&result, |_| {
+        format!(
+            "{name} gets notices again; `relation-host notices resend` repeats those that it missed"
+        )
+    })
+}
+
 async fn resend(context: &Context, args: ResendArgs) -> Result<(), AppError> {
     let parts = open(context)?;
     let count = match (&args.pkid, args.since) {
@@ -270,25 +292,18 @@ async fn resend_since(
     node: Option<&Hierarchy>,
     since: DateTime<Utc>,
 ) -> Result<u64, AppError> {
-    let root: Hierarchy = settings::ROOT.parse().map_err(|error| {
-        let message = format!("the root of the hierarchy is not a node: {error}");
-        AppError::new(ErrorKind::Internal, message)
-    })?;
-    let filter = runner::DeliveryFilter {
-        node: find_node(parts.store(), node).await?.unwrap_or(root),
-        state: None,
-        record: None,
-        day: None,
+    let filter = DeliveryFilter {
+        node: find_node(parts.store(), node).await?,
+        ..DeliveryFilter::default()
     };
+    let since = view::to_timestamp(&since);
     let mut cursor: Option<String> = None;
     let mut count = 0;
     loop {
-        let now = chrono::DateTime::from_timestamp_millis(parts.now().0.cast_signed());
-        let now = now.unwrap_or(DateTime::<Utc>::MAX_UTC);
-        let page = runner::resend_since(parts.store(), &filter, since, cursor.as_deref(), now);
-        let page = page
-            .await
-            .map_err(|error| AppError::new(ErrorKind::Unavailable, error.to_string()))?;
+        let authority = Authority::Operator;
+        let page =
+            deliveries::resend_since(parts, &authority, &filter, since, cursor.as_deref()).await;
+        let page = page.map_err(to_app_error)?;
         count += u64::from(page.resent);
         cursor = page.next;
         if cursor.is_none() {

@@ -184,6 +184,7 @@ fn secrets_are_shown_once_or_never() {
         .exits(3)
         .reports(&["settings show"]);
     let shown = settings(&world, &["show", "--hierarchy", CUSTOMER]).succeeds();
+    assert!(shown.stdout.contains(" https://tickets.example/… "));
     let states = shown.stdout.lines().filter(|line| line.contains(" set "));
     assert_eq!(states.count(), 3, "{}", shown.stdout);
 

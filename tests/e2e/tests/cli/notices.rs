@@ -141,7 +141,7 @@ fn dead_delivery_is_listed_shown_and_sent_again() {
     world.emulator.revoke(&customer.organization);
     let refresh = ["refresh", "Contoso"];
     world.workspace.relation(refresh).run().exits(4);
-    run_until_idle(&world).exits(4);
+    run_until_idle(&world);
 
     let dead = ["list", "--state", "dead", "--record", "Contoso"];
     let listed = notices(&world, &[&dead[..], &["--json"]].concat());
@@ -164,6 +164,11 @@ fn dead_delivery_is_listed_shown_and_sent_again() {
     );
     let endpoints = notices(&world, &["endpoints"]).succeeds().stdout;
     assert!(endpoints.contains("disabled (410)"), "{endpoints}");
+
+    let enable = ["enable", "--hierarchy", NODE, "ticket system"];
+    notices(&world, &enable).succeeds();
+    let endpoints = notices(&world, &["endpoints"]).succeeds().stdout;
+    assert!(endpoints.contains("works"), "{endpoints}");
 
     receiver.respond(204);
     let before = receiver.bodies().len();

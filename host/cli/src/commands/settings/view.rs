@@ -4,7 +4,7 @@ use relation_host::types::Hierarchy;
 use relation_notify::settings::{
     ChannelKind, Recipient, ResolvedRecipient, SnmpVersion, VisibleSettings,
 };
-use relation_web::access::notice_settings::{NodeSettings, SecretState};
+use relation_web::access::notice_settings::{HIDDEN_PATH, NodeSettings, SecretState};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -28,6 +28,8 @@ const FIELDS: [&str; 12] = [
     "account_email",
 ];
 const INHERIT: &str = "inherit";
+/// The path in place of a hidden one, as a URL has it.
+const ENCODED_HIDDEN_PATH: &str = "/%E2%80%A6";
 
 /// Returns the text by which people know a recipient: an address or a name.
 pub fn find_name(recipient: &Recipient) -> &str {
@@ -273,7 +275,10 @@ fn describe_type(recipient: &Recipient) -> String {
 fn find_address(recipient: &Recipient) -> String {
     match recipient {
         Recipient::Mail(_) => "-".to_owned(),
-        Recipient::Webhook(endpoint) => endpoint.url.to_string(),
+        Recipient::Webhook(endpoint) => {
+            let url = endpoint.url.as_str();
+            url.replace(ENCODED_HIDDEN_PATH, HIDDEN_PATH)
+        }
         Recipient::Snmp(target) => target.address(),
     }
 }

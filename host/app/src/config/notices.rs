@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use relation_host::egress::SystemResolver;
 use relation_notify::mail::{MailOptions, MailServer, Plaintext, TlsMode, permit_global_and};
+use relation_notify::settings::ChannelKind;
 use relation_notify::snmp::{MibRoot, Oid};
 use relation_toml::values::parse_word;
 use relation_toml::{DeValue, Table, ValueError};
@@ -117,6 +118,15 @@ impl NoticesConfig {
             self.keep = keep;
         }
         table.close();
+    }
+
+    /// Returns whether a channel is configured.
+    pub fn has_channel(&self, channel: ChannelKind) -> bool {
+        match channel {
+            ChannelKind::Mail => self.mail.is_some(),
+            ChannelKind::Webhook => !self.webhook_origins.is_empty(),
+            ChannelKind::Snmp => self.snmp.is_some(),
+        }
     }
 
     /// Returns whether a webhook may have the scheme `http`: an origin with it is listed.

@@ -27,7 +27,8 @@ use crate::config::{Config, Egress, MailConfig};
 use crate::{AppError, secret_text};
 
 /// The name of the mail server's password in errors.
-const PASSWORD: &str = "the password of the mail server (notices.mail.password-file)";
+pub(crate) const MAIL_PASSWORD: &str =
+    "the password of the mail server (notices.mail.password-file)";
 
 /// The channels of an installation.
 pub(super) struct InstallationChannels {
@@ -80,7 +81,7 @@ impl InstallationChannels {
             return Ok(None);
         };
         let password = config.password_file.as_ref();
-        let password = password.map(|file| secret_text::read_line_of_file(file, PASSWORD));
+        let password = password.map(|file| secret_text::read_line_of_file(file, MAIL_PASSWORD));
         let extra_ca = self.read_extra_ca()?;
         let options = config.options(password.transpose()?, extra_ca);
         let mut addresses = config.addresses.clone();

@@ -28,6 +28,7 @@ use relation_notify::{Attempt, DeliveryError, Message, Receipt};
 use url::Url;
 
 use self::channels::InstallationChannels;
+pub(crate) use self::channels::MAIL_PASSWORD;
 use self::facts::{HostFacts, list_facts};
 use self::node_settings::{FAILING_AFTER, LevelSettings, THRESHOLDS};
 pub use self::secrets::{change_snmp_secrets, change_webhook_keys, find_webhook_keys, secret_name};

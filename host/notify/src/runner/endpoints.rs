@@ -7,7 +7,10 @@ use serde::Serialize;
 
 use super::facts::load_settings;
 use super::listing::{MAX_LISTED, to_store_error};
-use super::model::{RECIPIENT_MODEL, StoredRecipient, read, to_timestamp};
+use super::model::{
+    DELIVERY_MODEL, DISABLED_KEY, DeliveryState, RECIPIENT_MODEL, STATE_KEY, StoredRecipient, key,
+    read, to_timestamp,
+};
 use super::recipients::{LoadedRecipient, TRIES, add_sent};
 use super::{NoticeRunner, Run, RunError};
 use crate::health::{EndpointHealth, HealthChange};
@@ -172,6 +175,36 @@ pub async fn list_endpoints(
     Ok(Page {
         items,
         next: page.next,
+    })
+}
+
+/// The deliveries and recipients of an installation that need an administrator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FailureCounts {
+    /// The dead letters.
+    pub dead: u64,
+    /// The recipients that are disabled, because they had only failures or want no messages.
+    pub disabled: u64,
+}
+
+/// Counts dead letters and disabled recipients, by indexes.
+///
+/// # Errors
+/// Those of [`DocumentStore::count`](relation_host::store::DocumentStore::count).
+pub async fn count_failures(store: &dyn Store) -> Result<FailureCounts, StoreError> {
+    let dead = key(STATE_KEY, DeliveryState::Dead.as_str());
+    let filter = |model: &str, key| Filter {
+        model: model.to_owned(),
+        hierarchy: None,
+        equals: vec![key],
+    };
+    let (dead, disabled) = (
+        filter(DELIVERY_MODEL, dead),
+        filter(RECIPIENT_MODEL, key(DISABLED_KEY, "true")),
+    );
+    Ok(FailureCounts {
+        dead: store.count(&dead, u64::MAX).await?,
+        disabled: store.count(&disabled, u64::MAX).await?,
     })
 }
 

@@ -42,7 +42,9 @@ use url::Url;
 pub use self::channels::{
     ChannelTarget, Channels, HostChannels, Secrets, SnmpChannels, SnmpSecrets, WebhookChannels,
 };
-pub use self::endpoints::{ListedEndpoint, enable, find_health, list_endpoints};
+pub use self::endpoints::{
+    FailureCounts, ListedEndpoint, count_failures, enable, find_health, list_endpoints,
+};
 pub use self::facts::RecordFacts;
 pub use self::history::{load_history, preview_record};
 pub use self::listing::{

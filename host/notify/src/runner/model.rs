@@ -28,6 +28,8 @@ pub(super) const DAY_KEY: &str = "day";
 pub(super) const CREATED_KEY: &str = "created";
 /// The key of the recipient: a hash.
 pub(super) const RECIPIENT_KEY: &str = "recipient";
+/// The key of a recipient that is disabled.
+pub(super) const DISABLED_KEY: &str = "disabled";
 /// The key that a run in progress has set.
 const ATTEMPTS_KEY: &str = "attempts";
 /// The maximum number of attempts in a log.
@@ -260,7 +262,9 @@ impl StoredRecipient {
         recipient_key: &str,
         origin: &Hierarchy,
     ) -> Result<Document, RunError> {
-        write(Self::reference(recipient_key), origin, self, Vec::new())
+        let disabled = self.health.disabled().map(|_| key(DISABLED_KEY, "true"));
+        let keys = disabled.into_iter().collect();
+        write(Self::reference(recipient_key), origin, self, keys)
     }
 
     pub(super) fn times(&self) -> Vec<DateTime<Utc>> {

@@ -18,6 +18,7 @@ pub use self::fold::{Due, FoldContext, Folded, FoldedMessage, MAX_DIGEST_NOTICES
 pub(crate) use self::ids::count_key;
 pub use self::ids::{DerivedId, NoticeKey};
 pub use self::plan::{Delivery, Hold, NotMade, Reason, RoutePlan, VisiblePlan};
+pub(crate) use self::preview::drop_replaced;
 pub use self::preview::{PlannedNotice, next_check, preview};
 pub use self::route::{History, MAX_DELIVERIES, budget_end, route};
 

@@ -107,6 +107,8 @@ pub enum Reason {
     NothingToRecover,
     /// Reminders are off.
     ReminderOff,
+    /// A later notice replaces it while it waits, such as for a digest.
+    Replaced,
 }
 
 /// The part of a plan that a reader of one node may see.

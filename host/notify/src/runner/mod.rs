@@ -10,10 +10,13 @@ mod attempt;
 mod channels;
 mod deliver;
 mod facts;
+mod history;
 mod listing;
 mod message;
 mod model;
+mod recheck;
 mod recipients;
+mod remind;
 mod reserve;
 mod route;
 #[cfg(test)]
@@ -39,6 +42,7 @@ pub use self::channels::{
     ChannelTarget, Channels, HostChannels, Secrets, SnmpChannels, SnmpSecrets, WebhookChannels,
 };
 pub use self::facts::RecordFacts;
+pub use self::history::{load_history, preview_record};
 pub use self::listing::{
     DeliveryFilter, ListedDelivery, MAX_LISTED, ResendError, list_deliveries, list_routings, resend,
 };
@@ -47,7 +51,7 @@ pub use self::model::{
     StoredRouting,
 };
 use self::model::{to_time, to_timestamp};
-use crate::settings::{ChannelKind, Defaults};
+use crate::settings::{ChannelKind, Defaults, NOTICE_RECHECK_MODEL, RECHECK};
 
 /// The beginning of the ids of wakeups that deliver.
 const DELIVER: &str = "notice.deliver.";
@@ -159,6 +163,8 @@ impl NoticeRunner {
         match run.document.reference.model.as_str() {
             _ if id == FORGET => Ok(NextRun::DeleteSubject.into()),
             _ if id == wakeup_kinds::NOTICE_ROUTE => self.route(run).await,
+            NOTICE_RECHECK_MODEL if id == RECHECK => self.recheck(run).await,
+            ROUTING_MODEL if id == remind::REMIND => self.remind(run).await,
             DELIVERY_MODEL if id.starts_with(DELIVER) => self.deliver(run).await,
             model::MESSAGE_MODEL if id.starts_with(DELIVER) => self.deliver_message(run).await,
             _ => Err(RunError::UnknownWakeup(id.to_owned())),

@@ -122,6 +122,9 @@ pub struct StoredDelivery {
     pub generation: u64,
     /// The threshold in milliseconds that the notice tells of; 0 without one.
     pub threshold_ms: u64,
+    /// The number of the reminder; 0 for other notices.
+    #[serde(default)]
+    pub reminder: u32,
     /// Whether the recipient is the account e-mail of the record.
     pub account_email: bool,
     /// The state.
@@ -180,6 +183,9 @@ pub struct StoredRouting {
     pub notice: Notice,
     /// The time of the routing.
     pub at: DateTime<Utc>,
+    /// The number of the reminder; 0 for other notices.
+    #[serde(default)]
+    pub reminder: u32,
     /// The number of deliveries to recipients of the record's node.
     pub made: usize,
     /// Whether a level above is told.
@@ -244,8 +250,12 @@ impl StoredRecipient {
 }
 
 impl StoredRouting {
+    pub(super) fn reference(notice: &str) -> Reference {
+        Reference::new(ROUTING_MODEL, derive_pkid("routing", notice))
+    }
+
     pub(super) fn to_document(&self, node: &Hierarchy) -> Result<Document, RunError> {
-        let reference = Reference::new(ROUTING_MODEL, derive_pkid("routing", &self.notice.id));
+        let reference = Self::reference(&self.notice.id);
         let record: Option<Pkid> = self.notice.record.parse().ok();
         let keys = record.map(|record| key(RECORD_KEY, record.as_str()));
         write(reference, node, self, keys.into_iter().collect())

@@ -4,6 +4,7 @@
 
 mod parse;
 mod reader;
+mod recheck;
 mod recipient;
 mod resolve;
 mod span;
@@ -17,6 +18,8 @@ use serde::ser::SerializeStruct as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use self::parse::{Rules, parse, parse_text};
+pub use self::recheck::{NOTICE_RECHECK_MODEL, needs_recheck, recheck_changes, recheck_reference};
+pub(crate) use self::recheck::{PendingRecord, RECHECK, StoredRecheck};
 pub use self::recipient::{
     ChannelKind, MailAddress, Recipient, SnmpAuth, SnmpKind, SnmpTarget, SnmpVersion,
     WebhookEndpoint,

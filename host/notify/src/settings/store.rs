@@ -10,13 +10,18 @@ use super::NOTICE_SETTINGS_MODEL;
 /// one.
 #[must_use]
 pub fn reference(node: &Hierarchy) -> Reference {
-    let digest: [u8; 32] = Sha256::digest(format!("notice-settings\0{node}")).into();
+    Reference::new(NOTICE_SETTINGS_MODEL, derive_pkid("notice-settings", node))
+}
+
+/// Derives the primary key of a node's document.
+pub(super) fn derive_pkid(purpose: &str, node: &Hierarchy) -> Pkid {
+    let digest: [u8; 32] = Sha256::digest(format!("{purpose}\0{node}")).into();
     let mut bytes = [0; 12];
     bytes
         .iter_mut()
         .zip(digest)
         .for_each(|(byte, digit)| *byte = digit);
-    Reference::new(NOTICE_SETTINGS_MODEL, Pkid::from_bytes(bytes))
+    Pkid::from_bytes(bytes)
 }
 
 /// Reads the documents with the settings of a node and of the nodes above, the highest first. Nodes without settings are

@@ -405,6 +405,7 @@ fn extreme_times_do_not_overflow() {
             facts.lifetime = Some(Duration::MAX);
             let history = History {
                 problem_told: Some(expires),
+                problem_routed: Some(expires),
                 recovery_told: Some(expires),
                 told_threshold: Some(Duration::MAX),
                 reminders: u32::MAX,

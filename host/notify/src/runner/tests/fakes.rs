@@ -1,6 +1,6 @@
 //! Fake channels and facts, and a store layer that ends a process.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
@@ -100,7 +100,17 @@ impl Channel for FakeChannel {
 }
 
 /// The facts, which the tests store as the body of the record.
-pub(super) struct FakeFacts(pub Arc<dyn Store>);
+pub(super) struct FakeFacts {
+    pub store: Arc<dyn Store>,
+    pub rechecks: Arc<Mutex<Rechecks>>,
+}
+
+/// The checks of records, and the number of times that one still fails.
+#[derive(Default)]
+pub(super) struct Rechecks {
+    pub checked: Vec<String>,
+    pub failures: BTreeMap<String, u32>,
+}
 
 #[async_trait]
 impl RecordFacts for FakeFacts {
@@ -109,7 +119,7 @@ impl RecordFacts for FakeFacts {
         record: &Pkid,
         grant: &str,
     ) -> Result<Option<ConnectionFacts>, HandlerError> {
-        let found = self.0.get(&[Reference::record(record.clone())]).await?;
+        let found = self.store.get(&[Reference::record(record.clone())]).await?;
         let Some(document) = found.into_iter().flatten().next() else {
             return Ok(None);
         };
@@ -129,7 +139,15 @@ impl RecordFacts for FakeFacts {
         }))
     }
 
-    async fn recheck(&self, _: &Pkid) -> Result<(), HandlerError> {
+    async fn recheck(&self, record: &Pkid) -> Result<(), HandlerError> {
+        let mut rechecks = self.rechecks.lock();
+        if let Some(left) = rechecks.failures.get_mut(record.as_str())
+            && *left > 0
+        {
+            *left -= 1;
+            return Err("the record is busy".into());
+        }
+        rechecks.checked.push(record.to_string());
         Ok(())
     }
 }

@@ -6,6 +6,8 @@ mod crashes;
 mod fakes;
 mod host_channels;
 mod letters;
+mod rechecks;
+mod reminders;
 mod storm;
 mod thresholds;
 
@@ -14,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use relation_host::clock::{Clock, ManualClock};
 use relation_host::store::layer::Layered;
 use relation_host::store::sqlite::SqliteStore;
@@ -25,7 +28,7 @@ use relation_host::types::{
 use relation_host::{NextRun, WakeupResult, wakeup_kinds};
 use serde_json::{Value, json};
 
-use self::fakes::{FakeChannels, FakeFacts, Kill, Sent};
+use self::fakes::{FakeChannels, FakeFacts, Kill, Rechecks, Sent};
 use super::model::to_time;
 use super::{
     DeliveryFilter, DeliveryState, NoticeRunner, Run, RunnerOptions, StoredDelivery,
@@ -160,6 +163,7 @@ struct World {
     store: Arc<dyn Store>,
     clock: Arc<ManualClock>,
     channels: FakeChannels,
+    rechecks: Arc<Mutex<Rechecks>>,
 }
 
 impl World {
@@ -168,6 +172,7 @@ impl World {
             store: Arc::new(SqliteStore::in_memory().unwrap()),
             clock: Arc::new(ManualClock::new(START)),
             channels: FakeChannels::default(),
+            rechecks: Arc::default(),
         }
     }
 
@@ -187,7 +192,10 @@ impl World {
     }
 
     fn host_on(&self, store: Arc<dyn Store>, channels: FakeChannels) -> TestHost {
-        let facts = Arc::new(FakeFacts(Arc::clone(&store)));
+        let facts = Arc::new(FakeFacts {
+            store: Arc::clone(&store),
+            rechecks: Arc::clone(&self.rechecks),
+        });
         let options = RunnerOptions::default();
         TestHost {
             store,

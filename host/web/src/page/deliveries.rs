@@ -114,7 +114,10 @@ impl Filters for ListQuery {
 impl ListQuery {
     /// Returns the address of the list or of a form with the filters that both have.
     fn with_filters(&self, path: &str) -> String {
-        let values = [("record", self.record.as_str()), ("hierarchy", &self.hierarchy)];
+        let values = [
+            ("record", self.record.as_str()),
+            ("hierarchy", &self.hierarchy),
+        ];
         links::with_query(path, &values)
     }
 
@@ -342,9 +345,14 @@ pub(crate) fn confirm_resending<'a>(
     node: &str,
     errors: &[FieldError],
 ) -> ConfirmPage<'a> {
-    let mut field = FormField::new(SINCE, ui.t("deliveries.since"), ui.t("deliveries.since-help"));
+    let mut field = FormField::new(
+        SINCE,
+        ui.t("deliveries.since"),
+        ui.t("deliveries.since-help"),
+    );
     let choices = SINCES.iter().enumerate();
-    let choices = choices.map(|(index, (value, _, key))| ((*value).to_owned(), ui.t(key), index == 0));
+    let choices =
+        choices.map(|(index, (value, _, key))| ((*value).to_owned(), ui.t(key), index == 0));
     field.control = Control::Choice(choices.collect());
     let mut fields = vec![field];
     form::set_errors(&mut fields, errors);

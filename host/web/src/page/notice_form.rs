@@ -224,7 +224,12 @@ impl Form<'_> {
             ("en", language_word(NoticeLanguage::En).to_owned()),
             ("de", language_word(NoticeLanguage::De).to_owned()),
         ];
-        self.choice("language", field_label("language", self.ui), stored, choices)
+        self.choice(
+            "language",
+            field_label("language", self.ui),
+            stored,
+            choices,
+        )
     }
 
     fn digest(&self, setting: &Setting<DigestSchedule>) -> Vec<FormField> {
@@ -281,7 +286,10 @@ impl Form<'_> {
     fn recipients(&self, setting: &Setting<List<Recipient>>) -> FormField {
         let ui = self.ui;
         let choices = match has_recipients(setting) {
-            true => vec![(ADD, ui.t("notices.added")), (REPLACE, ui.t("notices.only"))],
+            true => vec![
+                (ADD, ui.t("notices.added")),
+                (REPLACE, ui.t("notices.only")),
+            ],
             false => vec![
                 (INHERIT, ui.t("notices.recipients-inherit")),
                 (REPLACE, ui.t("notices.only-none")),
@@ -338,7 +346,10 @@ pub(crate) fn read(
         put(name, form.optional(name));
     }
     put("digest", form.daily("digest", &["hour", "zone"]));
-    put("quiet_hours", form.daily("quiet_hours", &["from", "to", "zone"]));
+    put(
+        "quiet_hours",
+        form.daily("quiet_hours", &["from", "to", "zone"]),
+    );
     put(RECIPIENTS, form.recipients(&present.recipients));
     Value::Object(settings)
 }
@@ -451,7 +462,8 @@ impl Reader<'_> {
 
 /// Returns a whole number, or another text, whose error names the field.
 fn number_or_text(text: &str) -> Value {
-    text.parse::<u64>().map_or_else(|_| text.into(), Value::from)
+    text.parse::<u64>()
+        .map_or_else(|_| text.into(), Value::from)
 }
 
 /// Names the fields of the form in errors about settings, whose paths name the position in a list.

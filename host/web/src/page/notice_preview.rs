@@ -8,9 +8,7 @@ use relation_host::types::Hierarchy;
 use relation_notify::routing::{Delivery, NotMade, PlannedNotice, Reason};
 
 use super::deliveries::{describe_details, describe_holds};
-use super::notice_words::{
-    channel_word, describe_recipient, kind_badge, moment, to_timestamp,
-};
+use super::notice_words::{channel_word, describe_recipient, kind_badge, moment, to_timestamp};
 use super::notices::address;
 use super::parts::{Badge, Moment, clean};
 use super::ui::{Ui, render};

@@ -123,15 +123,30 @@ impl Form<'_> {
         let auth = self.choice("auth", "recipient.auth", auth.as_str(), auths.into_iter());
         vec![
             self.text("name", "recipient.name", "recipient.name-help", name),
-            self.text("address", "recipient.target", "recipient.target-help", place),
-            self.choice("version", "recipient.version", version, versions.into_iter()),
+            self.text(
+                "address",
+                "recipient.target",
+                "recipient.target-help",
+                place,
+            ),
+            self.choice(
+                "version",
+                "recipient.version",
+                version,
+                versions.into_iter(),
+            ),
             self.choice("kind", "recipient.kind", kind.as_str(), kinds.into_iter()),
             only_v3("user", "recipient.user", "recipient.user-help", user),
             FormField {
                 help: ui.t("recipient.auth-help"),
                 ..auth
             },
-            only_v3("context", "recipient.context", "recipient.context-help", context),
+            only_v3(
+                "context",
+                "recipient.context",
+                "recipient.context-help",
+                context,
+            ),
         ]
     }
 }

@@ -122,8 +122,9 @@ pub(crate) fn build_credentials<'a>(
             "recipient.community-help",
         )],
         SnmpVersion::V3 { .. } => {
-            let password =
-                |name: &str, label: &str| password_field(ui, name, label, "recipient.password-help");
+            let password = |name: &str, label: &str| {
+                password_field(ui, name, label, "recipient.password-help")
+            };
             vec![
                 password("auth_password", "recipient.auth-password"),
                 password("privacy_password", "recipient.privacy-password"),
@@ -196,13 +197,8 @@ pub(crate) async fn set_credentials(
     };
     let authority = ui.authority(&change);
     let node = &target.own.hierarchy;
-    let set = notice_settings::set_snmp_secrets(
-        web.access(),
-        &authority,
-        node,
-        &query.id,
-        credentials,
-    );
+    let set =
+        notice_settings::set_snmp_secrets(web.access(), &authority, node, &query.id, credentials);
     match set.await {
         Ok(()) => Ok(Redirect::to(&target.back()).into_response()),
         Err(error) if error.error.field_errors.is_empty() => Err(error),

@@ -138,7 +138,8 @@ pub(crate) fn describe_fields(
             is_own: matches!(origin, Origin::Node(level) if level == node),
         }
     };
-    let flag = |name, flag: &Sourced<bool>| row(name, flag_word(flag.value, ui), &flag.origin, false);
+    let flag =
+        |name, flag: &Sourced<bool>| row(name, flag_word(flag.value, ui), &flag.origin, false);
     let thresholds = list_values(&fields.thresholds);
     let kinds = list_values(&fields.kinds);
     let channels = &fields.channels;
@@ -303,6 +304,9 @@ mod tests {
         });
         let recipient: Recipient = serde_json::from_value(webhook).unwrap();
         let (name, place) = describe_recipient(&recipient);
-        assert_eq!((name.as_str(), place.as_str()), ("tickets", "https://t.example:8443"));
+        assert_eq!(
+            (name.as_str(), place.as_str()),
+            ("tickets", "https://t.example:8443")
+        );
     }
 }

@@ -26,7 +26,9 @@ use super::parts::{Badge, clean, format_utc};
 use super::query::Filtered;
 use super::shared::{ConfirmPage, ListQuery, PAGE_SIZE, SecretPage, is_confirmed};
 use super::ui::{Ui, render, render_with};
-use crate::access::notice_settings::{self, NewSecret, NodeSettings, SecretState, find_reader_node};
+use crate::access::notice_settings::{
+    self, NewSecret, NodeSettings, SecretState, find_reader_node,
+};
 use crate::access::users::invalid;
 use crate::access::{Allowed, Operation, permission};
 use crate::{Web, WebError};
@@ -56,7 +58,9 @@ pub(crate) struct SecretWords {
 
 impl SecretWords {
     fn new(state: SecretState, ui: &Ui) -> Self {
-        let overlap = state.overlap_end.map(|end| format!("{} UTC", format_utc(end)));
+        let overlap = state
+            .overlap_end
+            .map(|end| format!("{} UTC", format_utc(end)));
         match state.set {
             true => Self {
                 badge: Badge::new("good", ui.t("recipient.set")),
@@ -146,7 +150,12 @@ pub(crate) fn build<'a>(
         let (name, place) = describe_recipient(&each.recipient);
         let is_own = each.origin == *node;
         let state = own.secrets.get(recipient_id(&each.recipient));
-        let level = || (clean(each.origin.as_str()), address("/notices", &each.origin));
+        let level = || {
+            (
+                clean(each.origin.as_str()),
+                address("/notices", &each.origin),
+            )
+        };
         RecipientRow {
             name,
             place,
@@ -249,8 +258,7 @@ pub(crate) fn build_form<'a>(
     errors: Vec<FieldError>,
 ) -> FormPage<'a> {
     let node = &own.hierarchy;
-    let mut sections =
-        notice_form::build_sections(ui, &own.settings, inherited, node, posted);
+    let mut sections = notice_form::build_sections(ui, &own.settings, inherited, node, posted);
     let errors = notice_form::place_errors(errors, &own.settings);
     let mut all = Vec::new();
     for section in &mut sections {

@@ -5,8 +5,8 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 
 use super::{
     actions, alerts, audit, bulk, callback, choose_language, connect, consent, data, deliveries,
-    demo, edit, keys, live, needs, notice_preview, notice_recipients, notice_secrets, notices, oidc,
-    organization, organizations, roles, session, transaction_changes, transaction_support,
+    demo, edit, keys, live, needs, notice_preview, notice_recipients, notice_secrets, notices,
+    oidc, organization, organizations, roles, session, transaction_changes, transaction_support,
     transactions, users,
 };
 use crate::Web;

@@ -141,10 +141,7 @@ impl Ui {
     }
 
     /// Returns the principal as the manager of what an operation permits.
-    pub(crate) fn authority<'a, P: Permission>(
-        &self,
-        allowed: &'a Allowed<P>,
-    ) -> Authority<'a, P> {
+    pub(crate) fn authority<'a, P: Permission>(&self, allowed: &'a Allowed<P>) -> Authority<'a, P> {
         Authority::Principal(allowed, self.address)
     }
 

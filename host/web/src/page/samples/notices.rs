@@ -156,7 +156,10 @@ fn delivery(state: DeliveryState, number: usize) -> ListedDelivery {
             unknown: 0,
             log: match state {
                 DeliveryState::Pending => Vec::new(),
-                _ => vec![attempt(false, HOSTILE), attempt(!ended, "250 2.0.0 Ok: queued as 4F2")],
+                _ => vec![
+                    attempt(false, HOSTILE),
+                    attempt(!ended, "250 2.0.0 Ok: queued as 4F2"),
+                ],
             },
         },
         reason: ended.then(|| format!("550 5.1.1 no such mailbox {HOSTILE}")),
@@ -205,7 +208,11 @@ pub(super) fn settings_pages(language: Language, pages: &mut Pages) {
         let page = notices::build_form(&ui, &level, fields, None, Vec::new());
         pages.push((name, page.render().unwrap()));
     }
-    let sent = posted(&[("notify", "yes"), ("thresholds", HOSTILE), ("budget", "many")]);
+    let sent = posted(&[
+        ("notify", "yes"),
+        ("thresholds", HOSTILE),
+        ("budget", "many"),
+    ]);
     let errors = [
         "thresholds.0",
         "budget",
@@ -244,13 +251,8 @@ pub(super) fn recipient_pages(language: Language, pages: &mut Pages) {
     let webhook = Target::new(own(), "hook");
     let sent = posted(&[("name", HOSTILE), ("url", HOSTILE)]);
     let errors = [error("url"), error("recipients.0")];
-    let page = notice_recipients::build_form(
-        &ui,
-        &webhook,
-        ChannelKind::Webhook,
-        Some(&sent),
-        &errors,
-    );
+    let page =
+        notice_recipients::build_form(&ui, &webhook, ChannelKind::Webhook, Some(&sent), &errors);
     pages.push(("recipient-errors", page.render().unwrap()));
     let page = notice_recipients::confirm_removal(&ui, &webhook);
     pages.push(("recipient-remove", page.render().unwrap()));

@@ -166,6 +166,7 @@ fn every_key_is_read() {
             refresh_rate: std::num::NonZeroU32::new(5),
         },
         web: WebConfig::default(),
+        notices: NoticesConfig::default(),
         log_format: LogFormat::Json,
     };
     assert_eq!(config, expected);

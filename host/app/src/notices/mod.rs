@@ -6,6 +6,7 @@ mod engine;
 mod facts;
 mod secrets;
 
+use std::fmt;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -182,6 +183,12 @@ impl Notices {
     /// The store cannot be read or written.
     pub async fn find_engine_id(&self) -> Result<Option<String>, AppError> {
         self.channels.find_engine_id().await
+    }
+}
+
+impl fmt::Debug for Notices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Notices").finish_non_exhaustive()
     }
 }
 

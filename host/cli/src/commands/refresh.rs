@@ -85,8 +85,6 @@ mod tests {
                 state: State::Connected,
                 access_token_expires: None,
                 refresh_token_expires: None,
-                refresh_token_lifetime_ms: None,
-                generation: 0,
                 next_refresh: None,
                 grants: Vec::new(),
                 notes: String::new(),
@@ -113,6 +111,8 @@ mod tests {
             state: State::Retrying,
             access_token_expires: None,
             refresh_token_expires: None,
+            refresh_token_lifetime_ms: None,
+            generation: 0,
             refreshed: None,
             failed_refresh: Some(FailedRefresh {
                 attempts: 1,

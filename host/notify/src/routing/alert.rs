@@ -154,6 +154,7 @@ pub const fn ends_with_recovery(kind: NoticeKind) -> bool {
         | NoticeKind::ImportFailed
         | NoticeKind::HostTrouble
         | NoticeKind::Recovered
+        | NoticeKind::Endpoint
         | NoticeKind::Test => false,
     }
 }

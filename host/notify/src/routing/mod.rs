@@ -4,6 +4,7 @@
 //! [`fold`] collects the deliveries to one recipient that are due into few messages.
 
 mod alert;
+mod endpoint;
 mod event;
 mod fold;
 mod ids;

@@ -290,6 +290,7 @@ impl Router<'_> {
             recipient_key: count_key,
             origin: origin.clone(),
             language: settings.language,
+            zone: settings.zone().cloned(),
             budget: settings.budget,
             earliest,
             holds,
@@ -364,7 +365,8 @@ impl Router<'_> {
             | NoticeKind::Reauthorize
             | NoticeKind::MissingScope
             | NoticeKind::ImportFailed
-            | NoticeKind::HostTrouble => TimeDelta::days(7),
+            | NoticeKind::HostTrouble
+            | NoticeKind::Endpoint => TimeDelta::days(7),
         };
         add(earliest, lifetime)
     }

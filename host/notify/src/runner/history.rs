@@ -142,7 +142,7 @@ pub async fn load_history(
     defaults: &Defaults,
     now: DateTime<Utc>,
 ) -> Result<History, HandlerError> {
-    let resolved = load_settings(store, &facts.node, defaults).await?;
+    let resolved = load_settings(store, &facts.node, defaults).await?.resolved;
     Ok(load(store, facts, &resolved, now).await?)
 }
 
@@ -172,7 +172,7 @@ pub async fn preview_record(
     defaults: &Defaults,
     now: DateTime<Utc>,
 ) -> Result<Vec<PlannedNotice>, HandlerError> {
-    let resolved = load_settings(store, &facts.node, defaults).await?;
+    let resolved = load_settings(store, &facts.node, defaults).await?.resolved;
     let history = load(store, facts, &resolved, now).await?;
     let mut planned = preview(facts, &resolved, &history, now);
     drop_replaced(&mut planned);

@@ -9,6 +9,7 @@
 mod attempt;
 mod channels;
 mod deliver;
+mod endpoints;
 mod facts;
 mod history;
 mod listing;
@@ -29,7 +30,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use relation_host::clock::Clock;
 use relation_host::store::{Change, Store, StoreError};
-use relation_host::types::{Document, Reference, Wakeup};
+use relation_host::types::{Document, Hierarchy, Reference, Wakeup};
 use relation_host::{
     HandledWakeup, HandlerError, HandlerOptions, Host, NextRun, WakeupHandler, WakeupResult,
     wakeup_kinds,
@@ -41,10 +42,12 @@ use url::Url;
 pub use self::channels::{
     ChannelTarget, Channels, HostChannels, Secrets, SnmpChannels, SnmpSecrets, WebhookChannels,
 };
+pub use self::endpoints::{ListedEndpoint, enable, find_health, list_endpoints};
 pub use self::facts::RecordFacts;
 pub use self::history::{load_history, preview_record};
 pub use self::listing::{
-    DeliveryFilter, ListedDelivery, MAX_LISTED, ResendError, list_deliveries, list_routings, resend,
+    DeliveryFilter, ListedDelivery, MAX_LISTED, ResendError, ResentPage, find_delivery,
+    list_deliveries, list_routings, resend, resend_since,
 };
 pub use self::model::{
     Attempts, DELIVERY_MODEL, DeliveryState, LoggedAttempt, ROUTING_MODEL, StoredDelivery,
@@ -101,6 +104,8 @@ pub(crate) enum RunError {
     Facts(HandlerError),
     #[error("{document} is not in the expected form: see line {line} of its body")]
     Unreadable { document: Reference, line: usize },
+    #[error("the notice settings of {0}, which name the recipient, cannot be read")]
+    UnreadableLevel(Hierarchy),
     #[error("{0} cannot be written as JSON")]
     Unwritable(Reference),
     #[error("the wakeup {0} is not one of notices")]

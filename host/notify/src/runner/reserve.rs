@@ -237,7 +237,7 @@ async fn retain_told(
         if !settings.contains_key(&node) {
             settings.insert(
                 node.clone(),
-                load_settings(run.store, &node, defaults).await?,
+                load_settings(run.store, &node, defaults).await?.resolved,
             );
         }
         let told = settings.get(&node).is_some_and(|resolved| {

@@ -181,16 +181,49 @@ impl NoticeRunner {
         result: &mut WakeupResult,
     ) -> Result<RoutedEvent, RunError> {
         let now = run.now();
-        let resolved = load_settings(run.store, &facts.node, &self.options.defaults).await?;
+        let settings = load_settings(run.store, &facts.node, &self.options.defaults).await?;
+        let resolved = settings.resolved;
         let account = find_account_key(event, &resolved);
         add_recent(run.store, &resolved, event, &mut history).await?;
         let plan = route(event, &resolved, now, &history);
+        let (checks, changes) = self
+            .make_deliveries(run, event, &plan, account.as_deref(), now)
+            .await?;
+        result.checks.extend(checks);
+        result.changes.extend(changes);
+        // A repetition tells nobody; the first routing says more.
+        let reference = StoredRouting::reference(&plan.notice.id);
+        let earlier = run.store.get(std::slice::from_ref(&reference)).await?;
+        let is_first = event.reminder == 0 && earlier.iter().all(Option::is_none);
+        if is_first || !plan.deliveries.is_empty() {
+            let routing = StoredRouting {
+                reminder: event.reminder,
+                ..to_routing(&plan, facts, now)
+            };
+            result
+                .changes
+                .push(Change::Put(routing.to_document(&facts.node)?));
+            result.changes.push(self.forget(reference, now));
+        }
+        Ok(RoutedEvent { plan, resolved })
+    }
+
+    /// Makes the deliveries of a plan that do not exist yet. `account` is the key of the account e-mail.
+    pub(super) async fn make_deliveries(
+        &self,
+        run: &Run<'_>,
+        event: &Event,
+        plan: &RoutePlan,
+        account: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Result<(Vec<Check>, Vec<Change>), RunError> {
+        let (mut checks, mut changes) = (Vec::new(), Vec::new());
         let mut made = Vec::new();
         for delivery in &plan.deliveries {
             let mut delivery = delivery.clone();
             delivery.recipient = redact(&delivery.recipient);
             made.push(StoredDelivery {
-                account_email: account.as_ref() == Some(&delivery.recipient_key),
+                account_email: account == Some(delivery.recipient_key.as_str()),
                 delivery,
                 notice: plan.notice.clone(),
                 generation: event.key.generation,
@@ -216,28 +249,12 @@ impl NoticeRunner {
         for ((stored, reference), existing) in made.iter().zip(references).zip(existing) {
             if existing.is_none() {
                 let (channel, due) = (stored.delivery.channel, stored.delivery.earliest);
-                result.checks.push(Check::Absent(reference.clone()));
-                result.changes.push(Change::Put(stored.to_document()?));
-                result
-                    .changes
-                    .push(schedule(reference, deliver_id(channel), due));
+                checks.push(Check::Absent(reference.clone()));
+                changes.push(Change::Put(stored.to_document()?));
+                changes.push(schedule(reference, deliver_id(channel), due));
             }
         }
-        // A repetition tells nobody; the first routing says more.
-        let reference = StoredRouting::reference(&plan.notice.id);
-        let earlier = run.store.get(std::slice::from_ref(&reference)).await?;
-        let is_first = event.reminder == 0 && earlier.iter().all(Option::is_none);
-        if is_first || !plan.deliveries.is_empty() {
-            let routing = StoredRouting {
-                reminder: event.reminder,
-                ..to_routing(&plan, facts, now)
-            };
-            result
-                .changes
-                .push(Change::Put(routing.to_document(&facts.node)?));
-            result.changes.push(self.forget(reference, now));
-        }
-        Ok(RoutedEvent { plan, resolved })
+        Ok((checks, changes))
     }
 }
 

@@ -29,6 +29,7 @@ pub use self::resolve::{
     ResolvedList, ResolvedRecipient, Sourced, resolve,
 };
 pub use self::span::Span;
+pub(crate) use self::store::list_levels;
 pub use self::store::{load_levels, reference};
 pub use self::visible::VisibleSettings;
 pub use self::zone::{TimeOfDay, Zone};

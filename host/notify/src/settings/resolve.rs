@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::{
     ChannelKind, DigestSchedule, KINDS, Language, List, ListMode, NoticeSettings, QuietHours,
-    Recipient, Reminder, Setting, Span,
+    Recipient, Reminder, Setting, Span, Zone,
 };
 use crate::NoticeKind;
 
@@ -249,11 +249,12 @@ impl ResolvedFields {
         texts.join(",")
     }
 
-    /// Returns whether notices of this kind are told. A test always is.
+    /// Returns whether notices of this kind are told. A test and the state of an endpoint always are.
     #[must_use]
     pub fn has_kind(&self, kind: NoticeKind) -> bool {
         let mut kinds = self.kinds.values.iter();
-        kind == NoticeKind::Test || kinds.any(|each| each.value == kind)
+        let is_always = matches!(kind, NoticeKind::Test | NoticeKind::Endpoint);
+        is_always || kinds.any(|each| each.value == kind)
     }
 
     /// Returns whether the channel is used.
@@ -268,6 +269,17 @@ impl ResolvedFields {
 }
 
 impl DeliverySettings {
+    /// Returns the time zone of texts: that of the digest, or else of the quiet hours. None: UTC.
+    #[must_use]
+    pub fn zone(&self) -> Option<&Zone> {
+        match (&self.digest, &self.quiet_hours) {
+            (DigestSchedule::Daily { zone, .. }, _) | (_, QuietHours::Daily { zone, .. }) => {
+                Some(zone)
+            }
+            (DigestSchedule::PerEvent, QuietHours::Off) => None,
+        }
+    }
+
     /// Returns the time at which a notice at `time` may be told on the channel. Digests are for e-mail; quiet hours
     /// do not hold SNMP notifications.
     pub(crate) fn quiet_end(

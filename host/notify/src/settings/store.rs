@@ -24,18 +24,22 @@ pub(super) fn derive_pkid(purpose: &str, node: &Hierarchy) -> Pkid {
     Pkid::from_bytes(bytes)
 }
 
+/// Returns a node and the nodes above, the highest first.
+pub(crate) fn list_levels(node: &Hierarchy) -> Vec<Hierarchy> {
+    let path = node.as_str();
+    let ends = path.match_indices('.').map(|(index, _)| index);
+    ends.chain([path.len()])
+        .filter_map(|end| path.get(..end)?.parse().ok())
+        .collect()
+}
+
 /// Reads the documents with the settings of a node and of the nodes above, the highest first. Nodes without settings are
 /// left out.
 ///
 /// # Errors
 /// Those of [`DocumentStore::get`](relation_host::store::DocumentStore::get).
 pub async fn load_levels(store: &dyn Store, node: &Hierarchy) -> Result<Vec<Document>, StoreError> {
-    let path = node.as_str();
-    let ends = path.match_indices('.').map(|(index, _)| index);
-    let levels = ends
-        .chain([path.len()])
-        .filter_map(|end| path.get(..end)?.parse().ok());
-    let references: Vec<Reference> = levels.map(|level: Hierarchy| reference(&level)).collect();
+    let references: Vec<Reference> = list_levels(node).iter().map(reference).collect();
     let found = store.get(&references).await?;
     Ok(found.into_iter().flatten().collect())
 }

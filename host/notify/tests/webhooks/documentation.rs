@@ -72,6 +72,15 @@ fn example(event_type: EventType) -> Option<Message> {
             Severity::Critical,
             "HOST_STORE_UNAVAILABLE",
         )),
+        EventType::NoticeEndpoint => Notice {
+            record: "endpoint tickets".to_owned(),
+            node: "sys.Provider".to_owned(),
+            ..of_host(about(
+                NoticeKind::Endpoint,
+                Severity::Major,
+                "NOTICE_ENDPOINT_FAILING",
+            ))
+        },
         EventType::NoticeTest => of_host(about(NoticeKind::Test, Severity::Info, "NOTICE_TEST")),
         EventType::NoticeDigest => {
             return Some(Message::Digest(Digest {

@@ -18,7 +18,7 @@ fn every_kind_has_texts_in_every_language() {
         for language in Language::ALL {
             let mut notice = notice(kind);
             match kind {
-                NoticeKind::HostTrouble => {
+                NoticeKind::HostTrouble | NoticeKind::Endpoint => {
                     (notice.customer, notice.grant) = (String::new(), String::new());
                     (notice.expires, notice.link) = (None, None);
                 }

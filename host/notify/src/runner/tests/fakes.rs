@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -40,6 +41,8 @@ impl Sent {
 pub(super) struct FakeChannels {
     pub sent: Arc<Mutex<Vec<Sent>>>,
     pub errors: Arc<Mutex<VecDeque<DeliveryErrorKind>>>,
+    /// The beginning of the addresses that accept nothing.
+    pub down: Arc<Mutex<Option<String>>>,
     pub is_dead: Arc<AtomicBool>,
 }
 
@@ -80,6 +83,13 @@ impl Channel for FakeChannel {
             return Err(DeliveryError {
                 kind: DeliveryErrorKind::Permanent,
                 text: "dead".to_owned(),
+            });
+        }
+        let down = self.channels.down.lock().clone();
+        if down.is_some_and(|down| self.to.starts_with(&down)) {
+            return Err(DeliveryError {
+                kind: DeliveryErrorKind::Temporary { retry_after: None },
+                text: "HTTP 500".to_owned(),
             });
         }
         if let Some(kind) = self.channels.errors.lock().pop_front() {
@@ -132,7 +142,10 @@ impl RecordFacts for FakeFacts {
             generation: body["generation"].as_u64().unwrap(),
             state: serde_json::from_value(body["state"].clone())?,
             expires: serde_json::from_value(body["expires"].clone())?,
-            lifetime: Some(90 * DAY),
+            lifetime: body["lifetime"]
+                .as_u64()
+                .map(Duration::from_secs)
+                .or(Some(90 * DAY)),
             failing_since: None,
             account_email: body["email"].as_str().map(str::to_owned),
             link: None,

@@ -100,6 +100,7 @@ async fn open(
         recipient: &recipient(json),
         origin: &origin,
         language: Language::De,
+        zone: None,
     };
     channels.open(&target).await
 }

@@ -3,9 +3,13 @@
 
 mod changes;
 mod crashes;
+mod endpoints;
 mod fakes;
 mod host_channels;
 mod letters;
+mod listings;
+mod plans;
+mod quarter;
 mod rechecks;
 mod reminders;
 mod storm;
@@ -269,10 +273,20 @@ impl World {
             .parse()
             .unwrap();
         let reference = Reference::new(NOTICE_MODEL, pkid.clone());
+        let found = self
+            .store
+            .get(&[Reference::record(record.clone())])
+            .await
+            .unwrap();
+        let document = found.into_iter().flatten().next();
+        let facts: Option<Value> = document
+            .as_ref()
+            .map(|document| serde_json::from_str(&document.body).unwrap());
+        let generation = facts.map_or(1, |facts| facts["generation"].as_u64().unwrap());
         let body = json!({
             "id": alert.pkid(record), "code": alert.code, "severity": alert.severity,
             "message": "connect this customer again", "count": 1, "first": "2026-01-01T00:00:00.000Z",
-            "subject": record, "threshold": alert.threshold.as_secs() * 1000, "generation": 1,
+            "subject": record, "threshold": alert.threshold.as_secs() * 1000, "generation": generation,
             "grant": "organization",
         });
         let notice = AlertNotice {
@@ -284,14 +298,7 @@ impl World {
             earlier_severity: None,
             body: Some(body),
         };
-        let found = self
-            .store
-            .get(&[Reference::record(record.clone())])
-            .await
-            .unwrap();
-        let path = found[0]
-            .as_ref()
-            .map_or(node(NODE), |document| document.hierarchy.clone());
+        let path = document.map_or(node(NODE), |document| document.hierarchy);
         let Change::Put(mut document) = put(
             reference.clone(),
             path.as_str(),

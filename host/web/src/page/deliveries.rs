@@ -28,6 +28,8 @@ use crate::{Web, WebError};
 
 /// The number of deliveries on a page.
 const PAGE_SIZE: u32 = 50;
+/// The maximum number of pages of failed deliveries that one request sends again.
+const MAX_RESENT_PAGES: u32 = 20;
 const DAY: Duration = Duration::from_secs(86_400);
 /// The field with the time whose failed deliveries are sent again.
 const SINCE: &str = "since";
@@ -372,7 +374,12 @@ pub(crate) fn confirm_resending<'a>(
 }
 
 /// Builds the page with the number of deliveries that are sent again.
-pub(crate) fn result_of_resending<'a>(ui: &'a Ui, query: &ListQuery, count: u64) -> ResultPage<'a> {
+pub(crate) fn result_of_resending<'a>(
+    ui: &'a Ui,
+    query: &ListQuery,
+    count: u32,
+    has_more: bool,
+) -> ResultPage<'a> {
     let (tone, text) = match count {
         0 => ("warn", ui.t("deliveries.resent-none")),
         count => ("good", ui.t1("deliveries.resent-count", count)),
@@ -382,7 +389,7 @@ pub(crate) fn result_of_resending<'a>(ui: &'a Ui, query: &ListQuery, count: u64)
         tone,
         text,
         reply: None,
-        next: None,
+        next: has_more.then(|| ui.t("deliveries.resent-more")),
         back: query.with_filters("/deliveries"),
         back_text: ui.t("deliveries.back"),
         ui,
@@ -413,6 +420,17 @@ pub(crate) async fn resend_all(
     let span = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     let since = Timestamp(web.now().0.saturating_sub(span));
     let authority = ui.authority(&allowed);
-    let count = deliveries::resend_since(web.access(), &authority, &filter, since).await?;
-    render(&result_of_resending(&ui, &query, count))
+    let mut cursor: Option<String> = None;
+    let mut count = 0_u32;
+    for _ in 0..MAX_RESENT_PAGES {
+        let access = web.access();
+        let page = deliveries::resend_since(access, &authority, &filter, since, cursor.as_deref());
+        let page = page.await?;
+        count = count.saturating_add(page.resent);
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    render(&result_of_resending(&ui, &query, count, cursor.is_some()))
 }

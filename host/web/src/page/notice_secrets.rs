@@ -60,6 +60,21 @@ pub(crate) async fn test(
     render(&build_report(&ui, &target, &report))
 }
 
+/// Enables an endpoint that was disabled after failures.
+pub(crate) async fn enable(
+    State(web): State<Web>,
+    ui: Ui,
+    change: Change,
+    read: Read,
+    Filtered(query): Filtered<RecipientQuery>,
+) -> Result<Response, WebError> {
+    let target = Target::find(&web, &ui, (&read, &change), &query).await?;
+    let authority = ui.authority(&change);
+    let node = &target.own.hierarchy;
+    notice_settings::enable(web.access(), &authority, node, &query.id).await?;
+    Ok(Redirect::to(&target.back()).into_response())
+}
+
 /// Builds the page that asks whether to rotate the secret of a webhook.
 pub(crate) fn confirm_rotation<'a>(ui: &'a Ui, target: &Target) -> ConfirmPage<'a> {
     ConfirmPage {

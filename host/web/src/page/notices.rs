@@ -10,6 +10,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use relation_app::AppError;
 use relation_app::notices::{read_level, recipient_id};
 use relation_host::types::{FieldError, Hierarchy};
+use relation_notify::health::{DisabledReason, EndpointHealth};
 use relation_notify::settings::{
     Level, ListMode, NoticeSettings, ResolvedFields, ResolvedRecipient, Rules, VisibleSettings,
     load_levels, parse, resolve,
@@ -20,7 +21,9 @@ use super::calls::Failed;
 use super::form::{self, Posted};
 use super::links;
 use super::notice_form::{self, Section};
-use super::notice_words::{FieldWords, channel_word, describe_fields, describe_recipient};
+use super::notice_words::{
+    FieldWords, channel_word, describe_fields, describe_recipient, to_timestamp,
+};
 use super::organizations::choose_node;
 use super::parts::{Badge, clean, format_utc};
 use super::query::Filtered;
@@ -74,6 +77,33 @@ impl SecretWords {
     }
 }
 
+/// The health of an endpoint whose latest attempts failed, in words.
+pub(crate) struct HealthWords {
+    badge: Badge,
+    details: String,
+}
+
+impl HealthWords {
+    /// Returns `None` for an endpoint that works.
+    fn new(health: &EndpointHealth, ui: &Ui) -> Option<Self> {
+        if let Some(reason) = health.disabled() {
+            let details = match reason {
+                DisabledReason::Failures => "recipient.disabled-failures",
+                DisabledReason::Gone => "recipient.disabled-gone",
+            };
+            return Some(Self {
+                badge: Badge::new("bad", ui.t("recipient.disabled")),
+                details: ui.t(details),
+            });
+        }
+        let since = format_utc(to_timestamp(health.failing_since()?));
+        Some(Self {
+            badge: Badge::new("warn", ui.t("recipient.failing")),
+            details: ui.t1("recipient.failing-since", format!("{since} UTC")),
+        })
+    }
+}
+
 /// The addresses of what can be done with a recipient.
 pub(crate) struct RecipientActions {
     edit: String,
@@ -81,10 +111,11 @@ pub(crate) struct RecipientActions {
     test: Option<String>,
     rotate: Option<String>,
     credentials: Option<String>,
+    enable: Option<String>,
 }
 
 impl RecipientActions {
-    fn new(recipient: &ResolvedRecipient, may_test: bool) -> Self {
+    fn new(recipient: &ResolvedRecipient, may_test: bool, is_disabled: bool) -> Self {
         use relation_notify::settings::ChannelKind;
         let node = recipient.origin.as_str();
         let id = recipient_id(&recipient.recipient);
@@ -99,6 +130,7 @@ impl RecipientActions {
             test: may_test.then(|| address("/test")),
             rotate: (channel == ChannelKind::Webhook).then(|| address("/rotate")),
             credentials: (channel == ChannelKind::Snmp).then(|| address("/credentials")),
+            enable: is_disabled.then(|| address("/enable")),
         }
     }
 }
@@ -111,6 +143,7 @@ pub(crate) struct RecipientRow {
     /// The level that names the recipient and its page, if it is another one.
     level: Option<(String, String)>,
     secret: Option<SecretWords>,
+    health: Option<HealthWords>,
     actions: Option<RecipientActions>,
 }
 
@@ -150,6 +183,9 @@ pub(crate) fn build<'a>(
         let (name, place) = describe_recipient(&each.recipient);
         let is_own = each.origin == *node;
         let state = own.secrets.get(recipient_id(&each.recipient));
+        let health = own.health.get(recipient_id(&each.recipient));
+        let health = health.filter(|_| is_own);
+        let is_disabled = health.is_some_and(|health| health.disabled().is_some());
         let level = || {
             (
                 clean(each.origin.as_str()),
@@ -164,7 +200,9 @@ pub(crate) fn build<'a>(
             secret: state
                 .filter(|_| is_own)
                 .map(|state| SecretWords::new(*state, ui)),
-            actions: (is_own && may_change).then(|| RecipientActions::new(each, may_test)),
+            health: health.and_then(|health| HealthWords::new(health, ui)),
+            actions: (is_own && may_change)
+                .then(|| RecipientActions::new(each, may_test, is_disabled)),
         }
     });
     let mode = match own.settings.recipients.value().map(|list| list.mode) {

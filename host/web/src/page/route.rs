@@ -140,6 +140,8 @@ routes! {
     RemoveRecipient: POST "/notices/recipient/remove", NOTICES, notice_recipients::remove;
     /// Sends a test to a recipient.
     TestRecipient: POST "/notices/recipient/test", NOTICES, notice_secrets::test;
+    /// Enables a webhook or an SNMP target that was disabled.
+    EnableRecipient: POST "/notices/recipient/enable", NOTICES, notice_secrets::enable;
     /// Gives a webhook a new secret.
     RotateRecipientSecret: POST "/notices/recipient/rotate", NOTICES, notice_secrets::rotate;
     /// Shows the form of the credentials of an SNMP target.

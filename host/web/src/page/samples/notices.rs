@@ -1,5 +1,6 @@
 //! The samples of the pages of notices.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use askama::Template as _;
@@ -7,6 +8,8 @@ use chrono::{DateTime, Utc};
 use relation_app::notices::GrantPreview;
 use relation_host::reports::{Grant, State};
 use relation_host::types::{FieldError, Hierarchy, Timestamp};
+use relation_notify::DeliveryErrorKind;
+use relation_notify::health::EndpointHealth;
 use relation_notify::routing::{ConnectionFacts, History, preview};
 use relation_notify::runner::{
     Attempts, DeliveryState, ListedDelivery, LoggedAttempt, StoredDelivery,
@@ -83,6 +86,12 @@ fn resolved() -> Resolved {
     resolve(&levels, &Defaults::default())
 }
 
+fn health(kind: DeliveryErrorKind) -> EndpointHealth {
+    let mut health = EndpointHealth::default();
+    health.record_failure(kind, time(NOW - DAY));
+    health
+}
+
 fn own() -> NodeSettings {
     let state = |set, overlap_end| SecretState { set, overlap_end };
     let secrets = [
@@ -95,6 +104,12 @@ fn own() -> NodeSettings {
         settings: settings(),
         version: 3,
         secrets: secrets.map(|(id, state)| (id.to_owned(), state)).into(),
+        health: [
+            ("hook", health(DeliveryErrorKind::Gone)),
+            ("noc", health(DeliveryErrorKind::Permanent)),
+        ]
+        .map(|(id, health)| (id.to_owned(), health))
+        .into(),
     }
 }
 
@@ -104,7 +119,8 @@ fn empty() -> NodeSettings {
         hierarchy: "sys.Provider".parse().unwrap(),
         settings: NoticeSettings::default(),
         version: 0,
-        secrets: std::collections::BTreeMap::new(),
+        secrets: BTreeMap::new(),
+        health: BTreeMap::new(),
     }
 }
 
@@ -315,7 +331,7 @@ pub(super) fn delivery_pages(language: Language, pages: &mut Pages) {
     }
     let page = deliveries::confirm_resending(&ui, &query, NODE, &[error("since")]);
     pages.push(("deliveries-resend", page.render().unwrap()));
-    let page = deliveries::result_of_resending(&ui, &query, 12);
+    let page = deliveries::result_of_resending(&ui, &query, 12, true);
     pages.push(("deliveries-resent", page.render().unwrap()));
 
     let about = (pkid(1).to_string(), HOSTILE, node());

@@ -291,7 +291,11 @@ pub(crate) fn build<'a>(ui: &'a Ui, listed: &ListedDelivery) -> DeliveryPage<'a>
         deadline: moment(delivery.deadline, ui),
         ended: stored.ended.map(|at| moment(at, ui)),
         digest: stored.digest.as_deref().map(clean),
-        resent: (stored.resent > 0).then(|| ui.t1("deliveries.resent-times", stored.resent)),
+        resent: match stored.resent {
+            0 => None,
+            1 => Some(ui.t("alerts.once")),
+            count => Some(ui.t1("alerts.times", count)),
+        },
         id: delivery.id.to_string(),
         attempts: attempts.map(|each| AttemptRow::new(each, ui)).collect(),
         has_older: shown < stored.attempts.count,

@@ -160,6 +160,7 @@ impl Notices {
             recipient: &recipient.recipient,
             origin: &recipient.origin,
             language: recipient.delivery.language,
+            zone: recipient.delivery.zone(),
         };
         let facts =
             ConnectionFacts::for_installation(recipient.origin.clone(), self.links.alerts());

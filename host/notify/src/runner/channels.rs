@@ -190,7 +190,7 @@ impl HostChannels {
     }
 }
 
-fn to_mail_zone(zone: &settings::Zone) -> mail::Zone {
+pub(super) fn to_mail_zone(zone: &settings::Zone) -> mail::Zone {
     let zone = zone.clone();
     mail::Zone::new(move |time| {
         zone.offset(time)

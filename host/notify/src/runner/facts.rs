@@ -57,7 +57,7 @@ pub(super) async fn load_settings(
     let mut levels = Vec::new();
     let mut unreadable = Vec::new();
     for (node, document) in load_documents(store, node).await? {
-        let settings = document.and_then(|document| Ok(document.as_ref().map(read).transpose()?));
+        let settings = document.and_then(|document| document.as_ref().map(read).transpose());
         match settings {
             Ok(Some(settings)) => levels.push(Level { node, settings }),
             Ok(None) => {}

@@ -64,6 +64,9 @@ pub enum ResendError {
     /// The delivery has not ended.
     #[error("the delivery is pending: it is made by itself; wait for its result")]
     Pending,
+    /// The position belongs to another list.
+    #[error("the position is not one of these deliveries")]
+    Cursor,
     /// Another process has changed the delivery.
     #[error("the delivery was changed meanwhile: look at it, and repeat this")]
     Changed,
@@ -234,7 +237,10 @@ pub async fn resend_since(
     };
     // The order of primary keys does not change while states do.
     let page = store.find(&dead.to_documents(), cursor, MAX_LISTED).await;
-    let page = page.map_err(|error| ResendError::Store(error.to_string()))?;
+    let page = page.map_err(|error| match error {
+        StoreError::Invalid(_) if cursor.is_some() => ResendError::Cursor,
+        error => ResendError::Store(error.to_string()),
+    })?;
     let mut resent = 0_u32;
     for document in &page.items {
         let stored: StoredDelivery =

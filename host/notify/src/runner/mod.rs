@@ -102,6 +102,8 @@ pub(crate) enum RunError {
     Pkid(#[from] InvalidPkid),
     #[error("could not read the facts about the record: {0}")]
     Facts(HandlerError),
+    #[error("could not check the record: {0}")]
+    Recheck(HandlerError),
     #[error("{document} is not in the expected form: see line {line} of its body")]
     Unreadable { document: Reference, line: usize },
     #[error("the notice settings of {0}, which name the recipient, cannot be read")]

@@ -1,15 +1,21 @@
 //! The check of all connections of a node after its settings have changed, in runs of a bounded size.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use relation_host::store::Change;
-use relation_host::types::{Document, Filter, RECORD_MODEL, Scope};
+use relation_host::store::{Change, Check};
+use relation_host::types::{Document, Filter, Pkid, RECORD_MODEL, Scope};
 use relation_host::{NextRun, WakeupResult};
+use relation_types::reports::State;
 use tokio::time::{Instant, timeout};
 
+use super::history::KnownNotices;
 use super::model::{read, to_timestamp};
+use super::remind::needs_person;
 use super::{NoticeRunner, Run, RunError};
+use crate::NoticeKind;
+use crate::routing::Event;
 use crate::settings::{PendingRecord, StoredRecheck};
 
 /// The maximum number of records in one run.
@@ -40,14 +46,18 @@ impl NoticeRunner {
             .partition(|each| !only_new || each.failures == 0);
         let mut ready = ready.into_iter();
         let end = Instant::now() + RUN_TIME;
+        let mut result: WakeupResult = NextRun::Never.into();
         for mut each in ready.by_ref().take(MAX_RECORDS) {
             if Instant::now() >= end {
                 waiting.push(each);
                 continue;
             }
-            let failure = match timeout(RECORD_TIME, run.facts.recheck(&each.record)).await {
-                Ok(Ok(())) => {
+            let check = self.check_record(run, &each.record);
+            let failure = match timeout(RECORD_TIME, check).await {
+                Ok(Ok((checks, changes))) => {
                     stored.checked = stored.checked.saturating_add(1);
+                    result.checks.extend(checks);
+                    result.changes.extend(changes);
                     continue;
                 }
                 Ok(Err(error)) => error.to_string(),
@@ -69,20 +79,49 @@ impl NoticeRunner {
             (false, true) if stored.pending.is_empty() => {
                 let (checked, left_out) = (stored.checked, stored.left_out);
                 tracing::info!(%node, checked, left_out, "all connections were checked, since notice settings have changed");
-                return Ok(NextRun::DeleteSubject.into());
+                result.next = NextRun::DeleteSubject;
+                return Ok(result);
             }
             (false, true) => run.now() + PAUSE,
             _ => run.now(),
         };
         let body = serde_json::to_string(&stored);
         let body = body.map_err(|_| RunError::Unwritable(run.document.reference.clone()))?;
-        Ok(WakeupResult {
-            changes: vec![Change::Put(Document {
-                body,
-                ..run.document.clone()
-            })],
-            ..NextRun::At(to_timestamp(next)).into()
-        })
+        result.changes.push(Change::Put(Document {
+            body,
+            ..run.document.clone()
+        }));
+        result.next = NextRun::At(to_timestamp(next));
+        Ok(result)
+    }
+
+    /// Has the plugin check a record. A threshold whose alert told nobody is routed again, since the settings may tell it now.
+    async fn check_record(
+        &self,
+        run: &Run<'_>,
+        record: &Pkid,
+    ) -> Result<(Vec<Check>, Vec<Change>), RunError> {
+        let checked = run.facts.recheck(record).await;
+        checked.map_err(RunError::Recheck)?;
+        let mut result: WakeupResult = NextRun::Never.into();
+        let known = KnownNotices::load(run.store, record).await?;
+        let routed = known.routings.iter().map(|each| &each.stored.notice);
+        let routed = routed.filter(|notice| notice.kind == NoticeKind::Expiring);
+        let grants: BTreeSet<&str> = routed.map(|notice| notice.grant.as_str()).collect();
+        for grant in grants {
+            let found = run.facts.find(record, grant).await;
+            let Some(facts) = found.map_err(RunError::Facts)? else {
+                continue;
+            };
+            let now = run.now();
+            let is_ahead = facts.expires.is_some_and(|expires| expires > now);
+            if is_ahead && facts.state != State::NotConnected && !needs_person(facts.state) {
+                let (event, history) = (Event::expiring(&facts, now), known.to_history(&facts));
+                self.add_event(run, &event, &facts, history, &mut result)
+                    .await?;
+            }
+        }
+        Ok((result.checks, result.changes))
     }
 }
 

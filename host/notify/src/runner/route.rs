@@ -154,10 +154,16 @@ impl NoticeRunner {
         let routed = self
             .add_event(run, event, facts, history.clone(), result)
             .await?;
+        let now = run.now();
         let notice = &routed.plan.notice;
+        // It tells why nobody is told. A repetition does not; the first routing says more.
+        let reference = StoredRouting::reference(&notice.id);
+        let earlier = run.store.get(std::slice::from_ref(&reference)).await?;
+        if routed.plan.deliveries.is_empty() && earlier.iter().all(Option::is_none) {
+            self.put_routing(&routed.plan, event, facts, now, result)?;
+        }
         let is_problem = matches!(notice.kind, NoticeKind::Expired | NoticeKind::Reauthorize);
         if is_problem && needs_person(facts.state) && notice.record.parse::<Pkid>().is_ok() {
-            let now = run.now();
             history.problem_routed = Some(now);
             let subject = StoredRouting::reference(&notice.id);
             result.changes.push(schedule_remind(
@@ -171,7 +177,7 @@ impl NoticeRunner {
         Ok(())
     }
 
-    /// Routes an event, and adds its deliveries that do not exist yet.
+    /// Routes an event, and adds its deliveries that do not exist yet. If nobody is told, it leaves nothing.
     pub(super) async fn add_event(
         &self,
         run: &Run<'_>,
@@ -191,21 +197,29 @@ impl NoticeRunner {
             .await?;
         result.checks.extend(checks);
         result.changes.extend(changes);
-        // A repetition tells nobody; the first routing says more.
-        let reference = StoredRouting::reference(&plan.notice.id);
-        let earlier = run.store.get(std::slice::from_ref(&reference)).await?;
-        let is_first = event.reminder == 0 && earlier.iter().all(Option::is_none);
-        if is_first || !plan.deliveries.is_empty() {
-            let routing = StoredRouting {
-                reminder: event.reminder,
-                ..to_routing(&plan, facts, now)
-            };
-            result
-                .changes
-                .push(Change::Put(routing.to_document(&facts.node)?));
-            result.changes.push(self.forget(reference, now));
+        if !plan.deliveries.is_empty() {
+            self.put_routing(&plan, event, facts, now, result)?;
         }
         Ok(RoutedEvent { plan, resolved })
+    }
+
+    fn put_routing(
+        &self,
+        plan: &RoutePlan,
+        event: &Event,
+        facts: &ConnectionFacts,
+        now: DateTime<Utc>,
+        result: &mut WakeupResult,
+    ) -> Result<(), RunError> {
+        let routing = StoredRouting {
+            reminder: event.reminder,
+            ..to_routing(plan, facts, now)
+        };
+        let document = routing.to_document(&facts.node)?;
+        let reference = document.reference.clone();
+        result.changes.push(Change::Put(document));
+        result.changes.push(self.forget(reference, now));
+        Ok(())
     }
 
     /// Makes the deliveries of a plan that do not exist yet. `account` is the key of the account e-mail.

@@ -67,9 +67,19 @@ pub fn recheck_changes(node: &Hierarchy, now: DateTime<Utc>) -> Vec<Change> {
     ]
 }
 
-/// Returns whether a change of a level's settings needs [`recheck_changes`]: thresholds, or whether anything is told.
-/// Settings that do not exist are the default ones.
+/// Returns whether a change of a level's settings needs [`recheck_changes`]: a threshold that is past may have to be told
+/// now. Settings that do not exist are the default ones.
 #[must_use]
 pub fn needs_recheck(old: &NoticeSettings, new: &NoticeSettings) -> bool {
-    old.thresholds != new.thresholds || old.notify != new.notify
+    let told = |settings: &NoticeSettings| {
+        (
+            settings.thresholds.clone(),
+            settings.notify.clone(),
+            settings.recipients.clone(),
+            settings.channels.clone(),
+            settings.kinds.clone(),
+            settings.account_email.clone(),
+        )
+    };
+    told(old) != told(new)
 }

@@ -6,13 +6,17 @@
 use chrono::NaiveDate;
 use relation_app::{AppError, ErrorKind};
 use relation_host::store::StoreError;
-use relation_host::types::{Document, Hierarchy, Page, Pkid, Reference};
-use relation_notify::runner::{self, DELIVERY_MODEL, DeliveryState, ListedDelivery, ResendError};
+use relation_host::types::{Document, Hierarchy, Page, Pkid, Reference, Timestamp};
+use relation_notify::runner::{
+    self, DELIVERY_MODEL, DeliveryState, ListedDelivery, ResendError, ResentPage,
+};
+use serde_json::Value;
 
-use super::audit::{self, AuditObject, top_node};
+use super::audit::{self, AuditObject, FieldChange, top_node};
 use super::notice_settings::to_time;
 use super::{AccessParts, Authority, Permission, permission};
 use crate::WebError;
+use crate::api::cursor_error;
 
 /// The choice of deliveries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,8 +61,11 @@ pub async fn list(
     limit: u32,
 ) -> Result<Page<ListedDelivery>, WebError> {
     let filter = filter.to_runner(authority)?;
-    let page = runner::list_deliveries(parts.store(), &filter, cursor, limit).await?;
-    Ok(page)
+    let page = runner::list_deliveries(parts.store(), &filter, cursor, limit).await;
+    page.map_err(|error| match error {
+        StoreError::Invalid(_) if cursor.is_some() => cursor_error(),
+        error => error.into(),
+    })
 }
 
 /// Reads a delivery.
@@ -100,6 +107,32 @@ pub async fn resend(
     audit::record(parts, event).await
 }
 
+/// Sends the dead letters of a filter again that have ended at `since` or later. One call looks at a bounded number: the
+/// next one goes on at [`ResentPage::next`].
+///
+/// # Errors
+/// As for [`list`].
+pub async fn resend_since(
+    parts: &AccessParts,
+    authority: &Authority<'_, permission::Notices>,
+    filter: &DeliveryFilter,
+    since: Timestamp,
+    cursor: Option<&str>,
+) -> Result<ResentPage, WebError> {
+    let filter = filter.to_runner(authority)?;
+    let (store, now) = (parts.store(), to_time(parts.now()));
+    let resent = runner::resend_since(store, &filter, to_time(since), cursor, now).await;
+    let resent = resent.map_err(to_error)?;
+    let event = authority
+        .to_node_event("resend-notices", &filter.node)
+        .with_changes(vec![
+            FieldChange::new("since", Value::Null, since.0),
+            FieldChange::new("resent", Value::Null, resent.resent),
+        ]);
+    audit::record(parts, event).await?;
+    Ok(resent)
+}
+
 async fn load<P: Permission>(
     parts: &AccessParts,
     authority: &Authority<'_, P>,
@@ -116,6 +149,7 @@ async fn load<P: Permission>(
 fn to_error(error: ResendError) -> WebError {
     let kind = match error {
         ResendError::NotFound => return WebError::not_found(),
+        ResendError::Cursor => return cursor_error(),
         ResendError::Pending | ResendError::Changed => ErrorKind::Conflict,
         ResendError::Store(_) => ErrorKind::Unavailable,
     };

@@ -9,6 +9,7 @@ mod forms;
 mod idempotency;
 mod isolation;
 mod nodes;
+mod notices;
 mod oidc;
 mod openapi;
 mod page;

@@ -10,6 +10,7 @@ use super::super::preview_record;
 use super::*;
 use crate::routing::{ConnectionFacts, Delivery, thresholds_within};
 use crate::settings::Defaults;
+use crate::settings::tests::level;
 use crate::settings::tests::strategies::{PATH, levels};
 
 const GRANT: &str = "organization";
@@ -151,6 +152,17 @@ async fn compare(
     }
     prop_assert_eq!(delivered, expected);
     Ok(())
+}
+
+/// Two thresholds are crossed before the same digest, which tells the later one only.
+#[tokio::test]
+async fn preview_leaves_out_what_a_later_notice_replaces() {
+    let settings = json!({
+        "recipients": ["noc@provider.example"], "thresholds": ["50h", "49h"],
+        "digest": {"hour": 7, "zone": "UTC"},
+    });
+    let levels = vec![level(PATH[1], settings)];
+    compare(levels, 90 * 86_400, 60 * 3_600).await.unwrap();
 }
 
 proptest! {

@@ -63,12 +63,37 @@ async fn record_that_fails_is_tried_again_and_left_out() {
     world.recheck().await;
     world.run_due().await;
     assert_eq!(world.counts().len(), 58, "the others are not delayed");
+    let left = world.rechecks.lock().failures[&pkid(1)];
+    assert_eq!(left, 1, "it is tried again after a pause");
     world.run_for(HOUR).await;
     let counts = world.counts();
     assert_eq!(counts, [(pkid(1), 1)].into());
     let tries = u32::MAX - world.rechecks.lock().failures[&pkid(2)];
     assert_eq!(tries, 5);
     assert_eq!(world.store.next_due(None).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn threshold_that_told_nobody_is_told_after_the_change() {
+    let world = World::with_settings(json!({"recipients": ["noc@provider.example"]})).await;
+    let own = json!({"notify": false});
+    world.set(NODE, own).await;
+    let record = world.add_record(1, NODE, 14 * DAY).await;
+    // Nothing is known about the alerts of the other record.
+    world.add_record(2, NODE, 14 * DAY).await;
+    world
+        .notice(&record, &Alert::expiring(14), NoticeChange::Raised, 1)
+        .await;
+    world.run_for(HOUR).await;
+    assert_eq!(world.channels.take().len(), 0);
+    world.set(NODE, json!({})).await;
+    for told in [1, 0] {
+        world.recheck().await;
+        world.run_for(HOUR).await;
+        assert_eq!(world.channels.take().len(), told);
+    }
+    let deliveries = world.deliveries_from("sys").await;
+    assert_eq!(deliveries[0].threshold_ms, 14 * 86_400_000);
 }
 
 #[tokio::test]

@@ -3,16 +3,19 @@
 //! A node has at most one document with settings. The secrets of recipients are sealed secrets of that document, which are
 //! never read back. The paths of webhooks are not shown either.
 
+mod endpoints;
 mod hidden;
 mod recipient_test;
 mod resolved;
 mod secrets;
 
+pub use endpoints::enable;
 pub use hidden::HIDDEN_PATH;
 pub(crate) use hidden::hide_path;
 pub use recipient_test::{TestReport, send_test};
 pub(crate) use resolved::find_reader_node;
 pub use resolved::resolve;
+pub(super) use secrets::check_snmp;
 pub use secrets::{SnmpCredentials, rotate_secret, set_snmp_secrets};
 
 use std::collections::BTreeMap;
@@ -22,6 +25,7 @@ use relation_app::notices::read_level;
 use relation_app::{AppError, ErrorKind};
 use relation_host::store::{Change, Check, StoreError};
 use relation_host::types::{Document, Hierarchy, Key, Page, Timestamp};
+use relation_notify::health::EndpointHealth;
 use relation_notify::settings::{
     NOTICE_SETTINGS_MODEL, NoticeSettings, Rules, needs_recheck, parse, recheck_changes, reference,
 };
@@ -29,6 +33,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::Value;
 
+use self::endpoints::find_health;
 use self::hidden::{hide_paths, restore_paths};
 use self::secrets::{find_states, plan_secrets};
 use super::audit::{self, AuditObject, FieldChange};
@@ -54,6 +59,8 @@ pub struct NodeSettings {
     pub version: u64,
     /// The states of secrets, by the id of the webhook or the SNMP target. Lists have none.
     pub secrets: BTreeMap<String, SecretState>,
+    /// The health of endpoints, by the id of the webhook or the SNMP target. Lists have none.
+    pub health: BTreeMap<String, EndpointHealth>,
 }
 
 /// The state of a recipient's secret.
@@ -100,6 +107,7 @@ impl From<Entry<NoticeSettings>> for NodeSettings {
             settings: hide_paths(&entry.body),
             version: entry.version,
             secrets: BTreeMap::new(),
+            health: BTreeMap::new(),
         }
     }
 }
@@ -127,6 +135,7 @@ async fn show(parts: &AccessParts, node: &Hierarchy) -> Result<NodeSettings, Web
     Ok(NodeSettings {
         hierarchy: node.clone(),
         secrets: find_states(parts, node, &settings).await?,
+        health: find_health(parts, node, &settings).await?,
         settings: hide_paths(&settings),
         version: version(document.as_ref()),
     })
@@ -243,6 +252,35 @@ pub async fn remove(
     committed.map_err(|error| to_commit_error(error, &node, expected))
 }
 
+/// Checks settings as [`save`] does, and changes nothing.
+pub(super) async fn check(
+    parts: &AccessParts,
+    authority: &Authority<'_, permission::Notices>,
+    rules: Rules,
+    node: &Hierarchy,
+    settings: &Value,
+) -> Result<(), WebError> {
+    authority.check_node(node)?;
+    let document = load(parts, node).await?;
+    let before = document.as_ref().and_then(|found| read_level(found).ok());
+    let before = before.map(|level| level.settings).unwrap_or_default();
+    let parsed = parse_all(parts, rules, node, settings, &before).await;
+    parsed.map(drop)
+}
+
+/// Returns the version of a node's settings; 0 if it has none.
+///
+/// # Errors
+/// 404 for a node outside of the administrator's.
+pub(super) async fn find_version(
+    parts: &AccessParts,
+    authority: &Authority<'_, permission::Notices>,
+    node: &Hierarchy,
+) -> Result<u64, WebError> {
+    authority.check_node(node)?;
+    Ok(version(load(parts, node).await?.as_ref()))
+}
+
 /// Parses the settings that an administrator gives, and reports all errors together.
 async fn parse_all(
     parts: &AccessParts,
@@ -340,13 +378,13 @@ fn to_commit_error(error: StoreError, node: &Hierarchy, expected: Option<u64>) -
     }
 }
 
-pub(super) fn to_time(timestamp: Timestamp) -> DateTime<Utc> {
+pub(crate) fn to_time(timestamp: Timestamp) -> DateTime<Utc> {
     let millis = i64::try_from(timestamp.0).ok();
     millis
         .and_then(DateTime::from_timestamp_millis)
         .unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
-fn to_timestamp(time: DateTime<Utc>) -> Timestamp {
+pub(crate) fn to_timestamp(time: DateTime<Utc>) -> Timestamp {
     Timestamp(u64::try_from(time.timestamp_millis()).unwrap_or(0))
 }

@@ -3,12 +3,13 @@
 use relation_app::notices::{Notices, recipient_id};
 use relation_app::{AppError, ErrorKind};
 use relation_host::types::Hierarchy;
+use relation_notify::runner::enable;
 use relation_notify::settings::ResolvedRecipient;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::resolved::resolve_all;
-use super::to_object;
+use super::{to_object, to_time};
 use crate::WebError;
 use crate::access::audit::{self, AuditResult, FieldChange};
 use crate::access::nodes::find_spelling;
@@ -26,7 +27,7 @@ pub struct TestReport {
 }
 
 /// Sends a test to a recipient that the level of a node names, by the id or the e-mail address. A test that was not
-/// delivered is a result too. A caller that leaves does not stop the test.
+/// delivered is a result too; one that was delivered enables an endpoint that was disabled. A caller that leaves does not stop the test.
 ///
 /// # Errors
 /// 404 for a node outside of the administrator's, or if its level names no such recipient; the store cannot be read.
@@ -48,6 +49,10 @@ pub async fn send_test(
     let (parts, notices) = (parts.clone(), notices.clone());
     let sending = tokio::spawn(async move {
         let result = notices.send_test(&recipient, parts.now()).await;
+        if result.is_ok() {
+            let now = to_time(parts.now());
+            enable(parts.store(), &recipient.origin, &recipient.recipient, now).await?;
+        }
         let report = match result {
             Ok(receipt) => TestReport {
                 sent: true,

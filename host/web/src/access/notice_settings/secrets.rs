@@ -55,7 +55,7 @@ pub(super) struct SecretPlan {
 }
 
 /// Returns the recipients of settings that have secrets.
-fn with_secrets(settings: &NoticeSettings) -> impl Iterator<Item = &Recipient> {
+pub(super) fn with_secrets(settings: &NoticeSettings) -> impl Iterator<Item = &Recipient> {
     let recipients = settings.recipients.value().into_iter();
     let recipients = recipients.flat_map(|list| &list.values);
     recipients.filter(|recipient| recipient.id().is_some())
@@ -301,14 +301,14 @@ impl SnmpCredentials {
 }
 
 /// The settings whose secret is changed.
-struct Target {
-    node: Hierarchy,
+pub(super) struct Target {
+    pub node: Hierarchy,
     document: Document,
     settings: NoticeSettings,
 }
 
 impl Target {
-    async fn find(
+    pub async fn find(
         parts: &AccessParts,
         authority: &Authority<'_, permission::Notices>,
         node: &Hierarchy,
@@ -325,7 +325,7 @@ impl Target {
         })
     }
 
-    fn recipients(&self) -> impl Iterator<Item = &Recipient> {
+    pub fn recipients(&self) -> impl Iterator<Item = &Recipient> {
         with_secrets(&self.settings)
     }
 

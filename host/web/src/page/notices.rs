@@ -156,9 +156,10 @@ pub(crate) struct NoticesPage<'a> {
     node: String,
     fields: Vec<FieldWords>,
     recipients: Vec<RecipientRow>,
-    /// The relation of the recipients to those of levels above.
+    /// Whether levels above are told.
     mode: String,
-    told_above: bool,
+    /// Whether notices are off.
+    is_off: bool,
     may_change: bool,
     has_settings: bool,
     edit: String,
@@ -205,10 +206,14 @@ pub(crate) fn build<'a>(
                 .then(|| RecipientActions::new(each, may_test, is_disabled)),
         }
     });
-    let mode = match own.settings.recipients.value().map(|list| list.mode) {
-        None => "notices.recipients-inherit",
-        Some(ListMode::AddToInherited) => "notices.recipients-add",
-        Some(ListMode::Replace) => "notices.recipients-replace",
+    let mode = own.settings.recipients.value().map(|list| list.mode);
+    let mut named = visible.recipients.iter();
+    let has_foreign = named.any(|each| each.origin != *node);
+    let mode = match (mode, visible.told_above) {
+        (Some(ListMode::Replace), _) => "notices.recipients-replace",
+        (_, true) => "notices.told-above",
+        (_, false) if has_foreign => "notices.recipients-add",
+        (_, false) => "notices.not-told-above",
     };
     let add = ["mail", "webhook", "snmp"].map(|channel| {
         let query = [("hierarchy", node.as_str()), ("type", channel)];
@@ -220,7 +225,7 @@ pub(crate) fn build<'a>(
         fields: describe_fields(&visible.fields, node, ui),
         recipients: recipients.collect(),
         mode: ui.t(mode),
-        told_above: visible.told_above,
+        is_off: !visible.fields.notify.value,
         may_change,
         has_settings: own.version > 0,
         edit: address("/notices/edit", node),

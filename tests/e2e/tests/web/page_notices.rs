@@ -53,7 +53,12 @@ async fn values_of_levels_above_are_inherited_and_not_named() {
     let shown = own.get(PATH).await;
     assert_shows(
         &shown,
-        &["English", "this level", "A level above is told too."],
+        &[
+            "English",
+            "this level",
+            "A level above is told too.",
+            "Notices are off",
+        ],
     );
     for text in ["noc@provider.example", "sys.Provider<", "sys.Provider\""] {
         assert!(!shown.text.contains(text), "{text}: {}", shown.text);

@@ -14,6 +14,7 @@ mod oidc;
 mod openapi;
 mod page;
 mod page_isolation;
+mod page_notices;
 mod places;
 mod records;
 mod roles;

@@ -112,7 +112,7 @@ pub(super) fn request(route: AccessRoute) -> Option<Value> {
             "type": "object",
             "required": ["since"],
             "properties": {
-                "since": time(), "hierarchy": node(), "record": text(), "cursor": text(),
+                "since": time(), "hierarchy": node(), "record": pkid(), "cursor": text(),
             },
             "additionalProperties": false,
         }),
@@ -181,7 +181,7 @@ fn input() -> Value {
             },
             "kinds": list(json!({ "enum": kinds })),
             "retrying_after": span(&["6h"]),
-            "reminder": span(&["off", "7d"]),
+            "reminder": { "anyOf": [{ "enum": ["inherit", "off", false] }, span(&["7d"])] },
             "digest": object_or(&["inherit", "per-event"], &["hour", "zone"]),
             "quiet_hours": object_or(&["inherit", "off"], &["from", "to", "zone"]),
             "language": { "enum": ["inherit", "en", "de"] },

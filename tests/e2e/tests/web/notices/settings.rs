@@ -149,6 +149,12 @@ async fn settings_need_a_node_that_exists_or_may_be_added() {
     assert_eq!(refused.error_fields(), ["hierarchy"]);
     let own = format!("{SETTINGS}sys.A/");
     client.json(Method::PUT, &own, &input).await.expect(200);
+    for role in ["operator", "auditor", "machine"] {
+        let reader = anonymous.with(principal(role, "sys.A"));
+        assert_eq!(reader.get(&own).await.status, 200, "{role}");
+        let refused = reader.json(Method::PUT, &own, &input).await;
+        assert_eq!(refused.status, 403, "{role}");
+    }
     let root = anonymous.with(principal("provider-administrator", "sys"));
     root.json(Method::PUT, &below, &input).await.expect(200);
 }

@@ -5,6 +5,7 @@ mod secrets;
 mod settings;
 
 use relation_e2e::world::World;
+use relation_host::clock::Clock as _;
 use relation_host::store::{Change, Commit};
 use relation_host::types::{Document, Key, Reference};
 use serde_json::{Value, json};

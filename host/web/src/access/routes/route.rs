@@ -384,6 +384,7 @@ impl AccessRoute {
             | Self::RemoveNoticeSettings
             | Self::SetNoticeSecrets
             | Self::EnableNoticeEndpoint
+            | Self::ResendDelivery
             | Self::LogOut => "204",
             _ => "200",
         }

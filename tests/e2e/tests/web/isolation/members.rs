@@ -164,9 +164,12 @@ async fn add_notices(world: &World, root: &Client, place: Place) {
     let path = format!("/api/data/NoticeSettings/{}/", place.node());
     let saved = root.json(Method::PUT, &path, &notice_settings(place)).await;
     saved.expect(200);
+    let pkid = delivery_pkid(place);
     let waiting = Stored {
+        pkid: &pkid,
+        node: place.node(),
         state: "pending",
-        ..Stored::new(&delivery_pkid(place), place.node())
+        day: 1,
     };
     waiting.put(world).await;
 }

@@ -17,16 +17,7 @@ pub struct Stored<'d> {
     pub day: u8,
 }
 
-impl<'d> Stored<'d> {
-    pub fn new(pkid: &'d str, node: &'d str) -> Self {
-        Self {
-            pkid,
-            node,
-            state: "dead",
-            day: 1,
-        }
-    }
-
+impl Stored<'_> {
     pub async fn put(&self, world: &World) {
         let at = format!("2026-01-{:02}T10:00:00Z", self.day);
         let later = "2026-02-01T10:00:00Z";

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
 use relation_e2e::world::{DAY, World, WorldBuilder};
+use relation_host::clock::Clock as _;
 use relation_host::types::Reference;
 use ring::hmac;
 use serde_json::{Value, json};

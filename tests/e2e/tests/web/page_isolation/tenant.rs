@@ -172,6 +172,7 @@ pub async fn put_delivery(world: &World, place: Place, record: &str, mailbox: &s
     let keys = [
         ("state", "dead"),
         ("day", "2026-01-01"),
+        ("created", "2026-01-01T00:00:00.000Z"),
         (RECORD_KEY, record),
     ];
     let document = Document {

@@ -22,7 +22,7 @@ pub fn name_recipients_and_change_settings(world: &PageWorld, contoso: &Connecte
     world.see("Add e-mail address", &["Please correct this"]);
     world.fill(&[("address", MAILBOX)]);
     world.follow("Save");
-    world.see(NOTICES, &[MAILBOX, "this level"]);
+    world.see(NOTICES, &[MAILBOX]);
 
     world.follow("Add webhook");
     world.see("Add webhook", &[]);

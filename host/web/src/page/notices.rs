@@ -40,7 +40,7 @@ type Read = Allowed<permission::Read>;
 type Change = Allowed<permission::Notices>;
 
 /// The hidden input with the version of the settings when the form was opened.
-const VERSION: &str = "version";
+const VERSION: &str = "settings-version";
 
 /// Returns the address of a page about the notices of a node.
 pub(crate) fn address(path: &str, node: &Hierarchy) -> String {

@@ -140,7 +140,7 @@ async fn all_errors_are_shown_and_nothing_is_lost() {
         ("was.digest.hour", "7"),
         ("digest.zone", "Europe/Zurich"),
         ("was.digest.zone", "Europe/Zurich"),
-        ("version", "1"),
+        ("settings-version", "1"),
     ];
     let again = post(&own, EDIT, &form).await;
     assert_eq!(again.status, 303, "{again:?}");

@@ -112,12 +112,21 @@ pub(super) fn request(route: AccessRoute) -> Option<Value> {
             "type": "object",
             "required": ["since"],
             "properties": {
-                "since": time(), "hierarchy": node(), "record": pkid(), "cursor": text(),
+                "since": time(),
+                "hierarchy": or_null(node()), "record": or_null(pkid()), "cursor": or_null(text()),
             },
             "additionalProperties": false,
         }),
         _ => return None,
     })
+}
+
+/// Returns the schema of a text that may be null, which is as if it were left out.
+fn or_null(mut schema: Value) -> Value {
+    if let Some(members) = schema.as_object_mut() {
+        members.insert("type".to_owned(), json!(["string", "null"]));
+    }
+    schema
 }
 
 /// Returns the schema of the settings in a request. A field that is left out is inherited.

@@ -192,7 +192,8 @@ def name_objects(schema, known, nodes):
         hrefs = [f"/api/relation/SparkCustomer/{pkid}/" for pkid in [*known, UNKNOWN]]
         properties["hrefs"]["items"] = {"enum": hrefs}
     if "hierarchy" in properties:
-        properties["hierarchy"] = {"enum": nodes}
+        may_be_null = {"type": "null"} in properties["hierarchy"].get("anyOf", [])
+        properties["hierarchy"] = {"enum": [*nodes, None] if may_be_null else nodes}
     if "grants" in properties:
         properties["grants"]["items"]["properties"]["node"] = {"enum": nodes}
 

@@ -121,12 +121,9 @@ pub(super) fn request(route: AccessRoute) -> Option<Value> {
     })
 }
 
-/// Returns the schema of a text that may be null, which is as if it were left out.
-fn or_null(mut schema: Value) -> Value {
-    if let Some(members) = schema.as_object_mut() {
-        members.insert("type".to_owned(), json!(["string", "null"]));
-    }
-    schema
+/// Returns a schema that permits null, which is as if the member were left out.
+fn or_null(schema: Value) -> Value {
+    json!({ "anyOf": [schema, { "type": "null" }] })
 }
 
 /// Returns the schema of the settings in a request. A field that is left out is inherited.

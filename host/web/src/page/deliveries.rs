@@ -7,6 +7,7 @@ use axum::Form;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
+use relation_host::reports::Grant;
 use relation_host::types::{FieldError, Pkid, Timestamp};
 use relation_notify::runner::{DeliveryState, ListedDelivery, LoggedAttempt};
 
@@ -49,6 +50,8 @@ pub(crate) struct DeliveryRow {
     pub(crate) notice: Badge,
     /// The threshold that the notice tells of, or the number of the reminder.
     pub(crate) details: Option<String>,
+    /// The grant, unless it is the organization's.
+    pub(crate) grant: Option<String>,
     pub(crate) recipient: String,
     pub(crate) place: String,
     pub(crate) channel: String,
@@ -72,6 +75,7 @@ impl DeliveryRow {
             record: record.map(|pkid| pkid.to_string()),
             notice: kind_badge(stored.notice.kind, stored.notice.severity, ui),
             details: describe_details(stored.threshold_ms, stored.reminder, ui),
+            grant: describe_grant(&stored.notice.grant, ui),
             recipient,
             place,
             channel: channel_word(stored.delivery.channel, ui),
@@ -80,6 +84,13 @@ impl DeliveryRow {
             attempts: stored.attempts.count,
         }
     }
+}
+
+/// Returns the name of a grant; `None` for the organization's, which every connection has.
+fn describe_grant(grant: &str, ui: &Ui) -> Option<String> {
+    let known = [Grant::WholesaleCustomers, Grant::WholesaleUsers];
+    let named = known.iter().find(|known| known.as_str() == grant)?;
+    Some(ui.t(&format!("grant.{named}")))
 }
 
 /// Returns the threshold that a notice tells of, or the number of a reminder; `None` for others.

@@ -9,10 +9,10 @@ use crate::grant::Grant;
 use crate::model::derived;
 use crate::owned_documents;
 use crate::platform::{
-    Change, Document, Environment, Failure, Filter, Key, Millis, Reference, Scope, Storage,
-    UnixMillis,
+    Change, Document, Environment, Failure, Filter, Key, Level, Millis, Platform, Reference, Scope,
+    Storage, UnixMillis,
 };
-use crate::record::{Record, State, key};
+use crate::record::{GrantState, Record, State, key};
 use crate::reports;
 
 /// The model of alerts.
@@ -26,6 +26,10 @@ pub mod code {
     pub const EXPIRED: &str = "WEBEX_REFRESH_TOKEN_EXPIRED";
     /// Webex refused the refresh token.
     pub const REAUTHORIZE: &str = "WEBEX_REAUTHORIZE";
+    /// The refreshes of a grant have failed for long. The host tries again by itself.
+    pub const FAILING: &str = "WEBEX_REFRESH_FAILING";
+    /// A grant lacks a scope that it requires. The connection itself works.
+    pub const MISSING_SCOPE: &str = "WEBEX_MISSING_SCOPE";
     /// Webex does not accept the integration. The alert is about the installation, not about a
     /// record.
     pub const CLIENT: &str = "WEBEX_INTEGRATION_REFUSED";
@@ -39,6 +43,11 @@ pub mod code {
     /// Whether the alert is about an import or an order: only another one ends it.
     pub fn is_about_import(code: &str) -> bool {
         matches!(code, REMOVALS_HELD | LIST_FAILED | ORDER_FAILED)
+    }
+
+    /// Whether the alert is about the present state of a grant. A new refresh token alone does not end such an alert.
+    pub fn is_about_state(code: &str) -> bool {
+        matches!(code, FAILING | MISSING_SCOPE)
     }
 }
 
@@ -191,7 +200,7 @@ impl ActiveAlerts {
     }
 
     /// Raises `notice` about `grant` of the record: creates an alert, or increases the count of the
-    /// same alert of this generation. The change must be committed with the record.
+    /// same alert, which is of this generation unless it is about a state. The change must be committed with the record.
     ///
     /// # Errors
     /// `internal` when the alert cannot be written as JSON.
@@ -208,7 +217,7 @@ impl ActiveAlerts {
             body.grant == grant
                 && body.code == notice.code
                 && body.threshold == notice.threshold
-                && body.generation == generation
+                && (body.generation == generation || code::is_about_state(notice.code))
         });
         let reference = match earlier {
             Some((reference, _)) => reference.clone(),
@@ -239,18 +248,108 @@ impl ActiveAlerts {
         })
     }
 
-    /// Returns the alert with the smallest threshold of the grant's current generation.
+    /// Raises the alert that `grant` lacks scopes it requires; `None` if it lacks none, or does not work. The change must
+    /// be committed with the record.
+    ///
+    /// # Errors
+    /// `internal` when the alert cannot be written as JSON.
+    pub fn raise_missing_scope(
+        &self,
+        platform: &dyn Platform,
+        record: &Record,
+        grant: Grant,
+        now: UnixMillis,
+    ) -> Result<Option<Change>, Failure> {
+        let connection = record.grant_state(grant);
+        if !lacks_scopes(connection) {
+            return Ok(None);
+        }
+        let notice = Notice {
+            code: code::MISSING_SCOPE,
+            severity: Severity::Minor,
+            message: format!(
+                "the connection of {} lacks scopes: connect this customer again, and consent to {}",
+                record.display_name(grant),
+                connection.missing_scopes.join(" ")
+            ),
+            threshold: Millis::ZERO,
+        };
+        let (raised, change) = self.raise(record, grant, &notice, now, platform)?;
+        if raised.count == 1 {
+            platform.log(Level::Warning, &notice.message);
+        }
+        Ok(Some(change))
+    }
+
+    /// Raises the alert that the refreshes of `grant` have failed for long; `None` if they have not failed for
+    /// `failing_after`, or because Webex does not accept the integration: the alert of the installation tells that. The change must be committed with the record.
+    ///
+    /// # Errors
+    /// `internal` when the alert cannot be written as JSON.
+    pub fn raise_failing(
+        &self,
+        platform: &dyn Platform,
+        record: &Record,
+        grant: Grant,
+        failing_after: Millis,
+        now: UnixMillis,
+    ) -> Result<Option<Change>, Failure> {
+        let retry = record.grant_state(grant).retry.as_ref();
+        let Some((retry, since)) = retry.and_then(|retry| Some((retry, retry.own_since()?))) else {
+            return Ok(None);
+        };
+        if now - since < failing_after {
+            return Ok(None);
+        }
+        let outlook = match retry.needs_change {
+            true => "further attempts fail too until the cause is corrected",
+            false => "the host tries again by itself",
+        };
+        let notice = Notice {
+            code: code::FAILING,
+            severity: Severity::Major,
+            message: format!(
+                "refreshes of {} have failed since {}: {}; the tokens are kept, and {outlook}",
+                record.display_name(grant),
+                derived::format_timestamp(since),
+                retry.reason
+            ),
+            threshold: Millis::ZERO,
+        };
+        let (_, change) = self.raise(record, grant, &notice, now, platform)?;
+        Ok(Some(change))
+    }
+
+    /// Returns the alert about the expiry or a refusal with the smallest threshold of the grant's current generation.
     pub fn most_urgent(&self, record: &Record, grant: Grant) -> Option<reports::Alert> {
         let generation = record.grant_state(grant).generation;
         self.0
             .iter()
             .filter(|(_, body)| !code::is_about_import(&body.code))
+            .filter(|(_, body)| !code::is_about_state(&body.code))
             .filter(|(_, body)| body.grant == grant && body.generation == generation)
             .min_by_key(|(_, body)| body.threshold)
             .map(|(reference, body)| report(reference, body))
     }
 
-    /// Returns the changes that delete the resolved alerts, after `record` has received new tokens.
+    /// Returns the changes of alerts after `grant` of `record` has received new tokens: deletes the resolved ones, and
+    /// raises the one about missing scopes.
+    ///
+    /// # Errors
+    /// `internal` when an alert cannot be written as JSON.
+    pub fn update_after_tokens(
+        &self,
+        platform: &dyn Platform,
+        record: &Record,
+        grant: Grant,
+        now: UnixMillis,
+    ) -> Result<Vec<Change>, Failure> {
+        let mut changes = self.clear_resolved(record, now);
+        changes.extend(self.raise_missing_scope(platform, record, grant, now)?);
+        Ok(changes)
+    }
+
+    /// Returns the changes that delete the resolved alerts, after the state of `record` has changed.
     pub fn clear_resolved(&self, record: &Record, now: UnixMillis) -> Vec<Change> {
         self.find_resolved(record, now)
             .into_iter()
@@ -258,9 +357,11 @@ impl ActiveAlerts {
             .collect()
     }
 
-    /// Lists the alerts that a recovery has resolved:
+    /// Lists the alerts that the present state has resolved:
     ///
     /// - alerts of earlier generations of their grant,
+    /// - alerts about failed refreshes, while none is retried,
+    /// - alerts about missing scopes, while none is missing or the connection has ended,
     /// - alerts that ask for a person, while the grant works,
     /// - alerts of a threshold that is not crossed at `now`, raised because of a wrong clock.
     pub fn find_resolved(&self, record: &Record, now: UnixMillis) -> Vec<Reference> {
@@ -276,16 +377,26 @@ impl ActiveAlerts {
                 let is_before_threshold = connection
                     .refresh
                     .is_some_and(|refresh| (refresh.at - now) > body.threshold);
-                let is_resolved = if body.code == code::EXPIRING {
-                    is_before_threshold
-                } else {
-                    is_working
-                };
-                body.generation < connection.generation || is_resolved
+                match body.code.as_str() {
+                    code::FAILING => connection.state != State::Retrying,
+                    code::MISSING_SCOPE => !lacks_scopes(connection),
+                    _ if body.generation < connection.generation => true,
+                    code::EXPIRING => is_before_threshold,
+                    _ => is_working,
+                }
             })
             .map(|(reference, _)| reference.clone())
             .collect()
     }
+}
+
+/// Whether a grant that has not ended lacks scopes.
+fn lacks_scopes(connection: &GrantState) -> bool {
+    let has_ended = matches!(
+        connection.state,
+        State::NotConnected | State::Reauthorize | State::Expired
+    );
+    !has_ended && !connection.missing_scopes.is_empty()
 }
 
 /// Raises `notice` about an import of the record in the alert `reference`, replacing `earlier`.
@@ -319,18 +430,6 @@ fn put(record: &Record, reference: &Reference, body: &AlertBody) -> Result<Chang
             .map_err(|error| Failure::Internal(format!("the alert cannot be written: {error}")))?,
         keys: body.keys(&record.pkid),
     }))
-}
-
-/// Returns the changes that delete the resolved alerts, after `record` has received new tokens.
-///
-/// # Errors
-/// Storage errors.
-pub fn clear_resolved(
-    storage: &dyn Storage,
-    record: &Record,
-    now: UnixMillis,
-) -> Result<Vec<Change>, Failure> {
-    Ok(ActiveAlerts::load(storage, record)?.clear_resolved(record, now))
 }
 
 fn report(reference: &Reference, body: &AlertBody) -> reports::Alert {

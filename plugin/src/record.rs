@@ -53,6 +53,9 @@ pub struct Expiry {
 pub struct Retry {
     /// The number of consecutive failures.
     pub attempts: u32,
+    /// The time at which the first of these failures began. Records of older releases have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<UnixMillis>,
     /// The error text for the administrator; never contains a secret.
     pub reason: String,
     /// Webex's tracking id of the failed request.
@@ -68,6 +71,13 @@ pub struct Retry {
     /// Whether the request did not reach Webex: a change of the proxy may be the remedy.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub before_webex: bool,
+}
+
+impl Retry {
+    /// Returns when the failures began; `None` while Webex refuses the integration, which is no failure of the grant.
+    pub fn own_since(&self) -> Option<UnixMillis> {
+        self.since.filter(|_| !self.client)
+    }
 }
 
 /// The state of one grant: written by the workflows, read-only to callers.

@@ -28,6 +28,8 @@ impl GrantStatus {
             state: state.state,
             access_token_expires: state.access.map(Expiry::from),
             refresh_token_expires: state.refresh.map(Expiry::from),
+            refresh_token_lifetime_ms: state.refresh.map(|expiry| expiry.lifetime.0),
+            generation: state.generation,
             refreshed: state.refreshed.map(|at| at.0),
             failed_refresh: state
                 .refusal
@@ -35,6 +37,7 @@ impl GrantStatus {
                 .or(state.retry.as_ref())
                 .map(|failed| FailedRefresh {
                     attempts: failed.attempts,
+                    since: failed.own_since().map(|at| at.0),
                     reason: failed.reason.clone(),
                     tracking_id: failed.tracking_id.clone(),
                     needs_change: failed.needs_change,

@@ -39,6 +39,8 @@ pub const REFRESH_FRACTION: &str = "refresh.fraction";
 /// The maximum fraction by which that time is shortened, so that customers do not refresh together;
 /// 0 to 0.9.
 pub const REFRESH_JITTER: &str = "refresh.jitter";
+/// The time for which refreshes fail until an alert is raised, a duration.
+pub const REFRESH_FAILING_AFTER: &str = "refresh.failing-after";
 /// Whether alerts are raised before an expiry.
 pub const EXPIRY_NOTIFY: &str = "expiry.notify";
 /// The times before the refresh token's expiry at which alerts are raised, durations separated by
@@ -178,6 +180,13 @@ pub const SETTINGS: &[Setting] = &[
                together.",
     },
     Setting {
+        key: REFRESH_FAILING_AFTER,
+        secret: false,
+        format: DURATION,
+        default: Some("6h"),
+        help: "The time for which the refreshes of a grant fail until an alert is raised.",
+    },
+    Setting {
         key: EXPIRY_NOTIFY,
         secret: false,
         format: "true or false",
@@ -218,6 +227,8 @@ pub struct RefreshPolicy {
     pub fraction: Fraction,
     /// [`REFRESH_JITTER`].
     pub jitter: Fraction,
+    /// [`REFRESH_FAILING_AFTER`].
+    pub failing_after: Millis,
 }
 
 /// The names of the scopes that connections request.
@@ -331,6 +342,7 @@ impl Settings {
                     Fraction::parse(text)
                         .filter(|fraction| *fraction <= Fraction::from_millionths(900_000))
                 }),
+                failing_after: reader.read(REFRESH_FAILING_AFTER, duration),
             },
             notify: reader.read(EXPIRY_NOTIFY, |text| text.parse().ok()),
             thresholds: reader.read(EXPIRY_THRESHOLDS, thresholds),

@@ -30,6 +30,7 @@ fn absent_settings_take_their_defaults() {
             period: 7 * DAY,
             fraction: Fraction::from_millionths(500_000),
             jitter: Fraction::from_millionths(100_000),
+            failing_after: DAY / 4,
         }
     );
     assert_eq!(defaults.connect_lifetime, Millis::from_seconds(600));
@@ -100,6 +101,7 @@ fn every_setting_is_parsed() {
         (REFRESH_PERIOD, "12h"),
         (REFRESH_FRACTION, "0.25"),
         (REFRESH_JITTER, "0"),
+        (REFRESH_FAILING_AFTER, "30m"),
         (EXPIRY_NOTIFY, "false"),
         (EXPIRY_THRESHOLDS, "2d, 30days,2d,20s"),
         (ASSUMED_ACCESS_LIFETIME, "1h"),
@@ -137,6 +139,7 @@ fn every_setting_is_parsed() {
                 period: DAY / 2,
                 fraction: Fraction::from_millionths(250_000),
                 jitter: Fraction::from_millionths(0),
+                failing_after: DAY / 48,
             },
             notify: false,
             thresholds: vec![30 * DAY, 2 * DAY, Millis::from_seconds(20)],
@@ -170,6 +173,7 @@ fn invalid_value_is_reported_by_its_key() {
         (REFRESH_FRACTION, "NaN"),
         (REFRESH_FRACTION, "."),
         (REFRESH_JITTER, "0.95"),
+        (REFRESH_FAILING_AFTER, "0"),
         (EXPIRY_NOTIFY, "perhaps"),
         (EXPIRY_THRESHOLDS, ","),
         (EXPIRY_THRESHOLDS, "0s"),

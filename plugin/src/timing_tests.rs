@@ -157,6 +157,7 @@ fn any_policy() -> impl Strategy<Value = RefreshPolicy> {
             period: Millis(period),
             fraction: Fraction::from_millionths(fraction),
             jitter: Fraction::from_millionths(jitter),
+            ..policy()
         }
     })
 }

@@ -1,9 +1,10 @@
 //! Applies new tokens to a record, and lists the secrets to seal and the wakeups to schedule.
 //!
 //! Shared by all workflows that receive tokens. The caller commits the record together with
-//! [`TokenUpdate::changes`], deletes the resolved alerts ([`crate::alerts::clear_resolved`]), and
-//! updates the record's schedules (see [`crate::owned_documents`]) with
-//! [`TokenUpdate::next_refresh`] and [`TokenUpdate::next_check`].
+//! [`TokenUpdate::changes`], changes the alerts ([`update_after_tokens`]), and updates the record's
+//! schedules (see [`crate::owned_documents`]) with [`TokenUpdate::next_refresh`] and [`TokenUpdate::next_check`].
+//!
+//! [`update_after_tokens`]: crate::alerts::ActiveAlerts::update_after_tokens
 
 use crate::grant::Grant;
 use crate::installation_alert;

@@ -1,5 +1,6 @@
 //! Checks an installation: configuration, plugin, store, key, stash, egress and, on request, Webex.
 
+mod notices;
 mod oidc;
 
 use std::path::Path;
@@ -128,6 +129,7 @@ pub async fn check(installation: &Installation, ask_webex: bool) -> Vec<CheckFin
     findings.extend(check_prerequisites(installation));
     findings.extend(check_contact_center(installation));
     findings.extend(oidc::check(installation, ask_webex).await);
+    findings.extend(notices::check(installation).await);
     // Webex cannot be asked without the store, its key and the allow-list, and their errors are found already.
     let has_errors = findings.iter().any(|finding| finding.kind.is_some());
     match (ask_webex, has_errors) {
@@ -173,7 +175,8 @@ pub fn warn_at_start(installation: &Installation) {
         .into_iter()
         .chain(check_prerequisites(installation))
         .chain(check_contact_center(installation))
-        .chain(oidc::check_secret(installation));
+        .chain(oidc::check_secret(installation))
+        .chain(notices::check_channels(installation));
     findings.for_each(|finding| finding.log());
 }
 

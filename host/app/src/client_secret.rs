@@ -185,14 +185,15 @@ pub fn check_client_secret(
     }
 }
 
+/// Returns whether others on this machine can read the file.
 #[cfg(unix)]
-fn is_open_to_others(file: &Path) -> bool {
+pub(crate) fn is_open_to_others(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     std::fs::metadata(file).is_ok_and(|file| file.permissions().mode() & 0o077 != 0)
 }
 
 #[cfg(not(unix))]
-fn is_open_to_others(_file: &Path) -> bool {
+pub(crate) fn is_open_to_others(_file: &Path) -> bool {
     false
 }
 

@@ -18,6 +18,7 @@ use crate::check::CONTACT_CENTER_URLS;
 use crate::client_secret::ClientSecretFile;
 use crate::config::{Config, DEFAULT_FILE, KeySource, find_installation_above};
 use crate::error::MAKE_STORE;
+use crate::notices::Notices;
 use crate::{AppError, ErrorKind, OpenMode, check, quote_for_shell};
 
 /// The plugin's name of the setting for the client secret.
@@ -94,6 +95,8 @@ pub struct HostParts {
     pub egress: Client,
     /// The client secret of the Webex integration.
     pub client_secret: Option<ClientSecretFile>,
+    /// The notices.
+    pub notices: Notices,
 }
 
 impl Installation {
@@ -275,9 +278,12 @@ impl Installation {
         let config = &self.config;
         let store = self.store_with_keys().await?;
         let sealer = Sealer::open(store.as_ref(), config.key.clone(), self.now()).await?;
+        let sealer = Arc::new(sealer);
+        let notices = Notices::new(config, Arc::clone(&store), Arc::clone(&sealer));
         Ok(HostParts {
+            notices,
             store,
-            sealer: Arc::new(sealer),
+            sealer,
             egress: egress_client(config)?,
             client_secret: self.client_secret(),
         })
@@ -286,7 +292,8 @@ impl Installation {
     async fn build_host(&self, parts: HostParts) -> Result<Host, AppError> {
         let config = &self.config;
         let (_, component) = self.plugin.read()?;
-        let mut builder = Host::builder()
+        let builder = parts.notices.configure(Host::builder());
+        let mut builder = builder
             .component(ComponentSource::Bytes(component.into_owned()))
             .store(parts.store)
             .sealer(parts.sealer)

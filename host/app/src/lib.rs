@@ -15,6 +15,7 @@ pub mod imports;
 mod installation;
 pub mod listing;
 pub mod names;
+pub mod notices;
 pub mod oidc;
 pub mod records;
 pub mod secret_text;

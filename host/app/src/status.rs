@@ -9,6 +9,7 @@ use relation_host::reports::{FindingLevel, State};
 use relation_host::store::{SortOrder, Store};
 use relation_host::text::{format_count, format_span};
 use relation_host::types::{Document, Hierarchy, Pkid, Timestamp};
+use relation_notify::runner::{FailureCounts, count_failures};
 use serde::Serialize;
 
 use crate::alerts::{self, Alert, Severity};
@@ -56,6 +57,8 @@ pub struct Status {
     pub wakeups: WakeupCounts,
     /// Responses of Webex in the stash, which are not in the store yet.
     pub stashed: u64,
+    /// Notices that could not be told.
+    pub notices: FailureCounts,
 }
 
 /// Whether somebody must act, and who.
@@ -217,6 +220,7 @@ pub async fn read(installation: &Installation) -> Result<Status, AppError> {
         failed_imports,
         wakeups,
         stashed,
+        notices: count_failures(store).await?,
     })
 }
 

@@ -149,6 +149,7 @@ mod tests {
     fn status(grant: Grant, state: State) -> GrantStatus {
         let failed = FailedRefresh {
             attempts: 3,
+            since: None,
             reason: format!("{grant} failed"),
             tracking_id: None,
             needs_change: false,
@@ -158,6 +159,8 @@ mod tests {
             state,
             access_token_expires: None,
             refresh_token_expires: None,
+            refresh_token_lifetime_ms: None,
+            generation: 0,
             refreshed: None,
             failed_refresh: Some(failed),
             next_refresh: None,

@@ -128,6 +128,12 @@ enum Command {
     Status(commands::status::Args),
     /// List alerts, the most severe first
     Alerts(commands::alerts::Args),
+    /// List notices, send them again, test recipients, and preview who is told when
+    #[command(subcommand)]
+    Notices(commands::notices::Command),
+    /// Show and change the settings of notices: recipients, thresholds and more, for each node
+    #[command(subcommand)]
+    Settings(commands::settings::Command),
     /// Show one customer and everything that belongs to it
     Show(commands::show::Args),
     /// Change fields of a customer, or store new tokens
@@ -368,6 +374,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), AppError> {
         Command::List(args) => commands::list::run(context, args).await,
         Command::Status(_) => commands::status::run(context).await,
         Command::Alerts(args) => commands::alerts::run(context, args).await,
+        Command::Notices(command) => commands::notices::run(context, command).await,
+        Command::Settings(command) => commands::settings::run(context, command).await,
         Command::Show(args) => commands::show::run(context, args).await,
         Command::Modify(args) => commands::modify::run(context, *args).await,
         Command::Connect(args) => commands::connect::run(context, args).await,

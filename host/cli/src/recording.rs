@@ -33,6 +33,8 @@ impl Recording {
         let recorder = Recorder::begin(file, setup, clock, Arc::clone(&parts.store), sealer)
             .map_err(record_error)?;
         parts.store = recorder.store();
+        let settings = recorder.node_settings(parts.notices.node_settings());
+        parts.notices = parts.notices.clone().with_node_settings(settings);
         let client = parts.egress.clone();
         let policy = client.policy().clone();
         let transport = recorder.transport(Arc::new(client));

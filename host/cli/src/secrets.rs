@@ -68,6 +68,31 @@ impl SecretSource {
         Ok(secret)
     }
 
+    /// Reads secrets of one line each, in this order. At a terminal, prompts for each of them.
+    pub fn read_lines(&self, names: &[&str]) -> Result<Vec<SecretString>, AppError> {
+        if let [name] = names {
+            return Ok(vec![self.read_line(name)?]);
+        }
+        let what = names.join(" and ");
+        if *self == Self::Stdin && io::stdin().is_terminal() {
+            return names.iter().map(|name| self.read_line(name)).collect();
+        }
+        let text = self.read(&what)?;
+        let lines: Vec<&str> = text.expose_secret().lines().map(str::trim).collect();
+        if lines.len() != names.len() {
+            let (found, expected) = (lines.len(), names.len());
+            return Err(AppError::usage(format!(
+                "cannot use {what}: {self} holds {found} lines, and {expected} are expected, one for each"
+            )));
+        }
+        let lines = lines.into_iter().zip(names).map(|(line, name)| {
+            let secret = SecretString::from(line);
+            secret_text::check_line(&secret, name, self)?;
+            Ok(secret)
+        });
+        lines.collect()
+    }
+
     /// Reads one JSON object.
     pub fn read_object(
         &self,
@@ -190,6 +215,25 @@ mod tests {
             let error = source.read_line("it").unwrap_err();
             assert_eq!(error.kind, ErrorKind::Usage);
             assert!(error.message.contains(found), "{content:?}: {error}");
+            assert!(!format!("{error:?}").contains("s3c"), "{error}");
+        }
+    }
+
+    #[test]
+    fn secrets_of_several_lines_are_one_for_each_name() {
+        let (_directory, two) = source("first-s3cret\r\nsecond-s3cret\n");
+        let secrets = two.read_lines(&["one", "other"]).unwrap();
+        let texts: Vec<&str> = secrets.iter().map(ExposeSecret::expose_secret).collect();
+        assert_eq!(texts, ["first-s3cret", "second-s3cret"]);
+        for (content, names) in [
+            ("s3cret", &["one", "other"][..]),
+            ("s3cret\ns3cret\ns3cret", &["one", "other"]),
+            ("s3cret\n\"s3cret\"", &["one", "other"]),
+            ("s3cret\ns3cret", &["one"]),
+        ] {
+            let (_directory, source) = source(content);
+            let error = source.read_lines(names).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Usage);
             assert!(!format!("{error:?}").contains("s3c"), "{error}");
         }
     }

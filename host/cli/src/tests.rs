@@ -30,6 +30,8 @@ fn documented_commands_exist() {
         "delete",
         "wakeups",
         "transactions",
+        "notices",
+        "settings",
         "run",
         "completions",
     ] {
@@ -153,6 +155,16 @@ fn documented_command_lines_parse() {
         "relation-host completions bash",
         "relation-host role add desk --hierarchy sys.A --operations read,refresh",
         "relation-host role modify desk --operations read --operations sync",
+        "relation-host settings show --resolved",
+        "relation-host settings set --hierarchy sys.A recipients+=it@a.example recipients-=b thresholds=30d,2d",
+        "relation-host settings set --hierarchy sys.A -",
+        "relation-host settings rotate-secret --hierarchy sys.A tickets",
+        "relation-host settings set-credentials --hierarchy sys.A noc",
+        "relation-host notices list --record A --state dead --hierarchy sys --day 2026-12-01 --all",
+        "relation-host notices resend --since 2026-12-01T08:00:00+01:00 --hierarchy sys.A",
+        "relation-host notices preview A --json",
+        "relation-host notices enable --hierarchy sys.A tickets",
+        "relation-host notices engine-id",
     ] {
         if let Err(error) = parse(line) {
             panic!("{line}: {error}");
@@ -178,6 +190,13 @@ fn invalid_command_lines_are_refused() {
         "relation-host transactions 0190 --status fail",
         "relation-host role add desk --hierarchy sys.A",
         "relation-host role modify desk --operations read,write",
+        "relation-host settings set notify=no",
+        "relation-host settings set --hierarchy sys.A",
+        "relation-host settings rotate-secret --hierarchy sys.A",
+        "relation-host notices list --state lost",
+        "relation-host notices resend",
+        "relation-host notices resend 0123456789abcdef01234567 --since 2026-12-01",
+        "relation-host notices test noc@a.example",
     ] {
         assert!(parse(line).is_err(), "{line}");
     }

@@ -19,6 +19,8 @@ pub enum Setting {
     Allow,
     /// `web.callback-origins`: the receivers of callbacks.
     Callbacks,
+    /// `notices.webhook-origins`: the receivers of webhooks.
+    Webhooks,
     /// `egress.proxies`: the proxies.
     Proxies,
 }
@@ -28,12 +30,13 @@ impl fmt::Display for Setting {
         f.write_str(match self {
             Self::Allow => "egress.allow",
             Self::Callbacks => "web.callback-origins",
+            Self::Webhooks => "notices.webhook-origins",
             Self::Proxies => "egress.proxies",
         })
     }
 }
 
-/// An invalid entry of `egress.allow`, `web.callback-origins` or `egress.proxies`.
+/// An invalid entry of one of these settings.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{setting}`, entry {position} ({entry}): {problem}")]
 pub struct PolicyError {
@@ -120,6 +123,7 @@ fn not_listed(setting: Setting, origin: &Origin, nothing_listed: bool) -> String
     let what = match setting {
         Setting::Allow => "",
         Setting::Callbacks => "callback to ",
+        Setting::Webhooks => "webhook to ",
         Setting::Proxies => "proxy ",
     };
     let reason = if nothing_listed {
@@ -148,9 +152,9 @@ fn not_global(setting: Setting, origin: &Origin, addresses: &[(IpAddr, AddressCl
                 entries.join(" or ")
             )
         }
-        // A customer's administrator may enter any name as a proxy or in a callback, and read this
+        // A customer's administrator may enter any name as a proxy, in a callback or a webhook, and read this
         // text. It must not reveal what names in the operator's network resolve to.
-        Setting::Proxies | Setting::Callbacks => {
+        Setting::Proxies | Setting::Callbacks | Setting::Webhooks => {
             let what = match setting {
                 Setting::Proxies => "proxy",
                 _ => "receiver",
@@ -253,6 +257,14 @@ impl Policy {
     /// The first invalid entry.
     pub fn parse_callbacks(entries: &[String]) -> Result<Self, PolicyError> {
         Self::parse_setting(Setting::Callbacks, entries)
+    }
+
+    /// Parses `notices.webhook-origins`, whose entries have the form of `egress.allow`.
+    ///
+    /// # Errors
+    /// The first invalid entry.
+    pub fn parse_webhooks(entries: &[String]) -> Result<Self, PolicyError> {
+        Self::parse_setting(Setting::Webhooks, entries)
     }
 
     fn parse_setting(setting: Setting, entries: &[String]) -> Result<Self, PolicyError> {

@@ -36,6 +36,7 @@ mod host;
 mod imports;
 #[cfg(feature = "test-util")]
 pub mod imports;
+mod node_settings;
 mod observer;
 pub mod schedule;
 mod secret_setting;
@@ -47,6 +48,7 @@ pub use host::{
     QueuedCall, Retention, StashSummary, WakeupHandler, WakeupOutcome, WakeupResult,
 };
 pub use imports::Outbox;
+pub use node_settings::NodeSettings;
 pub use observer::{AlertChange, AlertChanged, CallEnded, Observer, WakeupEnded};
 pub use relation_egress as egress;
 pub use relation_store as store;

@@ -67,6 +67,12 @@ impl EndpointHealth {
         self.failures
     }
 
+    /// Returns whether the endpoint works, or fails too shortly for a warning.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        !self.warned && self.disabled.is_none()
+    }
+
     /// Records a success, which resets everything. A test can so enable an endpoint that was disabled.
     pub fn record_success(&mut self) -> Option<HealthChange> {
         let was_reported = self.warned || self.disabled.is_some();

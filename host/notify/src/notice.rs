@@ -24,6 +24,8 @@ pub enum NoticeKind {
     HostTrouble,
     /// The connection works again after an earlier notice.
     Recovered,
+    /// An endpoint of notices fails, is disabled, or works again. Settings do not switch it off.
+    Endpoint,
     /// A test that an administrator asked for.
     Test,
 }

@@ -89,6 +89,7 @@ async fn each_kind_has_a_notification_of_the_mib() {
         (NoticeKind::HostTrouble, "relationHostTrouble"),
         (NoticeKind::Recovered, "relationRecovered"),
         (NoticeKind::Test, "relationTest"),
+        (NoticeKind::Endpoint, "relationEndpoint"),
     ]
     .into_iter()
     .enumerate()

@@ -120,6 +120,7 @@ pub const SORT_KEYS: &[(&str, &str)] = &[
     (RECORD_MODEL, "name"),
     (RECORD_MODEL, "urgency"),
     ("data/Alert", "severity"),
+    ("host/NoticeDelivery", "created"),
 ];
 
 /// The order of a listing of documents.

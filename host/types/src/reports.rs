@@ -112,6 +112,9 @@ impl std::fmt::Display for Grant {
 pub struct FailedRefresh {
     /// The number of consecutive failures.
     pub attempts: u32,
+    /// The time when the first of these failures began; `None` if it is not known, for a refusal, and while Webex does
+    /// not accept the integration.
+    pub since: Option<Timestamp>,
     /// The reason, for the administrator.
     pub reason: String,
     /// Webex's tracking id of the request.
@@ -132,6 +135,10 @@ pub struct GrantStatus {
     pub access_token_expires: Option<Expiry>,
     /// The expiry of the grant's refresh token.
     pub refresh_token_expires: Option<Expiry>,
+    /// The lifetime of the grant's refresh token, from its issue to its expiry.
+    pub refresh_token_lifetime_ms: Option<u64>,
+    /// A counter that rises with each new refresh token and each later expiry.
+    pub generation: u64,
     /// The time when tokens were last received.
     pub refreshed: Option<Timestamp>,
     /// The error of the last refresh, which is retried or was a refusal; `None` after a success.

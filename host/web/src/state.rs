@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::extract::FromRef;
 use relation_app::config::RedirectAddress;
+use relation_app::notices::Notices;
 use relation_app::oidc::Provider;
 use relation_host::Host;
 use relation_host::clock::Clock;
@@ -47,6 +48,8 @@ pub struct WebOptions {
     pub requests_per_minute: NonZeroU32,
     /// The OpenID provider at which people log in, besides passwords.
     pub oidc: Option<Provider>,
+    /// The notices of the installation, for previews and tests. Without them, the API offers neither.
+    pub notices: Option<Notices>,
     /// The cost of hashing passwords. Only tests lower it.
     pub password_cost: PasswordCost,
     /// The parts that only a demo has.
@@ -70,6 +73,7 @@ impl WebOptions {
             audit_retention: Duration::from_secs(365 * DAY),
             requests_per_minute: NonZeroU32::new(1200).unwrap_or(NonZeroU32::MAX),
             oidc: None,
+            notices: None,
             password_cost: PasswordCost::default(),
             demo: None,
         }

@@ -22,6 +22,7 @@ proptest! {
             period: Millis(7 * DAY),
             fraction: Fraction::from_millionths(fraction),
             jitter: Fraction::from_millionths(jitter),
+            ..policy()
         };
         let expiries = expiries(issued + access, access, issued + refresh, refresh);
         let now = issued + access.max(refresh) * moment / 1_000;

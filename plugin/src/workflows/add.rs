@@ -2,6 +2,8 @@
 
 use serde_json::Map;
 
+use crate::alerts::ActiveAlerts;
+use crate::grant::Grant;
 use crate::model::{FieldErrors, Input, ValidatedInput, validate};
 use crate::names;
 use crate::owned_documents::{self, RunTimes};
@@ -133,6 +135,9 @@ pub fn add(platform: &dyn Platform, request: Request) -> Result<AddReport, Failu
         check.next = token_update.next_check;
         owned_changes.extend(token_update.changes);
         owned_changes.extend(schedule_for_pasted(&record, now));
+        let alerts = ActiveAlerts::default();
+        let grant = Grant::Organization;
+        owned_changes.extend(alerts.raise_missing_scope(platform, &record, grant, now)?);
     }
     let mut changes = vec![Change::Put(record.to_document()?)];
     changes.extend(owned_documents::creation_changes(&record, refresh, check));

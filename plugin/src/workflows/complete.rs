@@ -345,8 +345,9 @@ impl StorageSteps for ConsentSteps<'_> {
         update: &TokenUpdate,
         now: UnixMillis,
     ) -> Result<Vec<Change>, Failure> {
-        self.cleared = ActiveAlerts::load(self.platform, record)?.find_resolved(record, now);
-        let mut changes: Vec<Change> = self.cleared.iter().cloned().map(Change::Delete).collect();
+        let alerts = ActiveAlerts::load(self.platform, record)?;
+        self.cleared = alerts.find_resolved(record, now);
+        let mut changes = alerts.update_after_tokens(self.platform, record, self.grant, now)?;
         changes.extend(owned_documents::reschedule_grant(
             self.platform,
             record,

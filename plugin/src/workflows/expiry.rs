@@ -155,6 +155,11 @@ impl ExpiryCheck<'_> {
             connection.state = derive_state(refresh, thresholds, &connection.missing_scopes, now);
         }
         let mut changes = Vec::new();
+        let grant = self.grant;
+        let missing = self
+            .alerts
+            .raise_missing_scope(self.platform, record, grant, now)?;
+        changes.extend(missing);
         let mut alert = None;
         let last = thresholds.iter().copied().min();
         let crossed = match timing::crossed_threshold(thresholds, refresh.at, now) {

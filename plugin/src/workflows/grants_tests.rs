@@ -11,7 +11,7 @@ use super::refresh::refresh;
 use super::sync::sync;
 use super::wake::wake;
 use super::{add, modify};
-use crate::alerts::ALERT;
+use crate::alerts::{ALERT, code, has_code};
 use crate::consent;
 use crate::grant::Grant;
 use crate::owned_documents::SCHEDULE;
@@ -266,7 +266,10 @@ fn refresh_of_one_grant_leaves_the_others_unchanged() {
     refresh(&platform, PKID, organization, platform.now()).unwrap();
     assert_eq!(platform.documents_of(ALERT).len(), 1);
     assert_eq!(consent(&platform, grant).cleared.len(), 1);
-    assert!(platform.documents_of(ALERT).is_empty());
+    // It also lacks a scope, as this consent shows again.
+    let alerts = platform.documents_of(ALERT);
+    assert_eq!(alerts.len(), 1);
+    assert!(has_code(&alerts[0], code::MISSING_SCOPE));
 }
 
 #[test]

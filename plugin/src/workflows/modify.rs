@@ -1,6 +1,6 @@
 //! Changes the fields of a record and updates what depends on them.
 
-use crate::alerts;
+use crate::alerts::ActiveAlerts;
 use crate::grant::Grant;
 use crate::model::{FieldErrors, Input, ValidatedInput, validate};
 use crate::owned_documents;
@@ -31,8 +31,8 @@ pub fn modify(
     fields: &Secret,
     token_response: Option<&Secret>,
 ) -> Result<ConnectionReport, Failure> {
-    let settings = Settings::load(platform)?;
     let before = Record::load(platform, pkid)?;
+    let settings = Settings::load(platform)?;
     let owner = before.reference();
     let hierarchy = before.hierarchy.as_str();
     let mut errors = FieldErrors::default();
@@ -79,7 +79,8 @@ pub fn modify(
         let now = platform.now();
         let mut token_update = confirmed.apply(platform, &settings, &mut record, stored, now)?;
         changes.append(&mut token_update.changes);
-        changes.extend(alerts::clear_resolved(platform, &record, now)?);
+        let alerts = ActiveAlerts::load(platform, &record)?;
+        changes.extend(alerts.update_after_tokens(platform, &record, Grant::Organization, now)?);
         changes.extend(owned_documents::reschedule_grant(
             platform,
             &record,

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::alerts;
 use crate::owned_documents::{DATA_SYNC, REFRESH_SCHEDULE, SCHEDULE, SHADOW_MODEL};
 use crate::platform::{Document, FieldError, Millis, Storage, UnixMillis};
 use crate::record::{Retry, State};

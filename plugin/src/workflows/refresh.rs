@@ -14,7 +14,7 @@ use crate::installation_alert;
 use crate::model::derived;
 use crate::owned_documents::{self, StoredSchedule};
 use crate::platform::{Change, Failure, Level, Platform, Reference, Secret, UnixMillis};
-use crate::record::{Record, Retry, State};
+use crate::record::{GrantState, Record, Retry, State};
 use crate::reports::{ConnectionReport, RefreshOutcome, RefreshReport};
 use crate::settings::{ClientCredentials, Settings};
 use crate::timing::{self, EXPIRY_TOLERANCE, Expiries, JitterSeed, MAX_CLOCK_SKEW};
@@ -111,7 +111,7 @@ pub(super) fn refresh_record(
     let report = match response {
         Ok(response) => attempt.store_tokens(record, prefetched, &response),
         Err(error) if error.kind == ErrorKind::Refused => attempt.record_refusal(record, &error),
-        Err(error) => attempt.schedule_retry(record, &error),
+        Err(error) => attempt.schedule_retry(record, &prefetched.alerts, &error),
     }?;
     platform.progress(3, 3, &report.message);
     Ok(report)
@@ -275,6 +275,7 @@ impl Attempt<'_> {
         record.grant_state_mut(self.grant).attempted = Some(self.begun);
         let mut changes = vec![Change::Put(record.to_document()?)];
         changes.extend(ended.changes);
+        changes.extend(alerts.clear_resolved(&record, now));
         self.platform.commit(vec![check], changes)?;
         self.platform.log(Level::Warning, &message);
         Ok(RefreshReport {
@@ -287,10 +288,12 @@ impl Attempt<'_> {
         })
     }
 
-    /// Records a temporary error and schedules the next attempt; the tokens stay unchanged.
+    /// Records a temporary error and schedules the next attempt; the tokens stay unchanged. Raises an alert if refreshes
+    /// have failed for long.
     fn schedule_retry(
         &self,
         mut record: Record,
+        alerts: &ActiveAlerts,
         error: &WebexError,
     ) -> Result<RefreshReport, Failure> {
         let check = record.version_check();
@@ -324,6 +327,7 @@ impl Attempt<'_> {
                 (attempts, timing::backoff(base, attempts, jitter, spread))
             }
         };
+        let since = self.find_first_failure(connection);
         let client =
             error.is_about_client() || connection.retry.as_ref().is_some_and(|retry| retry.client);
         let next = timing::retry_at(now, ends, pause, error.retry_after);
@@ -346,6 +350,7 @@ impl Attempt<'_> {
         connection.refusal = None;
         connection.retry = Some(Retry {
             attempts,
+            since: Some(since),
             reason,
             tracking_id: error.tracking_id.clone(),
             client,
@@ -376,6 +381,14 @@ impl Attempt<'_> {
                 now,
             )?);
         }
+        let failing_after = self.settings.refresh.failing_after;
+        changes.extend(alerts.raise_failing(
+            self.platform,
+            &record,
+            self.grant,
+            failing_after,
+            now,
+        )?);
         self.platform.commit(vec![check], changes)?;
         self.platform.log(Level::Warning, &message);
         Ok(RefreshReport {
@@ -386,6 +399,16 @@ impl Attempt<'_> {
             tracking_id: error.tracking_id.clone(),
             joined: false,
         })
+    }
+
+    /// Returns when the failures began to which this attempt belongs. Records of older releases only have the time of the
+    /// last one.
+    fn find_first_failure(&self, connection: &GrantState) -> UnixMillis {
+        let retry = connection.retry.as_ref();
+        let earlier = retry.and_then(|retry| retry.since.or(connection.attempted));
+        // A time in the future comes from a wrong clock.
+        let earlier = earlier.filter(|since| *since <= self.begun);
+        earlier.unwrap_or(self.begun)
     }
 
     fn reveal_refresh_token(&self, record: &Record) -> Result<Option<Secret>, Failure> {

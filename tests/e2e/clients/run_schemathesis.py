@@ -28,10 +28,10 @@ LEFT_OUT = {
 # `negative_data_rejection` about others.
 ACCEPTED = [
     (
-        ["ReplaceRecord", "ModifyRecord", "DeleteRecord", "RunAction"],
+        ["ReplaceRecord", "ModifyRecord", "DeleteRecord", "RunAction", "SaveNoticeSettings", "RemoveNoticeSettings"],
         ["positive_data_acceptance", "negative_data_rejection"],
         "412",
-        "If-Match is any text, the record has one version, and the version is compared before the fields",
+        "If-Match is any text, the object has one version, and the version is compared before the fields",
     ),
     (
         ["AddRecord", "ReplaceRecord", "ModifyRecord", "RunAction"],
@@ -56,6 +56,24 @@ ACCEPTED = [
         ["positive_data_acceptance"],
         "422",
         "a token and a password exclude each other, a user name needs a password, and secrets have forms of their own",
+    ),
+    (
+        ["SaveNoticeSettings"],
+        ["positive_data_acceptance"],
+        "422",
+        "durations, time zones, addresses and recipients have forms of their own; a new node needs the operation add",
+    ),
+    (
+        ["ResendDeliveries"],
+        ["positive_data_acceptance"],
+        "400",
+        "the cursor comes from an earlier response; a schema cannot say which texts are cursors",
+    ),
+    (
+        ["ResendDeliveries"],
+        ["positive_data_acceptance"],
+        "422",
+        "a time has 64 bits",
     ),
     (
         ["AddNode"],
@@ -174,7 +192,8 @@ def name_objects(schema, known, nodes):
         hrefs = [f"/api/relation/SparkCustomer/{pkid}/" for pkid in [*known, UNKNOWN]]
         properties["hrefs"]["items"] = {"enum": hrefs}
     if "hierarchy" in properties:
-        properties["hierarchy"] = {"enum": nodes}
+        may_be_null = {"type": "null"} in properties["hierarchy"].get("anyOf", [])
+        properties["hierarchy"] = {"enum": [*nodes, None] if may_be_null else nodes}
     if "grants" in properties:
         properties["grants"]["items"]["properties"]["node"] = {"enum": nodes}
 

@@ -74,6 +74,15 @@ impl Database {
         assert_eq!(changed.expect("the database can be written"), 1);
     }
 
+    /// Overwrites the notice settings of all nodes with some that no release can read.
+    pub fn break_settings(&self) {
+        let changed = self.0.execute(
+            "UPDATE documents SET body = '{\"later\": 1}' WHERE model = 'host/NoticeSettings'",
+            [],
+        );
+        assert_ne!(changed.expect("the database can be written"), 0);
+    }
+
     /// Keeps every other process from writing until unlocked or dropped.
     pub fn lock(&self) {
         self.0

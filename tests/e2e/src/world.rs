@@ -6,20 +6,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use relation_app::config::{Config, NoticesConfig};
+use relation_app::notices::{Notices, change_webhook_keys, to_time};
 use relation_host::clock::{Clock, ManualClock};
 use relation_host::component::Plugin;
 use relation_host::egress::Client;
 use relation_host::imports::Interceptor;
 use relation_host::reports::AddReport;
 use relation_host::schedule::{DispatchSummary, Dispatcher, DispatcherOptions};
-use relation_host::store::Store;
 use relation_host::store::seal::{KeyFile, Sealer};
 use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
-use relation_host::types::{Document, Filter, Pkid, Reference, Timestamp};
+use relation_host::store::{Change, Commit, Store};
+use relation_host::types::{Document, Filter, Hierarchy, Pkid, Reference, Timestamp};
 use relation_host::{
-    AddRequest, CallError, CallOutput, ComponentSource, HandlerOptions, Host, Limits, Observer,
-    Outbox, WakeupHandler, wakeup_kinds,
+    AddRequest, CallError, CallOutput, ComponentSource, HandlerOptions, Host, Limits, NodeSettings,
+    Observer, Outbox, WakeupHandler, wakeup_kinds,
 };
+use relation_notify::settings::{self, Recipient, Rules};
+use relation_notify::webhook::{SigningKeys, SigningSecret};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 use tempfile::TempDir;
@@ -55,7 +59,9 @@ pub struct WorldBuilder {
     observer: Option<Arc<dyn Observer>>,
     callbacks: Option<Client>,
     outbox: Option<Outbox>,
+    node_settings: Option<Arc<dyn NodeSettings>>,
     handler: Option<(Arc<dyn WakeupHandler>, HandlerOptions)>,
+    notices: Option<NoticesConfig>,
 }
 
 impl Default for WorldBuilder {
@@ -74,7 +80,9 @@ impl Default for WorldBuilder {
             observer: None,
             callbacks: None,
             outbox: None,
+            node_settings: None,
             handler: None,
+            notices: None,
         }
     }
 }
@@ -147,6 +155,12 @@ impl WorldBuilder {
         self
     }
 
+    /// Sets the source of settings that differ from node to node, for every host.
+    pub fn node_settings(mut self, source: Arc<dyn NodeSettings>) -> Self {
+        self.node_settings = Some(source);
+        self
+    }
+
     /// Sets the handler of notices of every host.
     pub fn notice_handler(
         mut self,
@@ -154,6 +168,12 @@ impl WorldBuilder {
         options: HandlerOptions,
     ) -> Self {
         self.handler = Some((handler, options));
+        self
+    }
+
+    /// Has every host send notices by these ways.
+    pub fn notices(mut self, notices: NoticesConfig) -> Self {
+        self.notices = Some(notices);
         self
     }
 
@@ -203,7 +223,9 @@ impl WorldBuilder {
             observer: self.observer,
             callbacks: self.callbacks,
             outbox: self.outbox,
+            node_settings: self.node_settings,
             handler: self.handler,
+            notices: self.notices,
         };
         let host = world.new_host().await;
         world.hosts.push(host);
@@ -231,7 +253,9 @@ pub struct World {
     observer: Option<Arc<dyn Observer>>,
     callbacks: Option<Client>,
     outbox: Option<Outbox>,
+    node_settings: Option<Arc<dyn NodeSettings>>,
     handler: Option<(Arc<dyn WakeupHandler>, HandlerOptions)>,
+    notices: Option<NoticesConfig>,
 }
 
 /// A customer of a world: its record, and its organization and grant at Webex.
@@ -276,8 +300,13 @@ impl World {
         let sealer = Sealer::open(&*store, KeyFile::new(self.key_file()), self.clock.now())
             .await
             .expect("the key fits");
+        let sealer = Arc::new(sealer);
         let client = self.network.client(&self.allow, &self.limits);
         let mut host = Host::builder();
+        if self.notices.is_some() {
+            let notices = self.new_notices(Arc::clone(&store), Arc::clone(&sealer));
+            host = notices.configure(host);
+        }
         if let Some(interceptor) = &self.interceptor {
             host = host.interceptor(Arc::clone(interceptor));
         }
@@ -290,6 +319,9 @@ impl World {
         if let Some(outbox) = &self.outbox {
             host = host.outbox(outbox.clone());
         }
+        if let Some(source) = &self.node_settings {
+            host = host.node_settings(Arc::clone(source));
+        }
         if let Some((handler, options)) = &self.handler {
             let kind = wakeup_kinds::NOTICE;
             host = host.wakeup_handler(kind, Arc::clone(handler), options.clone());
@@ -299,7 +331,7 @@ impl World {
             &self.limits,
         ))))
         .store(store)
-        .sealer(Arc::new(sealer))
+        .sealer(sealer)
         .clock(self.clock.clone())
         .settings(self.settings.clone())
         .secret_setting("webex.client-secret", SecretString::from(CLIENT_SECRET))
@@ -308,6 +340,48 @@ impl World {
         .build()
         .await
         .expect("the host starts")
+    }
+
+    /// Returns the notices of a host.
+    fn new_notices(&self, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Notices {
+        let mut config = Config::without_file(self.directory.path());
+        config.settings = self.settings.clone();
+        config.notices = self.notices.clone().unwrap_or_default();
+        Notices::new(&config, store, sealer)
+    }
+
+    /// Replaces the notice settings of a node. Each webhook gets a signing key.
+    pub async fn set_notice_settings(&self, node: &str, settings: &Value) {
+        let node: Hierarchy = node.parse().expect("a node");
+        let store = &**self.host().store();
+        let sealer = Sealer::open(store, KeyFile::new(self.key_file()), self.clock.now());
+        let sealer = sealer.await.expect("the key fits");
+        let rules = Rules { allow_http: true };
+        let parsed = settings::parse(settings, rules).expect("valid settings");
+        let document = Document {
+            reference: settings::reference(&node),
+            hierarchy: node.clone(),
+            version: 0,
+            body: serde_json::to_string(&parsed).expect("settings are JSON"),
+            keys: Vec::new(),
+        };
+        let mut changes = vec![Change::Put(document)];
+        let recipients = parsed.recipients.value().map(|list| &list.values[..]);
+        for recipient in recipients.unwrap_or_default() {
+            let Recipient::Webhook(endpoint) = recipient else {
+                continue;
+            };
+            let keys = SigningKeys::new(SigningSecret::from_entropy(&[7; 32]));
+            let change = change_webhook_keys(&sealer, &node, &endpoint.id, &keys);
+            changes.push(change.expect("the key seals"));
+        }
+        changes.extend(settings::recheck_changes(&node, to_time(self.clock.now())));
+        let commit = Commit {
+            changes,
+            now: self.clock.now(),
+            ..Commit::default()
+        };
+        store.commit(commit).await.expect("the store responds");
     }
 
     /// Returns the database file.

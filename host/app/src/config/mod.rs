@@ -18,6 +18,7 @@ use crate::StoreUrl;
 
 mod component;
 mod key;
+mod notices;
 mod oidc;
 mod redirect;
 mod setting_sources;
@@ -28,6 +29,7 @@ mod web;
 
 pub use self::component::CacheLocation;
 pub use self::key::KeySource;
+pub use self::notices::{MailConfig, NoticesConfig, SnmpConfig};
 pub use self::oidc::{OidcConfig, OidcGrant, OidcSecret};
 pub use self::redirect::RedirectAddress;
 pub use self::setting_sources::SettingSources;
@@ -76,6 +78,8 @@ pub struct Config {
     pub dispatch: Dispatch,
     /// How the API and the page are served.
     pub web: WebConfig,
+    /// The ways by which notices may be sent.
+    pub notices: NoticesConfig,
     /// The log format.
     pub log_format: LogFormat,
 }
@@ -234,6 +238,7 @@ impl Config {
             limits: Limits::default(),
             dispatch: Dispatch::default(),
             web: WebConfig::default(),
+            notices: NoticesConfig::default(),
             log_format: LogFormat::default(),
         }
     }
@@ -327,6 +332,7 @@ impl Config {
         }
         if let Some(mut table) = top.undeclared_table("refresh") {
             self.set_duration(&mut table, "period", "refresh.period");
+            self.set_duration(&mut table, "failing-after", "refresh.failing-after");
             for (key, setting) in [
                 ("fraction", "refresh.fraction"),
                 ("jitter", "refresh.jitter"),
@@ -358,6 +364,9 @@ impl Config {
         }
         if let Some(table) = top.undeclared_table("web") {
             self.web.read(table, directory);
+        }
+        if let Some(table) = top.undeclared_table("notices") {
+            self.notices.read(table, directory);
         }
         if let Some(mut table) = top.undeclared_table("log") {
             if let Some(format) = table.get("format", LogFormat::parse) {

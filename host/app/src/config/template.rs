@@ -64,6 +64,14 @@ allow = [{allow}]
 # [expiry]
 # thresholds = [\"30d\", \"14d\", \"7d\", \"2d\"]
 
+# E-mails about connections. docs/notices.md says who is told; `relation-host settings set` names the recipients.
+# [notices.mail]
+# host = \"relay.example.com\"
+# user = \"relation\"
+# password-file = \"mail-password\"
+# ehlo = \"relation.example.com\"
+# from = \"Webex connections <relation@example.com>\"
+
 # Log-in to the page at an OpenID provider, besides passwords. Register the redirect address there:
 # web.public-url, followed by login/oidc/callback.
 # [web.oidc]
@@ -103,6 +111,16 @@ mod tests {
         assert!(!config.settings.contains_key("webex.client-id"));
         assert_eq!(config.egress.allow, ["https://webexapis.com"]);
         assert_eq!(config.redirect.unwrap().as_str(), DEFAULT_REDIRECT);
+    }
+
+    #[test]
+    fn examples_are_a_valid_configuration() {
+        let text = NewConfig::default().render();
+        let (_, examples) = text.split_once("# [notices.mail]").unwrap();
+        let example = examples.split("\n\n").next().unwrap().replace("\n# ", "\n");
+        let text = format!("{text}\n[notices.mail]{example}\n");
+        let config = Config::parse_file(Path::new("r.toml"), &text).unwrap();
+        assert_eq!(config.notices.mail.unwrap().port, 587);
     }
 
     #[test]

@@ -79,6 +79,7 @@ fn every_key_is_read() {
         period = "7d"
         fraction = 0.5
         jitter = 0
+        failing-after = "90m"
         [tokens]
         assumed-access-lifetime = "12h"
         assumed-refresh-lifetime = "60d"
@@ -115,6 +116,7 @@ fn every_key_is_read() {
         ("connect.lifetime", "172800s"),
         ("expiry.notify", "false"),
         ("expiry.thresholds", "2592000s,129600s,1500ms"),
+        ("refresh.failing-after", "5400s"),
         ("refresh.fraction", "0.5"),
         ("refresh.jitter", "0"),
         ("refresh.period", "604800s"),
@@ -166,6 +168,7 @@ fn every_key_is_read() {
             refresh_rate: std::num::NonZeroU32::new(5),
         },
         web: WebConfig::default(),
+        notices: NoticesConfig::default(),
         log_format: LogFormat::Json,
     };
     assert_eq!(config, expected);

@@ -172,6 +172,13 @@ pub fn parse_callback_origins(value: DeValue<'_>) -> Result<Vec<String>, ValueEr
     Ok(entries)
 }
 
+/// Parses `notices.webhook-origins`.
+pub fn parse_webhook_origins(value: DeValue<'_>) -> Result<Vec<String>, ValueError> {
+    let entries = parse_texts(value)?;
+    Policy::parse_webhooks(&entries).map_err(describe_policy_error)?;
+    Ok(entries)
+}
+
 /// Parses the origins of `egress.proxies`.
 pub fn parse_proxies(value: DeValue<'_>) -> Result<Vec<String>, ValueError> {
     let entries = parse_texts(value)?;

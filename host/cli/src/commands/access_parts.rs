@@ -1,8 +1,9 @@
-//! The parts that the commands `user`, `key` and `role` share. They need the store, and no plugin.
+//! The parts that the commands `user`, `key`, `role`, `settings` and `notices` share. They need the store, and no plugin.
 
 use std::sync::Arc;
 
 use relation_app::check::CheckFinding;
+use relation_app::notices::Notices;
 use relation_app::{AppError, ErrorKind, Installation};
 use relation_host::store::Store;
 use relation_host::types::{Hierarchy, Page, Pkid};
@@ -62,7 +63,7 @@ pub fn role_hint() -> String {
     )
 }
 
-/// The part of a list of users, keys or own roles to print.
+/// The part of a list of users, keys, own roles or settings to print.
 #[derive(Debug, clap::Args)]
 pub struct ListArgs {
     /// Only those at or below this node
@@ -98,15 +99,36 @@ pub fn open_to_read(context: &Context) -> Result<AccessParts, AppError> {
     create(&context.installation, context.installation.store_to_read()?)
 }
 
+/// Opens the store with its keys, to change notice settings and the secrets of recipients. Returns the notices of the
+/// installation too.
+pub async fn open_with_keys(context: &Context) -> Result<(AccessParts, Notices), AppError> {
+    let installation = &context.installation;
+    let parts = installation.open_parts().await?;
+    let notices = Some(parts.notices.clone());
+    let access = create_with(installation, parts.store, notices)?;
+    Ok((access.with_sealer(parts.sealer), parts.notices))
+}
+
 /// Returns the parts of the access functions for an open store.
 pub fn create(installation: &Installation, store: Arc<dyn Store>) -> Result<AccessParts, AppError> {
+    create_with(installation, store, None)
+}
+
+fn create_with(
+    installation: &Installation,
+    store: Arc<dyn Store>,
+    notices: Option<Notices>,
+) -> Result<AccessParts, AppError> {
     let config = &installation.config;
     let public_url = config.web.public_url()?;
     let redirect = match &config.redirect {
         Some(redirect) => redirect.clone(),
         None => callback_address(&public_url)?,
     };
-    let options = WebOptions::new(public_url, redirect);
+    let options = WebOptions {
+        notices,
+        ..WebOptions::new(public_url, redirect)
+    };
     let clock = Arc::clone(&installation.clock);
     Ok(AccessParts::new(store, clock, options))
 }

@@ -111,9 +111,12 @@ mod tests {
             state: State::Retrying,
             access_token_expires: None,
             refresh_token_expires: None,
+            refresh_token_lifetime_ms: None,
+            generation: 0,
             refreshed: None,
             failed_refresh: Some(FailedRefresh {
                 attempts: 1,
+                since: None,
                 reason: "egress.allow".to_owned(),
                 tracking_id: None,
                 needs_change: true,

@@ -50,9 +50,9 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let server = Server::bind(config.listen, config.tls.as_ref())?;
     config.listen = server.address()?;
     let public_url = config.public_url()?;
-    let host = installation
-        .host_from(installation.open_parts().await?)
-        .await?;
+    let parts = installation.open_parts().await?;
+    let notices = parts.notices.clone();
+    let host = installation.host_from(parts).await?;
     check::warn_at_start(installation);
     if let Some(finding) = access_parts::check_oidc_roles(installation).await {
         finding.log();
@@ -66,6 +66,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let oidc = oidc.map(|oidc| Provider::new(oidc, extra_ca)).transpose()?;
     let options = WebOptions {
         oidc,
+        notices: Some(notices),
         session_idle: config.session_idle,
         session_lifetime: config.session_lifetime,
         consent_link_lifetime: config.consent_link_lifetime,

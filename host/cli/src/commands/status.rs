@@ -8,6 +8,7 @@ use relation_app::status::{self, CustomerNeedingPerson, Status, Verdict};
 use relation_app::{AppError, ErrorKind};
 use relation_host::reports::State;
 use relation_host::text::format_count;
+use relation_notify::runner::FailureCounts;
 
 use super::alerts::render_alerts;
 use crate::invocation::complete;
@@ -132,13 +133,25 @@ fn render_counts(status: &Status) -> Table {
         ),
         None => "none".to_owned(),
     };
-    pair_table([
+    let mut pairs = vec![
         ("status", status.verdict.as_str().to_owned()),
         ("customers", customers.total.to_string()),
         ("states", or_none(states)),
         ("alerts", or_none(severities)),
         ("wakeups", wakeups),
-    ])
+    ];
+    let FailureCounts { dead, disabled } = status.notices;
+    if dead > 0 {
+        let dead = format_count(dead, "was not delivered", "were not delivered");
+        let next = "`relation-host notices list --state dead`";
+        pairs.push(("notices", format!("{dead}: {next}")));
+    }
+    if disabled > 0 {
+        let disabled = format_count(disabled, "is disabled", "are disabled");
+        let next = "`relation-host notices endpoints`";
+        pairs.push(("endpoints", format!("{disabled}: {next}")));
+    }
+    pair_table(pairs)
 }
 
 fn render_customers(status: &Status) -> String {

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use relation_app::config::Config;
+use relation_app::notices::Notices;
 use relation_app::{AppError, CLIENT_SECRET, ErrorKind, OpenMode, StoreUrl, open_component_cache};
 use relation_host::clock::{Clock, ManualClock, SystemClock};
 use relation_host::egress::{Client, ClientOptions, Policy};
@@ -37,6 +39,8 @@ pub struct Setup {
     pub redirect: String,
     /// The thresholds of expiry alerts, in days before the expiry.
     pub thresholds: &'static [u64],
+    /// Whether the host routes notices.
+    pub notices: bool,
 }
 
 impl Default for Setup {
@@ -45,6 +49,7 @@ impl Default for Setup {
             at: SystemClock::new().now(),
             redirect: REDIRECT.to_owned(),
             thresholds: &THRESHOLDS,
+            notices: false,
         }
     }
 }
@@ -59,6 +64,8 @@ pub struct Environment {
     pub clock: Arc<ManualClock>,
     /// The host with the component.
     pub host: Host,
+    /// The notices of the host. No channel is configured, so that nothing leaves the demo.
+    pub notices: Notices,
     /// The dispatcher of the host's wakeups.
     pub dispatcher: Dispatcher,
     directory: TempDir,
@@ -86,12 +93,21 @@ impl Environment {
         let store = StoreUrl::sqlite(database(&directory)).open(OpenMode::Create)?;
         let keys = KeyFile::new(key_file(&directory));
         let sealer = Sealer::open(store.as_ref(), keys, clock.now()).await?;
-        let mut host = Host::builder()
+        let sealer = Arc::new(sealer);
+        let settings = settings(&webex, setup);
+        let mut config = Config::without_file(directory.path());
+        config.settings = settings.clone();
+        let notices = Notices::new(&config, Arc::clone(&store), Arc::clone(&sealer));
+        let mut host = Host::builder();
+        if setup.notices {
+            host = notices.configure(host);
+        }
+        host = host
             .component(ComponentSource::Bytes(component.into_owned()))
             .store(store)
-            .sealer(Arc::new(sealer))
+            .sealer(sealer)
             .clock(Arc::clone(&clock) as Arc<dyn Clock>)
-            .settings(settings(&webex, setup))
+            .settings(settings)
             .secret_setting(CLIENT_SECRET, SecretString::from(DEFAULT_CLIENT_SECRET))
             .egress(egress(&webex)?)
             .stash(directory.path().join("relation.db-stash"));
@@ -105,6 +121,7 @@ impl Environment {
             webex,
             clock,
             host,
+            notices,
             directory,
         })
     }

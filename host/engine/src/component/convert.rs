@@ -60,9 +60,12 @@ fn grant_status(from: guest::GrantStatus) -> GrantStatus {
         state: state(from.state),
         access_token_expires: from.access_token_expires.map(expiry),
         refresh_token_expires: from.refresh_token_expires.map(expiry),
+        refresh_token_lifetime_ms: from.refresh_token_lifetime_ms,
+        generation: from.generation,
         refreshed: from.refreshed.map(Timestamp),
         failed_refresh: from.failed_refresh.map(|failed| FailedRefresh {
             attempts: failed.attempts,
+            since: failed.since.map(Timestamp),
             reason: failed.reason,
             tracking_id: failed.tracking_id,
             needs_change: failed.needs_change,

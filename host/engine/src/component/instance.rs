@@ -18,9 +18,12 @@ use crate::clock::Clock;
 use crate::egress::Client;
 use crate::imports::http::OutgoingHttp;
 use crate::imports::journal::Journal;
-use crate::imports::{Call, CommitMark, Redactor, RetryPolicy, Services, UnreportedEffects};
+use crate::imports::{
+    Call, CallSettings, CommitMark, Redactor, RetryPolicy, Services, UnreportedEffects,
+};
 use crate::limits::{Limit, LimitExceeded, Limits};
 use crate::store::Lease;
+use crate::types::Hierarchy;
 
 /// The maximum size of captured standard error, in bytes.
 const STDERR: usize = 16 << 10;
@@ -30,6 +33,8 @@ pub(crate) struct InstanceParams {
     pub services: Arc<Services>,
     pub client: Client,
     pub lease: Option<Lease>,
+    /// The node of a record that the call adds.
+    pub node: Option<Hierarchy>,
     /// The secrets in the plugin's input.
     pub input_secrets: Vec<SecretString>,
     /// The monotonic time until which the lease may be relied on.
@@ -77,7 +82,7 @@ impl CallState {
             params.journal.clone(),
         );
         call.redactor = capture.redactor.clone();
-        call.settings = settings;
+        call.settings = CallSettings::new(settings, params.node);
         let outgoing = OutgoingHttp::new(
             params.client,
             params.services,

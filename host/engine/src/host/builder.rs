@@ -15,6 +15,7 @@ use crate::component::{ComponentCache, GuestError, Plugin};
 use crate::egress::Client;
 use crate::imports::{Interceptor, Outbox, Services};
 use crate::limits::Limits;
+use crate::node_settings::NodeSettings;
 use crate::observer::{Observer, Observers};
 use crate::secret_setting::SecretSetting;
 use crate::store::seal::Sealer;
@@ -66,6 +67,7 @@ pub struct HostBuilder {
     clock: Option<Arc<dyn Clock>>,
     settings: BTreeMap<String, String>,
     secret_settings: BTreeMap<String, Arc<dyn SecretSetting>>,
+    node_settings: Option<Arc<dyn NodeSettings>>,
     limits: Limits,
     egress: Option<Client>,
     callbacks: Option<Client>,
@@ -126,6 +128,17 @@ impl HostBuilder {
         value: impl SecretSetting + 'static,
     ) -> Self {
         self.secret_settings.insert(name.into(), Arc::new(value));
+        self
+    }
+
+    /// Sets the source of plain settings that differ from node to node. In a call about a record, they replace the
+    /// installation's ([`HostBuilder::settings`]). If they cannot be read within a second, the call uses the
+    /// installation's settings, and the host logs a warning.
+    ///
+    /// Each process that runs calls needs the source.
+    #[must_use]
+    pub fn node_settings(mut self, source: Arc<dyn NodeSettings>) -> Self {
+        self.node_settings = Some(source);
         self
     }
 
@@ -300,6 +313,7 @@ impl HostBuilder {
             clock,
             limits: plugin.limits().clone(),
             secret_settings: self.secret_settings,
+            node_settings: self.node_settings,
             observers: self.observers,
             outbox: self.outbox,
             scheduled: tokio::sync::Notify::new(),

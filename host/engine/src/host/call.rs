@@ -91,6 +91,8 @@ impl CallRequest {
 pub(super) struct StartedCall {
     pub(super) journal: Journal,
     pub(super) lease: Option<Lease>,
+    /// The node of a record that does not exist yet.
+    hierarchy: Option<Hierarchy>,
     input_secrets: Vec<SecretString>,
     queued: Option<Arc<QueuedRun>>,
     /// The mark of a queued call that is bound to a version of its record.
@@ -304,6 +306,7 @@ impl Host {
                 BeginOutcome::Started(Box::new(StartedCall {
                     journal: Journal::new(&id, services.limits.log),
                     lease,
+                    hierarchy: request.hierarchy.clone(),
                     input_secrets: request.input_secrets.clone(),
                     queued: request.queued.clone(),
                     commit_mark: None,
@@ -332,6 +335,7 @@ impl Host {
             services: services.clone(),
             client: self.parts.client.clone(),
             lease: started.and_then(|started| started.lease.clone()),
+            node: started.and_then(|started| started.hierarchy.clone()),
             input_secrets: started.map_or_else(Vec::new, |started| started.input_secrets.clone()),
             effects: started.map_or_else(Arc::default, |started| Arc::clone(&started.effects)),
             commit_mark: started.and_then(|started| started.commit_mark.clone()),

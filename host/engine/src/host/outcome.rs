@@ -394,6 +394,8 @@ mod tests {
                 state,
                 access_token_expires: None,
                 refresh_token_expires: None,
+                refresh_token_lifetime_ms: None,
+                generation: 0,
                 next_refresh: None,
                 scopes: Vec::new(),
                 missing_scopes: Vec::new(),
@@ -402,6 +404,7 @@ mod tests {
         };
         let failed = |needs_change| FailedRefresh {
             attempts: 1,
+            since: None,
             reason: "a reason".to_owned(),
             tracking_id: None,
             needs_change,

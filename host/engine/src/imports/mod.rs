@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::limits::{Limit, LimitExceeded, Limits};
+use crate::node_settings::NodeSettings;
 use crate::observer::Observers;
 use crate::secret_setting::SecretSetting;
 use crate::store::seal::Sealer;
@@ -56,6 +57,7 @@ pub use interceptor::{ImportCall, Intervention};
 pub use journal::Journal;
 pub use outbox::Outbox;
 pub(crate) use redactor::Redactor;
+pub(crate) use settings::CallSettings;
 #[cfg(feature = "test-util")]
 pub use wasmtime_wasi_http::Error as HttpError;
 
@@ -73,6 +75,8 @@ pub(crate) struct Services {
     pub limits: Limits,
     /// The installation's secret settings, by name.
     pub secret_settings: BTreeMap<String, Arc<dyn SecretSetting>>,
+    /// The plain settings that differ from node to node; `None`: none do.
+    pub node_settings: Option<Arc<dyn NodeSettings>>,
     /// The embedder's observers.
     pub observers: Observers,
     /// Stores a notice with each commit that changes an alert; `None`: no notices.
@@ -98,7 +102,7 @@ pub(crate) struct Call {
     /// Passed by every import.
     pub(crate) gate: Gate,
     /// The plain settings.
-    pub(crate) settings: Arc<BTreeMap<String, String>>,
+    pub(crate) settings: CallSettings,
     /// The alerts that the call has read, if the host has observers or an outbox.
     known_alerts: KnownAlerts,
     /// The last exceeded limit, for the error.
@@ -154,7 +158,7 @@ impl Call {
             journal,
             redactor: Redactor::default(),
             gate,
-            settings: Arc::default(),
+            settings: CallSettings::default(),
             known_alerts: KnownAlerts::default(),
             exceeded: None,
             reported,

@@ -104,6 +104,7 @@ impl Call {
             .await;
         let found = found.map_err(|error| convert::store_failure(&error))?;
         self.note_alerts(found.iter().flatten());
+        self.note_node(found.iter().flatten());
         self.note_subject_name(found.iter().flatten());
         Ok(found
             .into_iter()
@@ -125,6 +126,7 @@ impl Call {
             .await
             .map_err(|error| convert::store_failure(&error))?;
         self.note_alerts(&page.items);
+        self.note_node(&page.items);
         Ok(storage::Page {
             documents: page.items.into_iter().map(convert::document_out).collect(),
             next: page.next,

@@ -321,33 +321,27 @@ fn usable(link: Option<&Url>) -> Option<&str> {
 /// White space, line breaks among it, becomes one space. Control characters, direction marks and other invisible
 /// characters become U+FFFD.
 pub(super) fn clean(text: &str, most: usize) -> String {
-    let mut cleaned = String::new();
-    // A text is looked at no further than needed, but a long run of spaces is one character.
-    let mut left = most;
-    for word in text.split_whitespace() {
-        if !cleaned.is_empty() {
-            if left <= 1 {
-                cleaned.push('…');
-                return cleaned;
-            }
-            cleaned.push(' ');
-            left -= 1;
-        }
-        let mut characters = word.chars();
-        while let Some(character) = characters.next() {
-            if left == 0 || (left == 1 && !characters.as_str().is_empty()) {
-                cleaned.push('…');
-                return cleaned;
-            }
-            cleaned.push(if is_deceptive(character) {
-                '\u{fffd}'
-            } else {
-                character
-            });
-            left -= 1;
+    let words = text.split_whitespace().enumerate();
+    let characters = words.flat_map(|(index, word)| {
+        let space = (index > 0).then_some(' ');
+        space.into_iter().chain(word.chars().map(show))
+    });
+    // A text is looked at no further than needed.
+    let cleaned: String = characters.take(most.saturating_add(1)).collect();
+    match cleaned.char_indices().nth(most) {
+        None => cleaned,
+        Some(_) => {
+            let kept = cleaned.chars().take(most.saturating_sub(1));
+            kept.chain(['…']).collect()
         }
     }
-    cleaned
+}
+
+fn show(character: char) -> char {
+    match is_deceptive(character) {
+        true => '\u{fffd}',
+        false => character,
+    }
 }
 
 /// Returns whether a character is invisible or changes the order of others. Emoji and some scripts need the joiners

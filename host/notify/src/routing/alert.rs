@@ -83,6 +83,8 @@ impl AlertFacts {
             "WEBEX_REFRESH_TOKEN_EXPIRING" => NoticeKind::Expiring,
             "WEBEX_REFRESH_TOKEN_EXPIRED" => NoticeKind::Expired,
             "WEBEX_REAUTHORIZE" => NoticeKind::Reauthorize,
+            "WEBEX_REFRESH_FAILING" => NoticeKind::Retrying,
+            "WEBEX_MISSING_SCOPE" => NoticeKind::MissingScope,
             // Webex does not accept the integration of the whole installation.
             "WEBEX_INTEGRATION_REFUSED" => NoticeKind::HostTrouble,
             "WEBEX_IMPORT_REMOVALS_HELD"
@@ -132,6 +134,9 @@ pub fn event_from_alert(
     let mut event = Event::new(facts, kind, now, source, episode);
     event.key.generation = alert.generation;
     event.key.threshold_ms = alert.threshold;
+    if kind == NoticeKind::Retrying {
+        event.failing_since = facts.failing_since;
+    }
     event.notice.severity = alert.severity;
     event.notice.count = alert.count.max(1);
     if ends_with_recovery(kind) && alert.generation != facts.generation {
@@ -154,6 +159,7 @@ pub const fn ends_with_recovery(kind: NoticeKind) -> bool {
         | NoticeKind::ImportFailed
         | NoticeKind::HostTrouble
         | NoticeKind::Recovered
+        | NoticeKind::Endpoint
         | NoticeKind::Test => false,
     }
 }

@@ -136,7 +136,7 @@ impl Event {
         )
     }
 
-    /// Creates the event that refreshes have failed since `since`, which no alert tells.
+    /// Creates the event that refreshes have failed since `since`, before an alert tells it.
     #[must_use]
     pub fn retrying(facts: &ConnectionFacts, since: DateTime<Utc>, now: DateTime<Utc>) -> Self {
         let episode = since.timestamp_millis().to_string();
@@ -146,7 +146,7 @@ impl Event {
         }
     }
 
-    /// Creates the event that the grant lacks a scope since `since`, which no alert tells.
+    /// Creates the event that the grant lacks a scope since `since`, before an alert tells it.
     #[must_use]
     pub fn missing_scope(
         facts: &ConnectionFacts,
@@ -224,7 +224,10 @@ const fn default_severity(kind: NoticeKind) -> Severity {
         NoticeKind::Expired | NoticeKind::Reauthorize | NoticeKind::HostTrouble => {
             Severity::Critical
         }
-        NoticeKind::Expiring | NoticeKind::MissingScope | NoticeKind::Retrying => Severity::Major,
+        NoticeKind::Expiring
+        | NoticeKind::MissingScope
+        | NoticeKind::Retrying
+        | NoticeKind::Endpoint => Severity::Major,
         NoticeKind::ImportFailed => Severity::Minor,
         NoticeKind::Recovered | NoticeKind::Test => Severity::Info,
     }
@@ -237,10 +240,11 @@ const fn default_code(kind: NoticeKind) -> &'static str {
         NoticeKind::Expired => "WEBEX_REFRESH_TOKEN_EXPIRED",
         NoticeKind::Reauthorize => "WEBEX_REAUTHORIZE",
         NoticeKind::MissingScope => "WEBEX_MISSING_SCOPE",
-        NoticeKind::Retrying => "WEBEX_REFRESH_RETRYING",
+        NoticeKind::Retrying => "WEBEX_REFRESH_FAILING",
         NoticeKind::ImportFailed => "WEBEX_IMPORT_FAILED",
         NoticeKind::HostTrouble => "HOST_TROUBLE",
         NoticeKind::Recovered => "WEBEX_CONNECTION_RECOVERED",
+        NoticeKind::Endpoint => "NOTICE_ENDPOINT_FAILING",
         NoticeKind::Test => "NOTICE_TEST",
     }
 }
@@ -272,6 +276,7 @@ fn default_text(kind: NoticeKind, facts: &ConnectionFacts) -> String {
         NoticeKind::ImportFailed => format!("an import of {name} did not succeed"),
         NoticeKind::HostTrouble => "the host needs the operator".to_owned(),
         NoticeKind::Recovered => format!("the connection of {name} works again"),
+        NoticeKind::Endpoint => "an endpoint of notices has changed".to_owned(),
         NoticeKind::Test => "a test of this way of notices".to_owned(),
     }
 }

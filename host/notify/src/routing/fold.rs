@@ -145,12 +145,12 @@ fn recency(due: &Due) -> (DateTime<Utc>, Severity, &DerivedId) {
 
 /// Returns whether a notice makes an earlier one about the same connection pointless.
 pub(crate) fn replaces(later: &Notice, earlier: &Notice) -> bool {
-    use NoticeKind::{Expired, Expiring, Reauthorize, Recovered, Retrying};
+    use NoticeKind::{Endpoint, Expired, Expiring, Reauthorize, Recovered, Retrying};
     match (later.kind, earlier.kind) {
         (Recovered, Recovered) => true,
         (Recovered, kind) => ends_with_recovery(kind),
         (Expired | Reauthorize, Expiring | Expired | Reauthorize | Retrying | Recovered) => true,
-        (Expiring, Expiring) | (Retrying, Retrying | Recovered) => true,
+        (Expiring, Expiring) | (Retrying, Retrying | Recovered) | (Endpoint, Endpoint) => true,
         _ => false,
     }
 }

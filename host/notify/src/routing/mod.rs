@@ -4,6 +4,7 @@
 //! [`fold`] collects the deliveries to one recipient that are due into few messages.
 
 mod alert;
+mod endpoint;
 mod event;
 mod fold;
 mod ids;
@@ -18,6 +19,7 @@ pub use self::fold::{Due, FoldContext, Folded, FoldedMessage, MAX_DIGEST_NOTICES
 pub(crate) use self::ids::count_key;
 pub use self::ids::{DerivedId, NoticeKey};
 pub use self::plan::{Delivery, Hold, NotMade, Reason, RoutePlan, VisiblePlan};
+pub(crate) use self::preview::drop_replaced;
 pub use self::preview::{PlannedNotice, next_check, preview};
 pub use self::route::{History, MAX_DELIVERIES, budget_end, route};
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::DerivedId;
 use crate::Notice;
-use crate::settings::{ChannelKind, Language, Recipient};
+use crate::settings::{ChannelKind, Language, Recipient, Zone};
 
 /// The deliveries of one notice, and those that are not made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +39,9 @@ pub struct Delivery {
     pub origin: Hierarchy,
     /// The language of texts.
     pub language: Language,
+    /// The time zone of texts; `None`: UTC.
+    #[serde(default)]
+    pub zone: Option<Zone>,
     /// The maximum number of messages to the recipient in an hour.
     pub budget: u32,
     /// The time before which it is not made.
@@ -107,6 +110,8 @@ pub enum Reason {
     NothingToRecover,
     /// Reminders are off.
     ReminderOff,
+    /// A later notice replaces it while it waits, such as for a digest.
+    Replaced,
 }
 
 /// The part of a plan that a reader of one node may see.

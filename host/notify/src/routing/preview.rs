@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use relation_types::reports::State;
 
 use super::event::{ConnectionFacts, Event, add, crossing, thresholds_within};
-use super::plan::RoutePlan;
+use super::fold::replaces;
+use super::plan::{Delivery, NotMade, Reason, RoutePlan};
 use super::route::{History, route};
 use crate::NoticeKind;
 use crate::settings::{Reminder, Resolved};
@@ -61,6 +62,35 @@ pub fn next_check(
     planned.iter().find(is_told).map(|planned| planned.at)
 }
 
+/// Moves the deliveries that a later notice replaces while they wait to those that are not made, as the runner drops them.
+pub(crate) fn drop_replaced(planned: &mut [PlannedNotice]) {
+    let all = planned.to_vec();
+    for (index, each) in planned.iter_mut().enumerate() {
+        let is_replaced = |delivery: &Delivery| {
+            let mut later = all.iter().skip(index.saturating_add(1));
+            later.any(|later| {
+                let mut deliveries = later.plan.deliveries.iter();
+                replaces(&later.plan.notice, &each.plan.notice)
+                    && deliveries.any(|other| {
+                        other.recipient_key == delivery.recipient_key
+                            && other.earliest <= delivery.earliest
+                    })
+            })
+        };
+        let deliveries = std::mem::take(&mut each.plan.deliveries);
+        let (replaced, kept): (Vec<Delivery>, Vec<Delivery>) =
+            deliveries.into_iter().partition(is_replaced);
+        each.plan.deliveries = kept;
+        let replaced = replaced.into_iter().map(|delivery| NotMade {
+            channel: Some(delivery.channel),
+            recipient: Some(delivery.recipient),
+            origin: Some(delivery.origin),
+            reason: Reason::Replaced,
+        });
+        each.plan.not_made.extend(replaced);
+    }
+}
+
 struct Planner<'p> {
     facts: ConnectionFacts,
     resolved: &'p Resolved,
@@ -73,7 +103,7 @@ impl Planner<'_> {
         match self.facts.state {
             State::NotConnected => {}
             State::Expired | State::Reauthorize => {
-                let told = self.history.problem_told.unwrap_or(now);
+                let told = self.history.problem_time().unwrap_or(now);
                 self.plan_reminders(told, now);
             }
             State::Connected | State::Expiring | State::MissingScope | State::Retrying => {
@@ -157,6 +187,13 @@ impl Planner<'_> {
     /// Routes the event, and notes in the history that it is told.
     fn add(&mut self, at: DateTime<Utc>, event: Event) {
         let plan = route(&event, self.resolved, at, &self.history);
+        if matches!(
+            plan.notice.kind,
+            NoticeKind::Expired | NoticeKind::Reauthorize
+        ) && (event.reminder == 0 || !plan.deliveries.is_empty())
+        {
+            self.history.problem_routed = Some(at);
+        }
         if !plan.deliveries.is_empty() {
             self.history.problem_told = Some(at);
             if event.notice.kind == NoticeKind::Expiring {

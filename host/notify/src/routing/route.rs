@@ -30,15 +30,23 @@ pub struct History {
     /// The latest time at which somebody was told of a problem of the connection: those of [`ends_with_recovery`].
     /// Deliveries that are still to come do not count, since a recovery drops them.
     pub problem_told: Option<DateTime<Utc>>,
+    /// The latest time at which it was routed that the connection does not work, whether or not somebody was told.
+    /// Reminders count from it.
+    pub problem_routed: Option<DateTime<Utc>>,
     /// The latest time at which somebody was told of a recovery.
     pub recovery_told: Option<DateTime<Utc>>,
-    /// The number of reminders that were told since the connection stopped working.
+    /// The number of the latest reminder in this generation of the refresh token.
     pub reminders: u32,
     /// The times of the messages of the last hour, by [`Delivery::recipient_key`]. One digest is one message.
     pub sent: BTreeMap<String, Vec<DateTime<Utc>>>,
 }
 
 impl History {
+    /// Returns the time from which the next reminder counts.
+    pub(super) fn problem_time(&self) -> Option<DateTime<Utc>> {
+        self.problem_routed.or(self.problem_told)
+    }
+
     /// Returns the time at which the present failure is held until, because a recovery was told shortly before.
     fn flapping_end(&self, kind: NoticeKind, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let is_failure = ends_with_recovery(kind) && kind != NoticeKind::Expiring;
@@ -182,7 +190,7 @@ fn check_notice(
         NoticeKind::Expired | NoticeKind::Reauthorize if event.reminder > 0 => {
             match fields.reminder.value {
                 Reminder::Off => Some(Reason::ReminderOff),
-                Reminder::Every(span) => wait(history.problem_told?, span.as_delta()),
+                Reminder::Every(span) => wait(history.problem_time()?, span.as_delta()),
             }
         }
         _ => None,
@@ -282,6 +290,7 @@ impl Router<'_> {
             recipient_key: count_key,
             origin: origin.clone(),
             language: settings.language,
+            zone: settings.zone().cloned(),
             budget: settings.budget,
             earliest,
             holds,
@@ -356,7 +365,8 @@ impl Router<'_> {
             | NoticeKind::Reauthorize
             | NoticeKind::MissingScope
             | NoticeKind::ImportFailed
-            | NoticeKind::HostTrouble => TimeDelta::days(7),
+            | NoticeKind::HostTrouble
+            | NoticeKind::Endpoint => TimeDelta::days(7),
         };
         add(earliest, lifetime)
     }

@@ -4,7 +4,6 @@ use chrono::{DateTime, Utc};
 
 use super::channels::ChannelTarget;
 use super::model::{Attempts, DeliveryState};
-use super::recipients::update;
 use super::{NoticeRunner, Run, derive_entropy};
 use crate::health::{DisabledReason, EndpointHealth, HealthChange};
 use crate::retry::{FailedAttempt, NextStep, plan};
@@ -76,6 +75,7 @@ impl NoticeRunner {
             recipient: letter.recipient,
             origin: &delivery.origin,
             language: delivery.language,
+            zone: delivery.zone.as_ref(),
         };
         let channel = self.channels.open(&target).await?;
         let attempt = Attempt {
@@ -115,10 +115,7 @@ impl NoticeRunner {
         if !has_health(delivery.channel) {
             return;
         }
-        let updated = update(run, delivery, |recipient| match result {
-            Ok(_) => recipient.health.record_success(),
-            Err(error) => recipient.health.record_failure(error.kind, now),
-        });
+        let updated = self.store_health(run, delivery, result, now);
         let (channel, origin) = (delivery.channel.as_str(), &delivery.origin);
         let endpoint = delivery.recipient.key();
         match updated.await {

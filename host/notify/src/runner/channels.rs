@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::Offset as _;
 use relation_egress::Client;
 use relation_host::HandlerError;
 use relation_host::types::Hierarchy;
@@ -23,6 +24,8 @@ pub struct ChannelTarget<'t> {
     pub origin: &'t Hierarchy,
     /// The language of texts.
     pub language: Language,
+    /// The time zone of texts; `None`: UTC.
+    pub zone: Option<&'t settings::Zone>,
 }
 
 /// Opens channels.
@@ -136,7 +139,7 @@ impl HostChannels {
                 Language::En => mail::Language::English,
                 Language::De => mail::Language::German,
             },
-            zone: mail::Zone::utc(),
+            zone: target.zone.map(to_mail_zone).unwrap_or_default(),
             settings_node: target.origin.to_string(),
         };
         Ok(Box::new(MailChannel::new(server, recipient)))
@@ -185,6 +188,14 @@ impl HostChannels {
         let channel = channel.map_err(|error| temporary(error.to_string()))?;
         Ok(Box::new(channel))
     }
+}
+
+pub(super) fn to_mail_zone(zone: &settings::Zone) -> mail::Zone {
+    let zone = zone.clone();
+    mail::Zone::new(move |time| {
+        zone.offset(time)
+            .unwrap_or_else(|| (time.offset().fix(), "UTC".to_owned()))
+    })
 }
 
 fn to_version(

@@ -170,7 +170,12 @@ impl NoticeRunner {
         account_email: bool,
         is_told: impl FnOnce(&crate::settings::ResolvedFields) -> bool,
     ) -> Result<Option<Recipient>, RunError> {
-        let resolved = load_settings(run.store, node).await?;
+        let settings = load_settings(run.store, node, &self.options.defaults).await?;
+        if settings.unreadable.contains(&delivery.origin) {
+            // Its recipients are told once the settings are saved again, or not at all after the deadline.
+            return Err(RunError::UnreadableLevel(delivery.origin.clone()));
+        }
+        let resolved = settings.resolved;
         if !is_told(&resolved.fields) || !resolved.fields.has_channel(delivery.channel) {
             return Ok(None);
         }

@@ -1,13 +1,13 @@
 //! Deliveries and routings for administrators: listing them, and sending a delivery again.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use relation_host::store::{Change, Check, Commit, Store, StoreError};
-use relation_host::types::{Filter, Hierarchy, Key, Page, Pkid, RECORD_KEY, Scope};
+use relation_host::store::{Change, Check, Commit, SortOrder, Store, StoreError};
+use relation_host::types::{Document, Filter, Hierarchy, Key, Page, Pkid, RECORD_KEY, Scope};
 use serde::Serialize;
 
 use super::model::{
-    Attempts, DAY_KEY, DELIVERY_MODEL, DeliveryState, ROUTING_MODEL, STATE_KEY, StoredDelivery,
-    StoredRouting, key, read, to_timestamp,
+    Attempts, CREATED_KEY, DAY_KEY, DELIVERY_MODEL, DeliveryState, ROUTING_MODEL, STATE_KEY,
+    StoredDelivery, StoredRouting, key, read, to_timestamp,
 };
 use super::recipients::delivery_reference;
 use super::{FORGET, RunError, deliver_id, schedule};
@@ -30,6 +30,21 @@ pub struct DeliveryFilter {
     pub day: Option<NaiveDate>,
 }
 
+impl DeliveryFilter {
+    fn to_documents(&self) -> Filter {
+        let mut keys: Vec<Key> = Vec::new();
+        keys.extend(self.state.map(|state| key(STATE_KEY, state.as_str())));
+        let record = self.record.as_ref();
+        keys.extend(record.map(|record| key(RECORD_KEY, record.as_str())));
+        keys.extend(self.day.map(|day| key(DAY_KEY, &day.to_string())));
+        Filter {
+            model: DELIVERY_MODEL.to_owned(),
+            hierarchy: Some((self.node.clone(), Scope::Subtree)),
+            equals: keys,
+        }
+    }
+}
+
 /// A delivery with its primary key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ListedDelivery {
@@ -49,6 +64,9 @@ pub enum ResendError {
     /// The delivery has not ended.
     #[error("the delivery is pending: it is made by itself; wait for its result")]
     Pending,
+    /// The position belongs to another list.
+    #[error("the position is not one of these deliveries")]
+    Cursor,
     /// Another process has changed the delivery.
     #[error("the delivery was changed meanwhile: look at it, and repeat this")]
     Changed,
@@ -57,42 +75,51 @@ pub enum ResendError {
     Store(String),
 }
 
-/// Lists a page of deliveries, in the order of their primary keys. `limit` is at most [`MAX_LISTED`].
+/// Lists a page of deliveries, the newest first. `limit` is at most [`MAX_LISTED`].
 ///
 /// # Errors
-/// Those of [`DocumentStore::find`](relation_host::store::DocumentStore::find).
+/// Those of [`DocumentStore::list`](relation_host::store::DocumentStore::list).
 pub async fn list_deliveries(
     store: &dyn Store,
     filter: &DeliveryFilter,
     cursor: Option<&str>,
     limit: u32,
 ) -> Result<Page<ListedDelivery>, StoreError> {
-    let mut keys: Vec<Key> = Vec::new();
-    keys.extend(filter.state.map(|state| key(STATE_KEY, state.as_str())));
-    keys.extend(
-        filter
-            .record
-            .as_ref()
-            .map(|record| key(RECORD_KEY, record.as_str())),
-    );
-    keys.extend(filter.day.map(|day| key(DAY_KEY, &day.to_string())));
-    let filter = Filter {
-        model: DELIVERY_MODEL.to_owned(),
-        hierarchy: Some((filter.node.clone(), Scope::Subtree)),
-        equals: keys,
+    let newest_first = SortOrder {
+        key: Some(CREATED_KEY.to_owned()),
+        descending: true,
     };
-    let page = store
-        .find(&filter, cursor, limit.clamp(1, MAX_LISTED))
-        .await?;
-    let items = page.items.iter().map(|document| {
-        Ok(ListedDelivery {
-            pkid: document.reference.pkid.clone(),
-            stored: read(document).map_err(to_store_error)?,
-        })
-    });
+    let limit = limit.clamp(1, MAX_LISTED);
+    let filter = filter.to_documents();
+    let page = store.list(&filter, &newest_first, cursor, limit).await?;
+    let items = page.items.iter().map(to_listed);
     Ok(Page {
         items: items.collect::<Result<_, StoreError>>()?,
         next: page.next,
+    })
+}
+
+/// Finds a delivery to a recipient at a reader's node or below. `None` if there is none.
+///
+/// # Errors
+/// Those of [`DocumentStore::get`](relation_host::store::DocumentStore::get).
+pub async fn find_delivery(
+    store: &dyn Store,
+    reader: &Hierarchy,
+    pkid: &Pkid,
+) -> Result<Option<ListedDelivery>, StoreError> {
+    let found = store.get(&[delivery_reference(pkid)]).await?;
+    let mut visible = found
+        .iter()
+        .flatten()
+        .filter(|document| reader.contains(&document.hierarchy));
+    visible.next().map(to_listed).transpose()
+}
+
+fn to_listed(document: &Document) -> Result<ListedDelivery, StoreError> {
+    Ok(ListedDelivery {
+        pkid: document.reference.pkid.clone(),
+        stored: read(document).map_err(to_store_error)?,
     })
 }
 
@@ -182,6 +209,61 @@ pub async fn resend(
     }
 }
 
-fn to_store_error(error: RunError) -> StoreError {
-    StoreError::Corrupt(error.to_string())
+/// The result of [`resend_since`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ResentPage {
+    /// The number of deliveries that are sent again.
+    pub resent: u32,
+    /// The position at which the next call goes on; `None`: all are sent again.
+    pub next: Option<String>,
+}
+
+/// Sends the dead letters of a filter again that have ended at `since` or later, such as after an outage. The state of the
+/// filter does not matter. One call looks at a bounded number; the caller goes on with [`ResentPage::next`]. A call that is
+/// repeated sends none twice, since those are no dead letters any more.
+///
+/// # Errors
+/// [`ResendError::Store`]; the deliveries before it are sent again nevertheless.
+pub async fn resend_since(
+    store: &dyn Store,
+    filter: &DeliveryFilter,
+    since: DateTime<Utc>,
+    cursor: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<ResentPage, ResendError> {
+    let dead = DeliveryFilter {
+        state: Some(DeliveryState::Dead),
+        ..filter.clone()
+    };
+    // The order of primary keys does not change while states do.
+    let page = store.find(&dead.to_documents(), cursor, MAX_LISTED).await;
+    let page = page.map_err(|error| match error {
+        StoreError::Invalid(_) if cursor.is_some() => ResendError::Cursor,
+        error => ResendError::Store(error.to_string()),
+    })?;
+    let mut resent = 0_u32;
+    for document in &page.items {
+        let stored: StoredDelivery =
+            read(document).map_err(|error| ResendError::Store(error.to_string()))?;
+        if stored.ended.is_none_or(|ended| ended < since) {
+            continue;
+        }
+        match resend(store, &filter.node, &document.reference.pkid, now).await {
+            Ok(()) => resent = resent.saturating_add(1),
+            // Another process was faster.
+            Err(ResendError::NotFound | ResendError::Pending | ResendError::Changed) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(ResentPage {
+        resent,
+        next: page.next,
+    })
+}
+
+pub(super) fn to_store_error(error: RunError) -> StoreError {
+    match error {
+        RunError::Store(error) => error,
+        other => StoreError::Corrupt(other.to_string()),
+    }
 }

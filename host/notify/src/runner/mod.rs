@@ -9,11 +9,15 @@
 mod attempt;
 mod channels;
 mod deliver;
+mod endpoints;
 mod facts;
+mod history;
 mod listing;
 mod message;
 mod model;
+mod recheck;
 mod recipients;
+mod remind;
 mod reserve;
 mod route;
 #[cfg(test)]
@@ -26,9 +30,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use relation_host::clock::Clock;
 use relation_host::store::{Change, Store, StoreError};
-use relation_host::types::{Document, Reference, Wakeup};
+use relation_host::types::{Document, Hierarchy, Reference, Wakeup};
 use relation_host::{
-    HandledWakeup, HandlerError, HandlerOptions, NextRun, WakeupHandler, WakeupResult, wakeup_kinds,
+    HandledWakeup, HandlerError, HandlerOptions, Host, NextRun, WakeupHandler, WakeupResult,
+    wakeup_kinds,
 };
 use relation_types::InvalidPkid;
 use sha2::{Digest as _, Sha256};
@@ -37,16 +42,21 @@ use url::Url;
 pub use self::channels::{
     ChannelTarget, Channels, HostChannels, Secrets, SnmpChannels, SnmpSecrets, WebhookChannels,
 };
+pub use self::endpoints::{
+    FailureCounts, ListedEndpoint, count_failures, enable, find_health, list_endpoints,
+};
 pub use self::facts::RecordFacts;
+pub use self::history::{load_history, preview_record};
 pub use self::listing::{
-    DeliveryFilter, ListedDelivery, MAX_LISTED, ResendError, list_deliveries, list_routings, resend,
+    DeliveryFilter, ListedDelivery, MAX_LISTED, ResendError, ResentPage, find_delivery,
+    list_deliveries, list_routings, resend, resend_since,
 };
 pub use self::model::{
     Attempts, DELIVERY_MODEL, DeliveryState, LoggedAttempt, ROUTING_MODEL, StoredDelivery,
     StoredRouting,
 };
 use self::model::{to_time, to_timestamp};
-use crate::settings::ChannelKind;
+use crate::settings::{ChannelKind, Defaults, NOTICE_RECHECK_MODEL, RECHECK};
 
 /// The beginning of the ids of wakeups that deliver.
 const DELIVER: &str = "notice.deliver.";
@@ -61,6 +71,8 @@ pub struct RunnerOptions {
     pub keep: Duration,
     /// The list of alerts for an administrator, if the host knows its own address.
     pub link: Option<Url>,
+    /// The values of fields that no level of the settings decides.
+    pub defaults: Defaults,
 }
 
 impl Default for RunnerOptions {
@@ -68,13 +80,17 @@ impl Default for RunnerOptions {
         Self {
             keep: Duration::from_secs(180 * 86_400),
             link: None,
+            defaults: Defaults::default(),
         }
     }
 }
 
+/// Returns the facts about the records of a host.
+type FactsByHost = dyn Fn(&Host) -> Box<dyn RecordFacts> + Send + Sync;
+
 /// The handler of wakeups of the kind [`wakeup_kinds::NOTICE`].
 pub struct NoticeRunner {
-    facts: Arc<dyn RecordFacts>,
+    facts: Box<FactsByHost>,
     channels: Arc<dyn Channels>,
     options: RunnerOptions,
 }
@@ -88,8 +104,12 @@ pub(crate) enum RunError {
     Pkid(#[from] InvalidPkid),
     #[error("could not read the facts about the record: {0}")]
     Facts(HandlerError),
+    #[error("could not check the record: {0}")]
+    Recheck(HandlerError),
     #[error("{document} is not in the expected form: see line {line} of its body")]
     Unreadable { document: Reference, line: usize },
+    #[error("the notice settings of {0}, which name the recipient, cannot be read")]
+    UnreadableLevel(Hierarchy),
     #[error("{0} cannot be written as JSON")]
     Unwritable(Reference),
     #[error("the wakeup {0} is not one of notices")]
@@ -101,6 +121,7 @@ pub(crate) enum RunError {
 /// A run of a wakeup.
 pub(crate) struct Run<'r> {
     pub store: &'r dyn Store,
+    pub facts: &'r dyn RecordFacts,
     pub clock: &'r dyn Clock,
     pub wakeup: &'r Wakeup,
     pub document: &'r Document,
@@ -115,15 +136,15 @@ impl Run<'_> {
 }
 
 impl NoticeRunner {
-    /// Creates the handler.
+    /// Creates the handler. `facts` returns the facts about the records of the host that runs a wakeup.
     #[must_use]
     pub fn new(
-        facts: Arc<dyn RecordFacts>,
+        facts: impl Fn(&Host) -> Box<dyn RecordFacts> + Send + Sync + 'static,
         channels: Arc<dyn Channels>,
         options: RunnerOptions,
     ) -> Self {
         Self {
-            facts,
+            facts: Box::new(facts),
             channels,
             options,
         }
@@ -151,6 +172,8 @@ impl NoticeRunner {
         match run.document.reference.model.as_str() {
             _ if id == FORGET => Ok(NextRun::DeleteSubject.into()),
             _ if id == wakeup_kinds::NOTICE_ROUTE => self.route(run).await,
+            NOTICE_RECHECK_MODEL if id == RECHECK => self.recheck(run).await,
+            ROUTING_MODEL if id == remind::REMIND => self.remind(run).await,
             DELIVERY_MODEL if id.starts_with(DELIVER) => self.deliver(run).await,
             model::MESSAGE_MODEL if id.starts_with(DELIVER) => self.deliver_message(run).await,
             _ => Err(RunError::UnknownWakeup(id.to_owned())),
@@ -170,8 +193,10 @@ impl NoticeRunner {
 #[async_trait]
 impl WakeupHandler for NoticeRunner {
     async fn run(&self, wakeup: &HandledWakeup) -> Result<WakeupResult, HandlerError> {
+        let facts = (self.facts)(&wakeup.host);
         let run = Run {
             store: wakeup.host.store().as_ref(),
+            facts: facts.as_ref(),
             clock: wakeup.host.clock().as_ref(),
             wakeup: &wakeup.wakeup,
             document: &wakeup.document,

@@ -1,6 +1,6 @@
 //! The documents that deliveries are stored in. None has a secret: an endpoint's address is stored without its path.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use relation_host::types::{Document, Hierarchy, Key, Pkid, RECORD_KEY, Reference, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -24,8 +24,12 @@ pub(super) const RECIPIENT_MODEL: &str = "host/NoticeRecipient";
 pub(super) const STATE_KEY: &str = "state";
 /// The key of the day on which a delivery was made, such as `2026-12-07`.
 pub(super) const DAY_KEY: &str = "day";
+/// The key of the time when a delivery was made, by which deliveries are listed.
+pub(super) const CREATED_KEY: &str = "created";
 /// The key of the recipient: a hash.
 pub(super) const RECIPIENT_KEY: &str = "recipient";
+/// The key of a recipient that is disabled.
+pub(super) const DISABLED_KEY: &str = "disabled";
 /// The key that a run in progress has set.
 const ATTEMPTS_KEY: &str = "attempts";
 /// The maximum number of attempts in a log.
@@ -122,6 +126,9 @@ pub struct StoredDelivery {
     pub generation: u64,
     /// The threshold in milliseconds that the notice tells of; 0 without one.
     pub threshold_ms: u64,
+    /// The number of the reminder; 0 for other notices.
+    #[serde(default)]
+    pub reminder: u32,
     /// Whether the recipient is the account e-mail of the record.
     pub account_email: bool,
     /// The state.
@@ -158,6 +165,9 @@ pub(super) struct StoredMessage {
 /// A recipient, as one level names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct StoredRecipient {
+    /// The recipient as it may be stored, with its level.
+    #[serde(default)]
+    pub recipient: Option<Recipient>,
     /// The messages that count for the budget.
     pub sent: Vec<CountedMessage>,
     /// The messages with several deliveries that have not ended.
@@ -180,6 +190,9 @@ pub struct StoredRouting {
     pub notice: Notice,
     /// The time of the routing.
     pub at: DateTime<Utc>,
+    /// The number of the reminder; 0 for other notices.
+    #[serde(default)]
+    pub reminder: u32,
     /// The number of deliveries to recipients of the record's node.
     pub made: usize,
     /// Whether a level above is told.
@@ -211,6 +224,7 @@ impl StoredDelivery {
         let mut keys = vec![
             key(STATE_KEY, self.state.as_str()),
             key(DAY_KEY, &self.created.format("%Y-%m-%d").to_string()),
+            key(CREATED_KEY, &format_created(self.created)),
             key(RECIPIENT_KEY, &hash_recipient(&self.delivery.recipient_key)),
         ];
         keys.extend(self.record().map(|record| key(RECORD_KEY, record.as_str())));
@@ -233,9 +247,24 @@ impl StoredRecipient {
         Reference::new(RECIPIENT_MODEL, derive_pkid("recipient", recipient_key))
     }
 
+    /// Returns the document of the recipient of a delivery.
     pub(super) fn to_document(&self, delivery: &Delivery) -> Result<Document, RunError> {
-        let reference = Self::reference(&delivery.recipient_key);
-        write(reference, &delivery.origin, self, Vec::new())
+        let named = Self {
+            recipient: Some(redact(&delivery.recipient)),
+            ..self.clone()
+        };
+        named.to_document_at(&delivery.recipient_key, &delivery.origin)
+    }
+
+    /// Returns the document of the recipient with this key.
+    pub(super) fn to_document_at(
+        &self,
+        recipient_key: &str,
+        origin: &Hierarchy,
+    ) -> Result<Document, RunError> {
+        let disabled = self.health.disabled().map(|_| key(DISABLED_KEY, "true"));
+        let keys = disabled.into_iter().collect();
+        write(Self::reference(recipient_key), origin, self, keys)
     }
 
     pub(super) fn times(&self) -> Vec<DateTime<Utc>> {
@@ -244,8 +273,12 @@ impl StoredRecipient {
 }
 
 impl StoredRouting {
+    pub(super) fn reference(notice: &str) -> Reference {
+        Reference::new(ROUTING_MODEL, derive_pkid("routing", notice))
+    }
+
     pub(super) fn to_document(&self, node: &Hierarchy) -> Result<Document, RunError> {
-        let reference = Reference::new(ROUTING_MODEL, derive_pkid("routing", &self.notice.id));
+        let reference = Self::reference(&self.notice.id);
         let record: Option<Pkid> = self.notice.record.parse().ok();
         let keys = record.map(|record| key(RECORD_KEY, record.as_str()));
         write(reference, node, self, keys.into_iter().collect())
@@ -287,6 +320,11 @@ pub(super) fn key(name: &str, value: &str) -> Key {
         name: name.to_owned(),
         value: value.to_owned(),
     }
+}
+
+/// Returns the value of the key [`CREATED_KEY`], which sorts as the time does.
+fn format_created(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// Returns the value of the key [`RECIPIENT_KEY`].

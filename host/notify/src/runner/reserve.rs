@@ -15,7 +15,7 @@ use super::recipients::{LoadedRecipient, TRIES, load_messages};
 use super::{NoticeRunner, Run, RunError, deliver_id, schedule, spread};
 use crate::NoticeKind;
 use crate::routing::{Due, FoldContext, FoldedMessage, budget_end, fold};
-use crate::settings::Resolved;
+use crate::settings::{Defaults, Resolved};
 
 /// The maximum number of deliveries that one message tells.
 const MAX_FOLDED: usize = 500;
@@ -67,7 +67,7 @@ impl NoticeRunner {
                     return Ok(Place::Later(end));
                 }
                 let due = self.find_due(run, stored, &taken).await?;
-                let due = retain_told(run, due).await?;
+                let due = retain_told(run, &self.options.defaults, due).await?;
                 let folded = fold(
                     &due,
                     &FoldContext {
@@ -198,7 +198,11 @@ fn to_message(
 }
 
 /// Leaves out the deliveries that the settings do not tell any more; their own runs drop them. The first one is checked.
-async fn retain_told(run: &Run<'_>, due: Vec<Due>) -> Result<Vec<Due>, RunError> {
+async fn retain_told(
+    run: &Run<'_>,
+    defaults: &Defaults,
+    due: Vec<Due>,
+) -> Result<Vec<Due>, RunError> {
     let mut due = due.into_iter();
     let mut told: Vec<Due> = due.next().into_iter().collect();
     let others: Vec<Due> = due.collect();
@@ -231,7 +235,10 @@ async fn retain_told(run: &Run<'_>, due: Vec<Due>) -> Result<Vec<Due>, RunError>
             continue;
         };
         if !settings.contains_key(&node) {
-            settings.insert(node.clone(), load_settings(run.store, &node).await?);
+            settings.insert(
+                node.clone(),
+                load_settings(run.store, &node, defaults).await?.resolved,
+            );
         }
         let told = settings.get(&node).is_some_and(|resolved| {
             let fields = &resolved.fields;

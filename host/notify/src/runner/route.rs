@@ -1,22 +1,20 @@
 //! The routing of a notice of the outbox.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use relation_host::store::{Change, Check, Store};
-use relation_host::types::{
-    AlertNotice, Document, Filter, NoticeChange, Pkid, RECORD_KEY, Reference,
-};
+use relation_host::store::{Change, Check};
+use relation_host::types::{AlertNotice, NoticeChange, Pkid, Reference};
 use relation_host::{NextRun, WakeupResult};
 use serde::Deserialize as _;
 
 use super::facts::{is_connected, load_settings};
+use super::history::{Known, KnownNotices, add_recent};
 use super::model::{
-    Attempts, DELIVERY_MODEL, DeliveryState, StoredDelivery, StoredRouting, is_claimed, key, read,
-    redact, to_time,
+    Attempts, DeliveryState, StoredDelivery, StoredRouting, is_claimed, read, redact, to_time,
 };
-use super::recipients::{LoadedRecipient, add_sent};
+use super::recipients::LoadedRecipient;
+use super::remind::{needs_person, schedule_remind};
 use super::{NoticeRunner, Run, RunError, deliver_id, schedule};
 use crate::routing::{
     AlertFacts, AlertTransition, ConnectionFacts, Event, History, RoutePlan, count_key,
@@ -25,15 +23,10 @@ use crate::routing::{
 use crate::settings::{MailAddress, Recipient, Resolved};
 use crate::{NoticeKind, Severity};
 
-/// The number of documents in one page of a search.
-const PAGE: u32 = 200;
-/// The maximum number of pages: a record has few deliveries.
-const MAX_PAGES: usize = 50;
-
-/// A delivery in the store.
-struct Known {
-    document: Document,
-    stored: StoredDelivery,
+/// An event that was routed.
+pub(super) struct RoutedEvent {
+    pub plan: RoutePlan,
+    pub resolved: Resolved,
 }
 
 impl NoticeRunner {
@@ -43,13 +36,14 @@ impl NoticeRunner {
         let alert = told.body.as_ref();
         let alert = alert.and_then(|body| AlertFacts::deserialize(body).ok());
         let known = match &told.record {
-            Some(record) => find_deliveries(run.store, &record.pkid).await?,
-            None => Vec::new(),
+            Some(record) => KnownNotices::load(run.store, &record.pkid).await?,
+            None => KnownNotices::default(),
         };
         let grants: BTreeSet<String> = match &alert {
             Some(alert) => [alert.grant.clone()].into(),
             // The cleared alert could not be read: the notices of the record say what it may have been.
             None => known
+                .deliveries
                 .iter()
                 .map(|each| each.stored.notice.grant.clone())
                 .collect(),
@@ -62,14 +56,16 @@ impl NoticeRunner {
             let Some(facts) = self.find_facts(run, &told, &grant).await? else {
                 continue;
             };
-            let mut history = to_history(&known, &facts);
+            let mut history = known.to_history(&facts);
             let ends_problem = told.change == NoticeChange::Cleared && is_connected(facts.state);
             if ends_problem
                 && alert
                     .as_ref()
                     .is_none_or(|alert| ends_with_recovery(alert.kind()))
             {
-                let told_now = self.drop_ended(run, &known, &facts, &mut result).await?;
+                let told_now = self
+                    .drop_ended(run, &known.deliveries, &facts, &mut result)
+                    .await?;
                 history.problem_told = history.problem_told.max(told_now);
             }
             let event = match &alert {
@@ -78,7 +74,7 @@ impl NoticeRunner {
                 None => None,
             };
             if let Some(event) = event {
-                self.add_event(run, &event, &facts, history, &mut result)
+                self.add_first(run, &event, &facts, history, &mut result)
                     .await?;
             }
         }
@@ -93,7 +89,7 @@ impl NoticeRunner {
     ) -> Result<Option<ConnectionFacts>, RunError> {
         match &told.record {
             Some(record) => {
-                let found = self.facts.find(&record.pkid, grant).await;
+                let found = run.facts.find(&record.pkid, grant).await;
                 found.map_err(RunError::Facts)
             }
             None => Ok(Some(ConnectionFacts::for_installation(
@@ -108,7 +104,7 @@ impl NoticeRunner {
     async fn drop_ended(
         &self,
         run: &Run<'_>,
-        known: &[Known],
+        known: &[Known<StoredDelivery>],
         facts: &ConnectionFacts,
         result: &mut WakeupResult,
     ) -> Result<Option<DateTime<Utc>>, RunError> {
@@ -146,8 +142,8 @@ impl NoticeRunner {
         Ok(told)
     }
 
-    /// Routes an event, and adds its deliveries that do not exist yet.
-    async fn add_event(
+    /// Routes an event of an alert. If the connection does not work, its reminders begin, also when nobody is told now.
+    async fn add_first(
         &self,
         run: &Run<'_>,
         event: &Event,
@@ -155,23 +151,98 @@ impl NoticeRunner {
         mut history: History,
         result: &mut WakeupResult,
     ) -> Result<(), RunError> {
+        let routed = self
+            .add_event(run, event, facts, history.clone(), result)
+            .await?;
         let now = run.now();
-        let resolved = load_settings(run.store, &facts.node).await?;
+        let notice = &routed.plan.notice;
+        // It tells why nobody is told. A repetition does not; the first routing says more.
+        let reference = StoredRouting::reference(&notice.id);
+        let earlier = run.store.get(std::slice::from_ref(&reference)).await?;
+        if routed.plan.deliveries.is_empty() && earlier.iter().all(Option::is_none) {
+            self.put_routing(&routed.plan, event, facts, now, result)?;
+        }
+        let is_problem = matches!(notice.kind, NoticeKind::Expired | NoticeKind::Reauthorize);
+        if is_problem && needs_person(facts.state) && notice.record.parse::<Pkid>().is_ok() {
+            history.problem_routed = Some(now);
+            let subject = StoredRouting::reference(&notice.id);
+            result.changes.push(schedule_remind(
+                subject,
+                facts,
+                &routed.resolved,
+                &history,
+                now,
+            ));
+        }
+        Ok(())
+    }
+
+    /// Routes an event, and adds its deliveries that do not exist yet. If nobody is told, it leaves nothing.
+    pub(super) async fn add_event(
+        &self,
+        run: &Run<'_>,
+        event: &Event,
+        facts: &ConnectionFacts,
+        mut history: History,
+        result: &mut WakeupResult,
+    ) -> Result<RoutedEvent, RunError> {
+        let now = run.now();
+        let settings = load_settings(run.store, &facts.node, &self.options.defaults).await?;
+        let resolved = settings.resolved;
         let account = find_account_key(event, &resolved);
-        let keys = resolved.recipients.iter();
-        let keys = keys.map(|each| count_key(&each.recipient, &each.origin));
-        add_sent(run.store, keys.chain(account.clone()), &mut history).await?;
+        add_recent(run.store, &resolved, event, &mut history).await?;
         let plan = route(event, &resolved, now, &history);
+        let (checks, changes) = self
+            .make_deliveries(run, event, &plan, account.as_deref(), now)
+            .await?;
+        result.checks.extend(checks);
+        result.changes.extend(changes);
+        if !plan.deliveries.is_empty() {
+            self.put_routing(&plan, event, facts, now, result)?;
+        }
+        Ok(RoutedEvent { plan, resolved })
+    }
+
+    fn put_routing(
+        &self,
+        plan: &RoutePlan,
+        event: &Event,
+        facts: &ConnectionFacts,
+        now: DateTime<Utc>,
+        result: &mut WakeupResult,
+    ) -> Result<(), RunError> {
+        let routing = StoredRouting {
+            reminder: event.reminder,
+            ..to_routing(plan, facts, now)
+        };
+        let document = routing.to_document(&facts.node)?;
+        let reference = document.reference.clone();
+        result.changes.push(Change::Put(document));
+        result.changes.push(self.forget(reference, now));
+        Ok(())
+    }
+
+    /// Makes the deliveries of a plan that do not exist yet. `account` is the key of the account e-mail.
+    pub(super) async fn make_deliveries(
+        &self,
+        run: &Run<'_>,
+        event: &Event,
+        plan: &RoutePlan,
+        account: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Result<(Vec<Check>, Vec<Change>), RunError> {
+        let (mut checks, mut changes) = (Vec::new(), Vec::new());
         let mut made = Vec::new();
         for delivery in &plan.deliveries {
             let mut delivery = delivery.clone();
             delivery.recipient = redact(&delivery.recipient);
             made.push(StoredDelivery {
-                account_email: account.as_ref() == Some(&delivery.recipient_key),
+                account_email: account == Some(delivery.recipient_key.as_str()),
                 delivery,
                 notice: plan.notice.clone(),
                 generation: event.key.generation,
                 threshold_ms: plan.threshold_ms,
+                reminder: event.reminder,
                 state: DeliveryState::Pending,
                 created: now,
                 attempts: Attempts::default(),
@@ -192,27 +263,17 @@ impl NoticeRunner {
         for ((stored, reference), existing) in made.iter().zip(references).zip(existing) {
             if existing.is_none() {
                 let (channel, due) = (stored.delivery.channel, stored.delivery.earliest);
-                result.checks.push(Check::Absent(reference.clone()));
-                result.changes.push(Change::Put(stored.to_document()?));
-                result
-                    .changes
-                    .push(schedule(reference, deliver_id(channel), due));
+                checks.push(Check::Absent(reference.clone()));
+                changes.push(Change::Put(stored.to_document()?));
+                changes.push(schedule(reference, deliver_id(channel), due));
             }
         }
-        let routing = to_routing(&plan, facts, now).to_document(&facts.node)?;
-        let reference = routing.reference.clone();
-        // A repetition tells nobody; the first routing says more.
-        let earlier = run.store.get(std::slice::from_ref(&reference)).await?;
-        if earlier.iter().all(Option::is_none) || !plan.deliveries.is_empty() {
-            result.changes.push(Change::Put(routing));
-            result.changes.push(self.forget(reference, now));
-        }
-        Ok(())
+        Ok((checks, changes))
     }
 }
 
 /// Returns the key of the account e-mail, if it is told and no level names the address for this node.
-fn find_account_key(event: &Event, resolved: &Resolved) -> Option<String> {
+pub(super) fn find_account_key(event: &Event, resolved: &Resolved) -> Option<String> {
     let text = event.account_email.as_deref()?;
     let address = MailAddress::parse(text).ok()?;
     let account = count_key(&Recipient::Mail(address), &event.node);
@@ -258,60 +319,9 @@ fn to_routing(plan: &RoutePlan, facts: &ConnectionFacts, now: DateTime<Utc>) -> 
     StoredRouting {
         notice: plan.notice.clone(),
         at: now,
+        reminder: 0,
         made: visible.deliveries.len(),
         told_above: visible.told_above,
         not_made,
     }
-}
-
-/// Finds the deliveries of a record.
-async fn find_deliveries(store: &dyn Store, record: &Pkid) -> Result<Vec<Known>, RunError> {
-    let filter = Filter {
-        model: DELIVERY_MODEL.to_owned(),
-        hierarchy: None,
-        equals: vec![key(RECORD_KEY, record.as_str())],
-    };
-    let mut known = Vec::new();
-    let mut cursor: Option<String> = None;
-    for _ in 0..MAX_PAGES {
-        let page = store.find(&filter, cursor.as_deref(), PAGE).await?;
-        for document in page.items {
-            let stored = read(&document)?;
-            known.push(Known { document, stored });
-        }
-        cursor = page.next;
-        if cursor.is_none() {
-            break;
-        }
-    }
-    Ok(known)
-}
-
-/// Returns the history of a grant: what its deliveries have told.
-fn to_history(known: &[Known], facts: &ConnectionFacts) -> History {
-    let mut history = History::default();
-    for Known { stored, .. } in known {
-        let StoredDelivery { notice, state, .. } = stored;
-        if notice.grant != facts.grant {
-            continue;
-        }
-        let is_made = state.is_told() || *state == DeliveryState::Pending;
-        if notice.kind == NoticeKind::Expiring
-            && stored.generation == facts.generation
-            && is_made
-            && stored.threshold_ms > 0
-        {
-            let threshold = Duration::from_millis(stored.threshold_ms);
-            let told = history.told_threshold;
-            history.told_threshold = Some(told.map_or(threshold, |told| told.min(threshold)));
-        }
-        let told = stored.ended.filter(|_| state.is_told());
-        if ends_with_recovery(notice.kind) {
-            history.problem_told = history.problem_told.max(told);
-        }
-        if notice.kind == NoticeKind::Recovered {
-            history.recovery_told = history.recovery_told.max(told);
-        }
-    }
-    history
 }

@@ -4,9 +4,11 @@
 
 mod parse;
 mod reader;
+mod recheck;
 mod recipient;
 mod resolve;
 mod span;
+mod store;
 mod visible;
 mod zone;
 
@@ -16,21 +18,25 @@ use serde::ser::SerializeStruct as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use self::parse::{Rules, parse, parse_text};
+pub use self::recheck::{NOTICE_RECHECK_MODEL, needs_recheck, recheck_changes, recheck_reference};
+pub(crate) use self::recheck::{PendingRecord, RECHECK, StoredRecheck};
 pub use self::recipient::{
     ChannelKind, MailAddress, Recipient, SnmpAuth, SnmpKind, SnmpTarget, SnmpVersion,
     WebhookEndpoint,
 };
 pub use self::resolve::{
-    DeliverySettings, Level, Origin, Resolved, ResolvedChannels, ResolvedFields, ResolvedList,
-    ResolvedRecipient, Sourced, resolve,
+    Defaults, DeliverySettings, Level, Origin, Resolved, ResolvedChannels, ResolvedFields,
+    ResolvedList, ResolvedRecipient, Sourced, resolve,
 };
 pub use self::span::Span;
+pub(crate) use self::store::list_levels;
+pub use self::store::{load_levels, reference};
 pub use self::visible::VisibleSettings;
 pub use self::zone::{TimeOfDay, Zone};
 use crate::NoticeKind;
 
-/// The model of the documents with settings. A node has at most one.
-pub const NOTICE_SETTINGS_MODEL: &str = "data/NoticeSettings";
+/// The model of the documents with settings. A node has at most one: see [`reference`].
+pub const NOTICE_SETTINGS_MODEL: &str = "host/NoticeSettings";
 /// The maximum number of thresholds of one level.
 pub const MAX_THRESHOLDS: usize = 16;
 /// The maximum number of recipients of one level.

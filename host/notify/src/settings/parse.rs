@@ -9,8 +9,9 @@ use super::reader::{
 use super::recipient::read_recipient;
 use super::span::read_span;
 use super::{
-    ChannelSettings, DigestSchedule, KINDS, Language, List, MAX_RECIPIENTS, MAX_THRESHOLDS,
-    NoticeSettings, QuietHours, Recipient, Reminder, Setting, Span, TimeOfDay, Zone,
+    ChannelSettings, DigestSchedule, KINDS, Language, List, ListMode, MAX_RECIPIENTS,
+    MAX_THRESHOLDS, NoticeSettings, QuietHours, Recipient, Reminder, Setting, Span, TimeOfDay,
+    Zone,
 };
 use crate::NoticeKind;
 
@@ -113,7 +114,15 @@ fn read(json: &Value, rules: Rules, errors: &mut Errors) -> Option<NoticeSetting
     })
 }
 
+/// Reads a list of thresholds, or a single one as the platform's older settings have it.
 fn read_thresholds(value: &Value, path: &str, errors: &mut Errors) -> Option<List<Span>> {
+    if let Value::Number(_) | Value::String(_) = value {
+        let span = read_span(value, path, errors, Span::MIN, Span::MAX)?;
+        return Some(List {
+            mode: ListMode::Replace,
+            values: vec![span],
+        });
+    }
     let mut list = read_list(
         value,
         path,

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::{
     ChannelKind, DigestSchedule, KINDS, Language, List, ListMode, NoticeSettings, QuietHours,
-    Recipient, Reminder, Setting, Span,
+    Recipient, Reminder, Setting, Span, Zone,
 };
 use crate::NoticeKind;
 
@@ -123,12 +123,30 @@ pub struct Resolved {
     pub recipients: Vec<ResolvedRecipient>,
 }
 
+/// The values of fields that no level decides, as far as the installation may choose them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Defaults {
+    /// The times before the expiry: those of the plugin's setting `expiry.thresholds`.
+    pub thresholds: Vec<Span>,
+    /// The duration of failed refreshes: that of the plugin's setting `refresh.failing-after`.
+    pub retrying_after: Span,
+}
+
+impl Default for Defaults {
+    fn default() -> Self {
+        Self {
+            thresholds: [30, 14, 7, 2].map(Span::from_days).into(),
+            retrying_after: Span::from_hours(6),
+        }
+    }
+}
+
 /// Resolves the settings of one node from its own level and those above, in any order.
 #[must_use]
-pub fn resolve(levels: &[Level]) -> Resolved {
+pub fn resolve(levels: &[Level], defaults: &Defaults) -> Resolved {
     let mut sorted: Vec<&Level> = levels.iter().collect();
     sorted.sort_by_key(|level| level.node.as_str().split('.').count());
-    let mut resolved = Resolved::default();
+    let mut resolved = Resolved::from_defaults(defaults);
     for level in sorted {
         resolved.apply(level);
     }
@@ -177,17 +195,16 @@ impl Resolved {
     }
 }
 
-impl Default for Resolved {
+impl Resolved {
     /// Returns the settings without any level.
-    fn default() -> Self {
-        let default_list =
-            |days: [u64; 4]| days.map(|days| Sourced::default(Span::from_days(days)));
+    fn from_defaults(defaults: &Defaults) -> Self {
+        let thresholds = defaults.thresholds.iter();
         Self {
             fields: ResolvedFields {
                 notify: Sourced::default(true),
                 thresholds: ResolvedList {
                     origin: Origin::Default,
-                    values: default_list([30, 14, 7, 2]).into(),
+                    values: thresholds.map(|each| Sourced::default(*each)).collect(),
                 },
                 channels: ResolvedChannels {
                     mail: Sourced::default(true),
@@ -198,7 +215,7 @@ impl Default for Resolved {
                     origin: Origin::Default,
                     values: KINDS.map(|(_, kind)| Sourced::default(kind)).into(),
                 },
-                retrying_after: Sourced::default(Span::from_hours(6)),
+                retrying_after: Sourced::default(defaults.retrying_after),
                 reminder: Sourced::default(Reminder::Off),
                 digest: Sourced::default(DigestSchedule::PerEvent),
                 quiet_hours: Sourced::default(QuietHours::Off),
@@ -232,11 +249,12 @@ impl ResolvedFields {
         texts.join(",")
     }
 
-    /// Returns whether notices of this kind are told. A test always is.
+    /// Returns whether notices of this kind are told. A test and the state of an endpoint always are.
     #[must_use]
     pub fn has_kind(&self, kind: NoticeKind) -> bool {
         let mut kinds = self.kinds.values.iter();
-        kind == NoticeKind::Test || kinds.any(|each| each.value == kind)
+        let is_always = matches!(kind, NoticeKind::Test | NoticeKind::Endpoint);
+        is_always || kinds.any(|each| each.value == kind)
     }
 
     /// Returns whether the channel is used.
@@ -251,6 +269,17 @@ impl ResolvedFields {
 }
 
 impl DeliverySettings {
+    /// Returns the time zone of texts: that of the digest, or else of the quiet hours. None: UTC.
+    #[must_use]
+    pub fn zone(&self) -> Option<&Zone> {
+        match (&self.digest, &self.quiet_hours) {
+            (DigestSchedule::Daily { zone, .. }, _) | (_, QuietHours::Daily { zone, .. }) => {
+                Some(zone)
+            }
+            (DigestSchedule::PerEvent, QuietHours::Off) => None,
+        }
+    }
+
     /// Returns the time at which a notice at `time` may be told on the channel. Digests are for e-mail; quiet hours
     /// do not hold SNMP notifications.
     pub(crate) fn quiet_end(

@@ -6,11 +6,12 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, FixedOffset, Utc};
 use jiff::Timestamp;
 use jiff::civil::Time;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::reader::{find_similar, quote};
 
@@ -60,6 +61,14 @@ impl Zone {
         self.0.iana_name().unwrap_or("UTC")
     }
 
+    /// Returns the offset to UTC and its abbreviation, such as `CET`, at `time`. None beyond the calendar.
+    #[must_use]
+    pub fn offset(&self, time: DateTime<Utc>) -> Option<(FixedOffset, String)> {
+        let found = self.0.to_offset_info(to_jiff(time)?);
+        let offset = FixedOffset::east_opt(found.offset().seconds())?;
+        Some((offset, found.abbreviation().to_owned()))
+    }
+
     /// Returns the local time of day at `time`. None beyond the calendar.
     #[must_use]
     pub fn time_of_day(&self, time: DateTime<Utc>) -> Option<TimeOfDay> {
@@ -94,6 +103,13 @@ impl fmt::Display for Zone {
 impl Serialize for Zone {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Zone {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::parse(&name).map_err(D::Error::custom)
     }
 }
 

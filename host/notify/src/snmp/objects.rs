@@ -103,13 +103,14 @@ pub fn notification_number(kind: NoticeKind) -> u32 {
         NoticeKind::HostTrouble => 7,
         NoticeKind::Recovered => 8,
         NoticeKind::Test => 9,
+        NoticeKind::Endpoint => 11,
     }
 }
 
 /// Returns the value of `relationState`.
 pub fn state_number(kind: NoticeKind) -> i32 {
     match kind {
-        NoticeKind::HostTrouble | NoticeKind::Test => 1,
+        NoticeKind::HostTrouble | NoticeKind::Endpoint | NoticeKind::Test => 1,
         NoticeKind::Recovered | NoticeKind::ImportFailed => 2,
         NoticeKind::Expiring => 3,
         NoticeKind::Expired => 4,

@@ -48,7 +48,7 @@ fn string(value: &str) -> Value {
     Value::Octets(value.as_bytes().to_vec())
 }
 
-const KINDS: [NoticeKind; 9] = [
+const KINDS: [NoticeKind; 10] = [
     NoticeKind::Expiring,
     NoticeKind::Expired,
     NoticeKind::Reauthorize,
@@ -58,6 +58,7 @@ const KINDS: [NoticeKind; 9] = [
     NoticeKind::HostTrouble,
     NoticeKind::Recovered,
     NoticeKind::Test,
+    NoticeKind::Endpoint,
 ];
 
 /// Returns the identifiers of a MIB file, and the objects of each notification.
@@ -142,6 +143,7 @@ fn identifiers_are_those_of_the_mib() {
         "relationHostTrouble",
         "relationRecovered",
         "relationTest",
+        "relationEndpoint",
     ];
     for (kind, name) in KINDS.into_iter().zip(notifications) {
         assert_eq!(

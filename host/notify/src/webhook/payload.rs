@@ -34,6 +34,8 @@ pub enum EventType {
     ImportFailed,
     /// [`NoticeKind::HostTrouble`].
     HostTrouble,
+    /// [`NoticeKind::Endpoint`].
+    NoticeEndpoint,
     /// Several notices.
     NoticeDigest,
     /// [`NoticeKind::Test`].
@@ -44,7 +46,7 @@ pub enum EventType {
 
 impl EventType {
     /// All types.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::ConnectionExpiring,
         Self::ConnectionExpired,
         Self::ConnectionReauthorize,
@@ -53,6 +55,7 @@ impl EventType {
         Self::ConnectionRecovered,
         Self::ImportFailed,
         Self::HostTrouble,
+        Self::NoticeEndpoint,
         Self::NoticeDigest,
         Self::NoticeTest,
         Self::TransactionCompleted,
@@ -70,6 +73,7 @@ impl EventType {
             Self::ConnectionRecovered => "connection.recovered",
             Self::ImportFailed => "import.failed",
             Self::HostTrouble => "host.trouble",
+            Self::NoticeEndpoint => "notice.endpoint",
             Self::NoticeDigest => "notice.digest",
             Self::NoticeTest => "notice.test",
             Self::TransactionCompleted => "transaction.completed",
@@ -88,6 +92,7 @@ impl From<NoticeKind> for EventType {
             NoticeKind::Recovered => Self::ConnectionRecovered,
             NoticeKind::ImportFailed => Self::ImportFailed,
             NoticeKind::HostTrouble => Self::HostTrouble,
+            NoticeKind::Endpoint => Self::NoticeEndpoint,
             NoticeKind::Test => Self::NoticeTest,
         }
     }
@@ -257,7 +262,10 @@ fn to_state(kind: NoticeKind) -> Option<&'static str> {
         NoticeKind::MissingScope => Some("missing-scope"),
         NoticeKind::Retrying => Some("retrying"),
         NoticeKind::Recovered => Some("connected"),
-        NoticeKind::ImportFailed | NoticeKind::HostTrouble | NoticeKind::Test => None,
+        NoticeKind::ImportFailed
+        | NoticeKind::HostTrouble
+        | NoticeKind::Endpoint
+        | NoticeKind::Test => None,
     }
 }
 
@@ -299,7 +307,11 @@ mod tests {
             expires: Some(time("2026-12-09T10:00:00Z")),
             occurred: time("2026-12-07T10:00:00Z"),
             count: 1,
-            link: Some("https://relation.example.com/records/1".parse().unwrap()),
+            link: Some(
+                "https://relation.example.com/organizations/1"
+                    .parse()
+                    .unwrap(),
+            ),
         }
     }
 
@@ -336,7 +348,7 @@ mod tests {
                 "state": "expiring",
                 "expires": "2026-12-09T10:00:00Z",
                 "count": 1,
-                "link": "https://relation.example.com/records/1",
+                "link": "https://relation.example.com/organizations/1",
             },
         });
         assert_eq!(body, expected);

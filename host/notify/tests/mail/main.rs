@@ -11,6 +11,8 @@
 
 mod aiosmtpd;
 mod authority;
+#[path = "../python/packages.rs"]
+mod packages;
 mod postfix;
 mod python;
 

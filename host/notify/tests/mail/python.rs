@@ -9,43 +9,14 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::authority::Authority;
-use crate::{HOST, report_skipped};
+use crate::{HOST, packages, report_skipped};
 
 const PACKAGES: [&str; 3] = ["aiosmtpd==1.4.6", "atpublic==9.0.0", "attrs==26.1.0"];
 
-/// Installs the server into the target directory, once. Returns its folder, or the reason why it is missing.
+/// Installs the server, once.
 fn install() -> &'static Result<PathBuf, String> {
     static INSTALLED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    INSTALLED.get_or_init(|| {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let folder = target.join("aiosmtpd-1.4.6");
-        if folder.is_dir() {
-            return Ok(folder);
-        }
-        let staging = tempfile::tempdir_in(target).unwrap();
-        let output = Command::new("python3")
-            .args(["-m", "pip", "install", "--quiet", "--no-input", "--no-deps"])
-            .args([
-                "--disable-pip-version-check",
-                "--retries",
-                "1",
-                "--timeout",
-                "30",
-            ])
-            .arg("--target")
-            .arg(staging.path())
-            .args(PACKAGES)
-            .output();
-        let output = output.map_err(|error| format!("python3 is not installed: {error}"))?;
-        if !output.status.success() {
-            let stderr = String::from_utf8_lossy(&output.stderr);
-            let reason = stderr.lines().last().unwrap_or_default();
-            return Err(format!("aiosmtpd cannot be installed: {reason}"));
-        }
-        // Another process may have been faster.
-        let _ = std::fs::rename(staging.path(), &folder);
-        Ok(folder)
-    })
+    INSTALLED.get_or_init(|| packages::install("aiosmtpd-1.4.6", &PACKAGES))
 }
 
 /// A certificate's name on a scripted server.

@@ -10,7 +10,7 @@ use super::support::{notice, time};
 
 /// Returns the message of an example; `None`: the type is not sent.
 fn example(event_type: EventType) -> Option<Message> {
-    let link = "https://relation.example.com/records/65f0c1d2e3a4b5c6d7e8f901";
+    let link = "https://relation.example.com/organizations/65f0c1d2e3a4b5c6d7e8f901";
     let about = |kind, severity, code: &str| Notice {
         severity,
         code: code.to_owned(),
@@ -52,12 +52,16 @@ fn example(event_type: EventType) -> Option<Message> {
         ),
         EventType::ConnectionMissingScope => about(
             NoticeKind::MissingScope,
-            Severity::Major,
-            "WEBEX_SCOPE_MISSING",
+            Severity::Minor,
+            "WEBEX_MISSING_SCOPE",
         ),
         EventType::ConnectionRetrying => Notice {
             count: 12,
-            ..about(NoticeKind::Retrying, Severity::Minor, "WEBEX_RETRYING")
+            ..about(
+                NoticeKind::Retrying,
+                Severity::Major,
+                "WEBEX_REFRESH_FAILING",
+            )
         },
         EventType::ConnectionRecovered => {
             about(NoticeKind::Recovered, Severity::Info, "WEBEX_REAUTHORIZE")
@@ -72,6 +76,15 @@ fn example(event_type: EventType) -> Option<Message> {
             Severity::Critical,
             "HOST_STORE_UNAVAILABLE",
         )),
+        EventType::NoticeEndpoint => Notice {
+            record: "endpoint tickets".to_owned(),
+            node: "sys.Provider".to_owned(),
+            ..of_host(about(
+                NoticeKind::Endpoint,
+                Severity::Major,
+                "NOTICE_ENDPOINT_FAILING",
+            ))
+        },
         EventType::NoticeTest => of_host(about(NoticeKind::Test, Severity::Info, "NOTICE_TEST")),
         EventType::NoticeDigest => {
             return Some(Message::Digest(Digest {

@@ -1,54 +1,18 @@
 //! The official library of Python verifies our signatures.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use relation_notify::webhook::{DEFAULT_OVERLAP, Rotation, SigningKeys};
 use serde_json::{Value, json};
 
+use super::packages;
 use super::support::{
     Behavior, NO_CONTENT, Received, Server, client, deliver_at, expiring, real_time,
     report_skipped, secret, secret_text, webhook_with,
 };
-
-const PACKAGE: &str = "standardwebhooks";
-const VERSION: &str = "1.1.0";
-
-/// Installs the library into the target directory, unless it is there.
-fn install() -> Result<PathBuf, String> {
-    let found = Command::new("python3").arg("--version").output();
-    found.map_err(|error| format!("python3 is not installed: {error}"))?;
-    let clients = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients");
-    let folder = clients.join(format!("{PACKAGE}-{VERSION}"));
-    if folder.is_dir() {
-        return Ok(folder);
-    }
-    std::fs::create_dir_all(&clients).unwrap();
-    let staging = tempfile::tempdir_in(&clients).unwrap();
-    let output = Command::new("python3")
-        .args(["-m", "pip", "install", "--quiet", "--no-input", "--no-deps"])
-        .args([
-            "--disable-pip-version-check",
-            "--retries",
-            "1",
-            "--timeout",
-            "30",
-        ])
-        .arg("--target")
-        .arg(staging.path())
-        .arg(format!("{PACKAGE}=={VERSION}"))
-        .output()
-        .map_err(|error| format!("pip cannot run: {error}"))?;
-    if !output.status.success() {
-        let text = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{PACKAGE} {VERSION} cannot be installed: {text}"));
-    }
-    // Another process may have been faster.
-    let _ = std::fs::rename(staging.path(), &folder);
-    Ok(folder)
-}
 
 /// Verifies requests with the library, each with a secret.
 fn verify(library: &Path, cases: &[(&str, &Received)]) -> Vec<String> {
@@ -103,7 +67,7 @@ const NO_MATCH: &str = "No matching signature found";
 
 #[tokio::test]
 async fn official_library_verifies_our_signatures() {
-    let library = match install() {
+    let library = match packages::install("standardwebhooks-1.1.0", &["standardwebhooks==1.1.0"]) {
         Ok(library) => library,
         Err(reason) => return report_skipped(&reason),
     };

@@ -15,5 +15,7 @@ mod addresses;
 mod documentation;
 mod failures;
 mod libraries;
+#[path = "../python/packages.rs"]
+mod packages;
 mod receivers;
 mod support;

@@ -51,6 +51,8 @@ pub mod permission {
         Sync
         /// Run other actions.
         Act
+        /// Change notice settings, test recipients, and send notices again.
+        Notices
         /// Manage users and API keys.
         Administer
         /// See the audit log.

@@ -1,4 +1,4 @@
-//! The manager of users and keys: a principal with the right to, or the operator of the command line.
+//! The manager of users, keys and the like: a principal with the right to, or the operator of the command line.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -13,7 +13,7 @@ use relation_host::types::{Hierarchy, Scope};
 use super::audit::{Actor, ActorKind, NewAuditEvent};
 use super::documents::{Entry, Named, Range};
 use super::roles::{self, OwnRole};
-use super::{Allowed, Operation, RoleGrant, permission};
+use super::{Allowed, Operation, Permission, RoleGrant, permission};
 use crate::WebError;
 
 /// The address that a request comes from, if it is known.
@@ -43,16 +43,23 @@ impl fmt::Display for ClientAddress {
     }
 }
 
-/// The manager of users and keys.
-#[derive(Clone, Copy)]
-pub enum Authority<'a> {
+/// The manager of users and keys, or of what another operation permits.
+pub enum Authority<'a, P: Permission = permission::Administer> {
     /// A principal, at its nodes and with its own roles at most.
-    Principal(&'a Allowed<permission::Administer>, ClientAddress),
+    Principal(&'a Allowed<P>, ClientAddress),
     /// The operator of the command line, who has the store and may do everything.
     Operator,
 }
 
-impl Authority<'_> {
+impl<P: Permission> Clone for Authority<'_, P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P: Permission> Copy for Authority<'_, P> {}
+
+impl<P: Permission> Authority<'_, P> {
     /// Returns the part of the hierarchy for a list, as [`Allowed::range`] does; everything for the operator.
     pub(super) fn range(&self, requested: Option<&Hierarchy>) -> Result<Range, WebError> {
         match self {
@@ -61,7 +68,7 @@ impl Authority<'_> {
         }
     }
 
-    /// Checks that users and keys of this node may be managed.
+    /// Checks that the operation is permitted at this node.
     pub(super) fn check_node(&self, node: &Hierarchy) -> Result<(), WebError> {
         match self {
             Self::Principal(allowed, _) => allowed.check(node),
@@ -69,7 +76,7 @@ impl Authority<'_> {
         }
     }
 
-    /// Returns whether users and keys of this node may be managed.
+    /// Returns whether the operation is permitted at this node.
     pub(super) fn covers(&self, node: &Hierarchy) -> bool {
         match self {
             Self::Principal(allowed, _) => allowed.covers(node),
@@ -167,9 +174,14 @@ impl Authority<'_> {
         }
     }
 
+    /// Creates the event of an operation at a node.
+    pub(super) fn to_node_event(self, operation: &str, node: &Hierarchy) -> NewAuditEvent {
+        NewAuditEvent::new(self.actor(), self.address(), operation, node)
+    }
+
     /// Creates the event of an operation of the administrator's on a document.
     pub(super) fn to_event<T: Named>(self, operation: &str, entry: &Entry<T>) -> NewAuditEvent {
-        let event = NewAuditEvent::new(self.actor(), self.address(), operation, &entry.node);
+        let event = self.to_node_event(operation, &entry.node);
         event.on(entry.to_audit_object())
     }
 }

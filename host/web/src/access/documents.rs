@@ -279,9 +279,9 @@ pub(super) async fn find_visible<T: Stored>(
 ///
 /// # Errors
 /// An error of the node.
-pub(super) async fn check_node_exists(
+pub(super) async fn check_node_exists<P: Permission>(
     parts: &AccessParts,
-    authority: &Authority<'_>,
+    authority: &Authority<'_, P>,
     node: &Hierarchy,
 ) -> Result<(), WebError> {
     if authority.may_add_node(node) || nodes::exists(parts, node).await? {

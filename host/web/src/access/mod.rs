@@ -3,8 +3,9 @@
 //! The right to do something is decided by one range test: a role is granted at a node and covers everything at and
 //! below it. An object outside does not exist for the principal, neither in lists and counts nor in errors.
 //!
-//! [`users`], [`sessions`] and [`api_keys`] manage who can be a principal, [`callback_auth`] the credentials of callbacks, and [`audit`] records what they do. All are
-//! documents of the host's store. [`authenticate`] finds the principal of a request.
+//! [`users`], [`sessions`] and [`api_keys`] manage who can be a principal, [`callback_auth`] the credentials of callbacks,
+//! [`notice_settings`] and [`deliveries`] the notices, and [`audit`] records what they do. All are documents of the host's
+//! store. [`authenticate`] finds the principal of a request.
 
 mod allowed;
 pub mod api_keys;
@@ -16,10 +17,12 @@ pub mod callback_auth;
 pub(crate) mod callback_rate;
 pub mod consent_links;
 mod cross_site;
+pub mod deliveries;
 mod documents;
 mod housekeeping;
 pub(crate) mod idempotency;
 pub mod nodes;
+pub mod notice_settings;
 pub mod oidc;
 mod operation;
 mod parts;

@@ -25,6 +25,7 @@ use relation_host::store::{Change, Check, StoreError};
 use relation_host::types::{
     Filter, Hierarchy, InvalidHierarchy, Key, Pkid, RECORD_MODEL, Reference, Scope,
 };
+use relation_notify::settings::NOTICE_SETTINGS_MODEL;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -349,9 +350,10 @@ fn to_invalid(field: &str, message: &str) -> WebError {
 }
 
 /// The models whose documents need their node: it is not deleted before them. All others belong to a record.
-const MODELS_AT_NODES: [&str; 8] = [
+const MODELS_AT_NODES: [&str; 9] = [
     RECORD_MODEL,
     CALLBACK_AUTH_MODEL,
+    NOTICE_SETTINGS_MODEL,
     "host/User",
     "host/ApiKey",
     "host/Role",
@@ -396,7 +398,7 @@ pub(super) async fn delete(
     committed.map_err(|error| match error {
         StoreError::Conflict(_) => {
             let message = format!("the node {} is in use", entry.node);
-            let hint = "delete the records, users, keys, roles, credentials of callbacks and nodes at and below it first";
+            let hint = "delete the records, users, keys, roles, credentials of callbacks, notice settings and nodes at and below it first";
             WebError::from(AppError::new(ErrorKind::Conflict, message).hint(hint))
         }
         error => error.into(),

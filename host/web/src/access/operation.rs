@@ -22,6 +22,8 @@ pub enum Operation {
     Sync,
     /// Run the other actions of a record, such as changes of wholesale customers.
     Act,
+    /// Change notice settings, test recipients, and send notices again.
+    Notices,
     /// Manage users and API keys.
     Administer,
     /// See the audit log.
@@ -30,7 +32,7 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Read,
         Self::Add,
         Self::Modify,
@@ -39,6 +41,7 @@ impl Operation {
         Self::Refresh,
         Self::Sync,
         Self::Act,
+        Self::Notices,
         Self::Administer,
         Self::Audit,
     ];
@@ -54,6 +57,7 @@ impl Operation {
             Self::Refresh => "refresh",
             Self::Sync => "sync",
             Self::Act => "act",
+            Self::Notices => "notices",
             Self::Administer => "administer",
             Self::Audit => "audit",
         }
@@ -70,6 +74,7 @@ impl Operation {
             Self::Refresh => "Refresh tokens, and check their expiry",
             Self::Sync => "Import data, and change data syncs and schedules",
             Self::Act => "Run the other actions, such as changes of wholesale customers",
+            Self::Notices => "Change notice settings, test recipients, and send notices again",
             Self::Administer => "Manage users, API keys and roles",
             Self::Audit => "See the audit log",
         }
@@ -93,7 +98,9 @@ pub struct Role {
     pub operations: &'static [Operation],
 }
 
-use Operation::{Act, Add, Administer, Audit, Connect, Delete, Modify, Read, Refresh, Sync};
+use Operation::{
+    Act, Add, Administer, Audit, Connect, Delete, Modify, Notices, Read, Refresh, Sync,
+};
 
 /// The built-in roles.
 pub const ROLES: &[Role] = &[
@@ -101,20 +108,22 @@ pub const ROLES: &[Role] = &[
         name: "provider-administrator",
         title: "Provider administrator",
         operations: &[
-            Read, Add, Modify, Delete, Connect, Refresh, Sync, Act, Administer, Audit,
+            Read, Add, Modify, Delete, Connect, Refresh, Sync, Act, Notices, Administer, Audit,
         ],
     },
     Role {
         name: "reseller-administrator",
         title: "Reseller administrator",
         operations: &[
-            Read, Add, Modify, Delete, Connect, Refresh, Sync, Act, Administer, Audit,
+            Read, Add, Modify, Delete, Connect, Refresh, Sync, Act, Notices, Administer, Audit,
         ],
     },
     Role {
         name: "customer-administrator",
         title: "Customer administrator",
-        operations: &[Read, Modify, Connect, Refresh, Sync, Act, Administer],
+        operations: &[
+            Read, Modify, Connect, Refresh, Sync, Act, Notices, Administer,
+        ],
     },
     Role {
         name: "operator",

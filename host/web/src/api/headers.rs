@@ -6,7 +6,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use relation_app::records::StoredRecord;
 use relation_app::{AppError, ErrorKind};
-use relation_host::types::{Document, FieldError};
+use relation_host::types::FieldError;
 
 use super::body::invalid;
 use crate::WebError;
@@ -14,9 +14,35 @@ use crate::WebError;
 /// The maximum length of an idempotency key, in characters.
 const MAX_KEY_CHARS: usize = 255;
 
-/// Returns the tag of a document's version.
-pub(super) fn etag(document: &Document) -> String {
-    format!("\"{}\"", document.version)
+/// Returns the tag of a version.
+pub(crate) fn etag(version: u64) -> String {
+    format!("\"{version}\"")
+}
+
+/// The version that a request with `If-Match` is based on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Match {
+    /// Any version.
+    Any,
+    /// The current version.
+    Current,
+    /// Another version.
+    Other,
+}
+
+/// Compares `If-Match` with the current version.
+pub(crate) fn match_version(headers: &HeaderMap, current: u64) -> Match {
+    let Some(wanted) = headers.get(header::IF_MATCH) else {
+        return Match::Any;
+    };
+    let wanted = wanted.to_str().unwrap_or_default();
+    let current = etag(current);
+    let mut tags = wanted.split(',').map(str::trim);
+    match tags.find(|tag| *tag == "*" || *tag == current) {
+        Some("*") => Match::Any,
+        Some(_) => Match::Current,
+        None => Match::Other,
+    }
 }
 
 /// Refuses a change that is based on another version of the record. Returns the version that the call must still find,
@@ -25,16 +51,10 @@ pub(super) fn check_version(
     headers: &HeaderMap,
     record: &StoredRecord,
 ) -> Result<Option<u64>, WebError> {
-    let Some(wanted) = headers.get(header::IF_MATCH) else {
-        return Ok(None);
-    };
-    let wanted = wanted.to_str().unwrap_or_default();
-    let current = etag(&record.document);
-    let mut tags = wanted.split(',').map(str::trim);
-    match tags.find(|tag| *tag == "*" || *tag == current) {
-        Some("*") => Ok(None),
-        Some(_) => Ok(Some(record.document.version)),
-        None => {
+    match match_version(headers, record.document.version) {
+        Match::Any => Ok(None),
+        Match::Current => Ok(Some(record.document.version)),
+        Match::Other => {
             let error = AppError::new(
                 ErrorKind::Changed,
                 "the record was changed in the meantime: its version is not the one of If-Match",

@@ -11,6 +11,7 @@ pub(crate) mod export;
 pub(crate) mod field_check;
 mod headers;
 mod models;
+pub(crate) mod notices;
 mod on_behalf_of;
 mod openapi;
 pub(crate) mod page;
@@ -29,7 +30,7 @@ mod writes;
 use axum::Router;
 use relation_app::{AppError, ErrorKind};
 
-pub(crate) use headers::refuse_version;
+pub(crate) use headers::{Match, etag, match_version, refuse_version};
 pub use route::Route;
 pub(crate) use single_headers::refuse_repeated_headers;
 
@@ -54,7 +55,7 @@ pub(crate) fn routes() -> Router<Web> {
 }
 
 /// Returns the error for a cursor of another list.
-fn cursor_error() -> WebError {
+pub(crate) fn cursor_error() -> WebError {
     let error = AppError::new(ErrorKind::Usage, "the cursor is not a cursor of this list");
     let hint = "follow `next` of a page of the same list, with the same order and filters";
     error.hint(hint).into()

@@ -113,12 +113,22 @@ impl Query {
         self.paging_after(0)
     }
 
+    /// Takes limit and cursor, of a list that skips and counts nothing.
+    pub(crate) fn paging_without_count(&mut self) -> Paging {
+        self.paging_of(0, false)
+    }
+
     fn paging_after(&mut self, skip: u32) -> Paging {
+        let count = self.flag("count", true);
+        self.paging_of(skip, count)
+    }
+
+    fn paging_of(&mut self, skip: u32, count: bool) -> Paging {
         let limit: Option<u32> = self.value("limit", "a whole number");
         let paging = Paging {
             skip,
             limit: limit.unwrap_or(DEFAULT_LIMIT),
-            count: self.flag("count", true),
+            count,
             cursor: self.text("cursor"),
         };
         if !(1..=MAX_LIMIT).contains(&paging.limit) {

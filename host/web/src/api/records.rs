@@ -142,7 +142,7 @@ pub(super) async fn get(
     let shown = resources
         .show(details, &record.document)
         .with_schema(schema);
-    Ok(([(header::ETAG, etag(&record.document))], Json(shown)).into_response())
+    Ok(([(header::ETAG, etag(record.document.version))], Json(shown)).into_response())
 }
 
 /// Adds a record.

@@ -4,7 +4,7 @@ use axum::http::Method;
 use axum::middleware::from_fn;
 use axum::routing::{MethodFilter, MethodRouter, on};
 
-use super::{actions, bulk, models, openapi, records, refuse_version, transactions};
+use super::{actions, bulk, models, notices, openapi, records, refuse_version, transactions};
 use crate::Web;
 use crate::access::Operation;
 
@@ -29,6 +29,8 @@ pub enum Route {
     DeleteRecords,
     /// Runs an action of a record.
     RunAction,
+    /// Shows the notices that are to come for a record.
+    PreviewNotices,
     /// Lists transactions.
     ListTransactions,
     /// Shows a transaction.
@@ -65,6 +67,7 @@ impl Route {
         Self::ModifyRecords,
         Self::DeleteRecords,
         Self::RunAction,
+        Self::PreviewNotices,
         Self::ListTransactions,
         Self::GetTransaction,
         Self::PollTransaction,
@@ -90,6 +93,7 @@ impl Route {
             Self::DeleteRecord | Self::DeleteRecords => Method::DELETE,
             Self::ListRecords
             | Self::GetRecord
+            | Self::PreviewNotices
             | Self::ListTransactions
             | Self::GetTransaction
             | Self::PollTransaction
@@ -112,6 +116,7 @@ impl Route {
                 "/api/relation/SparkCustomer/{pkid}/"
             }
             Self::RunAction => "/api/relation/SparkCustomer/{pkid}/{action}/",
+            Self::PreviewNotices => "/api/relation/SparkCustomer/{pkid}/notices/",
             Self::ListTransactions => super::TRANSACTIONS,
             Self::GetTransaction => "/api/tool/Transaction/{id}/",
             Self::PollTransaction => "/api/tool/Transaction/{id}/poll/",
@@ -139,6 +144,7 @@ impl Route {
             Self::ListRecords
             | Self::GetRecord
             | Self::RunAction
+            | Self::PreviewNotices
             | Self::ListTransactions
             | Self::GetTransaction
             | Self::PollTransaction
@@ -178,6 +184,7 @@ impl Route {
             Self::ModifyRecord => on(filter, records::modify),
             Self::DeleteRecord => on(filter, records::delete),
             Self::RunAction => on(filter, actions::act),
+            Self::PreviewNotices => on(filter, notices::preview),
             Self::ListTransactions => on(filter, transactions::list),
             Self::GetTransaction => on(filter, transactions::get),
             Self::PollTransaction => on(filter, transactions::poll),

@@ -240,6 +240,8 @@ pub(crate) struct OrganizationPage<'a> {
     pub(crate) title: String,
     pub(crate) pkid: String,
     pub(crate) address: String,
+    /// The address of the notice settings of the node.
+    pub(crate) settings: String,
     pub(crate) node: String,
     pub(crate) badge: Badge,
     pub(crate) tone: &'static str,
@@ -345,6 +347,7 @@ pub(crate) fn build<'a>(
     OrganizationPage {
         title: clean(&connection.name),
         pkid: connection.pkid.to_string(),
+        settings: super::notices::address("/notices", node),
         node: clean(node.as_str()),
         badge: Badge::state(state, ui.language),
         tone: match state {

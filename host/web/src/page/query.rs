@@ -3,6 +3,7 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use chrono::NaiveDate;
 
 use super::links;
 use crate::WebError;
@@ -38,6 +39,15 @@ impl ListQuery {
     /// Takes a text that no form sends empty.
     pub(crate) fn filled(&mut self, name: &'static str) -> String {
         self.query.text(name).unwrap_or_default()
+    }
+
+    /// Takes a day, or none.
+    pub(crate) fn date(&mut self, name: &'static str) -> String {
+        self.query.forget_empty(name);
+        let day = self
+            .query
+            .value::<NaiveDate>(name, "a day such as 2026-12-07");
+        day.map_or_else(String::new, |day| day.to_string())
     }
 
     /// Takes one of several words, or none.

@@ -4,9 +4,10 @@ use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, on};
 
 use super::{
-    actions, alerts, audit, bulk, callback, choose_language, connect, consent, data, demo, edit,
-    keys, live, needs, oidc, organization, organizations, roles, session, transaction_changes,
-    transaction_support, transactions, users,
+    actions, alerts, audit, bulk, callback, choose_language, connect, consent, data, deliveries,
+    demo, edit, keys, live, needs, notice_preview, notice_recipients, notice_secrets, notices,
+    oidc, organization, organizations, roles, session, transaction_changes, transaction_support,
+    transactions, users,
 };
 use crate::Web;
 use crate::access::Operation;
@@ -62,6 +63,7 @@ const MODIFY: Option<Operation> = Some(Operation::Modify);
 const DELETE: Option<Operation> = Some(Operation::Delete);
 const CONNECT: Option<Operation> = Some(Operation::Connect);
 const REFRESH: Option<Operation> = Some(Operation::Refresh);
+const NOTICES: Option<Operation> = Some(Operation::Notices);
 const ADMINISTER: Option<Operation> = Some(Operation::Administer);
 const AUDIT: Option<Operation> = Some(Operation::Audit);
 
@@ -96,6 +98,8 @@ routes! {
     RunAction: POST "/organizations/{pkid}/actions/{action}", READ, actions::run;
     /// Lists imported data of an organization.
     ListData: GET "/organizations/{pkid}/data", READ, data::list;
+    /// Shows the notices that are to come for an organization.
+    PreviewNotices: GET "/organizations/{pkid}/notices", READ, notice_preview::show;
     /// Shows the page of a link that was handed on.
     ShowConsent: GET "/consent/{token}", None, consent::show;
     /// Begins the consent of a link that was handed on.
@@ -120,6 +124,38 @@ routes! {
     StreamEvents: GET "/events", READ, live::events;
     /// Lists alerts.
     ListAlerts: GET "/alerts", READ, alerts::list;
+    /// Shows the notice settings of a node.
+    ShowNotices: GET "/notices", READ, notices::show;
+    /// Shows the form of notice settings.
+    ShowEditNotices: GET "/notices/edit", NOTICES, notices::show_edit;
+    /// Saves notice settings.
+    SaveNotices: POST "/notices/edit", NOTICES, notices::save;
+    /// Removes the notice settings of a node.
+    RemoveNotices: POST "/notices/remove", NOTICES, notices::remove;
+    /// Shows the form of a recipient.
+    ShowRecipient: GET "/notices/recipient", NOTICES, notice_recipients::show;
+    /// Adds or changes a recipient.
+    SaveRecipient: POST "/notices/recipient", NOTICES, notice_recipients::save;
+    /// Removes a recipient.
+    RemoveRecipient: POST "/notices/recipient/remove", NOTICES, notice_recipients::remove;
+    /// Sends a test to a recipient.
+    TestRecipient: POST "/notices/recipient/test", NOTICES, notice_secrets::test;
+    /// Enables a webhook or an SNMP target that was disabled.
+    EnableRecipient: POST "/notices/recipient/enable", NOTICES, notice_secrets::enable;
+    /// Gives a webhook a new secret.
+    RotateRecipientSecret: POST "/notices/recipient/rotate", NOTICES, notice_secrets::rotate;
+    /// Shows the form of the credentials of an SNMP target.
+    ShowCredentials: GET "/notices/recipient/credentials", NOTICES, notice_secrets::show_credentials;
+    /// Sets the credentials of an SNMP target.
+    SetCredentials: POST "/notices/recipient/credentials", NOTICES, notice_secrets::set_credentials;
+    /// Lists deliveries of notices.
+    ListDeliveries: GET "/deliveries", READ, deliveries::list;
+    /// Sends failed deliveries again.
+    ResendDeliveries: POST "/deliveries/resend", NOTICES, deliveries::resend_all;
+    /// Shows a delivery.
+    ShowDelivery: GET "/deliveries/{pkid}", READ, deliveries::show;
+    /// Sends a delivery again.
+    ResendDelivery: POST "/deliveries/{pkid}/resend", NOTICES, deliveries::resend;
     /// Shows the log-in.
     ShowLogIn: GET "/login", None, session::show_log_in;
     /// Logs a user in.

@@ -15,7 +15,7 @@ use relation_host::types::{Hierarchy, Timestamp};
 use super::parts::Moment;
 use super::texts::Language;
 use crate::access::sessions::Session;
-use crate::access::{Allowed, Authority, ClientAddress, Operation, Principal, permission};
+use crate::access::{Allowed, Authority, ClientAddress, Operation, Permission, Principal};
 use crate::calls::Requester;
 use crate::{Web, WebError};
 
@@ -140,11 +140,8 @@ impl Ui {
         }
     }
 
-    /// Returns the principal as the manager of users, keys and roles.
-    pub(crate) fn authority<'a>(
-        &self,
-        allowed: &'a Allowed<permission::Administer>,
-    ) -> Authority<'a> {
+    /// Returns the principal as the manager of what an operation permits.
+    pub(crate) fn authority<'a, P: Permission>(&self, allowed: &'a Allowed<P>) -> Authority<'a, P> {
         Authority::Principal(allowed, self.address)
     }
 

@@ -38,8 +38,10 @@ impl StorageSteps for RefreshSteps<'_> {
         now: UnixMillis,
     ) -> Result<Vec<Change>, Failure> {
         let begun = Some(self.attempt.begun);
-        record.grant_state_mut(self.attempt.grant).attempted = begun;
-        let mut changes = self.prefetched.alerts.clear_resolved(record, now);
+        let (platform, grant) = (self.attempt.platform, self.attempt.grant);
+        record.grant_state_mut(grant).attempted = begun;
+        let alerts = &self.prefetched.alerts;
+        let mut changes = alerts.update_after_tokens(platform, record, grant, now)?;
         let schedule = &self.prefetched.refresh_schedule;
         changes.extend(schedule.reschedule(record, begun, Some(update.next_refresh)));
         if update.next_check.is_some() {

@@ -1,6 +1,7 @@
 //! Every outcome of a refresh, and the data that must survive it.
 
 mod errors;
+mod failing;
 mod lost_responses;
 mod races;
 mod refusals;

@@ -1,11 +1,11 @@
 //! A host that kills itself with SIGKILL at one step of one workflow, for the tests that sweep over
 //! all steps. It prints a line for each step it reaches.
 //!
-//! `victim COMPONENT DIRECTORY WEBEX NOW STEP due|notices|connect|complete|sync PKID [ADDRESS]`. WEBEX is the
+//! `victim COMPONENT DIRECTORY WEBEX NOW STEP due|notices|deliver|connect|complete|sync PKID [ADDRESS]`. WEBEX is the
 //! emulator as `HOST:PORT`, NOW the time in milliseconds, and STEP the step to end at (0: none).
 //! The commands: run what is due, begin a consent that comes back to ADDRESS, complete the one
 //! with this callback, or import everything. `notices` runs what is due with an outbox, whose handler
-//! appends the id of each notice to the file `told`.
+//! appends the id of each notice to the file `told`; `deliver` sends notices to webhooks at ADDRESS.
 
 use std::fs::OpenOptions;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -16,6 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use relation_app::config::Config;
+use relation_app::notices::Notices;
 use relation_e2e::artifacts;
 use relation_e2e::faulty_store::{FaultyStore, Moment, Operation, StoreFaults};
 use relation_e2e::world::CLIENT_SECRET;
@@ -52,6 +54,16 @@ impl Steps {
             panic!("still alive");
         }
     }
+}
+
+/// The handler of notices in the victim.
+enum VictimOutbox<'a> {
+    /// None.
+    None,
+    /// A handler that notes ids.
+    Teller,
+    /// The runner, with webhooks at this origin.
+    Webhooks(&'a str),
 }
 
 /// A handler that tells notices by writing their ids to a file.
@@ -95,12 +107,16 @@ async fn main() {
         last: step.parse().expect("a number"),
     };
     let now = Timestamp(now.parse().expect("milliseconds"));
-    let has_outbox = what == "notices";
+    let outbox = match (what.as_str(), rest) {
+        ("notices", _) => VictimOutbox::Teller,
+        ("deliver", [origin]) => VictimOutbox::Webhooks(origin),
+        _ => VictimOutbox::None,
+    };
     let directory = Path::new(directory);
-    let host = host(component, directory, webex, now, &steps, has_outbox).await;
+    let host = host(component, directory, webex, now, &steps, outbox).await;
     let pkid: Pkid = pkid.parse().expect("a pkid");
     match (what.as_str(), rest) {
-        ("due" | "notices", []) => {
+        ("due" | "notices", []) | ("deliver", [_]) => {
             let dispatcher = host.dispatcher(DispatcherOptions::default());
             dispatcher
                 .run_until_idle()
@@ -130,7 +146,7 @@ async fn host(
     webex: &str,
     now: Timestamp,
     steps: &Steps,
-    has_outbox: bool,
+    outbox: VictimOutbox<'_>,
 ) -> Host {
     let clock = Arc::new(ManualClock::new(now));
     let database = directory.join("relation.db");
@@ -147,22 +163,32 @@ async fn host(
         ("webex.client-id", "C0ffee".to_owned()),
         ("refresh.jitter", "0".to_owned()),
     ];
+    let sealer = Arc::new(sealer);
     let mut builder = Host::builder();
-    if has_outbox {
-        let teller = Arc::new(Teller {
-            file: directory.join("told"),
-            steps: steps.clone(),
-        });
-        builder = builder.outbox(Outbox::default()).wakeup_handler(
-            wakeup_kinds::NOTICE,
-            teller,
-            HandlerOptions::default(),
-        );
+    match outbox {
+        VictimOutbox::None => {}
+        VictimOutbox::Teller => {
+            let teller = Arc::new(Teller {
+                file: directory.join("told"),
+                steps: steps.clone(),
+            });
+            builder = builder.outbox(Outbox::default()).wakeup_handler(
+                wakeup_kinds::NOTICE,
+                teller,
+                HandlerOptions::default(),
+            );
+        }
+        VictimOutbox::Webhooks(origin) => {
+            let mut config = Config::without_file(directory);
+            config.notices.webhook_origins = vec![origin.to_owned()];
+            let notices = Notices::new(&config, Arc::clone(&store), Arc::clone(&sealer));
+            builder = notices.configure(builder);
+        }
     }
     let host = builder
         .component(ComponentSource::File(component.into()))
         .store(store)
-        .sealer(Arc::new(sealer))
+        .sealer(sealer)
         .clock(clock)
         .settings(settings.map(|(key, value)| (key.to_owned(), value)).into())
         .secret_setting("webex.client-secret", SecretString::from(CLIENT_SECRET))

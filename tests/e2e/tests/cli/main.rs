@@ -20,6 +20,8 @@ mod killed_server;
 mod logs;
 mod mutants;
 mod naming;
+mod notice_settings;
+mod notices;
 mod onboarding;
 mod outputs;
 mod pastes;

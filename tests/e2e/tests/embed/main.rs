@@ -1,6 +1,9 @@
-//! Embedding: the example works, observers learn what a host has done, and handlers run the outbox of notices.
+//! Embedding: the example works, observers learn what a host has done, handlers run the outbox of notices, and nodes have
+//! settings of their own.
 
+mod node_settings;
 mod notices;
+mod notices_life;
 
 use std::process::Command;
 use std::sync::Arc;

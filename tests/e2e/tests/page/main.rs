@@ -6,6 +6,7 @@ mod checks;
 mod consents;
 mod keyboard;
 mod log_in;
+mod notices;
 mod samples;
 mod transactions;
 mod world;
@@ -31,8 +32,12 @@ fn administrator_reaches_everything_in_a_browser() {
     administration::invite_and_disable_a_user(&world);
     administration::add_and_delete_a_role(&world);
     administration::add_and_revoke_a_key(&world);
+    notices::name_recipients_and_change_settings(&world, &contoso);
+    notices::preview_notices(&world, &contoso);
     consents::hand_on_a_link(&world);
     consents::repair_what_has_expired(&mut world, &contoso);
+    notices::look_at_deliveries(&world);
+    notices::test_rotate_and_remove_recipients(&world);
     administration::delete_an_organization(&world, &contoso);
     world.cli.emulator.assert_sound();
 }

@@ -1,11 +1,13 @@
-//! `kill -9` at every step between an alert and the end of the handler of its notice.
+//! `kill -9` at every step between an alert and the end of its notice: of a handler, and of a webhook's delivery.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use relation_e2e::World;
+use relation_app::config::NoticesConfig;
+use relation_e2e::webhook_receiver::WebhookReceiver;
+use relation_e2e::{Customer, World, WorldBuilder};
 use relation_host::clock::Clock as _;
 use relation_host::reports::SyncSelector;
 use relation_host::types::{NOTICE_MODEL, Timestamp};
@@ -31,22 +33,31 @@ impl WakeupHandler for Teller {
 /// Creates a customer whose refresh is due, and whose grant Webex has revoked.
 async fn world_with_revoked_grant() -> (World, String, Arc<Teller>) {
     let teller = Arc::new(Teller::default());
-    let world = World::builder()
-        .setting("refresh.jitter", "0")
+    let builder = World::builder()
         .outbox(Outbox::default())
-        .notice_handler(teller.clone(), HandlerOptions::default())
-        .start()
-        .await;
+        .notice_handler(teller.clone(), HandlerOptions::default());
+    let (world, customer) = start_connected(builder).await;
+    revoke_at_refresh(&world, &customer).await;
+    (world, customer.pkid.to_string(), teller)
+}
+
+/// Starts a world with a customer, whose only work left is the refresh and the expiry check.
+async fn start_connected(builder: WorldBuilder) -> (World, Customer) {
+    let world = builder.setting("refresh.jitter", "0").start().await;
     let customer = world.add_customer("Contoso").await;
-    // Pasted tokens start an import; afterwards, only the refresh and the expiry check are scheduled.
+    // Pasted tokens start an import.
     let sync = SyncSelector::ROLES_LICENSES;
     let imported = world.host().sync(&customer.pkid, sync, false).await;
     let _ = imported.expect("the import succeeds");
+    (world, customer)
+}
+
+/// Advances the clock to the refresh, and has Webex revoke the grant.
+async fn revoke_at_refresh(world: &World, customer: &Customer) {
     let record = world.record(&customer.pkid).await;
     let due = record["connection"]["next_refresh"].as_u64().unwrap();
     world.clock.advance_to(Timestamp(due));
     assert!(world.emulator.revoke(&customer.organization));
-    (world, customer.pkid.to_string(), teller)
 }
 
 /// Returns the ids that the victim has told.
@@ -100,5 +111,58 @@ async fn sweep_notice_of_a_refused_refresh() {
             .iter()
             .filter(|due| due.wakeup.kind() == "notice");
         assert_eq!(notices.count(), 0, "{step}: {due} wakeups are due");
+    }
+}
+
+/// Creates the same customer, of whom a webhook is told.
+async fn world_with_webhook(receiver: &WebhookReceiver) -> (World, String) {
+    let notices = NoticesConfig {
+        webhook_origins: vec![receiver.origin()],
+        ..NoticesConfig::default()
+    };
+    let (world, customer) = start_connected(World::builder().notices(notices)).await;
+    let settings = serde_json::json!({ "recipients": [receiver.recipient("noc")] });
+    world.set_notice_settings("sys.Provider", &settings).await;
+    // Settings that are new have the customers checked.
+    world.run_for(Duration::from_secs(60)).await;
+    revoke_at_refresh(&world, &customer).await;
+    (world, customer.pkid.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sweep_delivery_of_a_notice() {
+    let receiver = WebhookReceiver::start().await;
+    let origin = receiver.origin();
+    let (world, pkid) = world_with_webhook(&receiver).await;
+    let steps = run_victim(&world, 0, &["deliver", &pkid, &origin]);
+    println!("an undisturbed delivery has {} steps", steps.len());
+    let commits = steps.iter().filter(|step| *step == "after commit").count();
+    assert!(
+        commits >= 5,
+        "claims and results of routing and delivery: {steps:?}"
+    );
+    assert_eq!(receiver.take().len(), 1);
+
+    for (index, step) in steps.iter().enumerate() {
+        let (world, pkid) = world_with_webhook(&receiver).await;
+        run_victim(&world, index + 1, &["deliver", &pkid, &origin]);
+        let before = receiver.take();
+        // A claim of the victim ends by itself.
+        let _ = world.new_host().await;
+        world.run_for(Duration::from_secs(15 * 60)).await;
+        let mut received = before.clone();
+        received.extend(receiver.take());
+        println!("  killed {step:<38} told {} times", received.len());
+        assert!(!received.is_empty(), "killed {step}, nobody is told");
+        assert!(received.len() <= before.len() + 1, "{step}");
+        let mut ids: Vec<&str> = received.iter().map(|each| each.id.as_str()).collect();
+        ids.dedup();
+        assert_eq!(ids.len(), 1, "{step}: {ids:?}");
+        let bodies = received.iter().map(|each| &each.body);
+        assert!(
+            bodies.clone().all(|body| *body == received[0].body),
+            "{step}"
+        );
+        assert_eq!(received[0].kind(), "connection.reauthorize", "{step}");
     }
 }

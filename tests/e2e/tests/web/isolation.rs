@@ -91,6 +91,7 @@ fn row(route: Route, objects: &Objects, role: &Role) -> Option<Row> {
             json!({}),
             200,
         ),
+        Route::PreviewNotices => Row::get(format!("{record}notices/")),
         Route::ListTransactions => Row::get(format!("/api/tool/Transaction/?hierarchy={node}")),
         Route::GetTransaction => Row::get(format!("/api/tool/Transaction/{transaction}/")),
         Route::PollTransaction => Row::get(format!("/api/tool/Transaction/{transaction}/poll/")),

@@ -1,121 +1,16 @@
 //! The matrix of isolation of the page: every route, every role, every place, as HTML and as a stream. A route without a
 //! row does not compile. A response about what is outside is the one about what never was.
 
+pub mod tenant;
+
 use axum::http::{Method, header};
 use relation_e2e::world::WorldBuilder;
 use relation_web::PageRoute;
 use relation_web::access::{Operation, ROLES};
-use serde_json::json;
 
-use crate::places::{Members, OWN, Objects, PLACES, Place, members, objects};
+use self::tenant::{SNMP, Tenant, WEBHOOK};
+use crate::places::{Members, OWN, Objects, PLACES, Place, objects};
 use crate::support::{Client, Response, location, post, principal};
-
-/// The objects and people at a place, with links that were handed on.
-struct Tenant {
-    place: Place,
-    objects: Objects,
-    members: Members,
-    /// The path of a link to a consent.
-    consent: String,
-    /// The path of a link to set a password.
-    set_up: String,
-}
-
-impl Tenant {
-    async fn create(root: &Client, place: Place) -> Self {
-        let objects = objects(root, place).await;
-        let mut members = members(root, place).await;
-        // The own roles of nodes above are offered to administrators.
-        if place == Place::Parent {
-            let path = format!("/api/data/Role/{}/", members.role);
-            let deleted = root.json(Method::DELETE, &path, &json!({})).await;
-            assert_eq!(deleted.status, 204, "{deleted:?}");
-            members.role = "0123456789abcdef01234567".to_owned();
-        }
-        let (mut consent, mut set_up) = ("/consent/ended".to_owned(), "/set-up/ended".to_owned());
-        if place != Place::Unknown {
-            let path = format!("/organizations/{}/connect-link", objects.pkid);
-            consent = find_link(&post(root, &path, &[]).await, "/consent/");
-            let path = format!("/users/{}/link", members.user);
-            set_up = find_link(&post(root, &path, &[]).await, "/set-up/");
-        }
-        Self {
-            place,
-            objects,
-            members,
-            consent,
-            set_up,
-        }
-    }
-
-    /// Lists the ids that another tenant must not see, besides the node.
-    fn ids(&self) -> Vec<&str> {
-        let Members {
-            user,
-            key,
-            auth,
-            node_pkid,
-            role,
-            ..
-        } = &self.members;
-        let mut ids = vec![user.as_str(), key, auth, node_pkid, role];
-        let Objects {
-            pkid,
-            transaction,
-            data_sync,
-            ..
-        } = &self.objects;
-        ids.extend([
-            pkid.as_str(),
-            transaction,
-            data_sync,
-            &self.consent,
-            &self.set_up,
-        ]);
-        ids
-    }
-
-    /// Replaces what the request itself has named by the same text for all tenants.
-    fn mask(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for id in self.ids() {
-            text = text.replace(id, "ID");
-        }
-        text = text.replace(&format!("{:?}", self.place), "PLACE");
-        let mut parts = text.split(self.place.node());
-        let mut masked = parts.next().unwrap_or_default().to_owned();
-        for part in parts {
-            // Otherwise it is a longer node.
-            let is_end = !part.starts_with(|c: char| c == '.' || c.is_ascii_alphanumeric());
-            masked += if is_end { "NODE" } else { self.place.node() };
-            masked += part;
-        }
-        // Each form of a new organization has a key of its own.
-        match masked.split_once("name=\"idempotency_key\" value=\"") {
-            Some((before, after)) => format!("{before}{}", &after[24..]),
-            None => masked,
-        }
-    }
-
-    /// Returns what of this tenant a text shows.
-    fn find_leak(&self, text: &str) -> Option<&str> {
-        let node = self.place.node();
-        let mut rest = text.split(node).skip(1);
-        let has_node =
-            rest.any(|part| !part.starts_with(|c: char| c == '.' || c.is_ascii_alphanumeric()));
-        let mut ids = self.ids().into_iter();
-        has_node
-            .then_some(node)
-            .or_else(|| ids.find(|id| text.contains(id)))
-    }
-}
-
-#[track_caller]
-fn find_link(response: &Response, path: &str) -> String {
-    let (_, rest) = response.text.split_once(path).expect("a link");
-    let end = rest.find(['<', '"', ' ']).expect("an end");
-    format!("{path}{}", &rest[..end])
-}
 
 /// A request for something at a place.
 struct Row {
@@ -203,6 +98,15 @@ fn rows(route: PageRoute, tenant: &Tenant, own: &Tenant, name: &str) -> Vec<Row>
             row(format!("{path}?hierarchy={node}"), 200),
         ]
     };
+    let at_node = |path: &str| format!("{path}?hierarchy={node}");
+    let of_recipient = |suffix: &str, id: &str| {
+        at_node(&format!("/notices/recipient{suffix}")) + &format!("&id={id}")
+    };
+    let confirmed = |row: Row| Row {
+        inside: None,
+        ..row.form("confirmed", "yes")
+    };
+    let delivery = format!("/deliveries/{}", tenant.delivery);
     let user_path = format!("/users/{user}");
     let role_path = format!("/roles/{role}");
     // A user or a key at the own node, with a built-in role or the own role of a place at that place.
@@ -284,6 +188,48 @@ fn rows(route: PageRoute, tenant: &Tenant, own: &Tenant, name: &str) -> Vec<Row>
         }
         PageRoute::StreamEvents => vec![row(format!("/events?transaction={transaction}"), 200)],
         PageRoute::ListAlerts => of_node("/alerts"),
+        PageRoute::PreviewNotices => vec![row(format!("{record}/notices"), 200)],
+        PageRoute::ShowNotices => of_node("/notices"),
+        PageRoute::ShowEditNotices => vec![row(at_node("/notices/edit"), 200)],
+        PageRoute::SaveNotices => vec![row(at_node("/notices/edit"), 303)],
+        PageRoute::RemoveNotices => vec![row(at_node("/notices/remove"), 200)],
+        PageRoute::ShowRecipient => vec![
+            row(of_recipient("", WEBHOOK), 200),
+            row(at_node("/notices/recipient") + "&type=mail", 200),
+        ],
+        PageRoute::SaveRecipient => {
+            let path = at_node("/notices/recipient") + "&type=mail";
+            vec![row(path, 303).form("address", format!("{name}@example.com"))]
+        }
+        PageRoute::RemoveRecipient => vec![row(of_recipient("/remove", WEBHOOK), 200)],
+        // The operator permits no webhooks, which is the result.
+        PageRoute::TestRecipient => vec![row(of_recipient("/test", WEBHOOK), 200)],
+        PageRoute::EnableRecipient => vec![row(of_recipient("/enable", WEBHOOK), 303)],
+        // A webhook has a limited number of secrets.
+        PageRoute::RotateRecipientSecret => {
+            let rotate = || row(of_recipient("/rotate", WEBHOOK), 200);
+            vec![rotate(), confirmed(rotate())]
+        }
+        PageRoute::ShowCredentials => vec![row(of_recipient("/credentials", SNMP), 200)],
+        PageRoute::SetCredentials => {
+            vec![row(of_recipient("/credentials", SNMP), 303).form("community", "canary")]
+        }
+        PageRoute::ListDeliveries => {
+            let mut rows = of_node("/deliveries");
+            rows.push(row(format!("/deliveries?record={pkid}"), 200));
+            rows
+        }
+        PageRoute::ResendDeliveries => vec![
+            row(at_node("/deliveries/resend"), 200),
+            row(format!("/deliveries/resend?record={pkid}"), 200),
+            confirmed(row(at_node("/deliveries/resend"), 200)).form("since", "30d"),
+        ],
+        PageRoute::ShowDelivery => vec![row(&delivery, 200)],
+        // The principals before have sent it again.
+        PageRoute::ResendDelivery => vec![Row {
+            inside: None,
+            ..row(format!("{delivery}/resend"), 303)
+        }],
         PageRoute::ShowLogIn => vec![row(format!("/login?next={record}"), 303).everywhere()],
         // It concerns the caller alone. The tests of sessions compare names.
         PageRoute::LogIn => Vec::new(),
@@ -383,7 +329,7 @@ async fn every_page_keeps_tenants_apart() {
     let root = anonymous.with(principal("provider-administrator", "sys"));
     let mut tenants = Vec::new();
     for place in PLACES {
-        tenants.push(Tenant::create(&root, place).await);
+        tenants.push(Tenant::create(&world, &root, place).await);
     }
     let own = &tenants[0];
     let unknown = tenants.last().unwrap();

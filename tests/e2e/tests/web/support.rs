@@ -9,7 +9,8 @@ use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use axum::{Extension, Router};
 use http_body_util::BodyExt as _;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use relation_app::config::RedirectAddress;
+use relation_app::config::{Config, RedirectAddress};
+use relation_app::notices::Notices;
 use relation_app::oidc::Provider;
 use relation_e2e::world::World;
 use relation_host::imports::{Import, ImportCall, Interceptor, Intervention};
@@ -96,6 +97,15 @@ impl Response {
     }
 }
 
+/// Creates the notices of a world, whose webhooks may be at these origins.
+pub fn notices(world: &World, origins: &[String]) -> Notices {
+    let mut config = Config::without_file(world.directory());
+    config.web.public_url = Some(PUBLIC_URL.parse().unwrap());
+    config.notices.webhook_origins = origins.to_vec();
+    let (store, sealer) = (world.host().store(), world.host().sealer());
+    Notices::new(&config, Arc::clone(store), Arc::clone(sealer))
+}
+
 /// Creates a principal with one role at one node.
 pub fn principal(role: &str, node: &str) -> Principal {
     Principal {
@@ -127,6 +137,7 @@ impl Client {
         let model = host.describe().await.unwrap();
         let redirect = RedirectAddress::parse("http://127.0.0.1:8400/callback").unwrap();
         let mut options = WebOptions::new(PUBLIC_URL.parse().unwrap(), redirect);
+        options.notices = Some(notices(world, &[]));
         change(&mut options);
         let router = relation_web::router(Web::new(host, model, options));
         let client = Self {

@@ -12,7 +12,7 @@ use relation_host::store::StoreError;
 use relation_host::store::seal::SealError;
 use relation_host::store::sqlite::OpenError;
 use relation_host::types::Timestamp;
-use relation_host::{BuildError, ComponentSource, Limits};
+use relation_host::{BuildError, ComponentSource, Limits, NodeSettings};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::transport::HttpBackend;
@@ -87,6 +87,7 @@ pub struct HarnessBuilder {
     store: StoreKind,
     settings: BTreeMap<String, String>,
     secrets: BTreeMap<String, SecretString>,
+    node_settings: Option<Arc<dyn NodeSettings>>,
     limits: Limits,
     http: Http,
     allow: Option<Vec<String>>,
@@ -104,6 +105,7 @@ impl HarnessBuilder {
             store: StoreKind::default(),
             settings: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            node_settings: None,
             limits: Limits::default(),
             http: Http::Script(Script::default()),
             allow: None,
@@ -146,6 +148,13 @@ impl HarnessBuilder {
     #[must_use]
     pub fn secret(mut self, name: impl Into<String>, value: SecretString) -> Self {
         self.secrets.insert(name.into(), value);
+        self
+    }
+
+    /// Sets the source of plain settings that differ from node to node.
+    #[must_use]
+    pub fn node_settings(mut self, source: Arc<dyn NodeSettings>) -> Self {
+        self.node_settings = Some(source);
         self
     }
 
@@ -218,6 +227,7 @@ impl HarnessBuilder {
             plugin,
             settings: self.settings,
             secrets: self.secrets,
+            node_settings: self.node_settings,
             allow,
             interceptor: self.interceptor,
             leases: self.leases,

@@ -10,7 +10,7 @@ use relation_host::component::Plugin;
 use relation_host::entropy::SeededEntropy;
 use relation_host::imports::Interceptor;
 use relation_host::types::Timestamp;
-use relation_host::{ComponentSource, Host};
+use relation_host::{ComponentSource, Host, NodeSettings};
 use secrecy::SecretString;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -68,6 +68,7 @@ struct HarnessConfig {
     plugin: Plugin,
     settings: std::collections::BTreeMap<String, String>,
     secrets: std::collections::BTreeMap<String, SecretString>,
+    node_settings: Option<Arc<dyn NodeSettings>>,
     allow: Vec<String>,
     interceptor: Option<Arc<dyn Interceptor>>,
     leases: bool,

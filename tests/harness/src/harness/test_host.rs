@@ -74,6 +74,9 @@ impl Harness {
         for (name, value) in &self.config.secrets {
             host = host.secret_setting(name, value.clone());
         }
+        if let Some(source) = &self.config.node_settings {
+            host = host.node_settings(Arc::clone(source));
+        }
         if let Some(interceptor) = &self.config.interceptor {
             host = host.interceptor(Arc::clone(interceptor));
         }

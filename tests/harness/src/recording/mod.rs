@@ -26,7 +26,7 @@ use relation_host::schedule::WakeupRunner;
 use relation_host::store::Store;
 use relation_host::store::layer::Layered;
 use relation_host::store::seal::Sealer;
-use relation_host::{Host, Limits};
+use relation_host::{Host, Limits, NodeSettings};
 use secrecy::SecretString;
 
 use self::notes::Notes;
@@ -36,6 +36,7 @@ mod expectation_writer;
 mod file;
 mod layer;
 mod limits;
+mod node_settings;
 mod notes;
 mod outcome;
 mod placeholders;
@@ -173,6 +174,14 @@ impl Recorder {
     pub fn transport(&self, network: Arc<dyn Transport>) -> Arc<dyn Transport> {
         Arc::new(transport::RecordingTransport {
             network,
+            recorder: self.clone(),
+        })
+    }
+
+    /// Returns the observed source of settings of nodes, for a host that has such a `source`.
+    pub fn node_settings(&self, source: Arc<dyn NodeSettings>) -> Arc<dyn NodeSettings> {
+        Arc::new(node_settings::RecordingSettings {
+            source,
             recorder: self.clone(),
         })
     }

@@ -198,6 +198,26 @@ fn every_limit_is_recorded() {
 }
 
 #[test]
+fn settings_of_nodes_are_recorded() {
+    let settings = BTreeMap::from([("expiry.thresholds".to_owned(), "30d,{2d}".to_owned())]);
+    let mut notes = Notes::default();
+    for (node, settings) in [
+        ("sys.Provider.Contoso", settings.clone()),
+        ("sys.Provider.Fabrikam", BTreeMap::new()),
+    ] {
+        notes.node_settings.insert(node.to_owned(), settings);
+    }
+    let Ok(file) = render(&notes, &Setup::default()) else {
+        panic!("it is not written");
+    };
+    let file = format!("{file}\n[[step]]\ncall = \"describe\"\n");
+    let read = parse(&Source::new("a.toml", file.clone()));
+    let read = read.unwrap_or_else(|error| panic!("{error}\n{file}"));
+    let expected = BTreeMap::from([("sys.Provider.Contoso".to_owned(), settings)]);
+    assert_eq!(read.node_settings, expected);
+}
+
+#[test]
 fn secret_has_one_placeholder_in_every_spelling() {
     let secret = "a token/of 7";
     let placeholders = learned(&[("refresh_token", secret)]);

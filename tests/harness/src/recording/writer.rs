@@ -219,6 +219,20 @@ impl Writer<'_> {
             "settings".to_owned(),
             without_default(settings, DEFAULT_SETTING).into(),
         );
+        let nodes = notes.node_settings.iter();
+        let nodes = nodes.filter(|(_, settings)| !settings.is_empty());
+        let nodes: Table = nodes
+            .map(|(node, settings)| {
+                let settings = settings.iter().map(|(name, value)| {
+                    let value = escape_braces(&self.placeholders.text(value));
+                    (name.clone(), Value::from(value))
+                });
+                (node.clone(), settings.collect::<Table>().into())
+            })
+            .collect();
+        if !nodes.is_empty() {
+            table.insert("node-settings".to_owned(), nodes.into());
+        }
         let secrets = setup.secrets.iter().map(|(name, value)| {
             let value = self.placeholders.replace_whole(value.expose_secret());
             (name.clone(), escape_braces(&value))

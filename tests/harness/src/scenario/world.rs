@@ -1,11 +1,15 @@
 //! The environment of a scenario: the harness and its transport.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use http::Uri;
+use relation_host::NodeSettings;
 use relation_host::clock::ManualClock;
 use relation_host::egress::Transport;
-use relation_host::types::{Document, Key, Wakeup};
+use relation_host::store::{Store, StoreError};
+use relation_host::types::{Document, Hierarchy, Key, Wakeup};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use url::Url;
@@ -95,6 +99,10 @@ impl World {
                 builder = builder.setting(name, value);
             }
         }
+        if !scenario.node_settings.is_empty() {
+            let settings = SettingsByNode(scenario.node_settings.clone());
+            builder = builder.node_settings(Arc::new(settings));
+        }
         if !scenario.secrets.contains_key("webex.client-secret") {
             let secret = SecretString::from(DEFAULT_CLIENT_SECRET);
             builder = builder.secret("webex.client-secret", secret);
@@ -136,6 +144,20 @@ impl World {
         world.harness.put(given).await?;
         world.matcher = matcher;
         Ok(world)
+    }
+}
+
+/// The settings of nodes in a scenario.
+struct SettingsByNode(BTreeMap<String, BTreeMap<String, String>>);
+
+#[async_trait]
+impl NodeSettings for SettingsByNode {
+    async fn find(
+        &self,
+        _store: &dyn Store,
+        node: &Hierarchy,
+    ) -> Result<BTreeMap<String, String>, StoreError> {
+        Ok(self.0.get(node.as_str()).cloned().unwrap_or_default())
     }
 }
 

@@ -58,6 +58,7 @@ pub async fn run(listen: Option<SocketAddr>, global: &GlobalArgs) -> Result<(), 
         session_lifetime: SESSION_LIFETIME,
         shutdown: shutdown.token().clone(),
         demo: Some(demo),
+        notices: Some(environment.notices.clone()),
         ..WebOptions::new(public_url.clone(), callback_address(&public_url)?)
     };
     let host = environment.host.clone();
@@ -116,6 +117,7 @@ async fn prepare(global: &GlobalArgs, public_url: &Url) -> Result<Environment, A
     let now = SystemClock::new().now();
     let redirect = callback_address(public_url)?.as_str().to_owned();
     let setup = Setup {
+        notices: true,
         at: before(now, HISTORY),
         redirect: redirect.clone(),
         thresholds: &THRESHOLDS,

@@ -20,7 +20,7 @@ use crate::{Digest, Message, Notice, NoticeKind, Severity};
 /// The secret of the relay, which no output may contain.
 const SECRET: &str = "canary-relay-secret";
 
-const KINDS: [NoticeKind; 9] = [
+const KINDS: [NoticeKind; 10] = [
     NoticeKind::Expiring,
     NoticeKind::Expired,
     NoticeKind::Reauthorize,
@@ -30,6 +30,7 @@ const KINDS: [NoticeKind; 9] = [
     NoticeKind::HostTrouble,
     NoticeKind::Recovered,
     NoticeKind::Test,
+    NoticeKind::Endpoint,
 ];
 
 /// A resolver without names: tests without sockets must not need it.

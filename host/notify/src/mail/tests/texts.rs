@@ -18,7 +18,7 @@ fn every_kind_has_texts_in_every_language() {
         for language in Language::ALL {
             let mut notice = notice(kind);
             match kind {
-                NoticeKind::HostTrouble => {
+                NoticeKind::HostTrouble | NoticeKind::Endpoint => {
                     (notice.customer, notice.grant) = (String::new(), String::new());
                     (notice.expires, notice.link) = (None, None);
                 }
@@ -213,6 +213,7 @@ fn clean_text_shows_what_it_contains() {
     assert_eq!(clean("abcdefg", 6), "abcde…");
     assert_eq!(clean("ab cdefg", 4), "ab …");
     assert_eq!(clean("abc d", 4), "abc…");
+    assert_eq!(clean("abcd e", 4), "abc…");
 }
 
 proptest! {

@@ -75,6 +75,9 @@ impl Texts for German {
                 "der Host funktioniert wieder".to_owned()
             }
             NoticeKind::Recovered => format!("{connection} funktioniert wieder"),
+            NoticeKind::Endpoint => {
+                "der Zustand eines Endpunkts für Benachrichtigungen hat sich geändert".to_owned()
+            }
             NoticeKind::Test => "Test der Benachrichtigungen".to_owned(),
         };
         match facts.customer.as_str() {
@@ -115,6 +118,11 @@ impl Texts for German {
             NoticeKind::Recovered => format!(
                 "Die {connection} von {customer} funktioniert wieder, nach einer früheren Benachrichtigung."
             ),
+            NoticeKind::Endpoint => {
+                "Ein Webhook oder ein SNMP-Empfänger für Benachrichtigungen funktioniert nicht, ist abgeschaltet oder \
+                 funktioniert wieder: siehe Einzelheiten."
+                    .to_owned()
+            }
             NoticeKind::Test => {
                 "Ein Administrator hat diesen Test angefordert: Benachrichtigungen per E-Mail erreichen diese Adresse."
                     .to_owned()
@@ -156,6 +164,11 @@ impl Texts for German {
                 "Bis ein Betreiber das behebt, lassen sich Verbindungen nicht erneuern und laufen nacheinander ab."
                     .to_owned()
             }
+            NoticeKind::Endpoint => {
+                "Ein abgeschalteter Endpunkt bekommt keine Benachrichtigungen, bis ein Administrator ihn repariert und \
+                 einen Test sendet."
+                    .to_owned()
+            }
             NoticeKind::Recovered | NoticeKind::Test => "Es ist nichts zu tun.".to_owned(),
         }
     }
@@ -170,6 +183,7 @@ impl Texts for German {
             NoticeKind::ImportFailed => "Import oder Auftrag fehlgeschlagen",
             NoticeKind::HostTrouble => "Störung des Hosts",
             NoticeKind::Recovered => "Funktioniert wieder",
+            NoticeKind::Endpoint => "Endpunkt für Benachrichtigungen",
             NoticeKind::Test => "Test",
         }
     }

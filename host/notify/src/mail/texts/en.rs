@@ -73,6 +73,7 @@ impl Texts for English {
             }
             NoticeKind::Recovered if facts.customer.is_empty() => "the host works again".to_owned(),
             NoticeKind::Recovered => format!("{connection} works again"),
+            NoticeKind::Endpoint => "the state of an endpoint of notices has changed".to_owned(),
             NoticeKind::Test => "test of the notices".to_owned(),
         };
         match facts.customer.as_str() {
@@ -114,6 +115,10 @@ impl Texts for English {
             NoticeKind::Recovered => {
                 format!("The {connection} of {customer} works again, after an earlier notice.")
             }
+            NoticeKind::Endpoint => {
+                "A webhook or an SNMP receiver of notices fails, is disabled, or works again: see the details."
+                    .to_owned()
+            }
             NoticeKind::Test => {
                 "An administrator asked for this test: notices by e-mail reach this address."
                     .to_owned()
@@ -152,6 +157,10 @@ impl Texts for English {
                 "Until an operator has repaired it, connections cannot be renewed, and they expire one after the other."
                     .to_owned()
             }
+            NoticeKind::Endpoint => {
+                "An endpoint that is disabled gets no notices until an administrator repairs it and sends a test."
+                    .to_owned()
+            }
             NoticeKind::Recovered | NoticeKind::Test => "No action is needed.".to_owned(),
         }
     }
@@ -166,6 +175,7 @@ impl Texts for English {
             NoticeKind::ImportFailed => "Import or order failed",
             NoticeKind::HostTrouble => "Trouble of the host",
             NoticeKind::Recovered => "Works again",
+            NoticeKind::Endpoint => "Endpoint of notices",
             NoticeKind::Test => "Test",
         }
     }

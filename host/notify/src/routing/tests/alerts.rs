@@ -27,11 +27,15 @@ fn event(alert: &AlertFacts, transition: AlertTransition) -> Option<Event> {
 
 #[test]
 fn raised_alert_has_the_kind_of_its_code() {
-    use NoticeKind::{Expired, Expiring, HostTrouble, ImportFailed, Reauthorize};
+    use NoticeKind::{
+        Expired, Expiring, HostTrouble, ImportFailed, MissingScope, Reauthorize, Retrying,
+    };
     for (code, severity, kind) in [
         ("WEBEX_REFRESH_TOKEN_EXPIRING", "info", Expiring),
         ("WEBEX_REFRESH_TOKEN_EXPIRED", "critical", Expired),
         ("WEBEX_REAUTHORIZE", "critical", Reauthorize),
+        ("WEBEX_REFRESH_FAILING", "major", Retrying),
+        ("WEBEX_MISSING_SCOPE", "minor", MissingScope),
         ("WEBEX_INTEGRATION_REFUSED", "critical", HostTrouble),
         ("WEBEX_IMPORT_REMOVALS_HELD", "minor", ImportFailed),
         ("WEBEX_IMPORT_LIST_FAILED", "minor", ImportFailed),
@@ -74,6 +78,7 @@ fn cleared_alert_is_a_recovery_if_the_connection_works() {
         "WEBEX_REFRESH_TOKEN_EXPIRING",
         "WEBEX_REFRESH_TOKEN_EXPIRED",
         "WEBEX_REAUTHORIZE",
+        "WEBEX_REFRESH_FAILING",
     ] {
         let recovered = cleared(code, true).expect("an event");
         assert_eq!(recovered.notice.kind, NoticeKind::Recovered);
@@ -84,6 +89,7 @@ fn cleared_alert_is_a_recovery_if_the_connection_works() {
             cleared("WEBEX_REAUTHORIZE", true).expect("an event")
         );
     }
+    assert_eq!(cleared("WEBEX_MISSING_SCOPE", true), None);
     assert_eq!(cleared("WEBEX_IMPORT_LIST_FAILED", true), None);
     assert_eq!(cleared("WEBEX_INTEGRATION_REFUSED", true), None);
 }
@@ -101,6 +107,20 @@ fn alert_that_is_raised_again_later_is_another_notice() {
     };
     assert_ne!(id(&first), id(&second));
     assert_eq!(id(&first), id(&first));
+}
+
+#[test]
+fn failing_refreshes_have_the_time_of_the_facts() {
+    let alert = parse(&alert("WEBEX_REFRESH_FAILING", "major"));
+    for since in [Some(utc("2026-12-18T05:00:00Z")), None] {
+        let facts = ConnectionFacts {
+            failing_since: since,
+            ..facts()
+        };
+        let now = utc("2026-12-18T12:00:00Z");
+        let event = event_from_alert(&alert, &facts, AlertTransition::Raised, now);
+        assert_eq!(event.expect("an event").failing_since, since);
+    }
 }
 
 #[test]

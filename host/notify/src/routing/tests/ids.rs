@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{facts, provider, route_first, utc};
 use crate::NoticeKind;
 use crate::routing::{Event, NoticeKey};
-use crate::settings::KINDS;
+use crate::settings::{Defaults, KINDS};
 
 fn key() -> impl Strategy<Value = NoticeKey> {
     let kind = prop::sample::select(KINDS.map(|(_, kind)| kind).to_vec());
@@ -54,7 +54,7 @@ fn endpoint_of_another_level_is_another_recipient() {
             path,
             json!({"recipients": hook}),
         )];
-        let resolved = crate::settings::resolve(&levels);
+        let resolved = crate::settings::resolve(&levels, &Defaults::default());
         let plan = route_first(&Event::expiring(&facts(), utc(now)), &resolved, now);
         plan.deliveries[0].id.clone()
     };

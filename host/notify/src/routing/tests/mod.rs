@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::{ConnectionFacts, Event, History, RoutePlan, route};
 use crate::settings::tests::{level, node};
-use crate::settings::{Resolved, resolve};
+use crate::settings::{Defaults, Resolved, resolve};
 
 /// The node of the record in tests.
 const NODE: &str = "sys.Provider.Reseller.Customer";
@@ -43,7 +43,7 @@ fn facts() -> ConnectionFacts {
 
 /// Resolves the settings of the provider.
 fn provider(json: Value) -> Resolved {
-    resolve(&[level("sys.Provider", json)])
+    resolve(&[level("sys.Provider", json)], &Defaults::default())
 }
 
 /// Routes without history.

@@ -14,7 +14,7 @@ use crate::routing::{
     next_check, preview, route, thresholds_within,
 };
 use crate::settings::tests::strategies::levels;
-use crate::settings::{Resolved, resolve};
+use crate::settings::{Defaults, Resolved, resolve};
 
 fn times(planned: &[PlannedNotice]) -> Vec<(String, NoticeKind)> {
     let planned = planned.iter();
@@ -184,7 +184,7 @@ proptest! {
             facts.state = State::Retrying;
             facts.failing_since = Some(now - TimeDelta::minutes(7));
         }
-        let resolved = resolve(&levels);
+        let resolved = resolve(&levels, &Defaults::default());
         let planned = preview(&facts, &resolved, &History::default(), now);
         prop_assert!(planned.is_sorted_by_key(|each| each.at));
 

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use super::{NODE, facts, provider, route_first, utc};
 use crate::routing::{Event, History, Hold, MAX_DELIVERIES, Reason, RoutePlan, route};
-use crate::settings::resolve;
 use crate::settings::tests::strategies::{PATH, levels};
 use crate::settings::tests::{level, node};
+use crate::settings::{Defaults, resolve};
 use crate::{NoticeKind, Severity};
 
 fn reasons(plan: &RoutePlan) -> Vec<Reason> {
@@ -126,16 +126,19 @@ fn short_lived_token_is_told_at_a_quarter() {
 
 #[test]
 fn address_of_two_levels_is_told_once_by_the_nearest() {
-    let resolved = resolve(&[
-        level(
-            "sys",
-            json!({"recipients": ["NOC@Bücher.example", "boss@example.com"], "language": "de"}),
-        ),
-        level(
-            NODE,
-            json!({"language": "en", "recipients": {"mode": "add-to-inherited", "values": ["noc@xn--bcher-kva.example"]}}),
-        ),
-    ]);
+    let resolved = resolve(
+        &[
+            level(
+                "sys",
+                json!({"recipients": ["NOC@Bücher.example", "boss@example.com"], "language": "de"}),
+            ),
+            level(
+                NODE,
+                json!({"language": "en", "recipients": {"mode": "add-to-inherited", "values": ["noc@xn--bcher-kva.example"]}}),
+            ),
+        ],
+        &Defaults::default(),
+    );
     let now = "2026-12-30T12:00:00Z";
     let plan = route_first(&Event::expiring(&facts(), utc(now)), &resolved, now);
     assert_eq!(
@@ -375,7 +378,11 @@ fn deliveries_of_one_notice_are_bounded() {
         path.push_str(".x");
     }
     let now = "2026-12-30T12:00:00Z";
-    let plan = route_first(&Event::expiring(&facts(), utc(now)), &resolve(&levels), now);
+    let plan = route_first(
+        &Event::expiring(&facts(), utc(now)),
+        &resolve(&levels, &Defaults::default()),
+        now,
+    );
     assert_eq!(plan.deliveries.len(), MAX_DELIVERIES);
     assert_eq!(plan.deliveries[0].origin, levels[5].node);
     assert_eq!(reasons(&plan), vec![Reason::TooManyRecipients; 100]);
@@ -398,6 +405,7 @@ fn extreme_times_do_not_overflow() {
             facts.lifetime = Some(Duration::MAX);
             let history = History {
                 problem_told: Some(expires),
+                problem_routed: Some(expires),
                 recovery_told: Some(expires),
                 told_threshold: Some(Duration::MAX),
                 reminders: u32::MAX,
@@ -429,7 +437,7 @@ proptest! {
         let mut facts = facts();
         facts.account_email = account.map(str::to_owned);
         let now = utc("2026-10-01T12:00:00Z") + TimeDelta::hours(hours);
-        let resolved = resolve(&levels);
+        let resolved = resolve(&levels, &Defaults::default());
         let plan = route(&Event::expiring(&facts, now), &resolved, now, &History::default());
         prop_assert_eq!(&plan, &route(&Event::expiring(&facts, now), &resolved, now, &History::default()));
 

@@ -135,6 +135,36 @@ async fn later_notice_replaces_an_earlier_one() {
 }
 
 #[tokio::test]
+async fn unreadable_settings_leave_out_their_level_only() {
+    let world = World::with_settings(json!({"recipients": ["noc@provider.example"]})).await;
+    let own = json!({"recipients": {"mode": "add-to-inherited", "values": ["it@contoso.example"]}});
+    world.set(NODE, own.clone()).await;
+    let record = world.add_record(1, NODE, 90 * DAY).await;
+    // One notice was routed before the damage.
+    world
+        .notice(&record, &Alert::REAUTHORIZE, NoticeChange::Raised, 1)
+        .await;
+    world
+        .channels
+        .fail(DeliveryErrorKind::Temporary { retry_after: None }, 2);
+    world.run_due().await;
+    world
+        .set(NODE, json!({"thresholds": "of a newer version"}))
+        .await;
+    world.run_for(HOUR).await;
+    assert_eq!(receivers(&world), ["noc@provider.example"]);
+    world
+        .notice(&record, &Alert::EXPIRED, NoticeChange::Raised, 2)
+        .await;
+    world.run_for(HOUR).await;
+    assert_eq!(receivers(&world), ["noc@provider.example"]);
+    // The delivery to the recipient of the damaged level waits for the settings.
+    world.set(NODE, own).await;
+    world.run_for(DAY).await;
+    assert_eq!(receivers(&world), ["it@contoso.example"]);
+}
+
+#[tokio::test]
 async fn account_email_is_told_while_the_settings_say_so() {
     let world = World::with_settings(json!({"account_email": true})).await;
     let record = world.add_record(1, NODE, 90 * DAY).await;

@@ -1,8 +1,9 @@
 //! Fake channels and facts, and a store layer that ends a process.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -40,6 +41,8 @@ impl Sent {
 pub(super) struct FakeChannels {
     pub sent: Arc<Mutex<Vec<Sent>>>,
     pub errors: Arc<Mutex<VecDeque<DeliveryErrorKind>>>,
+    /// The beginning of the addresses that accept nothing.
+    pub down: Arc<Mutex<Option<String>>>,
     pub is_dead: Arc<AtomicBool>,
 }
 
@@ -82,6 +85,13 @@ impl Channel for FakeChannel {
                 text: "dead".to_owned(),
             });
         }
+        let down = self.channels.down.lock().clone();
+        if down.is_some_and(|down| self.to.starts_with(&down)) {
+            return Err(DeliveryError {
+                kind: DeliveryErrorKind::Temporary { retry_after: None },
+                text: "HTTP 500".to_owned(),
+            });
+        }
         if let Some(kind) = self.channels.errors.lock().pop_front() {
             let text = "451 4.3.0 try again".to_owned();
             return Err(DeliveryError { kind, text });
@@ -100,7 +110,17 @@ impl Channel for FakeChannel {
 }
 
 /// The facts, which the tests store as the body of the record.
-pub(super) struct FakeFacts(pub Arc<dyn Store>);
+pub(super) struct FakeFacts {
+    pub store: Arc<dyn Store>,
+    pub rechecks: Arc<Mutex<Rechecks>>,
+}
+
+/// The checks of records, and the number of times that one still fails.
+#[derive(Default)]
+pub(super) struct Rechecks {
+    pub checked: Vec<String>,
+    pub failures: BTreeMap<String, u32>,
+}
 
 #[async_trait]
 impl RecordFacts for FakeFacts {
@@ -109,7 +129,7 @@ impl RecordFacts for FakeFacts {
         record: &Pkid,
         grant: &str,
     ) -> Result<Option<ConnectionFacts>, HandlerError> {
-        let found = self.0.get(&[Reference::record(record.clone())]).await?;
+        let found = self.store.get(&[Reference::record(record.clone())]).await?;
         let Some(document) = found.into_iter().flatten().next() else {
             return Ok(None);
         };
@@ -122,11 +142,26 @@ impl RecordFacts for FakeFacts {
             generation: body["generation"].as_u64().unwrap(),
             state: serde_json::from_value(body["state"].clone())?,
             expires: serde_json::from_value(body["expires"].clone())?,
-            lifetime: Some(90 * DAY),
+            lifetime: body["lifetime"]
+                .as_u64()
+                .map(Duration::from_secs)
+                .or(Some(90 * DAY)),
             failing_since: None,
             account_email: body["email"].as_str().map(str::to_owned),
             link: None,
         }))
+    }
+
+    async fn recheck(&self, record: &Pkid) -> Result<(), HandlerError> {
+        let mut rechecks = self.rechecks.lock();
+        if let Some(left) = rechecks.failures.get_mut(record.as_str())
+            && *left > 0
+        {
+            *left -= 1;
+            return Err("the record is busy".into());
+        }
+        rechecks.checked.push(record.to_string());
+        Ok(())
     }
 }
 

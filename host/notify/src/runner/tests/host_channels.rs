@@ -8,11 +8,13 @@ use relation_host::HandlerError;
 use tokio::net::UdpSocket;
 use url::Host;
 
+use super::super::channels::to_mail_zone;
 use super::super::{
     ChannelTarget, Channels as _, HostChannels, Secrets, SnmpChannels, SnmpSecrets, WebhookChannels,
 };
 use super::*;
-use crate::settings::{Language, NoticeSettings, Recipient};
+use crate::mail;
+use crate::settings::{Defaults, Language, Level, NoticeSettings, Recipient, resolve};
 use crate::snmp::{
     EngineId, LocalEngine, MibRoot, ResolveError, ResolveTarget, SnmpLimits, SnmpSender,
 };
@@ -100,6 +102,7 @@ async fn open(
         recipient: &recipient(json),
         origin: &origin,
         language: Language::De,
+        zone: None,
     };
     channels.open(&target).await
 }
@@ -113,6 +116,39 @@ fn snmp(id: &str, address: &str) -> Value {
             json!({"type": "snmp", "id": id, "name": "NOC", "address": address, "version": "v3",
             "user": "relation"})
         }
+    }
+}
+
+#[test]
+fn times_in_mails_are_in_the_zone_of_the_settings() {
+    let recipient = |settings: Value| {
+        let settings = resolve(
+            &[Level {
+                node: node("sys.Provider"),
+                settings: serde_json::from_value(settings).expect("valid settings"),
+            }],
+            &Defaults::default(),
+        );
+        let delivery = settings.fields.delivery();
+        mail::Recipient {
+            address: mail::MailAddress::parse("noc@provider.example").unwrap(),
+            language: mail::Language::English,
+            zone: delivery.zone().map(to_mail_zone).unwrap_or_default(),
+            settings_node: "sys.Provider".to_owned(),
+        }
+    };
+    let digest = json!({"hour": 7, "zone": "Europe/Zurich"});
+    let quiet = json!({"from": "22:00", "to": "06:00", "zone": "Asia/Kolkata"});
+    for (settings, expected) in [
+        (json!({}), "00:00 UTC"),
+        (json!({"quiet_hours": quiet.clone()}), "05:30 IST"),
+        (json!({"quiet_hours": quiet, "digest": digest}), "01:00 CET"),
+    ] {
+        let facts = crate::routing::ConnectionFacts::for_installation(node(NODE), None);
+        let event = crate::routing::Event::test(&facts, "1", to_time(START));
+        let message = Message::Single(event.notice);
+        let mail = mail::write_mail(&message, &recipient(settings), to_time(START)).unwrap();
+        assert!(mail.text.contains(expected), "{}", mail.text);
     }
 }
 

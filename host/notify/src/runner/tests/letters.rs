@@ -2,7 +2,7 @@
 
 use relation_host::types::Filter;
 
-use super::super::{ResendError, list_routings, resend};
+use super::super::{ResendError, count_failures, list_routings, resend};
 use super::*;
 use crate::routing::Reason;
 
@@ -115,12 +115,16 @@ async fn endpoint_that_is_gone_gets_nothing_more() {
     // An administrator sends one again, which enables the endpoint. It has the whole address.
     let (pkid, _) = first(&world).await;
     let store = world.store.as_ref();
+    let counts = count_failures(store).await.unwrap();
+    assert_eq!((counts.dead, counts.disabled), (2, 1));
     resend(store, &node("sys"), &pkid, world.now())
         .await
         .unwrap();
     world.run_for(HOUR).await;
     let sent = world.channels.take();
     assert_eq!(sent[0].to, url);
+    let counts = count_failures(store).await.unwrap();
+    assert_eq!((counts.dead, counts.disabled), (1, 0));
 }
 
 #[tokio::test]

@@ -3,9 +3,15 @@
 
 mod changes;
 mod crashes;
+mod endpoints;
 mod fakes;
 mod host_channels;
 mod letters;
+mod listings;
+mod plans;
+mod quarter;
+mod rechecks;
+mod reminders;
 mod storm;
 mod thresholds;
 
@@ -14,6 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use relation_host::clock::{Clock, ManualClock};
 use relation_host::store::layer::Layered;
 use relation_host::store::sqlite::SqliteStore;
@@ -25,13 +32,13 @@ use relation_host::types::{
 use relation_host::{NextRun, WakeupResult, wakeup_kinds};
 use serde_json::{Value, json};
 
-use self::fakes::{FakeChannels, FakeFacts, Kill, Sent};
+use self::fakes::{FakeChannels, FakeFacts, Kill, Rechecks, Sent};
 use super::model::to_time;
 use super::{
     DeliveryFilter, DeliveryState, NoticeRunner, Run, RunnerOptions, StoredDelivery,
     list_deliveries,
 };
-use crate::settings::NOTICE_SETTINGS_MODEL;
+use crate::settings;
 use crate::{DeliveryErrorKind, Message, NoticeKind};
 
 const NODE: &str = "sys.Provider.Contoso";
@@ -52,6 +59,7 @@ struct TestHost {
     store: Arc<dyn Store>,
     clock: Arc<ManualClock>,
     runner: Arc<NoticeRunner>,
+    facts: Arc<FakeFacts>,
 }
 
 impl TestHost {
@@ -93,6 +101,7 @@ impl TestHost {
         document.version += 1;
         let run = Run {
             store: self.store.as_ref(),
+            facts: self.facts.as_ref(),
             clock: self.clock.as_ref(),
             wakeup: &due.wakeup,
             document: &document,
@@ -158,6 +167,7 @@ struct World {
     store: Arc<dyn Store>,
     clock: Arc<ManualClock>,
     channels: FakeChannels,
+    rechecks: Arc<Mutex<Rechecks>>,
 }
 
 impl World {
@@ -166,6 +176,7 @@ impl World {
             store: Arc::new(SqliteStore::in_memory().unwrap()),
             clock: Arc::new(ManualClock::new(START)),
             channels: FakeChannels::default(),
+            rechecks: Arc::default(),
         }
     }
 
@@ -185,12 +196,20 @@ impl World {
     }
 
     fn host_on(&self, store: Arc<dyn Store>, channels: FakeChannels) -> TestHost {
-        let facts = Arc::new(FakeFacts(Arc::clone(&store)));
+        let facts = Arc::new(FakeFacts {
+            store: Arc::clone(&store),
+            rechecks: Arc::clone(&self.rechecks),
+        });
         let options = RunnerOptions::default();
         TestHost {
             store,
             clock: Arc::clone(&self.clock),
-            runner: Arc::new(NoticeRunner::new(facts, Arc::new(channels), options)),
+            runner: Arc::new(NoticeRunner::new(
+                |_| unreachable!("the tests run wakeups without a host"),
+                Arc::new(channels),
+                options,
+            )),
+            facts,
         }
     }
 
@@ -219,14 +238,9 @@ impl World {
     }
 
     /// Stores the settings of a node.
-    async fn set(&self, path: &str, settings: Value) {
-        let pkid = format!(
-            "{:0>24}",
-            hex::encode(&path.as_bytes()[path.len().min(4)..])
-        );
-        let pkid = pkid.get(..24).unwrap().parse().unwrap();
-        let document = put(Reference::new(NOTICE_SETTINGS_MODEL, pkid), path, &settings);
-        self.commit(vec![document]).await;
+    async fn set(&self, path: &str, body: Value) {
+        let reference = settings::reference(&node(path));
+        self.commit(vec![put(reference, path, &body)]).await;
     }
 
     /// Stores a record whose refresh token expires `expires_in` after the start.
@@ -259,10 +273,20 @@ impl World {
             .parse()
             .unwrap();
         let reference = Reference::new(NOTICE_MODEL, pkid.clone());
+        let found = self
+            .store
+            .get(&[Reference::record(record.clone())])
+            .await
+            .unwrap();
+        let document = found.into_iter().flatten().next();
+        let facts: Option<Value> = document
+            .as_ref()
+            .map(|document| serde_json::from_str(&document.body).unwrap());
+        let generation = facts.map_or(1, |facts| facts["generation"].as_u64().unwrap());
         let body = json!({
             "id": alert.pkid(record), "code": alert.code, "severity": alert.severity,
             "message": "connect this customer again", "count": 1, "first": "2026-01-01T00:00:00.000Z",
-            "subject": record, "threshold": alert.threshold.as_secs() * 1000, "generation": 1,
+            "subject": record, "threshold": alert.threshold.as_secs() * 1000, "generation": generation,
             "grant": "organization",
         });
         let notice = AlertNotice {
@@ -274,14 +298,7 @@ impl World {
             earlier_severity: None,
             body: Some(body),
         };
-        let found = self
-            .store
-            .get(&[Reference::record(record.clone())])
-            .await
-            .unwrap();
-        let path = found[0]
-            .as_ref()
-            .map_or(node(NODE), |document| document.hierarchy.clone());
+        let path = document.map_or(node(NODE), |document| document.hierarchy);
         let Change::Put(mut document) = put(
             reference.clone(),
             path.as_str(),

@@ -37,6 +37,23 @@ fn absent_and_inherit_are_the_same() {
 }
 
 #[test]
+fn single_threshold_is_that_of_the_platform() {
+    for json in [
+        json!(172_800),
+        json!([172_800]),
+        json!("172800"),
+        json!("2d"),
+    ] {
+        let parsed = settings(json!({"thresholds": json.clone()}));
+        let list = parsed.thresholds.value().expect("thresholds");
+        assert_eq!(list.values, [Span::from_days(2)], "{json}");
+        assert_eq!(list.mode, ListMode::Replace);
+    }
+    let found = errors(&json!({"thresholds": 59}));
+    assert_eq!(found, ["thresholds: must be from 1m to 365d, not 59s"]);
+}
+
+#[test]
 fn thresholds_are_sorted_in_any_syntax() {
     let parsed =
         settings(json!({"thresholds": ["2d", 172_800, "30 days", "172800s", "1h 30m", "604800"]}));

@@ -5,7 +5,9 @@ use serde_json::json;
 
 use super::strategies::{PATH, levels};
 use super::{level, node};
-use crate::settings::{Level, ListMode, Origin, Resolved, Setting, Sourced, Span, resolve};
+use crate::settings::{
+    Defaults, Level, ListMode, Origin, Resolved, Setting, Sourced, Span, resolve,
+};
 
 fn days(resolved: &Resolved) -> Vec<u64> {
     let values = resolved.fields.thresholds.values.iter();
@@ -21,7 +23,7 @@ fn addresses(resolved: &Resolved) -> Vec<String> {
 
 #[test]
 fn defaults_apply_without_levels() {
-    let resolved = resolve(&[]);
+    let resolved = resolve(&[], &Defaults::default());
     assert!(resolved.fields.notify.value);
     assert_eq!(days(&resolved), [30, 14, 7, 2]);
     assert_eq!(resolved.fields.kinds.values.len(), 8);
@@ -31,18 +33,21 @@ fn defaults_apply_without_levels() {
 
 #[test]
 fn nearest_level_decides_each_field() {
-    let resolved = resolve(&[
-        level(
-            "sys",
-            json!({"notify": false, "language": "de", "recipients": ["noc@example.com"]}),
-        ),
-        level("sys.P", json!({"notify": true, "thresholds": ["10d"]})),
-        level(
-            "sys.P.C",
-            json!({"thresholds": {"mode": "add-to-inherited", "values": ["5d", "10d"]},
+    let resolved = resolve(
+        &[
+            level(
+                "sys",
+                json!({"notify": false, "language": "de", "recipients": ["noc@example.com"]}),
+            ),
+            level("sys.P", json!({"notify": true, "thresholds": ["10d"]})),
+            level(
+                "sys.P.C",
+                json!({"thresholds": {"mode": "add-to-inherited", "values": ["5d", "10d"]},
             "recipients": {"mode": "add-to-inherited", "values": ["it@example.com"]}}),
-        ),
-    ]);
+            ),
+        ],
+        &Defaults::default(),
+    );
     assert_eq!(resolved.fields.notify.origin, Origin::Node(node("sys.P")));
     assert_eq!(resolved.fields.language.origin, Origin::Node(node("sys")));
     assert_eq!(days(&resolved), [10, 5]);
@@ -53,31 +58,37 @@ fn nearest_level_decides_each_field() {
 
 #[test]
 fn replacing_list_drops_inherited_values() {
-    let resolved = resolve(&[
-        level("sys", json!({"recipients": ["noc@example.com"]})),
-        level(
-            "sys.C",
-            json!({"recipients": ["it@example.com"], "thresholds": []}),
-        ),
-    ]);
+    let resolved = resolve(
+        &[
+            level("sys", json!({"recipients": ["noc@example.com"]})),
+            level(
+                "sys.C",
+                json!({"recipients": ["it@example.com"], "thresholds": []}),
+            ),
+        ],
+        &Defaults::default(),
+    );
     assert_eq!(addresses(&resolved), ["it@example.com"]);
     assert!(days(&resolved).is_empty());
 }
 
 #[test]
 fn recipient_is_told_as_its_level_says() {
-    let resolved = resolve(&[
-        level(
-            "sys",
-            json!({"language": "de", "digest": {"hour": 7, "zone": "Europe/Zurich"}, "budget": 3,
+    let resolved = resolve(
+        &[
+            level(
+                "sys",
+                json!({"language": "de", "digest": {"hour": 7, "zone": "Europe/Zurich"}, "budget": 3,
             "recipients": ["noc@example.com"]}),
-        ),
-        level(
-            "sys.C",
-            json!({"language": "en", "digest": "per-event", "budget": 50,
+            ),
+            level(
+                "sys.C",
+                json!({"language": "en", "digest": "per-event", "budget": 50,
             "recipients": {"mode": "add-to-inherited", "values": ["it@example.com"]}}),
-        ),
-    ]);
+            ),
+        ],
+        &Defaults::default(),
+    );
     let [nearest, above] = &resolved.recipients[..] else {
         panic!("{:?}", resolved.recipients);
     };
@@ -104,7 +115,7 @@ fn lower_level_sees_no_recipients_above() {
             "recipients": {"mode": "add-to-inherited", "values": ["it@example.com"]}}),
         ),
     ];
-    let visible = resolve(&levels).visible_from(&node("sys.C"));
+    let visible = resolve(&levels, &Defaults::default()).visible_from(&node("sys.C"));
     let rendered = serde_json::to_value(&visible).expect("JSON");
     assert_eq!(rendered["told_above"], json!(true));
     assert_eq!(
@@ -120,7 +131,7 @@ fn lower_level_sees_no_recipients_above() {
         json!({"value": "en", "origin": "default"})
     );
     assert_eq!(rendered["recipients"].as_array().map(Vec::len), Some(1));
-    let all = resolve(&levels).visible_from(&node("sys"));
+    let all = resolve(&levels, &Defaults::default()).visible_from(&node("sys"));
     assert!(!all.told_above);
     assert_eq!(all.recipients.len(), 3);
 }
@@ -166,7 +177,7 @@ proptest! {
 
     #[test]
     fn values_and_origins_are_those_of_the_nearest_level(levels in levels()) {
-        let resolved = resolve(&levels);
+        let resolved = resolve(&levels, &Defaults::default());
         let fields = &resolved.fields;
         prop_assert_eq!(&fields.notify, &find_scalar(&levels, true, |each| each.settings.notify.clone()));
         prop_assert_eq!(&fields.budget, &find_scalar(&levels, 10, |each| each.settings.budget.clone()));
@@ -207,21 +218,21 @@ proptest! {
 
     #[test]
     fn resolution_is_stable(levels in levels(), at in 0..5_usize) {
-        let resolved = resolve(&levels);
-        prop_assert_eq!(&resolve(&levels), &resolved);
+        let resolved = resolve(&levels, &Defaults::default());
+        prop_assert_eq!(&resolve(&levels, &Defaults::default()), &resolved);
         let mut reversed = levels.clone();
         reversed.reverse();
-        prop_assert_eq!(&resolve(&reversed), &resolved, "the order does not matter");
+        prop_assert_eq!(&resolve(&reversed, &Defaults::default()), &resolved, "the order does not matter");
         let mut more = levels.clone();
         let path = ["root", "sys.Other", "sys.Provider.Other", "sys.Provider.Reseller.Other", "a.b.c.d.e"][at];
         more.push(level(path, json!({})));
-        prop_assert_eq!(&resolve(&more), &resolved, "a level that inherits all changes nothing");
+        prop_assert_eq!(&resolve(&more, &Defaults::default()), &resolved, "a level that inherits all changes nothing");
     }
 
     #[test]
     fn resolved_values_resolve_to_themselves(levels in levels()) {
         use crate::settings::{ChannelSettings, List, NoticeSettings};
-        let resolved = resolve(&levels);
+        let resolved = resolve(&levels, &Defaults::default());
         let fields = resolved.fields.clone();
         let settings = NoticeSettings {
             notify: Setting::Value(fields.notify.value),
@@ -249,14 +260,14 @@ proptest! {
         };
         let mut more = levels.clone();
         more.push(Level { node: node("sys.Provider.Reseller.Customer.Site"), settings });
-        let again = resolve(&more);
+        let again = resolve(&more, &Defaults::default());
         let top = node("never");
         prop_assert_eq!(hide_origins(&again, &top), hide_origins(&resolved, &top));
     }
 
     #[test]
     fn nothing_of_higher_levels_is_visible(levels in levels(), reader in 0..PATH.len()) {
-        let resolved = resolve(&levels);
+        let resolved = resolve(&levels, &Defaults::default());
         let visible = resolved.visible_from(&node(PATH[reader]));
         let text = serde_json::to_string(&visible).expect("JSON") + &format!("{visible:?}");
         let is_above = |origin: &relation_types::Hierarchy| !node(PATH[reader]).contains(origin);

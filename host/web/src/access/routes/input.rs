@@ -104,6 +104,17 @@ impl Input {
         }
     }
 
+    /// Takes an optional node of the hierarchy, by its path or its pkid.
+    pub(super) fn optional_node(&mut self, field: &str) -> Option<NodeName> {
+        match self.take(field) {
+            None => None,
+            Some(node) => {
+                self.fields.insert(field.to_owned(), node);
+                self.node(field)
+            }
+        }
+    }
+
     /// Takes an optional time, in milliseconds since 1970.
     pub(super) fn optional_time(&mut self, field: &str) -> Option<Timestamp> {
         self.optional_number(field).map(Timestamp)

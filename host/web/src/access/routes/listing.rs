@@ -104,6 +104,26 @@ impl ListQuery {
     }
 }
 
+/// Responds with a page of a list that is not counted. `address` is the path and the query of the request.
+pub(super) fn respond_page<T: Serialize>(
+    page: Page<T>,
+    address: &str,
+    paging: &Paging,
+) -> Response {
+    let next = page.next;
+    let list = ListResponse {
+        pagination: Pagination {
+            skip: paging.skip,
+            limit: paging.limit,
+            total: None,
+            total_is_exact: false,
+            next: next.map(|cursor| next_link(address, paging, &cursor)),
+        },
+        resources: page.items,
+    };
+    Json(list).into_response()
+}
+
 /// Responds with a whole list, which has no pages.
 pub(super) fn respond_whole<T: Serialize>(items: Vec<T>) -> Response {
     let count = u32::try_from(items.len()).unwrap_or(u32::MAX);

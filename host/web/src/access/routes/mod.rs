@@ -1,11 +1,13 @@
-//! The routes of the API for users, API keys, the audit log and the session of a request.
+//! The routes of the API for users, API keys, notices, the audit log and the session of a request.
 
 mod api_keys;
 mod callback_auth;
+mod deliveries;
 mod grants;
 mod input;
 mod listing;
 mod nodes;
+mod notice_settings;
 mod roles;
 mod route;
 mod session;
@@ -46,7 +48,7 @@ where
     router
 }
 
-/// Returns the handler of a route. One without parameters refuses any. A change refuses a version, since it compares none.
+/// Returns the handler of a route. One without parameters refuses any. A change that compares no version refuses one.
 fn to_handler<S>(route: AccessRoute) -> MethodRouter<S>
 where
     S: Clone + Send + Sync + 'static,
@@ -56,9 +58,9 @@ where
         true => route.handler(),
         false => route.handler().route_layer(from_fn(refuse_parameters)),
     };
-    match route.method() {
-        Method::GET => handler,
-        _ => handler.route_layer(from_fn(refuse_version)),
+    match route.takes_version() || route.method() == Method::GET {
+        true => handler,
+        false => handler.route_layer(from_fn(refuse_version)),
     }
 }
 

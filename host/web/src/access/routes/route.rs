@@ -1,18 +1,18 @@
-//! The routes for users, keys, credentials, the audit log and sessions: one table for the router, the OpenAPI document and the tests.
+//! The routes for users, keys, credentials, notices, the audit log and sessions: one table for the router, the OpenAPI document and the tests.
 
 use axum::extract::FromRef;
 use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, on};
 
 use super::listing::list;
-use super::{api_keys, callback_auth, nodes, roles, session, users};
+use super::{api_keys, callback_auth, deliveries, nodes, notice_settings, roles, session, users};
 use crate::access::api_keys::ApiKey;
 use crate::access::audit::AuditEvent;
 use crate::access::callback_auth::CallbackAuth;
 use crate::access::users::User;
 use crate::access::{AccessParts, Operation};
 
-/// A route for users, keys, credentials of callbacks, the audit log or sessions.
+/// A route for users, keys, credentials of callbacks, notices, the audit log or sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AccessRoute {
     /// Lists users.
@@ -69,6 +69,32 @@ pub enum AccessRoute {
     SetRoleOperations,
     /// Deletes an own role.
     DeleteRole,
+    /// Lists the nodes that have notice settings.
+    ListNoticeSettings,
+    /// Shows the notice settings of a node.
+    GetNoticeSettings,
+    /// Replaces the notice settings of a node.
+    SaveNoticeSettings,
+    /// Removes the notice settings of a node.
+    RemoveNoticeSettings,
+    /// Shows the notice settings that apply at a node.
+    ResolveNoticeSettings,
+    /// Gives a webhook a new signing secret.
+    RotateNoticeSecret,
+    /// Sets the credentials of an SNMP target.
+    SetNoticeSecrets,
+    /// Sends a test to a recipient.
+    TestNoticeRecipient,
+    /// Enables an endpoint that was disabled after failures.
+    EnableNoticeEndpoint,
+    /// Lists deliveries of notices.
+    ListDeliveries,
+    /// Shows a delivery of a notice.
+    GetDelivery,
+    /// Sends a notice again.
+    ResendDelivery,
+    /// Sends the notices again that were not delivered since a time.
+    ResendDeliveries,
     /// Shows who the request comes from.
     GetSession,
     /// Logs in.
@@ -107,6 +133,19 @@ impl AccessRoute {
         Self::GetRole,
         Self::SetRoleOperations,
         Self::DeleteRole,
+        Self::ListNoticeSettings,
+        Self::GetNoticeSettings,
+        Self::SaveNoticeSettings,
+        Self::RemoveNoticeSettings,
+        Self::ResolveNoticeSettings,
+        Self::RotateNoticeSecret,
+        Self::SetNoticeSecrets,
+        Self::TestNoticeRecipient,
+        Self::EnableNoticeEndpoint,
+        Self::ListDeliveries,
+        Self::GetDelivery,
+        Self::ResendDelivery,
+        Self::ResendDeliveries,
         Self::GetSession,
         Self::LogIn,
         Self::LogOut,
@@ -126,6 +165,11 @@ impl AccessRoute {
             | Self::GetNode
             | Self::ListRoles
             | Self::GetRole
+            | Self::ListNoticeSettings
+            | Self::GetNoticeSettings
+            | Self::ResolveNoticeSettings
+            | Self::ListDeliveries
+            | Self::GetDelivery
             | Self::GetSession => Method::GET,
             Self::AddUser
             | Self::DisableUser
@@ -137,11 +181,22 @@ impl AccessRoute {
             | Self::AddCallbackAuth
             | Self::AddNode
             | Self::AddRole
+            | Self::RotateNoticeSecret
+            | Self::TestNoticeRecipient
+            | Self::EnableNoticeEndpoint
+            | Self::ResendDelivery
+            | Self::ResendDeliveries
             | Self::LogIn => Method::POST,
-            Self::SetUserRoles | Self::SetRoleOperations | Self::ReplaceCallbackAuth => Method::PUT,
-            Self::DeleteCallbackAuth | Self::DeleteNode | Self::DeleteRole | Self::LogOut => {
-                Method::DELETE
-            }
+            Self::SetUserRoles
+            | Self::SetRoleOperations
+            | Self::ReplaceCallbackAuth
+            | Self::SaveNoticeSettings
+            | Self::SetNoticeSecrets => Method::PUT,
+            Self::DeleteCallbackAuth
+            | Self::DeleteNode
+            | Self::DeleteRole
+            | Self::RemoveNoticeSettings
+            | Self::LogOut => Method::DELETE,
         }
     }
 
@@ -167,6 +222,23 @@ impl AccessRoute {
             Self::GetNode | Self::DeleteNode => "/api/data/HierarchyNode/{pkid}/",
             Self::ListRoles | Self::AddRole => "/api/data/Role/",
             Self::GetRole | Self::SetRoleOperations | Self::DeleteRole => "/api/data/Role/{pkid}/",
+            Self::ListNoticeSettings => "/api/data/NoticeSettings/",
+            Self::GetNoticeSettings | Self::SaveNoticeSettings | Self::RemoveNoticeSettings => {
+                "/api/data/NoticeSettings/{node}/"
+            }
+            Self::ResolveNoticeSettings => "/api/data/NoticeSettings/{node}/resolved/",
+            Self::RotateNoticeSecret => {
+                "/api/data/NoticeSettings/{node}/recipients/{id}/+RotateSecret/"
+            }
+            Self::SetNoticeSecrets => "/api/data/NoticeSettings/{node}/recipients/{id}/secrets/",
+            Self::TestNoticeRecipient => "/api/data/NoticeSettings/{node}/recipients/{id}/+Test/",
+            Self::EnableNoticeEndpoint => {
+                "/api/data/NoticeSettings/{node}/recipients/{id}/+Enable/"
+            }
+            Self::ListDeliveries => "/api/data/NoticeDelivery/",
+            Self::GetDelivery => "/api/data/NoticeDelivery/{pkid}/",
+            Self::ResendDelivery => "/api/data/NoticeDelivery/{pkid}/+Resend/",
+            Self::ResendDeliveries => "/api/data/NoticeDelivery/+Resend/",
             Self::GetSession | Self::LogIn | Self::LogOut => "/api/session/",
         }
     }
@@ -181,16 +253,37 @@ impl AccessRoute {
                 | Self::ListAuditEvents
                 | Self::ListNodes
                 | Self::ListRoles
+                | Self::ListNoticeSettings
+                | Self::ListDeliveries
         )
+    }
+
+    /// Returns whether the route compares the version of `If-Match`.
+    pub fn takes_version(self) -> bool {
+        matches!(self, Self::SaveNoticeSettings | Self::RemoveNoticeSettings)
     }
 
     /// Returns the operation that a principal needs at the object's node.
     pub fn operation(self) -> Option<Operation> {
         match self {
             Self::ListAuditEvents => Some(Operation::Audit),
-            Self::ListCallbackAuths | Self::GetCallbackAuth | Self::ListNodes | Self::GetNode => {
-                Some(Operation::Read)
-            }
+            Self::ListCallbackAuths
+            | Self::GetCallbackAuth
+            | Self::ListNodes
+            | Self::GetNode
+            | Self::ListNoticeSettings
+            | Self::GetNoticeSettings
+            | Self::ResolveNoticeSettings
+            | Self::ListDeliveries
+            | Self::GetDelivery => Some(Operation::Read),
+            Self::SaveNoticeSettings
+            | Self::RemoveNoticeSettings
+            | Self::RotateNoticeSecret
+            | Self::SetNoticeSecrets
+            | Self::TestNoticeRecipient
+            | Self::EnableNoticeEndpoint
+            | Self::ResendDelivery
+            | Self::ResendDeliveries => Some(Operation::Notices),
             Self::AddNode => Some(Operation::Add),
             Self::DeleteNode => Some(Operation::Delete),
             Self::GetSession | Self::LogIn | Self::LogOut => None,
@@ -248,6 +341,27 @@ impl AccessRoute {
                 "Replaces the operations of an own role, which ends sessions of its users"
             }
             Self::DeleteRole => "Deletes an own role that nobody has",
+            Self::ListNoticeSettings => "Lists the nodes that have notice settings",
+            Self::GetNoticeSettings => "Shows the notice settings of a node, without secrets",
+            Self::SaveNoticeSettings => {
+                "Replaces the notice settings of a node; only this response has the signing secrets of new webhooks"
+            }
+            Self::RemoveNoticeSettings => "Removes the notice settings of a node",
+            Self::ResolveNoticeSettings => "Shows the notice settings that apply at a node",
+            Self::RotateNoticeSecret => {
+                "Gives a webhook a new signing secret; only this response has it"
+            }
+            Self::SetNoticeSecrets => "Sets the credentials of an SNMP target",
+            Self::TestNoticeRecipient => {
+                "Sends a test to a recipient, and returns the receiver's reply"
+            }
+            Self::EnableNoticeEndpoint => "Enables an endpoint that was disabled after failures",
+            Self::ListDeliveries => "Lists deliveries of notices, the newest first",
+            Self::GetDelivery => "Shows a delivery of a notice",
+            Self::ResendDelivery => "Sends a notice again",
+            Self::ResendDeliveries => {
+                "Sends the notices again that were not delivered since a time"
+            }
             Self::GetSession => "Shows who the request comes from",
             Self::LogIn => "Logs in",
             Self::LogOut => "Logs out",
@@ -264,7 +378,14 @@ impl AccessRoute {
             | Self::AddNode
             | Self::AddRole
             | Self::LogIn => "201",
-            Self::DeleteCallbackAuth | Self::DeleteNode | Self::DeleteRole | Self::LogOut => "204",
+            Self::DeleteCallbackAuth
+            | Self::DeleteNode
+            | Self::DeleteRole
+            | Self::RemoveNoticeSettings
+            | Self::SetNoticeSecrets
+            | Self::EnableNoticeEndpoint
+            | Self::ResendDelivery
+            | Self::LogOut => "204",
             _ => "200",
         }
     }
@@ -303,6 +424,19 @@ impl AccessRoute {
             Self::GetRole => on(filter, roles::show),
             Self::SetRoleOperations => on(filter, roles::set_operations),
             Self::DeleteRole => on(filter, roles::delete),
+            Self::ListNoticeSettings => on(filter, notice_settings::list),
+            Self::GetNoticeSettings => on(filter, notice_settings::show),
+            Self::SaveNoticeSettings => on(filter, notice_settings::save),
+            Self::RemoveNoticeSettings => on(filter, notice_settings::remove),
+            Self::ResolveNoticeSettings => on(filter, notice_settings::resolve),
+            Self::RotateNoticeSecret => on(filter, notice_settings::rotate_secret),
+            Self::SetNoticeSecrets => on(filter, notice_settings::set_secrets),
+            Self::TestNoticeRecipient => on(filter, notice_settings::send_test),
+            Self::EnableNoticeEndpoint => on(filter, notice_settings::enable),
+            Self::ListDeliveries => on(filter, deliveries::list),
+            Self::GetDelivery => on(filter, deliveries::show),
+            Self::ResendDelivery => on(filter, deliveries::resend),
+            Self::ResendDeliveries => on(filter, deliveries::resend_since),
             Self::GetSession => on(filter, session::show),
             Self::LogIn => on(filter, session::log_in),
             Self::LogOut => on(filter, session::log_out),

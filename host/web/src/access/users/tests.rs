@@ -77,7 +77,7 @@ async fn concurrent_change_names_the_user() {
     disable(parts, &Authority::Operator, &ada.pkid)
         .await
         .unwrap();
-    let event = Authority::Operator.to_event("enable-user", &before);
+    let event = Authority::<permission::Administer>::Operator.to_event("enable-user", &before);
     let error = write(parts, &before, before.clone(), event)
         .await
         .unwrap_err();

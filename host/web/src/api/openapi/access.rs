@@ -4,7 +4,7 @@ use axum::http::Method;
 use serde_json::{Map, Value, json};
 
 use super::parameters::{node, node_name, paging, pkid, query};
-use super::schemas;
+use super::{notices, schemas};
 use crate::access::{AccessRoute, Operation, ROLES};
 
 /// Describes a route for users, keys, the audit log or sessions.
@@ -29,8 +29,17 @@ pub(super) fn operation(route: AccessRoute) -> Value {
         parameters
             .push(json!({ "name": "pkid", "in": "path", "required": true, "schema": pkid() }));
     }
-    if route.is_list() {
-        parameters.extend(paging());
+    parameters.extend(notices::path_parameters(route));
+    match route {
+        AccessRoute::ListDeliveries => parameters.extend(notices::delivery_parameters()),
+        _ if route.is_list() => parameters.extend(paging()),
+        _ => {}
+    }
+    if route.takes_version() {
+        parameters.push(json!({
+            "name": "If-Match", "in": "header", "description": "The ETag of the version to change.",
+            "schema": { "type": "string" },
+        }));
     }
     if matches!(route, AccessRoute::ListNodes) {
         let description = "The name of the node: the last part of its path.";
@@ -53,7 +62,8 @@ pub(super) fn operation(route: AccessRoute) -> Value {
         return operation;
     };
     if let Some(schema) = request_schema(route) {
-        let is_required = schema.get("required").is_some();
+        // The rotation of a key may have no body.
+        let is_required = route != AccessRoute::RotateApiKey;
         let body = json!({ "application/json": { "schema": schema } });
         members.insert(
             "requestBody".to_owned(),
@@ -85,6 +95,9 @@ fn errors(route: AccessRoute) -> Vec<(&'static str, &'static str)> {
     }
     if route.operation().is_some() && route.method() != Method::GET {
         errors.push(("409", "The present state does not permit this."));
+    }
+    if route.takes_version() {
+        errors.push(("412", "The settings have another version than If-Match."));
     }
     if request_schema(route).is_some() {
         errors.extend([
@@ -145,6 +158,19 @@ fn response_schema(route: AccessRoute) -> Option<Value> {
         }),
         AccessRoute::GetSession | AccessRoute::LogIn => reference("Caller"),
         AccessRoute::LogOut => return None,
+        AccessRoute::ListNoticeSettings => list("NoticeSettings"),
+        AccessRoute::ListDeliveries => list("NoticeDelivery"),
+        AccessRoute::GetNoticeSettings
+        | AccessRoute::SaveNoticeSettings
+        | AccessRoute::RemoveNoticeSettings
+        | AccessRoute::ResolveNoticeSettings
+        | AccessRoute::RotateNoticeSecret
+        | AccessRoute::SetNoticeSecrets
+        | AccessRoute::TestNoticeRecipient
+        | AccessRoute::EnableNoticeEndpoint
+        | AccessRoute::GetDelivery
+        | AccessRoute::ResendDelivery
+        | AccessRoute::ResendDeliveries => return notices::response(route),
     })
 }
 
@@ -197,7 +223,7 @@ fn request_schema(route: AccessRoute) -> Option<Value> {
                 "name": { "type": "string" }, "password": { "type": "string", "writeOnly": true },
             }),
         ),
-        _ => return None,
+        _ => return notices::request(route),
     })
 }
 
@@ -252,11 +278,11 @@ pub(super) fn hierarchy_node() -> Value {
 }
 
 /// Returns the schema of a time.
-fn time() -> Value {
+pub(super) fn time() -> Value {
     json!({ "type": "integer", "minimum": 0, "description": "Milliseconds since 1970." })
 }
 
-fn optional_time() -> Value {
+pub(super) fn optional_time() -> Value {
     json!({
         "type": ["integer", "null"], "minimum": 0, "description": "Milliseconds since 1970.",
     })

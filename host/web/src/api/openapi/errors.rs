@@ -33,6 +33,7 @@ fn of_kind(route: Route) -> &'static [(&'static str, &'static str)] {
         | Route::ListData
         | Route::ListImported
         | Route::GetRecord
+        | Route::PreviewNotices
         | Route::GetTransaction
         | Route::GetData
         | Route::GetImported

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 mod access;
 mod errors;
+mod notices;
 mod parameters;
 mod schemas;
 
@@ -78,6 +79,10 @@ pub(crate) fn document(model: &Model) -> Value {
                 "ApiKey": access::api_key(),
                 "AuditEvent": access::audit_event(),
                 "CallbackAuth": access::callback_auth(),
+                "NoticeSettings": notices::settings(),
+                "NoticeSecret": notices::secret(),
+                "Notice": notices::notice(),
+                "NoticeDelivery": notices::delivery(),
                 "Role": access::role(),
                 "HierarchyNode": access::hierarchy_node(),
                 "Caller": access::caller(),
@@ -180,6 +185,7 @@ fn summary(route: Route) -> &'static str {
         Route::ModifyRecord => "Changes the given fields of a record",
         Route::DeleteRecord => "Deletes a record with everything that belongs to it",
         Route::RunAction => "Runs an action of a record",
+        Route::PreviewNotices => "Shows the notices that are to come for a record",
         Route::ListTransactions => "Lists transactions, the newest first",
         Route::GetTransaction => "Shows a transaction with its log",
         Route::PollTransaction => "Returns the status of a transaction",
@@ -235,6 +241,7 @@ fn response(route: Route) -> (&'static str, &'static str, Value) {
         ),
         Route::ReplayTransaction => ("202", "The call is queued again.", done()),
         Route::CancelTransaction => ("200", "The transaction is canceled.", cancellation()),
+        Route::PreviewNotices => ("200", "The notices of each grant.", notices::preview()),
         Route::GetTransaction => ("200", "The transaction.", reference("Transaction")),
         Route::PollTransaction | Route::PollTransactions => {
             let entry = json!({
@@ -372,6 +379,7 @@ fn parameters(route: Route, model: &Model) -> Value {
             let schema = json!({ "type": "string", "pattern": "^[!-~]{1,255}$" });
             list.push(header("Idempotency-Key", description, schema));
         }
+        Route::PreviewNotices => list.push(pkid_of_record()),
         Route::GetRecord => {
             list.push(pkid_of_record());
             list.push(query(

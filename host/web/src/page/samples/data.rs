@@ -43,9 +43,12 @@ fn grant(grant: Grant, state: State) -> GrantStatus {
             State::NotConnected => None,
             _ => expires(NOW + 76 * DAY, false),
         },
+        refresh_token_lifetime_ms: connected.then_some(90 * DAY),
+        generation: 1,
         refreshed: connected.then_some(Timestamp(NOW - DAY)),
         failed_refresh: (state == State::Retrying).then(|| FailedRefresh {
             attempts: 3,
+            since: Some(Timestamp(NOW - DAY / 12)),
             reason: HOSTILE.to_owned(),
             tracking_id: Some("ROUTER_1234-<b>".to_owned()),
             needs_change: false,

@@ -9,6 +9,7 @@
 mod data;
 mod members;
 mod model;
+mod notices;
 #[cfg(test)]
 mod tests;
 
@@ -399,6 +400,9 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
     pages.push(("user-add", page.render().unwrap()));
     members::role_pages(language, &user, &errors, &mut pages);
     members::key_pages(language, &errors, &mut pages);
+    notices::settings_pages(language, &mut pages);
+    notices::recipient_pages(language, &mut pages);
+    notices::delivery_pages(language, &mut pages);
     let page = shared::SecretPage {
         title: ui.t("keys.issued"),
         text: ui.t1("keys.issued-text", super::parts::clean(HOSTILE)),

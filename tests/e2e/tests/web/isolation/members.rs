@@ -1,11 +1,12 @@
 //! The matrix for users, keys, credentials of callbacks, nodes, own roles and the audit log.
 
 use axum::http::Method;
-use relation_e2e::world::WorldBuilder;
+use relation_e2e::world::{World, WorldBuilder};
 use relation_web::access::{AccessRoute, ROLES, Role};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Row, request};
+use crate::notices::Stored;
 use crate::places::{Members, OWN, PLACES, Place, members};
 use crate::support::{Client, principal};
 
@@ -19,6 +20,8 @@ fn access_row(route: AccessRoute, members: &Members, role: &Role) -> Option<Row>
         role: own_role,
     } = members;
     let node = place.node();
+    let settings = format!("/api/data/NoticeSettings/{node}/");
+    let delivery = format!("/api/data/NoticeDelivery/{}/", delivery_pkid(*place));
     let user = format!("/api/data/User/{user}/");
     let key = format!("/api/data/ApiKey/{key}/");
     let grants = json!([{ "role": "operator", "node": node }]);
@@ -92,9 +95,83 @@ fn access_row(route: AccessRoute, members: &Members, role: &Role) -> Option<Row>
         }
         // Below, since the next role would not find it.
         AccessRoute::DeleteRole => return None,
+        AccessRoute::ListNoticeSettings => {
+            Row::get(format!("/api/data/NoticeSettings/?hierarchy={node}"))
+        }
+        AccessRoute::GetNoticeSettings => Row::get(settings),
+        AccessRoute::SaveNoticeSettings => {
+            Row::write("PUT", settings, notice_settings(*place), 200)
+        }
+        // Below, since the next role would not find it.
+        AccessRoute::RemoveNoticeSettings => return None,
+        AccessRoute::ResolveNoticeSettings => Row::get(format!("{settings}resolved/")),
+        AccessRoute::RotateNoticeSecret => {
+            let path = format!("{settings}recipients/hook/+RotateSecret/");
+            Row::write("POST", path, json!({}), 200)
+        }
+        AccessRoute::SetNoticeSecrets => {
+            let input = json!({ "community": "canary-community" });
+            Row::write(
+                "PUT",
+                format!("{settings}recipients/noc/secrets/"),
+                input,
+                204,
+            )
+        }
+        AccessRoute::TestNoticeRecipient => {
+            let path = format!("{settings}recipients/hook/+Test/");
+            Row::write("POST", path, json!({}), 200)
+        }
+        AccessRoute::EnableNoticeEndpoint => {
+            let path = format!("{settings}recipients/hook/+Enable/");
+            Row::write("POST", path, json!({}), 204)
+        }
+        AccessRoute::ListDeliveries => {
+            Row::get(format!("/api/data/NoticeDelivery/?hierarchy={node}"))
+        }
+        AccessRoute::GetDelivery => Row::get(delivery),
+        // It is pending.
+        AccessRoute::ResendDelivery => {
+            Row::write("POST", format!("{delivery}+Resend/"), json!({}), 409)
+        }
+        AccessRoute::ResendDeliveries => {
+            let path = "/api/data/NoticeDelivery/+Resend/".to_owned();
+            Row::write("POST", path, json!({ "since": 0, "hierarchy": node }), 200)
+        }
         // They concern the caller alone.
         AccessRoute::GetSession | AccessRoute::LogIn | AccessRoute::LogOut => return None,
     })
+}
+
+/// Returns the settings of a place, with a recipient that must not be seen elsewhere.
+fn notice_settings(place: Place) -> Value {
+    json!({ "recipients": { "mode": "add-to-inherited", "values": [
+        format!("noc@{place:?}.example.com"),
+        { "type": "webhook", "id": "hook", "name": "Tickets", "url": "https://hooks.example.com/" },
+        { "type": "snmp", "id": "noc", "name": "NOC", "address": "192.0.2.1", "version": "v2c" },
+    ] } })
+}
+
+fn delivery_pkid(place: Place) -> String {
+    format!("{:024x}", 1 + place as u8)
+}
+
+/// Adds the settings of a place, and a delivery that waits.
+async fn add_notices(world: &World, root: &Client, place: Place) {
+    if place == Place::Unknown {
+        return;
+    }
+    let path = format!("/api/data/NoticeSettings/{}/", place.node());
+    let saved = root.json(Method::PUT, &path, &notice_settings(place)).await;
+    saved.expect(200);
+    let pkid = delivery_pkid(place);
+    let waiting = Stored {
+        pkid: &pkid,
+        node: place.node(),
+        state: "pending",
+        day: 1,
+    };
+    waiting.put(world).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,6 +182,7 @@ async fn users_keys_and_audit_keep_tenants_apart() {
     let mut places = Vec::new();
     for place in PLACES {
         places.push(members(&root, place).await);
+        add_notices(&world, &root, place).await;
     }
     for role in ROLES {
         let client = anonymous.with(principal(role.name, OWN));
@@ -134,6 +212,8 @@ async fn users_keys_and_audit_keep_tenants_apart() {
                 for place in others.filter(|place| Some(**place) != own) {
                     let node = format!("\"{}\"", place.node());
                     assert!(!response.text.contains(&node), "{label}");
+                    let recipient = format!("noc@{place:?}.example.com");
+                    assert!(!response.text.contains(&recipient), "{label}");
                 }
                 let nobody = anonymous.send(request(&row)).await;
                 assert_eq!(nobody.status, 401, "{route:?} without a principal");
@@ -153,6 +233,10 @@ async fn users_keys_and_audit_keep_tenants_apart() {
             place if place.is_visible() => 204,
             _ => 404,
         };
+        assert_eq!(status, expected, "{:?}", members.place);
+        let path = format!("/api/data/NoticeSettings/{}/", members.place.node());
+        let status = client.json(Method::DELETE, &path, &json!({})).await.status;
+        let expected = if members.place.is_visible() { 204 } else { 404 };
         assert_eq!(status, expected, "{:?}", members.place);
         let path = format!("/api/data/ApiCallbackAuth/{}/", members.auth);
         let status = client.json(Method::DELETE, &path, &json!({})).await.status;

@@ -34,6 +34,7 @@ fn right_body(path: &str) -> Value {
         }
         "/api/data/HierarchyNode/" => json!({ "name": "right", "hierarchy": "sys.A" }),
         "/api/session/" => json!({ "name": "right", "password": "canary-2" }),
+        "/api/data/NoticeDelivery/+Resend/" => json!({ "since": 0 }),
         _ => json!({}),
     }
 }
@@ -77,6 +78,7 @@ async fn errors_name_documented_fields() {
             let pkid = object.map_or(UNKNOWN, |(_, pkid)| pkid);
             let mut path = template.replace("{pkid}", pkid);
             path = path.replace("{action}", "+SaveDataSync");
+            path = path.replace("{node}", "sys.A").replace("{id}", "noc");
             if template == RECORDS {
                 path.push_str("?hierarchy=sys.A");
             }
@@ -110,6 +112,8 @@ async fn errors_name_documented_fields() {
         "/api/data/User/ language",
         "/api/data/User/{pkid}/grants/ grants",
         "/api/relation/SparkCustomer/{pkid}/ request_meta",
+        "/api/data/NoticeSettings/{node}/ recipients",
+        "/api/data/NoticeDelivery/+Resend/ record",
     ] {
         assert!(seen.contains(expected), "{expected}: {seen:#?}");
     }

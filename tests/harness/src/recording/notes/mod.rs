@@ -8,7 +8,9 @@ use http::{Request, Response};
 use relation_host::egress::TransportError;
 use relation_host::store::{BeginOutcome, CallStart, Change, Commit};
 use relation_host::transactions::Transaction;
-use relation_host::types::{Document, Pkid, RECORD_MODEL, Reference, Timestamp, Wakeup};
+use relation_host::types::{
+    Document, HOST_MODELS, Pkid, RECORD_MODEL, Reference, Timestamp, Wakeup,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
@@ -46,6 +48,8 @@ pub(super) struct Notes {
     pub(super) documents: BTreeMap<Reference, Document>,
     pub(super) secrets: BTreeMap<SecretName, SecretString>,
     pub(super) wakeups: BTreeMap<Reference, Vec<Wakeup>>,
+    /// The settings of nodes that recorded calls used.
+    pub(super) node_settings: BTreeMap<String, BTreeMap<String, String>>,
     pub(super) steps: Vec<RecordedCall>,
     pub(super) omitted: Vec<OmittedCall>,
     /// The plugin's name.
@@ -189,6 +193,23 @@ impl Notes {
         }
     }
 
+    /// Notes the settings of the node whose record a call is about.
+    pub(super) fn note_node_settings(&mut self, node: &str, settings: &BTreeMap<String, String>) {
+        let Some(running) = &mut self.running else {
+            return;
+        };
+        match self.node_settings.get(node) {
+            None => {
+                running.new_node = Some(node.to_owned());
+                self.node_settings.insert(node.to_owned(), settings.clone());
+            }
+            Some(known) if known == settings => {}
+            Some(_) => self.mark_inexpressible(|| {
+                "the settings of its node were changed after an earlier call".to_owned()
+            }),
+        }
+    }
+
     /// Notes a commit before it is made.
     pub(super) fn note_commit(&mut self, commit: &Commit) {
         let Some(running) = &mut self.running else {
@@ -198,6 +219,9 @@ impl Notes {
         let (documents, secrets) = &mut running.unread;
         for change in &commit.changes {
             match change {
+                // The host adds its own documents, such as notices. A replay has none.
+                Change::Put(Document { reference, .. }) | Change::Delete(reference)
+                    if reference.model.starts_with(HOST_MODELS) => {}
                 Change::Put(Document { reference, .. }) | Change::Delete(reference) => {
                     documents.push(reference.clone());
                 }
@@ -402,6 +426,9 @@ impl Notes {
         for secret in running.new_secrets {
             self.clear_secrets.remove(&secret);
             self.secrets.remove(&secret);
+        }
+        if let Some(node) = running.new_node {
+            self.node_settings.remove(&node);
         }
         if running.new_record {
             self.pending_wakeups.remove(&running.wakeup.subject);

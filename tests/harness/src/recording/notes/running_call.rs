@@ -20,6 +20,8 @@ pub(super) struct RunningCall {
     pub(super) new_documents: Vec<Reference>,
     pub(super) new_secrets: Vec<SecretName>,
     pub(super) new_record: bool,
+    /// The node whose settings this call was the first to use.
+    pub(super) new_node: Option<String>,
     /// The changed documents and secrets that the call has not read.
     pub(super) unread: (Vec<Reference>, Vec<SecretName>),
     /// The reason why a scenario cannot express the call.
@@ -40,6 +42,7 @@ impl RunningCall {
             new_documents: Vec::new(),
             new_secrets: Vec::new(),
             new_record: false,
+            new_node: None,
             unread: Default::default(),
             inexpressible,
             bytes: 0,

@@ -160,3 +160,42 @@ fn failed_or_refused_claim_leaves_no_notes() {
         assert_eq!(notes.documents[&record(0)].version, 2);
     }
 }
+
+#[test]
+fn changed_settings_of_a_node_leave_the_call_out() {
+    let one = document(&record(1), 1, 1);
+    let settings = |thresholds: &str| {
+        BTreeMap::from([("expiry.thresholds".to_owned(), thresholds.to_owned())])
+    };
+    let mut notes = Notes::default();
+    claim(&mut notes, &one);
+    notes.note_node_settings("sys.Provider", &settings("2d"));
+    // A call that is not recorded leaves no settings.
+    notes.discard_running();
+    assert!(notes.node_settings.is_empty());
+    for (thresholds, reason) in [("30d", None), ("30d", None), ("14d", Some("changed"))] {
+        claim(&mut notes, &one);
+        notes.note_node_settings("sys.Provider", &settings(thresholds));
+        let running = notes.running.take().unwrap();
+        let found = running.inexpressible.as_deref();
+        assert_eq!(found.is_some(), reason.is_some(), "{found:?}");
+    }
+    assert_eq!(notes.node_settings["sys.Provider"], settings("30d"));
+}
+
+#[test]
+fn documents_of_the_host_are_not_noted() {
+    let one = document(&record(1), 1, 1);
+    let notice = Reference::new(relation_host::types::NOTICE_MODEL, Pkid::random());
+    let mut notes = Notes::default();
+    claim(&mut notes, &one);
+    notes.note_commit(&Commit {
+        changes: vec![
+            Change::Put(document(&notice, 0, 1)),
+            Change::Delete(record(2)),
+        ],
+        now: NOW,
+        ..Commit::default()
+    });
+    assert_eq!(notes.take_unread().0, [record(2)]);
+}

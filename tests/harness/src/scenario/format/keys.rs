@@ -26,7 +26,7 @@ macro_rules! sections {
 sections! {
     /// The top of the file.
     SCENARIO "a scenario" [
-        "about" "source" "given" "settings" "secrets" "limits" "webex" "step"
+        "about" "source" "given" "settings" "node-settings" "secrets" "limits" "webex" "step"
     ];
     /// The state before the first step.
     GIVEN "[given]" ["clock" "seed" "store" "leases" "document" "secret" "wakeup"];

@@ -70,6 +70,9 @@ fn scenario(mut table: Table<'_, '_>, path: &Path) -> Option<Scenario> {
     let origin = table.get("source", values::parse_text);
     let settings = table.take("settings");
     let settings = settings.map_or_else(BTreeMap::new, |item| flatten_settings(reader, item));
+    let node_settings = table.take("node-settings");
+    let node_settings =
+        node_settings.map_or_else(BTreeMap::new, |item| read_node_settings(reader, item));
     let secrets = table.take("secrets");
     let secrets = secrets.map_or_else(BTreeMap::new, |item| flatten_settings(reader, item));
     let limits = table
@@ -100,6 +103,7 @@ fn scenario(mut table: Table<'_, '_>, path: &Path) -> Option<Scenario> {
         source: origin,
         given,
         settings,
+        node_settings,
         secrets: secrets
             .into_iter()
             .map(|(name, secret)| (name, secret.map(SecretString::from)))
@@ -138,6 +142,21 @@ fn flatten_settings(reader: &Reader<'_>, item: Item<'_>) -> BTreeMap<String, Opt
         }
     }
     settings
+}
+
+/// Reads the settings of each node.
+fn read_node_settings(
+    reader: &Reader<'_>,
+    item: Item<'_>,
+) -> BTreeMap<String, BTreeMap<String, String>> {
+    let nodes = reader.entries(item, "nodes and their settings").into_iter();
+    nodes
+        .map(|(node, item)| {
+            let settings = flatten_settings(reader, item).into_iter();
+            let given = settings.filter_map(|(name, value)| Some((name, value?)));
+            (node, given.collect())
+        })
+        .collect()
 }
 
 fn setting(value: DeValue<'_>) -> Result<String, ValueError> {

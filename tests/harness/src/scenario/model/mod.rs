@@ -40,6 +40,8 @@ pub struct Scenario {
     pub given: GivenState,
     /// Settings of the plugin besides the default ones; `None` removes a default setting.
     pub settings: BTreeMap<String, Option<String>>,
+    /// Settings of nodes, which replace those of the installation for records exactly there.
+    pub node_settings: BTreeMap<String, BTreeMap<String, String>>,
     /// Secrets of the installation besides the default ones; `None` removes a default secret.
     pub secrets: BTreeMap<String, Option<SecretString>>,
     /// The limits of a call.

@@ -1,0 +1,129 @@
+//! Hides the paths of webhooks, which may have a token. Settings that are shown and saved again keep the path.
+
+use relation_host::types::FieldError;
+use relation_notify::settings::{NoticeSettings, Recipient, Setting, WebhookEndpoint};
+use serde_json::Value;
+use url::Url;
+
+use crate::access::users::field_error;
+
+/// The path in place of a hidden one, as it is shown.
+pub const HIDDEN_PATH: &str = "/…";
+/// The same path as a URL has it.
+const ENCODED_PATH: &str = "/%E2%80%A6";
+
+/// Hides the path and the query of a webhook's address.
+pub(crate) fn hide_path(recipient: &mut Recipient) {
+    if let Recipient::Webhook(WebhookEndpoint { url, .. }) = recipient
+        && (url.path() != "/" || url.query().is_some())
+    {
+        url.set_path(HIDDEN_PATH);
+        url.set_query(None);
+    }
+}
+
+/// Returns the settings with hidden paths.
+pub(super) fn hide_paths(settings: &NoticeSettings) -> NoticeSettings {
+    let mut settings = settings.clone();
+    if let Setting::Value(list) = &mut settings.recipients {
+        list.values.iter_mut().for_each(hide_path);
+    }
+    settings
+}
+
+/// Returns the webhooks of settings.
+fn webhooks(settings: &NoticeSettings) -> impl Iterator<Item = &WebhookEndpoint> {
+    let recipients = settings.recipients.value().into_iter();
+    recipients
+        .flat_map(|list| &list.values)
+        .filter_map(|recipient| match recipient {
+            Recipient::Webhook(endpoint) => Some(endpoint),
+            Recipient::Mail(_) | Recipient::Snmp(_) => None,
+        })
+}
+
+/// Replaces hidden paths in the given settings by those of the stored ones. A webhook is the same one if it has the same
+/// id and the same server, so that a path is never sent to another server. Returns the errors of all others.
+pub(super) fn restore_paths(given: &mut Value, stored: &NoticeSettings) -> Vec<FieldError> {
+    let recipients = given.get_mut("recipients");
+    let items = match recipients {
+        Some(Value::Array(items)) => Some(items),
+        Some(Value::Object(list)) => list.get_mut("values").and_then(Value::as_array_mut),
+        _ => None,
+    };
+    let mut errors = Vec::new();
+    for (index, item) in items.into_iter().flatten().enumerate() {
+        let id = item.get("id").and_then(Value::as_str).map(str::to_owned);
+        let Some(Value::String(text)) = item.get_mut("url") else {
+            continue;
+        };
+        let Some(url) = Url::parse(text.trim()).ok().filter(is_hidden) else {
+            continue;
+        };
+        let known = webhooks(stored).find(|known| {
+            Some(known.id.as_str()) == id.as_deref() && known.url.origin() == url.origin()
+        });
+        match known {
+            Some(known) => *text = known.url.as_str().to_owned(),
+            None => {
+                let message = "has `/…` in place of its path, which is only known for the same id and server: give the \
+                               whole address";
+                errors.push(field_error(&format!("recipients.{index}.url"), message));
+            }
+        }
+    }
+    errors
+}
+
+fn is_hidden(url: &Url) -> bool {
+    url.path() == ENCODED_PATH && url.query().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use relation_notify::settings::{Rules, parse};
+    use serde_json::json;
+
+    use super::*;
+
+    const URL: &str = "https://hooks.example.com/canary-path?key=canary-query";
+
+    fn settings(recipients: &Value) -> NoticeSettings {
+        parse(&json!({ "recipients": recipients }), Rules::default()).unwrap()
+    }
+
+    fn stored() -> NoticeSettings {
+        settings(&json!([
+            { "type": "webhook", "id": "one", "name": "One", "url": URL },
+            { "type": "webhook", "id": "two", "name": "Two", "url": "https://hooks.example.com/" },
+        ]))
+    }
+
+    #[test]
+    fn shown_settings_have_no_path_and_keep_it_when_saved() {
+        let shown = serde_json::to_value(hide_paths(&stored())).unwrap();
+        assert!(!shown.to_string().contains("canary"), "{shown}");
+        let mut again = shown.clone();
+        assert_eq!(restore_paths(&mut again, &stored()), []);
+        assert_eq!(parse(&again, Rules::default()).unwrap(), stored());
+    }
+
+    #[test]
+    fn hidden_path_is_kept_for_the_same_id_and_server() {
+        for (id, url) in [
+            ("one", "https://other.example.com/…"),
+            ("one", "https://hooks.example.com:8443/…"),
+            ("one", "http://hooks.example.com/…"),
+            ("three", "https://hooks.example.com/…"),
+        ] {
+            let mut given = json!({ "recipients": { "values": [
+                "it@example.com", { "type": "webhook", "id": id, "name": "One", "url": url },
+            ] } });
+            let before = given.clone();
+            let errors = restore_paths(&mut given, &stored());
+            assert_eq!(errors.len(), 1, "{url}");
+            assert_eq!(errors[0].field, "recipients.1.url");
+            assert_eq!(given, before);
+        }
+    }
+}

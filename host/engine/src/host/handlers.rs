@@ -25,6 +25,10 @@ const FIRST_COMMIT_PAUSE: Duration = Duration::from_millis(100);
 const MAX_COMMIT_PAUSE: Duration = Duration::from_secs(2);
 /// The delay after the first failed run; doubled for each further one.
 const FIRST_RETRY_DELAY: Duration = Duration::from_secs(60);
+/// The delay after a run whose result conflicted with another one, such as two deliveries to one recipient.
+const CONFLICT_DELAY: Duration = Duration::from_secs(1);
+/// The number of runs after which a conflict counts as a failure.
+const MAX_CONFLICTS: u32 = 5;
 /// The longest delay between two runs.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(3600);
 
@@ -252,11 +256,18 @@ impl Claim {
         }
     }
 
+    /// Logs that the run failed, and returns the delay until the next one.
+    fn report(&self, reason: &str) -> Duration {
+        let (subject, kind, attempt) = (self.subject(), &self.wakeup.id, self.attempt);
+        tracing::error!(%subject, kind, attempt, reason, "the handler of a wakeup failed; the wakeup is run again later");
+        retry_delay(attempt)
+    }
+
     /// Returns the commit after a run without a result. The document keeps its count of attempts.
-    fn fail(&self, now: Timestamp) -> Commit {
+    fn retry(&self, now: Timestamp, delay: Duration) -> Commit {
         Commit {
             checks: vec![self.check()],
-            changes: vec![self.schedule(now.after(retry_delay(self.attempt)))],
+            changes: vec![self.schedule(now.after(delay))],
             now,
             ..Commit::default()
         }
@@ -289,20 +300,26 @@ impl Host {
             document: claim.document.clone(),
             attempt: claim.attempt,
         };
-        let failure = match registered.run(wakeup).await {
+        let attempt = claim.attempt;
+        let delay = match registered.run(wakeup).await {
             Ok(result) => {
                 let commit = claim.end(result, self.clock().now());
-                self.commit_result(commit)
-                    .await
-                    .err()
-                    .map(|error| format!("its result could not be stored: {error}"))
+                match self.commit_result(commit).await {
+                    Ok(()) => None,
+                    Err(StoreError::Conflict(conflict)) if attempt < MAX_CONFLICTS => {
+                        tracing::debug!(%subject, kind, attempt, %conflict, "another run was first; the wakeup is run again");
+                        Some(CONFLICT_DELAY)
+                    }
+                    Err(error) => {
+                        let reason = format!("its result could not be stored: {error}");
+                        Some(claim.report(&reason))
+                    }
+                }
             }
-            Err(reason) => Some(reason),
+            Err(reason) => Some(claim.report(&reason)),
         };
-        if let Some(reason) = failure {
-            let attempt = claim.attempt;
-            tracing::error!(%subject, kind, attempt, reason, "the handler of a wakeup failed; the wakeup is run again later");
-            let commit = claim.fail(self.clock().now());
+        if let Some(delay) = delay {
+            let commit = claim.retry(self.clock().now(), delay);
             match self.commit_result(commit).await {
                 Ok(()) => {}
                 // The subject was changed or deleted meanwhile. An unchanged wakeup is due after the claim.

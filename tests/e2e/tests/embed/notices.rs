@@ -11,7 +11,7 @@ use relation_e2e::world::DAY;
 use relation_e2e::{Customer, World};
 use relation_host::clock::Clock as _;
 use relation_host::reports::{RefreshOutcome, SyncSelector};
-use relation_host::store::{Change, Commit, DueWakeup};
+use relation_host::store::{Change, Check, Commit, DueWakeup};
 use relation_host::types::{
     AlertNotice, Document, NOTICE_MODEL, NoticeChange, Pkid, RECORD_KEY, Reference, Wakeup,
 };
@@ -288,6 +288,10 @@ impl WakeupHandler for Teller {
                 changes: vec![Change::Delete(Reference::record(Pkid::random()))],
                 ..NextRun::DeleteSubject.into()
             }),
+            "conflict" => Ok(WakeupResult {
+                checks: vec![Check::Absent(wakeup.document.reference.clone())],
+                ..NextRun::DeleteSubject.into()
+            }),
             "wait" => {
                 self.waiting.fetch_add(1, Ordering::SeqCst);
                 self.entered.notify_one();
@@ -348,6 +352,23 @@ async fn failed_handler_is_run_again_later() {
     ];
     assert_eq!(teller.runs(), expected);
     assert_eq!(world.bodies(NOTICE_MODEL).await.len(), 0);
+    assert_eq!(notice_wakeup(&world).await, None);
+}
+
+#[tokio::test]
+async fn conflicting_result_is_repeated_soon() {
+    let (world, teller) = world_with_teller(&["conflict"; 6]).await;
+    customer_with_notice(&world).await;
+    let mut seconds = Vec::new();
+    for _ in 0..7 {
+        let began = world.clock.now();
+        let next = notice_wakeup(&world).await.unwrap().wakeup.due;
+        seconds.push(next.since(began).as_secs());
+        world.run_for(next.since(began)).await;
+    }
+    // A conflict that does not end is a fault of the handler.
+    assert_eq!(seconds, [0, 1, 1, 1, 1, 960, 1920]);
+    assert_eq!(teller.runs().len(), 7);
     assert_eq!(notice_wakeup(&world).await, None);
 }
 

@@ -48,7 +48,13 @@ impl NoticeRunner {
         }
         let recipient = match self.check_point(run, &stored).await? {
             Ok(recipient) => recipient,
-            Err(reason) => return self.end(run, stored, DeliveryState::Dropped, Some(reason)),
+            Err(reason) => {
+                let reason = match reason {
+                    LATE => stored.attempts.explain(reason),
+                    _ => reason.to_owned(),
+                };
+                return self.end(run, stored, DeliveryState::Dropped, Some(&reason));
+            }
         };
         if let Some(reason) = self.check_health(&loaded.body.health, &stored.delivery)
             && stored.notice.kind != NoticeKind::Test

@@ -56,6 +56,9 @@ pub enum DeliveryErrorKind {
         /// The wait that the receiver asked for.
         retry_after: Option<Duration>,
     },
+    /// Nothing was attempted, since a part is missing at this host, such as its configuration or a key; try again. It says
+    /// nothing about the receiver.
+    NotAttempted,
     /// The receiver may have accepted it, since its reply was lost; repeat once with the same id.
     Unknown,
     /// No later attempt can succeed, such as an address that does not exist.

@@ -85,12 +85,15 @@ impl EndpointHealth {
         *self = Self::default();
     }
 
-    /// Records an attempt that failed at `now`.
+    /// Records an attempt that failed at `now`. One that did not reach out says nothing about the endpoint.
     pub fn record_failure(
         &mut self,
         kind: DeliveryErrorKind,
         now: DateTime<Utc>,
     ) -> Option<HealthChange> {
+        if kind == DeliveryErrorKind::NotAttempted {
+            return None;
+        }
         // After the clock was set back, the time begins again.
         let since = self.failing_since.map_or(now, |since| since.min(now));
         self.failing_since = Some(since);
@@ -148,6 +151,16 @@ mod tests {
         assert_eq!(changes, [(6, HealthChange::Warn), (72, disabled)]);
         assert_eq!(health.disabled(), Some(DisabledReason::Failures));
         assert_eq!(health.failing_since(), Some(at(0)));
+    }
+
+    #[test]
+    fn attempts_that_are_not_made_say_nothing() {
+        let mut health = EndpointHealth::default();
+        for hour in 0..80 {
+            let change = health.record_failure(DeliveryErrorKind::NotAttempted, at(hour * 60));
+            assert_eq!(change, None);
+        }
+        assert_eq!(health, EndpointHealth::default());
     }
 
     #[test]

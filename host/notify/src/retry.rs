@@ -78,6 +78,7 @@ pub enum GiveUpReason {
 pub fn plan(failed: FailedAttempt, deadline: Option<DateTime<Utc>>, entropy: u32) -> NextStep {
     let retry_after = match failed.kind {
         DeliveryErrorKind::Temporary { retry_after } => retry_after.unwrap_or_default(),
+        DeliveryErrorKind::NotAttempted => Duration::ZERO,
         DeliveryErrorKind::Unknown if failed.unknown < MAX_UNKNOWN => Duration::ZERO,
         DeliveryErrorKind::Unknown => return NextStep::GiveUp(GiveUpReason::Unknown),
         DeliveryErrorKind::Permanent => return NextStep::GiveUp(GiveUpReason::Permanent),

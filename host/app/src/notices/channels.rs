@@ -172,7 +172,7 @@ impl Channels for InstallationChannels {
         let channels = self.open_part(target.recipient.channel()).await;
         let channels = channels.map_err(|error| DeliveryError {
             // The operator can correct it.
-            kind: DeliveryErrorKind::Temporary { retry_after: None },
+            kind: DeliveryErrorKind::NotAttempted,
             text: error.to_string(),
         })?;
         channels.open(target).await

@@ -133,7 +133,7 @@ struct NoticePage<'a> {
     button: &'static str,
     link: Option<&'a str>,
     why: String,
-    automatic: &'static str,
+    automatic: String,
 }
 
 #[derive(Template)]
@@ -154,7 +154,7 @@ struct DigestPage<'a> {
     button: &'static str,
     link: Option<&'a str>,
     why: String,
-    automatic: &'static str,
+    automatic: String,
 }
 
 struct Writer<'a> {
@@ -170,6 +170,7 @@ impl Writer<'_> {
         let short = self.collect_facts(notice, MAX_IN_SUBJECT);
         let facts = self.collect_facts(notice, MAX_NAME);
         let subject = format!("[relation] {}", texts.subject(notice.kind, &short));
+        let link = usable(notice.link.as_ref());
         let page = NoticePage {
             language: recipient.language.code(),
             subject: &subject,
@@ -177,9 +178,9 @@ impl Writer<'_> {
             rows: self.list_rows(notice, &facts),
             consequence: texts.consequence(notice.kind, &facts),
             button: labels.button,
-            link: usable(notice.link.as_ref()),
+            link,
             why: self.explain(recipient),
-            automatic: labels.automatic,
+            automatic: self.explain_origin(link),
         };
         let (text, html) = (NoticeText(&page).render()?, NoticeHtml(&page).render()?);
         Ok(MailText {
@@ -197,6 +198,7 @@ impl Writer<'_> {
         let total = more.saturating_add(shown as u64);
         let title = texts.digest_subject(total, &clean(&digest.node, MAX_IN_SUBJECT));
         let subject = format!("[relation] {title}");
+        let link = usable(digest.link.as_ref());
         let page = DigestPage {
             language: recipient.language.code(),
             subject: &subject,
@@ -210,9 +212,9 @@ impl Writer<'_> {
                 .collect(),
             more: (more > 0).then(|| texts.more(more)),
             button: labels.list_button,
-            link: usable(digest.link.as_ref()),
+            link,
             why: self.explain(recipient),
-            automatic: labels.automatic,
+            automatic: self.explain_origin(link),
         };
         let (text, html) = (DigestText(&page).render()?, DigestHtml(&page).render()?);
         Ok(MailText {
@@ -225,6 +227,15 @@ impl Writer<'_> {
     fn explain(&self, recipient: &Recipient) -> String {
         let node = clean(&recipient.settings_node, MAX_NAME);
         self.texts.why(&node, &recipient.address.to_string())
+    }
+
+    /// Returns the last sentences, which explain the link if there is one.
+    fn explain_origin(&self, link: Option<&str>) -> String {
+        let labels = self.texts.labels();
+        match link {
+            Some(_) => format!("{} {}", labels.automatic, labels.login),
+            None => labels.automatic.to_owned(),
+        }
     }
 
     fn collect_facts(&self, notice: &Notice, most: usize) -> Facts {

@@ -108,13 +108,10 @@ pub(super) fn digest_id<'d>(deliveries: impl IntoIterator<Item = &'d DerivedId>)
     DerivedId::derive("digest", ids)
 }
 
-/// Returns the key of a recipient in ids: an address is the same recipient at every level; an endpoint belongs to its
-/// level, since its secret does.
+/// Returns the key of a recipient in ids: each level tells a recipient by its own settings, and an endpoint's secret
+/// belongs to its level.
 pub(super) fn recipient_key(recipient: &Recipient, origin: &str) -> String {
-    match recipient {
-        Recipient::Mail(_) => recipient.key(),
-        Recipient::Webhook(_) | Recipient::Snmp(_) => format!("{origin} {}", recipient.key()),
-    }
+    format!("{origin} {}", recipient.key())
 }
 
 /// Returns the key by which deliveries to a recipient are counted and folded: [`Delivery::recipient_key`].

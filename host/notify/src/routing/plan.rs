@@ -91,7 +91,7 @@ pub enum Reason {
     ChannelOff,
     /// No level has a recipient.
     NoRecipients,
-    /// Another delivery goes to the same address.
+    /// Another delivery of the level goes to the same address.
     DuplicateAddress,
     /// The account e-mail of the record is not an address.
     InvalidAddress,

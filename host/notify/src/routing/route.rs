@@ -35,6 +35,8 @@ pub struct History {
     pub problem_routed: Option<DateTime<Utc>>,
     /// The latest time at which somebody was told of a recovery.
     pub recovery_told: Option<DateTime<Utc>>,
+    /// The time of the latest recovery that somebody was told of. Retries and resends do not change it.
+    pub recovered: Option<DateTime<Utc>>,
     /// The number of the latest reminder in this generation of the refresh token.
     pub reminders: u32,
     /// The times of the messages of the last hour, by [`Delivery::recipient_key`]. One digest is one message.
@@ -47,10 +49,10 @@ impl History {
         self.problem_routed.or(self.problem_told)
     }
 
-    /// Returns the time at which the present failure is held until, because a recovery was told shortly before.
+    /// Returns the time at which the present failure is held until, because the connection recovered shortly before.
     fn flapping_end(&self, kind: NoticeKind, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let is_failure = ends_with_recovery(kind) && kind != NoticeKind::Expiring;
-        let end = add(self.recovery_told.filter(|_| is_failure)?, FLAPPING);
+        let end = add(self.recovered.filter(|_| is_failure)?, FLAPPING);
         (end > now).then_some(end)
     }
 }
@@ -200,7 +202,7 @@ fn check_notice(
 /// The state of routing one event.
 struct Router<'r> {
     plan: RoutePlan,
-    /// The keys of the recipients so far.
+    /// The keys of the recipients so far, with their levels. A level must not change how another tells an address.
     addresses: BTreeSet<(ChannelKind, String)>,
     event: &'r Event,
     thresholds: &'r [Duration],
@@ -220,8 +222,8 @@ impl Router<'_> {
         });
     }
 
-    /// Adds a delivery, or the reason against it, for each recipient. The account e-mail and nearer levels come first,
-    /// so that no address of a higher level changes what a lower level sees.
+    /// Adds a delivery, or the reason against it, for each recipient. The account e-mail, which belongs to the
+    /// record's own level, and nearer levels come first.
     fn find_deliveries(&mut self) {
         if let Some(text) = self.find_account_email() {
             match MailAddress::parse(&text) {

@@ -6,7 +6,7 @@ use super::channels::ChannelTarget;
 use super::model::{Attempts, DeliveryState};
 use super::{NoticeRunner, Run, derive_entropy};
 use crate::health::{DisabledReason, EndpointHealth, HealthChange};
-use crate::retry::{FailedAttempt, NextStep, plan};
+use crate::retry::{FailedAttempt, GiveUpReason, NextStep, plan};
 use crate::routing::Delivery;
 use crate::settings::{ChannelKind, Recipient};
 use crate::{Attempt, DeliveryError, DeliveryErrorKind, Message, Receipt};
@@ -64,7 +64,11 @@ impl NoticeRunner {
             NextStep::GiveUp(reason) => {
                 let channel = letter.delivery.channel.as_str();
                 tracing::warn!(id = letter.id, channel, %reason, "a notice is a dead letter");
-                Outcome::Ended(DeliveryState::Dead, Some(reason.to_string()))
+                let text = match reason {
+                    GiveUpReason::TooLate => attempts.explain(&reason.to_string()),
+                    _ => reason.to_string(),
+                };
+                Outcome::Ended(DeliveryState::Dead, Some(text))
             }
         }
     }

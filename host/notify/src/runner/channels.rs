@@ -156,12 +156,12 @@ impl HostChannels {
         let url = EndpointUrl::parse(&text, parts.options, parts.client.policy());
         let url = url.map_err(|errors| {
             let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            temporary(errors.join("; "))
+            not_attempted(errors.join("; "))
         })?;
         let keys = self.secrets.find_webhook_keys(origin, &endpoint.id).await;
-        let keys = keys
-            .map_err(|error| unreadable(&error))?
-            .ok_or_else(|| temporary("the webhook has no signing key: create one".to_owned()))?;
+        let keys = keys.map_err(|error| unreadable(&error))?.ok_or_else(|| {
+            not_attempted("the webhook has no signing key: create one".to_owned())
+        })?;
         Ok(Box::new(Webhook::new(parts.client.clone(), url, keys)))
     }
 
@@ -185,7 +185,7 @@ impl HostChannels {
             allow_sha1: parts.allow_sha1,
         };
         let channel = SnmpChannel::new(target, Arc::clone(&parts.sender));
-        let channel = channel.map_err(|error| temporary(error.to_string()))?;
+        let channel = channel.map_err(|error| not_attempted(error.to_string()))?;
         Ok(Box::new(channel))
     }
 }
@@ -226,28 +226,28 @@ fn to_version(
             },
             privacy: Some(snmp::SnmpPrivacy { secret: privacy }),
         }),
-        (settings::SnmpVersion::V2c, _) => Err(temporary(
+        (settings::SnmpVersion::V2c, _) => Err(not_attempted(
             "the SNMP target has no community: set it".to_owned(),
         )),
-        (settings::SnmpVersion::V3 { .. }, _) => Err(temporary(
+        (settings::SnmpVersion::V3 { .. }, _) => Err(not_attempted(
             "the SNMP target has no passwords: set them".to_owned(),
         )),
     }
 }
 
-/// A change of the settings can help.
-fn temporary(text: String) -> DeliveryError {
-    fail(DeliveryErrorKind::Temporary { retry_after: None }, text)
+/// A change of the settings or the configuration can help.
+fn not_attempted(text: String) -> DeliveryError {
+    fail(DeliveryErrorKind::NotAttempted, text)
 }
 
 fn not_configured(way: &str) -> DeliveryError {
-    temporary(format!(
+    not_attempted(format!(
         "the operator of this host has not configured {way}"
     ))
 }
 
 fn unreadable(error: &HandlerError) -> DeliveryError {
-    temporary(format!(
+    not_attempted(format!(
         "the secrets of the recipient could not be read: {error}"
     ))
 }

@@ -12,9 +12,9 @@ use super::model::{
     key, read, to_timestamp,
 };
 use super::recipients::LoadedRecipient;
-use super::reserve::Place;
+use super::reserve::{Place, find_budget_limit};
 use super::{NoticeRunner, Run, RunError, spread};
-use crate::routing::{Delivery, replaces};
+use crate::routing::{Delivery, Hold, replaces};
 use crate::settings::Recipient;
 use crate::{Message, NoticeKind};
 
@@ -48,7 +48,13 @@ impl NoticeRunner {
         }
         let recipient = match self.check_point(run, &stored).await? {
             Ok(recipient) => recipient,
-            Err(reason) => return self.end(run, stored, DeliveryState::Dropped, Some(reason)),
+            Err(reason) => {
+                let reason = match reason {
+                    LATE => stored.attempts.explain(reason),
+                    _ => reason.to_owned(),
+                };
+                return self.end(run, stored, DeliveryState::Dropped, Some(&reason));
+            }
         };
         if let Some(reason) = self.check_health(&loaded.body.health, &stored.delivery)
             && stored.notice.kind != NoticeKind::Test
@@ -60,6 +66,7 @@ impl NoticeRunner {
             Place::Alone => self.deliver_alone(run, stored, &recipient).await,
             Place::Together => Ok(wait(run, TimeDelta::minutes(FOLLOW_MINUTES))),
             Place::Replaced => self.end(run, stored, DeliveryState::Dropped, Some(REPLACED)),
+            Place::Postponed(at) => postpone(stored, at),
             Place::Later(at) => {
                 let at = spread(at, stored.delivery.id.as_str(), 300);
                 Ok(NextRun::At(to_timestamp(at)).into())
@@ -220,6 +227,23 @@ impl NoticeRunner {
         }
         Ok(false)
     }
+}
+
+/// Notes that the delivery waits for the recipient's budget. At the time before its deadline it is in no spread.
+fn postpone(mut stored: StoredDelivery, at: DateTime<Utc>) -> Result<WakeupResult, RunError> {
+    let delivery = &mut stored.delivery;
+    let spread = spread(at, delivery.id.as_str(), 300);
+    delivery.earliest = match spread < find_budget_limit(delivery) {
+        true => spread,
+        false => at,
+    };
+    delivery.holds.retain(|hold| *hold != Hold::Budget);
+    delivery.holds.push(Hold::Budget);
+    let next = to_timestamp(delivery.earliest);
+    Ok(WakeupResult {
+        changes: vec![Change::Put(stored.to_document()?)],
+        ..NextRun::At(next).into()
+    })
 }
 
 /// Leaves the document unchanged for some time.

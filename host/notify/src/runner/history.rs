@@ -15,12 +15,12 @@ use super::model::{
 };
 use super::recipients::add_sent;
 use super::route::find_account_key;
-use crate::NoticeKind;
 use crate::routing::{
     ConnectionFacts, Event, History, PlannedNotice, count_key, drop_replaced, ends_with_recovery,
-    preview,
+    preview, replaces,
 };
 use crate::settings::{Defaults, Resolved};
+use crate::{Notice, NoticeKind};
 
 /// The number of documents in one page of a search.
 const PAGE: u32 = 200;
@@ -76,12 +76,40 @@ impl KnownNotices {
             }
             if notice.kind == NoticeKind::Recovered {
                 history.recovery_told = history.recovery_told.max(told);
+                let recovered = told.map(|_| notice.occurred);
+                history.recovered = history.recovered.max(recovered);
             }
         }
         let routings = self.routings.iter().map(|each| &each.stored);
         let problems = routings.filter(|each| is_problem(each, &facts.grant));
         history.problem_routed = problems.map(|each| each.at).max();
         history
+    }
+}
+
+impl KnownNotices {
+    /// Returns whether a later notice of the connection makes a dead letter pointless: one to the same recipient, even if
+    /// it is a dead letter too, or that the connection works, or that it does not after a notice of another kind.
+    pub(super) fn replaces(&self, dead: &StoredDelivery) -> bool {
+        let needs_person = |kind| matches!(kind, NoticeKind::Expired | NoticeKind::Reauthorize);
+        let is_later = |notice: &Notice| {
+            notice.id != dead.notice.id
+                && notice.grant == dead.notice.grant
+                && (notice.occurred, &notice.id) > (dead.notice.occurred, &dead.notice.id)
+                && replaces(notice, &dead.notice)
+        };
+        let is_told = self.deliveries.iter().any(|Known { stored, .. }| {
+            stored.delivery.recipient_key == dead.delivery.recipient_key
+                && stored.state != DeliveryState::Dropped
+                && is_later(&stored.notice)
+        });
+        is_told
+            || self.routings.iter().any(|Known { stored, .. }| {
+                let kind = stored.notice.kind;
+                let changes_state = kind == NoticeKind::Recovered
+                    || (needs_person(kind) && !needs_person(dead.notice.kind));
+                changes_state && is_later(&stored.notice)
+            })
     }
 }
 

@@ -1,16 +1,20 @@
 //! Deliveries and routings for administrators: listing them, and sending a delivery again.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use relation_host::store::{Change, Check, Commit, SortOrder, Store, StoreError};
 use relation_host::types::{Document, Filter, Hierarchy, Key, Page, Pkid, RECORD_KEY, Scope};
 use serde::Serialize;
 
+use super::history::KnownNotices;
 use super::model::{
     Attempts, CREATED_KEY, DAY_KEY, DELIVERY_MODEL, DeliveryState, ROUTING_MODEL, STATE_KEY,
     StoredDelivery, StoredRouting, key, read, to_timestamp,
 };
 use super::recipients::delivery_reference;
 use super::{FORGET, RunError, deliver_id, schedule};
+use crate::NoticeKind;
 
 /// The maximum number of items of one page.
 pub const MAX_LISTED: u32 = 200;
@@ -161,7 +165,8 @@ pub async fn list_routings(
 }
 
 /// Sends a delivery again that has ended, with the same id: such as a dead letter after its cause was repaired. It is
-/// sent alone, without waiting for the budget, if the settings still name the recipient.
+/// sent alone, without waiting for the budget, if the settings still name the recipient. It may have lost its point, since a
+/// person chose it.
 ///
 /// # Errors
 /// See [`ResendError`].
@@ -218,8 +223,8 @@ pub struct ResentPage {
     pub next: Option<String>,
 }
 
-/// Sends the dead letters of a filter again that have ended at `since` or later, such as after an outage. The state of the
-/// filter does not matter. One call looks at a bounded number; the caller goes on with [`ResentPage::next`]. A call that is
+/// Sends the dead letters of a filter again that have ended at `since` or later, such as after an outage. Those that have
+/// lost their point are left out. The state of the filter does not matter. One call looks at a bounded number; the caller goes on with [`ResentPage::next`]. A call that is
 /// repeated sends none twice, since those are no dead letters any more.
 ///
 /// # Errors
@@ -241,12 +246,23 @@ pub async fn resend_since(
         StoreError::Invalid(_) if cursor.is_some() => ResendError::Cursor,
         error => ResendError::Store(error.to_string()),
     })?;
+    let to_error = |error: RunError| ResendError::Store(error.to_string());
+    let mut records = BTreeMap::<Pkid, KnownNotices>::new();
     let mut resent = 0_u32;
     for document in &page.items {
-        let stored: StoredDelivery =
-            read(document).map_err(|error| ResendError::Store(error.to_string()))?;
-        if stored.ended.is_none_or(|ended| ended < since) {
+        let stored: StoredDelivery = read(document).map_err(to_error)?;
+        if stored.ended.is_none_or(|ended| ended < since) || has_expired(&stored, now) {
             continue;
+        }
+        if let Some(record) = stored.record() {
+            if !records.contains_key(&record) {
+                let known = KnownNotices::load(store, &record).await;
+                records.insert(record.clone(), known.map_err(to_error)?);
+            }
+            let mut known = records.get(&record).into_iter();
+            if known.any(|known| known.replaces(&stored)) {
+                continue;
+            }
         }
         match resend(store, &filter.node, &document.reference.pkid, now).await {
             Ok(()) => resent = resent.saturating_add(1),
@@ -259,6 +275,12 @@ pub async fn resend_since(
         resent,
         next: page.next,
     })
+}
+
+/// Returns whether a notice before an expiry comes too late: at the expiry, or when the next threshold is crossed.
+fn has_expired(stored: &StoredDelivery, now: DateTime<Utc>) -> bool {
+    let is_over = stored.notice.expires.is_some_and(|expires| expires <= now);
+    stored.notice.kind == NoticeKind::Expiring && (is_over || stored.delivery.deadline < now)
 }
 
 pub(super) fn to_store_error(error: RunError) -> StoreError {

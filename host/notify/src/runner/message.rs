@@ -72,7 +72,7 @@ impl NoticeRunner {
     ) -> Result<Result<Recipient, (DeliveryState, String)>, RunError> {
         let drop = |reason: &str| Ok(Err((DeliveryState::Dropped, reason.to_owned())));
         if stored.delivery.deadline < run.now() {
-            return drop(LATE);
+            return drop(&stored.attempts.explain(LATE));
         }
         if !remove_deleted(run, &mut stored.message).await? {
             return drop(RECORD_GONE);

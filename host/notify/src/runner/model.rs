@@ -113,6 +113,14 @@ impl Attempts {
         let reply = reply.chars().take(MAX_REPLY).collect();
         self.log.push(LoggedAttempt { at, sent, reply });
     }
+
+    /// Returns the reason for an end that comes too early for another attempt, with the latest error.
+    pub(super) fn explain(&self, reason: &str) -> String {
+        match self.log.last() {
+            Some(last) if !last.sent => format!("{reason}; the last attempt: {}", last.reply),
+            _ => reason.to_owned(),
+        }
+    }
 }
 
 /// A delivery with its state: the body of a [`DELIVERY_MODEL`] document.

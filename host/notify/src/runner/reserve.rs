@@ -14,7 +14,7 @@ use super::model::{
 use super::recipients::{LoadedRecipient, TRIES, load_messages};
 use super::{NoticeRunner, Run, RunError, deliver_id, schedule, spread};
 use crate::NoticeKind;
-use crate::routing::{Due, FoldContext, FoldedMessage, budget_end, fold};
+use crate::routing::{Delivery, Due, FoldContext, FoldedMessage, Hold, budget_end, fold};
 use crate::settings::{Defaults, Resolved};
 
 /// The maximum number of deliveries that one message tells.
@@ -24,6 +24,9 @@ const PAGE: u32 = 500;
 /// The maximum number of pages of a search.
 const MAX_PAGES: usize = 12;
 
+/// The time before a deadline at which a delivery does not wait for the budget any more.
+const BEFORE_DEADLINE: TimeDelta = TimeDelta::minutes(10);
+
 /// The place of a delivery that is due.
 pub(super) enum Place {
     /// The delivery is a message of its own.
@@ -32,8 +35,10 @@ pub(super) enum Place {
     Together,
     /// Another delivery replaces it.
     Replaced,
-    /// It waits for the budget, or until other runs have ended.
+    /// It waits until other runs have ended.
     Later(DateTime<Utc>),
+    /// It waits for the budget.
+    Postponed(DateTime<Utc>),
 }
 
 impl NoticeRunner {
@@ -63,8 +68,15 @@ impl NoticeRunner {
             let mut together = None;
             if !is_again {
                 let times = recipient.body.times();
-                if let Some(end) = budget_end(&times, delivery.budget, now) {
-                    return Ok(Place::Later(end));
+                let mut budget = delivery.budget;
+                if let Some(end) = budget_end(&times, budget, now) {
+                    let end = end.min(find_budget_limit(delivery));
+                    if end > now {
+                        return Ok(Place::Postponed(end));
+                    }
+                    // One message beyond the budget tells all that wait.
+                    let used = u32::try_from(times.len()).unwrap_or(u32::MAX);
+                    budget = used.saturating_add(1);
                 }
                 let due = self.find_due(run, stored, &taken).await?;
                 let due = retain_told(run, &self.options.defaults, due).await?;
@@ -73,7 +85,7 @@ impl NoticeRunner {
                     &FoldContext {
                         node: &delivery.origin,
                         now,
-                        budget: delivery.budget,
+                        budget,
                         sent: &times,
                         link: self.options.link.clone(),
                     },
@@ -130,7 +142,7 @@ impl NoticeRunner {
         stored: &StoredDelivery,
         taken: &BTreeSet<&Pkid>,
     ) -> Result<Vec<Due>, RunError> {
-        let mut due = vec![to_due(stored)];
+        let mut due = vec![to_due(stored, run.now())];
         let filter = Filter {
             model: DELIVERY_MODEL.to_owned(),
             hierarchy: None,
@@ -153,11 +165,11 @@ impl NoticeRunner {
                 }
                 let other: StoredDelivery = read(document)?;
                 let is_free = other.attempts.count == 0 && other.resent == 0;
-                let is_due = other.delivery.earliest <= run.now();
+                let is_due = other.delivery.earliest <= run.now() || waits_for_budget(&other);
                 let is_current = other.delivery.deadline >= run.now();
                 let is_test = other.notice.kind == NoticeKind::Test;
                 if is_free && is_due && is_current && !is_test {
-                    due.push(to_due(&other));
+                    due.push(to_due(&other, run.now()));
                 }
                 if due.len() >= MAX_FOLDED {
                     return Ok(due);
@@ -255,9 +267,23 @@ async fn retain_told(
     Ok(told)
 }
 
-fn to_due(stored: &StoredDelivery) -> Due {
+fn to_due(stored: &StoredDelivery, now: DateTime<Utc>) -> Due {
+    let mut delivery = stored.delivery.clone();
+    // A message that the budget allows tells those that wait for it.
+    delivery.earliest = delivery.earliest.min(now);
     Due {
-        delivery: stored.delivery.clone(),
+        delivery,
         notice: stored.notice.clone(),
     }
+}
+
+/// Returns whether a delivery waits only for the recipient's budget.
+fn waits_for_budget(stored: &StoredDelivery) -> bool {
+    stored.delivery.holds.last() == Some(&Hold::Budget)
+}
+
+/// Returns the time until which a delivery may wait for the budget: its deadline, less some time for attempts.
+pub(super) fn find_budget_limit(delivery: &Delivery) -> DateTime<Utc> {
+    let limit = delivery.deadline.checked_sub_signed(BEFORE_DEADLINE);
+    limit.unwrap_or(delivery.deadline)
 }

@@ -12,6 +12,7 @@ use super::support::{notice, time};
 fn example(event_type: EventType) -> Option<Message> {
     let link = "https://relation.example.com/organizations/65f0c1d2e3a4b5c6d7e8f901";
     let about = |kind, severity, code: &str| Notice {
+        id: "476b93d5-1c23-8538-bc84-edac56f3613a".to_owned(),
         severity,
         code: code.to_owned(),
         expires: None,
@@ -23,7 +24,7 @@ fn example(event_type: EventType) -> Option<Message> {
         ..notice
     };
     let of_host = |notice| Notice {
-        record: String::new(),
+        record: "installation".to_owned(),
         customer: String::new(),
         node: "sys".to_owned(),
         grant: String::new(),
@@ -63,9 +64,11 @@ fn example(event_type: EventType) -> Option<Message> {
                 "WEBEX_REFRESH_FAILING",
             )
         },
-        EventType::ConnectionRecovered => {
-            about(NoticeKind::Recovered, Severity::Info, "WEBEX_REAUTHORIZE")
-        }
+        EventType::ConnectionRecovered => about(
+            NoticeKind::Recovered,
+            Severity::Info,
+            "WEBEX_CONNECTION_RECOVERED",
+        ),
         EventType::ImportFailed => about(
             NoticeKind::ImportFailed,
             Severity::Minor,
@@ -88,7 +91,7 @@ fn example(event_type: EventType) -> Option<Message> {
         EventType::NoticeTest => of_host(about(NoticeKind::Test, Severity::Info, "NOTICE_TEST")),
         EventType::NoticeDigest => {
             return Some(Message::Digest(Digest {
-                id: "dgst_0123456789abcdef".to_owned(),
+                id: "d3a261c4-622e-83a3-b2c1-ead9fe7fd8a1".to_owned(),
                 node: "sys.Provider".to_owned(),
                 notices: vec![expiring],
                 more: 37,

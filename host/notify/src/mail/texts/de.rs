@@ -26,7 +26,8 @@ static LABELS: Labels = Labels {
     time: "Zeit",
     button: "Seite der Organisation öffnen",
     list_button: "Liste der Warnungen öffnen",
-    automatic: "Diese Nachricht wurde automatisch gesendet. Der Link führt zu einer Seite, an der Sie sich anmelden.",
+    automatic: "Diese Nachricht wurde automatisch gesendet.",
+    login: "Der Link führt zu einer Seite, an der Sie sich anmelden.",
 };
 
 /// Returns `in 2 Tagen ab (9. Dez.)`.

@@ -26,7 +26,8 @@ static LABELS: Labels = Labels {
     time: "Time",
     button: "Open the organization's page",
     list_button: "Open the list of alerts",
-    automatic: "This message was sent automatically. The link leads to a page that asks you to log in.",
+    automatic: "This message was sent automatically.",
+    login: "The link leads to a page that asks you to log in.",
 };
 
 /// Returns `in 2 days (9 Dec)`.

@@ -94,6 +94,7 @@ pub(super) struct Labels {
     pub(super) button: &'static str,
     pub(super) list_button: &'static str,
     pub(super) automatic: &'static str,
+    pub(super) login: &'static str,
 }
 
 /// The texts of one language.

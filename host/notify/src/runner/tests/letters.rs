@@ -2,7 +2,9 @@
 
 use relation_host::types::Filter;
 
-use super::super::{ResendError, count_failures, list_routings, resend};
+use super::super::{
+    RecordFacts, ResendError, count_failures, list_routings, load_history, resend, resend_since,
+};
 use super::*;
 use crate::routing::Reason;
 
@@ -226,4 +228,104 @@ async fn ended_delivery_is_forgotten_after_its_time() {
     world.run_for(2 * DAY).await;
     assert_eq!(world.states().await, []);
     assert_eq!(world.store.next_due(None).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn letter_that_comes_too_late_names_the_last_error() {
+    let recipients = json!({"recipients": ["noc@provider.example"]});
+    let world = World::with_settings(recipients).await;
+    let record = world.add_record(1, NODE, 2 * DAY).await;
+    world
+        .notice(&record, &Alert::expiring(2), NoticeChange::Raised, 1)
+        .await;
+    world.channels.fail(TEMPORARY, 100);
+    world.run_for(3 * DAY).await;
+    let (_, stored) = first(&world).await;
+    assert_eq!(stored.state, DeliveryState::Dead);
+    let reason = stored.reason.unwrap();
+    assert!(
+        reason.ends_with("too late to be useful; the last attempt: 451 4.3.0 try again"),
+        "{reason}"
+    );
+}
+
+#[tokio::test]
+async fn unconfigured_way_does_not_disable_an_endpoint() {
+    let hook = json!({"type": "webhook", "id": "hook", "name": "t", "url": "https://t.example/a"});
+    let (world, _) = world_with_notice(hook).await;
+    world.channels.fail(DeliveryErrorKind::NotAttempted, 9);
+    world.run_for(6 * DAY).await;
+    let (_, stored) = first(&world).await;
+    assert_eq!(stored.state, DeliveryState::Confirmed);
+    assert_eq!(stored.attempts.count, 10);
+    assert_eq!(world.channels.take().len(), 1, "no warning");
+}
+
+#[tokio::test]
+async fn stale_dead_letters_are_not_sent_again_together() {
+    let settings = json!({"recipients": ["noc@provider.example"], "thresholds": ["2d"]});
+    let world = World::with_settings(settings).await;
+    let (passed, current) = (
+        world.add_record(1, NODE, 2 * DAY).await,
+        world.add_record(2, NODE, 5 * DAY).await,
+    );
+    let recovered = world.add_record(3, NODE, 90 * DAY).await;
+    let broken = world.add_record(4, NODE, 90 * DAY).await;
+    let raise = async |record: &Pkid, alert: &Alert, change, number| {
+        world.channels.fail(DeliveryErrorKind::Permanent, 1);
+        world.notice(record, alert, change, number).await;
+        world.run_for(HOUR).await;
+    };
+    raise(&passed, &Alert::expiring(2), NoticeChange::Raised, 1).await;
+    raise(&recovered, &Alert::REAUTHORIZE, NoticeChange::Raised, 1).await;
+    raise(&broken, &Alert::REAUTHORIZE, NoticeChange::Raised, 1).await;
+    let cleared = NoticeChange::Cleared;
+    raise(&recovered, &Alert::REAUTHORIZE, cleared, 2).await;
+    world.channels.errors.lock().clear();
+    world.run_for(3 * DAY).await;
+    raise(&current, &Alert::expiring(2), NoticeChange::Raised, 1).await;
+    assert_eq!(world.channels.take().len(), 0);
+    let filter = DeliveryFilter {
+        node: node("sys"),
+        state: None,
+        record: None,
+        day: None,
+    };
+    let since = to_time(START);
+    let store = world.store.as_ref();
+    let page = resend_since(store, &filter, since, None, world.now()).await;
+    assert_eq!(page.unwrap().resent, 2);
+    world.run_for(HOUR).await;
+    let mut told: Vec<String> = Vec::new();
+    for sent in world.channels.take() {
+        told.extend(
+            sent.message
+                .notices()
+                .iter()
+                .map(|each| each.record.clone()),
+        );
+    }
+    told.sort();
+    assert_eq!(told, [current.to_string(), broken.to_string()]);
+}
+
+#[tokio::test]
+async fn late_or_repeated_recovery_does_not_prolong_the_hold() {
+    let (world, record) = world_with_notice(json!("noc@provider.example")).await;
+    world.run_for(HOUR).await;
+    let recovered = world.now();
+    world
+        .notice(&record, &Alert::REAUTHORIZE, NoticeChange::Cleared, 2)
+        .await;
+    world.channels.fail(TEMPORARY, 2);
+    world.run_for(HOUR / 2).await;
+    let kinds: Vec<_> = world.channels.take().iter().flat_map(Sent::kinds).collect();
+    assert_eq!(kinds, [NoticeKind::Reauthorize, NoticeKind::Recovered]);
+    let facts = RecordFacts::find(world.host().facts.as_ref(), &record, "organization").await;
+    let facts = facts.unwrap().unwrap();
+    let defaults = settings::Defaults::default();
+    let history = load_history(world.store.as_ref(), &facts, &defaults, world.now()).await;
+    let history = history.unwrap();
+    assert_eq!(history.recovered, Some(recovered));
+    assert!(history.recovery_told > history.recovered);
 }

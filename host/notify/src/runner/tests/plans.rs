@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::super::facts::{RecordFacts as _, load_settings};
 use super::super::preview_record;
 use super::*;
+use crate::routing::Hold;
 use crate::routing::{ConnectionFacts, Delivery, thresholds_within};
 use crate::settings::Defaults;
 use crate::settings::tests::level;
@@ -177,4 +178,39 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(compare(levels, lifetime, left))?;
     }
+}
+
+#[tokio::test]
+async fn budget_holds_no_notice_beyond_its_deadline() {
+    let settings = json!({"recipients": ["noc@provider.example"], "budget": 1});
+    let world = World::with_settings(settings).await;
+    for number in 1..=4 {
+        let expires_in = match number {
+            1 => 90 * DAY,
+            _ => HOUR / 2,
+        };
+        let record = world.add_record(number, NODE, expires_in).await;
+        let alert = match number {
+            1 => Alert::REAUTHORIZE,
+            _ => Alert::expiring(2),
+        };
+        world.notice(&record, &alert, NoticeChange::Raised, 1).await;
+        world.run_due().await;
+    }
+    assert_eq!(world.channels.take().len(), 1);
+    let waiting: Vec<_> = world.deliveries_from("sys").await;
+    let waiting = waiting
+        .iter()
+        .filter(|each| each.state == DeliveryState::Pending);
+    let limit = to_time(START.after(HOUR / 3));
+    for each in waiting.clone() {
+        assert_eq!(each.delivery.holds, [Hold::Budget]);
+        assert_eq!(each.delivery.earliest, limit);
+    }
+    assert_eq!(waiting.count(), 3);
+    world.run_for(HOUR / 2).await;
+    let sent = world.channels.take();
+    assert_eq!(sent.len(), 1, "one message beyond the budget");
+    assert_eq!(sent[0].kinds(), [NoticeKind::Expiring; 3]);
+    assert_eq!(sent[0].at, limit);
 }

@@ -31,7 +31,10 @@ use self::channels::InstallationChannels;
 pub(crate) use self::channels::MAIL_PASSWORD;
 use self::facts::{HostFacts, list_facts};
 use self::node_settings::{FAILING_AFTER, LevelSettings, THRESHOLDS};
-pub use self::secrets::{change_snmp_secrets, change_webhook_keys, find_webhook_keys, secret_name};
+pub use self::secrets::{
+    change_snmp_secrets, change_webhook_keys, change_webhook_url, find_webhook_keys,
+    find_webhook_url, secret_name, url_secret_name,
+};
 use crate::config::Config;
 use crate::{AppError, ErrorKind};
 

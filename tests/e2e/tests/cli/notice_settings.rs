@@ -213,6 +213,20 @@ fn secrets_are_shown_once_or_never() {
 
     // A change of another field keeps the address and the secrets.
     set(&world, CUSTOMER, &["budget=2"]);
+    // The path of a webhook may be a token: neither the store nor a backup has it in clear.
+    let backup = world.workspace.relation(["backup", "copy.db"]);
+    backup.run().succeeds();
+    let directory = std::fs::read_dir(world.workspace.directory()).unwrap();
+    let files = directory.map(|file| file.unwrap().path());
+    let stores: Vec<_> = files
+        .filter(|file| file.to_string_lossy().contains(".db"))
+        .collect();
+    assert!(stores.len() >= 2, "{stores:?}");
+    for file in stores {
+        let bytes = std::fs::read(&file).unwrap();
+        let found = bytes.windows(11).any(|part| part == b"canary-path");
+        assert!(!found, "{}", file.display());
+    }
     let all = world.workspace.all_output();
     for secret in [secret.as_str(), second] {
         assert_eq!(all.matches(secret).count(), 1, "{secret}");

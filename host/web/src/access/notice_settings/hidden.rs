@@ -1,24 +1,25 @@
-//! Hides the paths of webhooks, which may have a token. Settings that are shown and saved again keep the path.
+//! Hides the paths of webhooks, which may have a token. Settings that are shown and saved again keep the path. The stored
+//! settings have hidden paths too: the whole address is a sealed secret beside them.
 
-use relation_host::types::FieldError;
-use relation_notify::settings::{NoticeSettings, Recipient, Setting, WebhookEndpoint};
+use relation_app::notices::{change_webhook_url, find_webhook_url, url_secret_name};
+use relation_host::store::Change;
+use relation_host::types::{FieldError, Hierarchy};
+pub use relation_notify::settings::HIDDEN_PATH;
+use relation_notify::settings::{
+    NoticeSettings, Recipient, Setting, WebhookEndpoint, is_path_hidden, reference,
+};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use url::Url;
 
+use crate::WebError;
+use crate::access::AccessParts;
 use crate::access::users::field_error;
-
-/// The path in place of a hidden one, as it is shown.
-pub const HIDDEN_PATH: &str = "/…";
-/// The same path as a URL has it.
-const ENCODED_PATH: &str = "/%E2%80%A6";
 
 /// Hides the path and the query of a webhook's address.
 pub(crate) fn hide_path(recipient: &mut Recipient) {
-    if let Recipient::Webhook(WebhookEndpoint { url, .. }) = recipient
-        && (url.path() != "/" || url.query().is_some())
-    {
-        url.set_path(HIDDEN_PATH);
-        url.set_query(None);
+    if let Recipient::Webhook(endpoint) = recipient {
+        endpoint.hide_path();
     }
 }
 
@@ -42,6 +43,41 @@ fn webhooks(settings: &NoticeSettings) -> impl Iterator<Item = &WebhookEndpoint>
         })
 }
 
+/// Plans the changes of the sealed addresses: addresses that are given with a path are sealed, and those that are not needed
+/// any more are removed. Returns also whether an address with a path has changed.
+pub(super) async fn plan_addresses(
+    parts: &AccessParts,
+    node: &Hierarchy,
+    before: &NoticeSettings,
+    after: &NoticeSettings,
+) -> Result<(Vec<Change>, bool), WebError> {
+    let owner = reference(node);
+    let mut changes = Vec::new();
+    for WebhookEndpoint { id, .. } in webhooks(before) {
+        let name = url_secret_name(id);
+        let is_kept = webhooks(after).any(|kept| kept.id == *id && kept.has_path());
+        if !is_kept && parts.store().sealed(&owner, &name).await?.is_some() {
+            changes.push(Change::RemoveSecret(owner.clone(), name));
+        }
+    }
+    let mut is_changed = false;
+    for endpoint in webhooks(after) {
+        if endpoint.is_path_hidden() || !endpoint.has_path() {
+            continue;
+        }
+        let (sealer, id) = (parts.sealer()?, &endpoint.id);
+        let sealed = find_webhook_url(parts.store(), sealer, node, id).await;
+        // One that cannot be opened is replaced.
+        let sealed = sealed.ok().flatten();
+        let url = SecretString::from(endpoint.url.as_str());
+        if sealed.is_none_or(|sealed| sealed.expose_secret() != url.expose_secret()) {
+            changes.push(change_webhook_url(sealer, node, id, &url)?);
+            is_changed = true;
+        }
+    }
+    Ok((changes, is_changed))
+}
+
 /// Replaces hidden paths in the given settings by those of the stored ones. A webhook is the same one if it has the same
 /// id and the same server, so that a path is never sent to another server. Returns the errors of all others.
 pub(super) fn restore_paths(given: &mut Value, stored: &NoticeSettings) -> Vec<FieldError> {
@@ -57,7 +93,8 @@ pub(super) fn restore_paths(given: &mut Value, stored: &NoticeSettings) -> Vec<F
         let Some(Value::String(text)) = item.get_mut("url") else {
             continue;
         };
-        let Some(url) = Url::parse(text.trim()).ok().filter(is_hidden) else {
+        let url = Url::parse(text.trim()).ok();
+        let Some(url) = url.filter(is_path_hidden) else {
             continue;
         };
         let known = webhooks(stored).find(|known| {
@@ -73,10 +110,6 @@ pub(super) fn restore_paths(given: &mut Value, stored: &NoticeSettings) -> Vec<F
         }
     }
     errors
-}
-
-fn is_hidden(url: &Url) -> bool {
-    url.path() == ENCODED_PATH && url.query().is_none()
 }
 
 #[cfg(test)]

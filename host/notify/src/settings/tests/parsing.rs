@@ -267,6 +267,45 @@ fn given_id_stays_and_absent_id_is_derived() {
 }
 
 #[test]
+fn derived_id_has_no_part_of_the_path_and_needs_a_name_of_its_own() {
+    let hook = |name: &str, url: &str| json!({"type": "webhook", "name": name, "url": url});
+    let id = |hook: Value| recipients(json!([hook]))[0].id().map(str::to_owned);
+    let first = id(hook("chat", "https://example.com/hooks/token-1"));
+    assert_eq!(
+        first,
+        id(hook("chat", "https://example.com:443/token-2?a=b"))
+    );
+    for (name, url) in [
+        ("chat", "https://example.com:8443/hooks/token-1"),
+        ("chat", "https://example.org/hooks/token-1"),
+        ("desk", "https://example.com/hooks/token-1"),
+    ] {
+        assert_ne!(first, id(hook(name, url)), "{name} {url}");
+    }
+    let snmp = |name: &str, version: &str| {
+        let mut target =
+            json!({"type": "snmp", "name": name, "address": "192.0.2.1", "version": version});
+        if version == "v3" {
+            target["user"] = json!("relation");
+        }
+        target
+    };
+    let list = json!([
+        hook("chat", "https://example.com/a"),
+        hook("chat", "https://example.com/b"),
+        snmp("noc", "v2c"),
+        snmp("noc", "v3"),
+        snmp("old noc", "v2c"),
+    ]);
+    let found = errors(&json!({ "recipients": list }));
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(found[0].starts_with("recipients.1.name: "), "{found:?}");
+    assert!(found[0].ends_with("recipients.0 at the same server: give them different names"));
+    assert!(found[1].starts_with("recipients.3.name: "), "{found:?}");
+    assert!(found[2].starts_with("recipients.4"), "{found:?}");
+}
+
+#[test]
 fn huge_input_yields_few_errors() {
     let many = vec![json!("nowhere"); 10_000];
     let found = errors(&json!({"recipients": many, "thresholds": vec![json!("x"); 10_000]}));

@@ -134,6 +134,12 @@ impl Notices {
         self.rules
     }
 
+    /// Returns why the operator does not permit the server of a webhook; `None` if it is permitted, or if the operator has
+    /// listed no servers yet.
+    pub fn find_webhook_denial(&self, url: &Url) -> Option<String> {
+        self.channels.find_webhook_denial(url)
+    }
+
     /// Returns the values of fields that no level decides.
     pub fn defaults(&self) -> &Defaults {
         &self.defaults

@@ -1,12 +1,12 @@
 //! Hides the paths of webhooks, which may have a token. Settings that are shown and saved again keep the path. The stored
 //! settings have hidden paths too: the whole address is a sealed secret beside them.
 
-use relation_app::notices::{change_webhook_url, find_webhook_url, url_secret_name};
+use relation_app::notices::{Notices, change_webhook_url, find_webhook_url, url_secret_name};
 use relation_host::store::Change;
 use relation_host::types::{FieldError, Hierarchy};
 pub use relation_notify::settings::HIDDEN_PATH;
 use relation_notify::settings::{
-    NoticeSettings, Recipient, Setting, WebhookEndpoint, is_path_hidden, reference,
+    MAX_RECIPIENTS, NoticeSettings, Recipient, Setting, WebhookEndpoint, is_path_hidden, reference,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
@@ -81,14 +81,8 @@ pub(super) async fn plan_addresses(
 /// Replaces hidden paths in the given settings by those of the stored ones. A webhook is the same one if it has the same
 /// id and the same server, so that a path is never sent to another server. Returns the errors of all others.
 pub(super) fn restore_paths(given: &mut Value, stored: &NoticeSettings) -> Vec<FieldError> {
-    let recipients = given.get_mut("recipients");
-    let items = match recipients {
-        Some(Value::Array(items)) => Some(items),
-        Some(Value::Object(list)) => list.get_mut("values").and_then(Value::as_array_mut),
-        _ => None,
-    };
     let mut errors = Vec::new();
-    for (index, item) in items.into_iter().flatten().enumerate() {
+    for (index, item) in find_items(given).enumerate() {
         let id = item.get("id").and_then(Value::as_str).map(str::to_owned);
         let Some(Value::String(text)) = item.get_mut("url") else {
             continue;
@@ -107,6 +101,40 @@ pub(super) fn restore_paths(given: &mut Value, stored: &NoticeSettings) -> Vec<F
                                whole address";
                 errors.push(field_error(&format!("recipients.{index}.url"), message));
             }
+        }
+    }
+    errors
+}
+
+/// Returns the recipients of given settings, which may be in any form.
+fn find_items(given: &mut Value) -> impl Iterator<Item = &mut Value> {
+    let items = match given.get_mut("recipients") {
+        Some(Value::Array(items)) => Some(items),
+        Some(Value::Object(list)) => list.get_mut("values").and_then(Value::as_array_mut),
+        _ => None,
+    };
+    // More are an error of the settings.
+    items.into_iter().flatten().take(MAX_RECIPIENTS)
+}
+
+/// Returns the errors of given webhooks whose server the operator does not permit. A webhook that is stored at the same
+/// server stays, so that other fields can be changed.
+pub(super) fn check_servers(
+    given: &mut Value,
+    stored: &NoticeSettings,
+    notices: &Notices,
+) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for (index, item) in find_items(given).enumerate() {
+        let url = item.get("url").and_then(Value::as_str);
+        let Some(url) = url.and_then(|url| Url::parse(url.trim()).ok()) else {
+            continue;
+        };
+        let id = item.get("id").and_then(Value::as_str);
+        let is_stored = webhooks(stored)
+            .any(|known| Some(known.id.as_str()) == id && known.url.origin() == url.origin());
+        if !is_stored && let Some(denial) = notices.find_webhook_denial(&url) {
+            errors.push(field_error(&format!("recipients.{index}.url"), denial));
         }
     }
     errors

@@ -34,7 +34,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use self::endpoints::find_health;
-use self::hidden::{hide_paths, plan_addresses, restore_paths};
+use self::hidden::{check_servers, hide_paths, plan_addresses, restore_paths};
 use self::secrets::{find_states, plan_secrets};
 use super::audit::{self, AuditObject, FieldChange};
 use super::documents::{self, Entry, Stored};
@@ -307,12 +307,15 @@ async fn parse_all(
     let mut settings = settings.clone();
     let mut errors = restore_paths(&mut settings, before);
     let parsed = parse(&settings, rules);
-    let found = parsed.as_ref().err().into_iter().flatten();
-    let found: Vec<_> = found
-        .filter(|error| errors.iter().all(|each| each.field != error.field))
-        .cloned()
-        .collect();
-    errors.extend(found);
+    let mut found = parsed.as_ref().err().cloned().unwrap_or_default();
+    if let Some(notices) = &parts.options().notices {
+        found.extend(check_servers(&mut settings, before, notices));
+    }
+    for error in found {
+        if errors.iter().all(|each| each.field != error.field) {
+            errors.push(error);
+        }
+    }
     let error = nodes::find_error(parts, node).await?;
     errors.extend(error.map(|error| field_error("hierarchy", error)));
     check_fields(errors)?;

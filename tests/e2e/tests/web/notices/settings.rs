@@ -6,7 +6,7 @@ use relation_e2e::world::{Customer, World, WorldBuilder};
 use serde_json::{Value, json};
 
 use super::{PATH, SETTINGS, changed, events, webhook};
-use crate::support::{Client, Response, principal};
+use crate::support::{Client, Response, notices, principal};
 
 const NODE: &str = "sys.A.B";
 
@@ -157,6 +157,50 @@ async fn all_errors_of_settings_are_reported_together() {
     assert!(!refused.text.contains("canary"), "{refused:?}");
     let list = client.get(SETTINGS).await.expect(200);
     assert_eq!(list["pagination"]["total"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn webhooks_of_servers_that_are_not_listed_are_refused() {
+    let world = WorldBuilder::default().start().await;
+    let path = format!("{SETTINGS}{NODE}/");
+    let client = async |origins: &[&str]| {
+        let origins: Vec<String> = origins.iter().map(|&origin| origin.to_owned()).collect();
+        let notices = notices(&world, &origins);
+        let client = Client::with_options(&world, |options| options.notices = Some(notices)).await;
+        client.with(principal("provider-administrator", "sys.A"))
+    };
+    let save = async |client: &Client, recipients: Value| {
+        let input = json!({ "recipients": recipients, "language": "de" });
+        client.json(Method::PUT, &path, &input).await
+    };
+    let url = |host: &str| format!("https://{host}.example.com/{PATH}");
+    let (hook, old) = (
+        webhook("tickets", &url("hooks")),
+        webhook("old", &url("old")),
+    );
+    // Before the operator has listed servers, settings can be prepared.
+    save(&client(&[]).await, json!([old])).await.expect(200);
+    let client = client(&["https://hooks.example.com"]).await;
+    let others = [
+        webhook("one", &url("elsewhere")),
+        webhook("two", "https://hooks.example.com:8443/"),
+        webhook("old", "https://old.example.com:8443/"),
+    ];
+    let refused = save(&client, json!([hook, others[0], others[1], others[2], "x"])).await;
+    refused.expect(422);
+    let mut fields = refused.error_fields();
+    fields.sort();
+    let expected = [
+        "recipients.1.url",
+        "recipients.2.url",
+        "recipients.3.url",
+        "recipients.4",
+    ];
+    assert_eq!(fields, expected);
+    assert!(refused.text.contains("notices.webhook-origins"));
+    assert!(!refused.text.contains("canary"), "{refused:?}");
+    // A stored webhook does not stand in the way of other changes.
+    save(&client, json!([hook, old])).await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

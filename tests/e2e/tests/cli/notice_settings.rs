@@ -135,6 +135,14 @@ fn errors_of_settings_are_reported_together() {
     settings(&world, &["set", "--hierarchy", "sys", "broken.json"])
         .exits(2)
         .reports(&["the settings from broken.json", "line 1"]);
+    let twice = r#"{"budget": 1, "quiet_hours": {"from": "20:00", "from": "21:00"}}"#;
+    world.workspace.write("twice.json", twice);
+    settings(&world, &["set", "--hierarchy", "sys", "twice.json"])
+        .exits(2)
+        .reports(&[
+            "twice.json: members are there more than once",
+            "quiet_hours.from: ",
+        ]);
     settings(
         &world,
         &["set", "--hierarchy", "sys", "budget=1", COMMUNITY],

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use relation_app::AppError;
 use relation_host::types::FieldError;
+use relation_web::find_repeated_members;
 use serde_json::{Map, Value, json};
 
 use crate::secrets::SecretSource;
@@ -96,6 +97,12 @@ pub fn apply(settings: &mut Value, changes: &[FieldChange]) -> Vec<FieldError> {
 
 impl FieldChange {
     fn apply(&self, settings: &mut Value) -> Result<(), FieldError> {
+        let repeated = find_repeated_members(&self.text);
+        if !repeated.is_empty() {
+            let names: Vec<&str> = repeated.iter().map(|error| error.field.as_str()).collect();
+            let names = names.join(", ");
+            return Err(self.error(format!("has members more than once: {names}")));
+        }
         match self.operator {
             Operator::Set => {
                 let value = match LISTS.contains(&self.field.as_str()) {
@@ -329,10 +336,16 @@ mod tests {
     #[test]
     fn errors_are_found_together() {
         let settings = json!({"recipients": "inherit", "budget": 3});
-        let arguments = ["budget+=1", "recipients-=x@x.example", "colour+=red"];
+        let digest = "digest={\"hour\": 7, \"hour\": 8, \"zone\": \"UTC\"}";
+        let arguments = [
+            "budget+=1",
+            "recipients-=x@x.example",
+            "colour+=red",
+            digest,
+        ];
         let (_, errors) = changed(&settings, &arguments);
         let fields: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
-        assert_eq!(fields, ["budget", "recipients", "colour"]);
+        assert_eq!(fields, ["budget", "recipients", "colour", "digest"]);
     }
 
     #[test]

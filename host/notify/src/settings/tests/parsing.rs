@@ -93,7 +93,7 @@ fn all_errors_are_found_with_paths() {
         &found,
         &[
             "treshold: unknown field; did you mean `thresholds`?",
-            "notify: must be true, false or \"inherit\", not a text",
+            "notify: must be true, false, \"yes\", \"no\" or \"inherit\", not \"maybe\"",
             "thresholds.mode: \"ad-to-inherited\" is not a mode; did you mean \"add-to-inherited\"?",
             "thresholds.0: \"30 bananas\" is not a duration: ",
             "thresholds.1: must be from 1m to 365d, not 10s",
@@ -122,7 +122,7 @@ fn all_errors_are_found_with_paths() {
             "quiet_hours.to: must differ from `from`",
             "language: \"fr\" is not a language; use one of en, de",
             "budget: must be a whole number from 1 to 1000",
-            "account_email: must be true, false or \"inherit\", not null",
+            "account_email: must be true, false, \"yes\", \"no\" or \"inherit\", not null",
         ],
     );
     assert!(!found.join("\n").contains("s3cret"));

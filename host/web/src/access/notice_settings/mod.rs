@@ -15,7 +15,7 @@ pub(crate) use hidden::hide_path;
 pub use recipient_test::{TestReport, send_test};
 pub(crate) use resolved::find_reader_node;
 pub use resolved::resolve;
-pub(super) use secrets::check_snmp;
+pub(super) use secrets::find_snmp_version;
 pub use secrets::{SnmpCredentials, rotate_secret, set_snmp_secrets};
 
 use std::collections::BTreeMap;

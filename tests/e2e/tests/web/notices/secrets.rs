@@ -179,6 +179,11 @@ async fn secrets_are_never_read_back() {
         ("noc", &json!({ "community": "" }), vec!["community"]),
         ("v3", &community, vec!["community"]),
         (
+            "noc",
+            &json!({ "community": "", "x": 1 }),
+            vec!["community", "x"],
+        ),
+        (
             "v3",
             &json!({ "auth_password": "canary", "privacy_password": "short" }),
             vec!["auth_password", "privacy_password"],

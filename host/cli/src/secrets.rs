@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use relation_app::AppError;
 use relation_app::secret_text;
+use relation_web::find_repeated_members;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
@@ -99,11 +100,19 @@ impl SecretSource {
         what: &str,
     ) -> Result<serde_json::Map<String, serde_json::Value>, AppError> {
         let text = self.read(what)?;
-        parse_object(&text).map_err(|place| {
+        let object = parse_object(&text).map_err(|place| {
             AppError::usage(format!(
                 "{what} from {self} must be one JSON object, {place}"
             ))
-        })
+        })?;
+        let repeated = find_repeated_members(text.expose_secret());
+        if !repeated.is_empty() {
+            let message = format!("{what} from {self}: members are there more than once");
+            let mut error = AppError::usage(message);
+            error.field_errors = repeated;
+            return Err(error.hint("give each member of an object once"));
+        }
+        Ok(object)
     }
 
     /// Reads the token endpoint's JSON response. Only its syntax is checked.

@@ -17,7 +17,7 @@ mod page;
 mod serve;
 mod state;
 
-pub use api::Route;
+pub use api::{Route, find_repeated_members};
 pub use demo::{Demo, SimulatedTime};
 pub use error::WebError;
 pub use page::PageRoute;

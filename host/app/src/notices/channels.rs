@@ -17,9 +17,10 @@ use relation_notify::runner::{
 };
 use relation_notify::settings::ChannelKind;
 use relation_notify::snmp::{ResolveError, ResolveTarget};
-use relation_notify::webhook::EndpointOptions;
+use relation_notify::webhook::{EndpointOptions, EndpointUrl};
 use relation_notify::{Channel, DeliveryError, DeliveryErrorKind};
-use url::Host;
+use secrecy::SecretString;
+use url::{Host, Url};
 
 use super::engine::Engine;
 use super::secrets::StoredSecrets;
@@ -71,6 +72,21 @@ impl InstallationChannels {
             Some(engine) => Ok(Some(engine.find_id().await?.to_string())),
             None => Ok(None),
         }
+    }
+
+    /// Returns why the operator does not permit the server of a webhook, as far as that is known before its name is
+    /// resolved. Nothing is refused before the operator has listed servers: deliveries wait.
+    pub fn find_webhook_denial(&self, url: &Url) -> Option<String> {
+        if self.webhook_origins.is_empty() {
+            return None;
+        }
+        // A wrong list stops the host when it starts.
+        let policy = Policy::parse_webhooks(&self.webhook_origins).ok()?;
+        let server = SecretString::from(url.origin().ascii_serialization());
+        let options = EndpointOptions { allow_http: true };
+        let errors = EndpointUrl::parse(&server, options, &policy).err()?;
+        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Some(errors.join("; "))
     }
 
     fn open_mail(&self) -> Result<Option<Arc<MailServer>>, AppError> {

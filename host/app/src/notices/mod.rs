@@ -31,7 +31,10 @@ use self::channels::InstallationChannels;
 pub(crate) use self::channels::MAIL_PASSWORD;
 use self::facts::{HostFacts, list_facts};
 use self::node_settings::{FAILING_AFTER, LevelSettings, THRESHOLDS};
-pub use self::secrets::{change_snmp_secrets, change_webhook_keys, find_webhook_keys, secret_name};
+pub use self::secrets::{
+    change_snmp_secrets, change_webhook_keys, change_webhook_url, find_webhook_keys,
+    find_webhook_url, secret_name, url_secret_name,
+};
 use crate::config::Config;
 use crate::{AppError, ErrorKind};
 
@@ -129,6 +132,12 @@ impl Notices {
     /// Returns the rules for settings that administrators give.
     pub fn rules(&self) -> Rules {
         self.rules
+    }
+
+    /// Returns why the operator does not permit the server of a webhook; `None` if it is permitted, or if the operator has
+    /// listed no servers yet.
+    pub fn find_webhook_denial(&self, url: &Url) -> Option<String> {
+        self.channels.find_webhook_denial(url)
     }
 
     /// Returns the values of fields that no level decides.

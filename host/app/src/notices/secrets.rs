@@ -55,6 +55,38 @@ pub fn change_webhook_keys(
     put_secret(sealer, node, name, &keys.to_clear_text())
 }
 
+/// Returns the name of the secret with the whole address of a webhook.
+pub fn url_secret_name(id: &str) -> String {
+    format!("webhook-url.{id}")
+}
+
+/// Reads the whole address of a webhook, whose path the settings do not have; `None` if it is not stored.
+///
+/// # Errors
+/// The secret cannot be read or opened.
+pub async fn find_webhook_url(
+    store: &dyn Store,
+    sealer: &Sealer,
+    node: &Hierarchy,
+    id: &str,
+) -> Result<Option<SecretString>, HandlerError> {
+    let name = url_secret_name(id);
+    Ok(sealer.reveal(store, &reference(node), &name).await?)
+}
+
+/// Returns the change that stores the whole address of a webhook.
+///
+/// # Errors
+/// The address cannot be sealed.
+pub fn change_webhook_url(
+    sealer: &Sealer,
+    node: &Hierarchy,
+    id: &str,
+    url: &SecretString,
+) -> Result<Change, SealError> {
+    put_secret(sealer, node, url_secret_name(id), url)
+}
+
 /// Returns the change that stores the secrets of an SNMP target.
 ///
 /// # Errors
@@ -98,6 +130,14 @@ impl Secrets for StoredSecrets {
         id: &str,
     ) -> Result<Option<SigningKeys>, HandlerError> {
         find_webhook_keys(self.store.as_ref(), &self.sealer, origin, id).await
+    }
+
+    async fn find_webhook_url(
+        &self,
+        origin: &Hierarchy,
+        id: &str,
+    ) -> Result<Option<SecretString>, HandlerError> {
+        find_webhook_url(self.store.as_ref(), &self.sealer, origin, id).await
     }
 
     async fn find_snmp_secrets(

@@ -51,6 +51,16 @@ pub trait Secrets: Send + Sync + 'static {
         id: &str,
     ) -> Result<Option<SigningKeys>, HandlerError>;
 
+    /// Returns the whole address of a webhook whose path is hidden in the settings; `None` if it is not stored.
+    ///
+    /// # Errors
+    /// The address cannot be read now. The text must not contain a secret.
+    async fn find_webhook_url(
+        &self,
+        origin: &Hierarchy,
+        id: &str,
+    ) -> Result<Option<SecretString>, HandlerError>;
+
     /// Returns the secrets of an SNMP target; `None` if there are none.
     ///
     /// # Errors
@@ -152,7 +162,7 @@ impl HostChannels {
     ) -> Result<Box<dyn Channel>, DeliveryError> {
         let parts = self.webhook.as_ref();
         let parts = parts.ok_or_else(|| not_configured("webhooks"))?;
-        let text = SecretString::from(endpoint.url.as_str().to_owned());
+        let text = self.find_url(endpoint, origin).await?;
         let url = EndpointUrl::parse(&text, parts.options, parts.client.policy());
         let url = url.map_err(|errors| {
             let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -163,6 +173,23 @@ impl HostChannels {
             not_attempted("the webhook has no signing key: create one".to_owned())
         })?;
         Ok(Box::new(Webhook::new(parts.client.clone(), url, keys)))
+    }
+
+    /// Returns the whole address of a webhook.
+    async fn find_url(
+        &self,
+        endpoint: &settings::WebhookEndpoint,
+        origin: &Hierarchy,
+    ) -> Result<SecretString, DeliveryError> {
+        if !endpoint.is_path_hidden() {
+            return Ok(SecretString::from(endpoint.url.as_str()));
+        }
+        let url = self.secrets.find_webhook_url(origin, &endpoint.id).await;
+        url.map_err(|error| unreadable(&error))?.ok_or_else(|| {
+            temporary(
+                "the path of the webhook is not stored: enter the whole address again".to_owned(),
+            )
+        })
     }
 
     async fn open_snmp(

@@ -21,8 +21,8 @@ pub use self::parse::{Rules, parse, parse_text};
 pub use self::recheck::{NOTICE_RECHECK_MODEL, needs_recheck, recheck_changes, recheck_reference};
 pub(crate) use self::recheck::{PendingRecord, RECHECK, StoredRecheck};
 pub use self::recipient::{
-    ChannelKind, MailAddress, Recipient, SnmpAuth, SnmpKind, SnmpTarget, SnmpVersion,
-    WebhookEndpoint,
+    ChannelKind, HIDDEN_PATH, MailAddress, Recipient, SnmpAuth, SnmpKind, SnmpTarget, SnmpVersion,
+    WebhookEndpoint, is_path_hidden,
 };
 pub use self::resolve::{
     Defaults, DeliverySettings, Level, Origin, Resolved, ResolvedChannels, ResolvedFields,

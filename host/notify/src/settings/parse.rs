@@ -173,15 +173,24 @@ fn read_recipients(
                 recipient.place()
             )];
             names.extend(recipient.id().map(|id| format!("id {id}")));
-            for (name, field) in names.into_iter().zip(["", "id"]) {
+            let has_id = value.get("id").is_some_and(|id| !id.is_null());
+            for (name, is_id) in names.into_iter().zip([false, true]) {
                 match seen.iter().find(|(earlier, _)| *earlier == name) {
                     Some((_, earlier)) => {
-                        let path = if field.is_empty() {
-                            path.to_owned()
-                        } else {
-                            join(path, field)
-                        };
-                        errors.push(&path, format!("is the same as {earlier}"));
+                        match (is_id, has_id) {
+                            (false, _) => errors.push(path, format!("is the same as {earlier}")),
+                            (true, true) => {
+                                let message = format!("is the same as that of {earlier}");
+                                errors.push(&join(path, "id"), message);
+                            }
+                            // The id is derived from name and server.
+                            (true, false) => {
+                                let message = format!(
+                                    "is the same as that of {earlier} at the same server: give them different names"
+                                );
+                                errors.push(&join(path, "name"), message);
+                            }
+                        }
                         break;
                     }
                     None => seen.push((name, path.to_owned())),

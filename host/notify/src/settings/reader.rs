@@ -190,16 +190,19 @@ impl<'j> Members<'j> {
 
 /// Reads `true` or `false`, or the platform's words `yes` and `no`.
 pub(super) fn read_flag(value: &Value, path: &str, errors: &mut Errors) -> Option<bool> {
+    const EXPECTED: &str = "must be true, false, \"yes\", \"no\" or \"inherit\"";
     match value {
         Value::Bool(flag) => Some(*flag),
         Value::String(word) if word == "yes" => Some(true),
         Value::String(word) if word == "no" => Some(false),
+        Value::String(word) => {
+            let found = quote(word);
+            errors.push(path, format!("{EXPECTED}, not {found}"));
+            None
+        }
         other => {
             let found = describe(other);
-            errors.push(
-                path,
-                format!("must be true, false or \"inherit\", not {found}"),
-            );
+            errors.push(path, format!("{EXPECTED}, not {found}"));
             None
         }
     }

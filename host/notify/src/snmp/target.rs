@@ -155,7 +155,7 @@ impl SnmpTarget {
                 if auth.protocol == AuthProtocol::Sha1 && !self.allow_sha1 {
                     report(
                         "auth.protocol",
-                        "SHA-1 is not permitted: use SHA-256, or set `allow-sha1` if the receiver has nothing better"
+                        "SHA-1 is not permitted: use SHA-256, or set `notices.snmp.allow-sha-1` if the receiver has nothing better"
                             .to_owned(),
                     );
                 }

@@ -35,7 +35,7 @@ pub enum EndpointError {
     Scheme,
     /// The address has the scheme `http`, which is not permitted.
     #[error(
-        "the address begins with http://; use https, or permit http for this endpoint (`allow-http`)"
+        "the address begins with http://; use https; the operator can permit http by an entry of `notices.webhook-origins`"
     )]
     Http,
     /// The address has a user name or password.

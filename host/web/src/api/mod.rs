@@ -33,6 +33,7 @@ use relation_app::{AppError, ErrorKind};
 pub(crate) use headers::{Match, etag, match_version, refuse_version};
 pub use route::Route;
 pub(crate) use single_headers::refuse_repeated_headers;
+pub use unique_json::find_repeated_members;
 
 use crate::{Web, WebError};
 

@@ -51,6 +51,13 @@ pub(super) fn parse_object(text: &[u8]) -> Result<Map<String, Value>, WebError> 
     }
 }
 
+/// Finds the members that an object in a JSON text has twice, at any depth. Of a text that is no JSON, some may be missing.
+pub fn find_repeated_members(text: &str) -> Vec<FieldError> {
+    let mut reader = Reader::default();
+    let _ = reader.deserialize(&mut serde_json::Deserializer::from_str(text));
+    reader.repeated
+}
+
 /// A part of the place of a value.
 enum Part {
     Member(String),

@@ -135,6 +135,14 @@ fn errors_of_settings_are_reported_together() {
     settings(&world, &["set", "--hierarchy", "sys", "broken.json"])
         .exits(2)
         .reports(&["the settings from broken.json", "line 1"]);
+    let twice = r#"{"budget": 1, "quiet_hours": {"from": "20:00", "from": "21:00"}}"#;
+    world.workspace.write("twice.json", twice);
+    settings(&world, &["set", "--hierarchy", "sys", "twice.json"])
+        .exits(2)
+        .reports(&[
+            "twice.json: members are there more than once",
+            "quiet_hours.from: ",
+        ]);
     settings(
         &world,
         &["set", "--hierarchy", "sys", "budget=1", COMMUNITY],
@@ -213,6 +221,20 @@ fn secrets_are_shown_once_or_never() {
 
     // A change of another field keeps the address and the secrets.
     set(&world, CUSTOMER, &["budget=2"]);
+    // The path of a webhook may be a token: neither the store nor a backup has it in clear.
+    let backup = world.workspace.relation(["backup", "copy.db"]);
+    backup.run().succeeds();
+    let directory = std::fs::read_dir(world.workspace.directory()).unwrap();
+    let files = directory.map(|file| file.unwrap().path());
+    let stores: Vec<_> = files
+        .filter(|file| file.to_string_lossy().contains(".db"))
+        .collect();
+    assert!(stores.len() >= 2, "{stores:?}");
+    for file in stores {
+        let bytes = std::fs::read(&file).unwrap();
+        let found = bytes.windows(11).any(|part| part == b"canary-path");
+        assert!(!found, "{}", file.display());
+    }
     let all = world.workspace.all_output();
     for secret in [secret.as_str(), second] {
         assert_eq!(all.matches(secret).count(), 1, "{secret}");

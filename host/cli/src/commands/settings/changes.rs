@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use relation_app::AppError;
 use relation_host::types::FieldError;
+use relation_web::find_repeated_members;
 use serde_json::{Map, Value, json};
 
 use crate::secrets::SecretSource;
@@ -96,6 +97,12 @@ pub fn apply(settings: &mut Value, changes: &[FieldChange]) -> Vec<FieldError> {
 
 impl FieldChange {
     fn apply(&self, settings: &mut Value) -> Result<(), FieldError> {
+        let repeated = find_repeated_members(&self.text);
+        if !repeated.is_empty() {
+            let names: Vec<&str> = repeated.iter().map(|error| error.field.as_str()).collect();
+            let names = names.join(", ");
+            return Err(self.error(format!("has members more than once: {names}")));
+        }
         match self.operator {
             Operator::Set => {
                 let value = match LISTS.contains(&self.field.as_str()) {
@@ -143,14 +150,24 @@ impl FieldChange {
         let mut nothing = Vec::new();
         let values = values.unwrap_or(&mut nothing);
         for text in self.text.split(',').map(str::trim) {
-            let before = values.len();
-            values.retain(|value| !is_named(value, text));
-            if values.len() == before {
-                let message = format!(
-                    "the node's own list does not have {text:?}; values of levels above stay, unless the list replaces \
-                     them"
-                );
-                return Err(self.error(message));
+            match find_named(values, text).as_slice() {
+                [] => {
+                    let message = format!(
+                        "the node's own list does not have {text:?}; values of levels above stay, unless the list \
+                         replaces them"
+                    );
+                    return Err(self.error(message));
+                }
+                &[(index, _)] => {
+                    values.remove(index);
+                }
+                several => {
+                    let ids: Vec<&str> = several.iter().filter_map(|(_, id)| *id).collect();
+                    let ids = ids.join(", ");
+                    let message =
+                        format!("has several with the name {text:?}; name one by its id: {ids}");
+                    return Err(self.error(message));
+                }
             }
         }
         let is_empty = values.is_empty();
@@ -197,6 +214,20 @@ impl FieldChange {
 /// Parses a value: JSON, or plain text.
 fn parse_value(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| text.into())
+}
+
+/// Finds the values of a list by their text, or recipients by their id, or else by address or name. Returns the index and
+/// the id of each.
+fn find_named<'v>(values: &'v [Value], text: &str) -> Vec<(usize, Option<&'v str>)> {
+    let id = |value: &'v Value| value.get("id").and_then(Value::as_str);
+    let all = || values.iter().enumerate();
+    let by_id = all().filter(|(_, value)| id(value) == Some(text));
+    let mut found: Vec<_> = by_id.map(|(index, value)| (index, id(value))).collect();
+    if found.is_empty() {
+        let named = all().filter(|(_, value)| is_named(value, text));
+        found.extend(named.map(|(index, value)| (index, id(value))));
+    }
+    found
 }
 
 /// Returns whether a value of a list is this text, or a recipient of this address, name or id.
@@ -287,12 +318,34 @@ mod tests {
     }
 
     #[test]
+    fn several_recipients_of_one_name_are_not_removed_together() {
+        let hook = |id: &str, name: &str| json!({"type": "webhook", "id": id, "name": name});
+        let (one, two, three) = (hook("one", "Chat"), hook("two", "chat"), hook("x", "two"));
+        let list = |values: &[&Value]| json!({"recipients": {"mode": "replace", "values": values}});
+        let all = list(&[&one, &two, &three]);
+        let (settings, errors) = changed(&all, &["recipients-=chat"]);
+        assert_eq!(settings, all);
+        assert!(
+            errors[0].message.ends_with("by its id: one, two"),
+            "{errors:?}"
+        );
+        // An id comes before a name.
+        assert_changed(&all, &["recipients-=two"], &list(&[&one, &three]));
+    }
+
+    #[test]
     fn errors_are_found_together() {
         let settings = json!({"recipients": "inherit", "budget": 3});
-        let arguments = ["budget+=1", "recipients-=x@x.example", "colour+=red"];
+        let digest = "digest={\"hour\": 7, \"hour\": 8, \"zone\": \"UTC\"}";
+        let arguments = [
+            "budget+=1",
+            "recipients-=x@x.example",
+            "colour+=red",
+            digest,
+        ];
         let (_, errors) = changed(&settings, &arguments);
         let fields: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
-        assert_eq!(fields, ["budget", "recipients", "colour"]);
+        assert_eq!(fields, ["budget", "recipients", "colour", "digest"]);
     }
 
     #[test]

@@ -38,6 +38,14 @@ impl Secrets for FakeSecrets {
         Ok(id.starts_with("known").then(keys))
     }
 
+    async fn find_webhook_url(
+        &self,
+        _: &Hierarchy,
+        id: &str,
+    ) -> Result<Option<SecretString>, HandlerError> {
+        Ok((id == "known-path").then(|| "https://tickets.example/canary-path".into()))
+    }
+
     async fn find_snmp_secrets(
         &self,
         _: &Hierarchy,
@@ -166,6 +174,10 @@ async fn missing_parts_and_secrets_are_no_attempts() {
             webhook("known", "https://other.example/canary"),
             "web.callback-origins",
         ),
+        (
+            webhook("known", "https://tickets.example/…"),
+            "enter the whole address again",
+        ),
         (snmp("new-v2c", "noc.example"), "no community"),
         (snmp("new-v3", "noc.example"), "no passwords"),
         (
@@ -178,8 +190,10 @@ async fn missing_parts_and_secrets_are_no_attempts() {
         assert!(error.text.contains(expected), "{error}");
         assert!(!error.text.contains("canary"), "{error}");
     }
-    let url = "https://tickets.example/a";
-    assert!(open(&channels(), webhook("known", url)).await.is_ok());
+    for (id, path) in [("known", "a"), ("known-path", "…")] {
+        let url = format!("https://tickets.example/{path}");
+        assert!(open(&channels(), webhook(id, &url)).await.is_ok(), "{id}");
+    }
     assert!(
         open(&channels(), snmp("known-v3", "noc.example"))
             .await

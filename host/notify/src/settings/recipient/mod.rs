@@ -13,6 +13,10 @@ use url::{Host, Url};
 pub(super) use self::read::read_recipient;
 use super::reader::{Errors, join};
 
+/// The path in place of a webhook's hidden one.
+pub const HIDDEN_PATH: &str = "/…";
+/// The same path as a URL has it.
+const ENCODED_PATH: &str = "/%E2%80%A6";
 /// The maximum number of bytes of an address, RFC 5321.
 const MAX_ADDRESS: usize = 254;
 
@@ -61,14 +65,14 @@ pub struct MailAddress {
     ascii: String,
 }
 
-/// A webhook endpoint. Its secret is stored for its id.
+/// A webhook endpoint. Its secret is stored for its id, and its whole address too if it has a path.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WebhookEndpoint {
     /// The id, which stays the same when the address changes.
     pub id: String,
     /// The name for administrators.
     pub name: String,
-    /// The address. Its path may be confidential, so that debug output leaves the path out.
+    /// The address, which is stored with a hidden path. The path may be confidential, so that debug output leaves it out.
     pub url: Url,
 }
 
@@ -231,6 +235,34 @@ impl MailAddress {
     }
 }
 
+/// Returns whether a webhook's address has [`HIDDEN_PATH`] in place of its path.
+#[must_use]
+pub fn is_path_hidden(url: &Url) -> bool {
+    url.path() == ENCODED_PATH && url.query().is_none()
+}
+
+impl WebhookEndpoint {
+    /// Hides the path and the query of the address.
+    pub fn hide_path(&mut self) {
+        if self.has_path() {
+            self.url.set_path(HIDDEN_PATH);
+            self.url.set_query(None);
+        }
+    }
+
+    /// Returns whether the address has [`HIDDEN_PATH`] in place of its path.
+    #[must_use]
+    pub fn is_path_hidden(&self) -> bool {
+        is_path_hidden(&self.url)
+    }
+
+    /// Returns whether the address has a path or a query.
+    #[must_use]
+    pub fn has_path(&self) -> bool {
+        self.url.path() != "/" || self.url.query().is_some()
+    }
+}
+
 impl SnmpTarget {
     /// Returns host and port, such as `noc.example.net:162` or `[2001:db8::1]:162`.
     #[must_use]
@@ -283,6 +315,10 @@ impl Recipient {
     pub(super) fn place(&self) -> String {
         match self {
             Self::Mail(address) => address.key(),
+            // Different paths look the same when they are hidden.
+            Self::Webhook(endpoint) if endpoint.is_path_hidden() => {
+                format!("{} {}", endpoint.url, endpoint.id)
+            }
             Self::Webhook(endpoint) => endpoint.url.as_str().to_owned(),
             Self::Snmp(target) => format!("{} {:?}", target.address(), target.version),
         }

@@ -85,8 +85,9 @@ fn read_webhook(
         read_text(value, path, errors, |text| parse_url(text, allow_http))
     });
     let (id, name, url) = (id?, name?, url?);
+    let server = url.origin().ascii_serialization();
     Some(WebhookEndpoint {
-        id: id.unwrap_or_else(|| derive_id("webhook", url.as_str())),
+        id: id.unwrap_or_else(|| derive_id("webhook", &name, &server)),
         name,
         url,
     })
@@ -144,12 +145,7 @@ fn read_snmp(members: &Members<'_>, errors: &mut Errors) -> Option<SnmpTarget> {
         version,
         kind: kind?.unwrap_or_default(),
     };
-    target.id = id.unwrap_or_else(|| {
-        derive_id(
-            "snmp",
-            &format!("{} {:?}", target.address(), target.version),
-        )
-    });
+    target.id = id.unwrap_or_else(|| derive_id("snmp", &target.name, &target.address()));
     Some(target)
 }
 
@@ -247,9 +243,10 @@ fn parse_snmp_address(text: &str) -> Result<(String, u16), String> {
     }
 }
 
-/// Derives the id of a recipient that was given without one.
-fn derive_id(channel: &str, place: &str) -> String {
-    let hash = Sha256::digest(format!("{channel} {place}"));
+/// Derives the id of a recipient that was given without one: the same id from the same name and server. The path of a webhook
+/// has no part in it, since a token could be guessed from the id.
+fn derive_id(channel: &str, name: &str, server: &str) -> String {
+    let hash = Sha256::digest(format!("{channel}\0{name}\0{server}"));
     let id: String = hex::encode(hash).chars().take(16).collect();
     format!("{channel}-{id}")
 }

@@ -93,7 +93,7 @@ fn all_errors_are_found_with_paths() {
         &found,
         &[
             "treshold: unknown field; did you mean `thresholds`?",
-            "notify: must be true, false or \"inherit\", not a text",
+            "notify: must be true, false, \"yes\", \"no\" or \"inherit\", not \"maybe\"",
             "thresholds.mode: \"ad-to-inherited\" is not a mode; did you mean \"add-to-inherited\"?",
             "thresholds.0: \"30 bananas\" is not a duration: ",
             "thresholds.1: must be from 1m to 365d, not 10s",
@@ -122,7 +122,7 @@ fn all_errors_are_found_with_paths() {
             "quiet_hours.to: must differ from `from`",
             "language: \"fr\" is not a language; use one of en, de",
             "budget: must be a whole number from 1 to 1000",
-            "account_email: must be true, false or \"inherit\", not null",
+            "account_email: must be true, false, \"yes\", \"no\" or \"inherit\", not null",
         ],
     );
     assert!(!found.join("\n").contains("s3cret"));
@@ -264,6 +264,45 @@ fn given_id_stays_and_absent_id_is_derived() {
     let derived = hook(None).expect("an id");
     assert_eq!(hook(Some(&derived)), Some(derived.clone()));
     assert_eq!(hook(None), Some(derived));
+}
+
+#[test]
+fn derived_id_has_no_part_of_the_path_and_needs_a_name_of_its_own() {
+    let hook = |name: &str, url: &str| json!({"type": "webhook", "name": name, "url": url});
+    let id = |hook: Value| recipients(json!([hook]))[0].id().map(str::to_owned);
+    let first = id(hook("chat", "https://example.com/hooks/token-1"));
+    assert_eq!(
+        first,
+        id(hook("chat", "https://example.com:443/token-2?a=b"))
+    );
+    for (name, url) in [
+        ("chat", "https://example.com:8443/hooks/token-1"),
+        ("chat", "https://example.org/hooks/token-1"),
+        ("desk", "https://example.com/hooks/token-1"),
+    ] {
+        assert_ne!(first, id(hook(name, url)), "{name} {url}");
+    }
+    let snmp = |name: &str, version: &str| {
+        let mut target =
+            json!({"type": "snmp", "name": name, "address": "192.0.2.1", "version": version});
+        if version == "v3" {
+            target["user"] = json!("relation");
+        }
+        target
+    };
+    let list = json!([
+        hook("chat", "https://example.com/a"),
+        hook("chat", "https://example.com/b"),
+        snmp("noc", "v2c"),
+        snmp("noc", "v3"),
+        snmp("old noc", "v2c"),
+    ]);
+    let found = errors(&json!({ "recipients": list }));
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(found[0].starts_with("recipients.1.name: "), "{found:?}");
+    assert!(found[0].ends_with("recipients.0 at the same server: give them different names"));
+    assert!(found[1].starts_with("recipients.3.name: "), "{found:?}");
+    assert!(found[2].starts_with("recipients.4"), "{found:?}");
 }
 
 #[test]

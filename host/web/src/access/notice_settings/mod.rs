@@ -15,7 +15,7 @@ pub(crate) use hidden::hide_path;
 pub use recipient_test::{TestReport, send_test};
 pub(crate) use resolved::find_reader_node;
 pub use resolved::resolve;
-pub(super) use secrets::check_snmp;
+pub(super) use secrets::find_snmp_version;
 pub use secrets::{SnmpCredentials, rotate_secret, set_snmp_secrets};
 
 use std::collections::BTreeMap;
@@ -34,7 +34,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use self::endpoints::find_health;
-use self::hidden::{hide_paths, restore_paths};
+use self::hidden::{check_servers, hide_paths, plan_addresses, restore_paths};
 use self::secrets::{find_states, plan_secrets};
 use super::audit::{self, AuditObject, FieldChange};
 use super::documents::{self, Entry, Stored};
@@ -166,6 +166,8 @@ pub async fn list(
 /// Replaces the settings of a node: a field that is left out is inherited. Each new webhook gets a signing secret, and the
 /// secrets of removed recipients are removed. `version` is the one that was read; without it, any is replaced.
 ///
+/// The whole address of a webhook with a path is sealed, and the settings are stored with a hidden path.
+///
 /// The community of an SNMP target is removed if the target's address changes, because it is sent in clear.
 ///
 /// # Errors
@@ -188,15 +190,23 @@ pub async fn save(
     let before = before.map(|level| level.settings).unwrap_or_default();
     let after = parse_all(parts, rules, &node, settings, &before).await?;
     documents::check_node_exists(parts, authority, &node).await?;
+    let (address_changes, is_address_changed) =
+        plan_addresses(parts, &node, &before, &after).await?;
 
     let entry = Entry {
         pkid: reference(&node).pkid,
         node: node.clone(),
         version,
-        body: after,
+        body: hide_paths(&after),
     };
     let plan = plan_secrets(parts, &node, &before, &entry.body).await?;
     let mut field_changes = find_changes(&before, &entry.body)?;
+    let is_shown = field_changes
+        .iter()
+        .any(|change| change.field == "recipients");
+    if is_address_changed && !is_shown {
+        field_changes.push(FieldChange::secret("recipients"));
+    }
     let changed = plan.changed.iter();
     field_changes.extend(changed.map(|id| FieldChange::secret(&format!("secrets.{id}"))));
     let event = authority
@@ -205,6 +215,7 @@ pub async fn save(
         .with_changes(field_changes);
     let mut changes = nodes::to_keep(&node)?;
     changes.push(entry.to_put()?);
+    changes.extend(address_changes);
     changes.extend(plan.changes);
     if needs_recheck(&before, &entry.body) {
         changes.extend(recheck_changes(&node, to_time(parts.now())));
@@ -296,12 +307,15 @@ async fn parse_all(
     let mut settings = settings.clone();
     let mut errors = restore_paths(&mut settings, before);
     let parsed = parse(&settings, rules);
-    let found = parsed.as_ref().err().into_iter().flatten();
-    let found: Vec<_> = found
-        .filter(|error| errors.iter().all(|each| each.field != error.field))
-        .cloned()
-        .collect();
-    errors.extend(found);
+    let mut found = parsed.as_ref().err().cloned().unwrap_or_default();
+    if let Some(notices) = &parts.options().notices {
+        found.extend(check_servers(&mut settings, before, notices));
+    }
+    for error in found {
+        if errors.iter().all(|each| each.field != error.field) {
+            errors.push(error);
+        }
+    }
     let error = nodes::find_error(parts, node).await?;
     errors.extend(error.map(|error| field_error("hierarchy", error)));
     check_fields(errors)?;
@@ -323,19 +337,13 @@ fn find_changes(
     before: &NoticeSettings,
     after: &NoticeSettings,
 ) -> Result<Vec<FieldChange>, WebError> {
-    let (shown_before, shown_after) = (hide_paths(before), hide_paths(after));
-    let (old, new) = (to_json(&shown_before)?, to_json(&shown_after)?);
+    let (old, new) = (to_json(&hide_paths(before))?, to_json(&hide_paths(after))?);
     let fields = new.as_object().into_iter().flatten();
-    let mut changes: Vec<FieldChange> = fields
-        .filter_map(|(field, new)| {
-            let old = old.get(field).cloned().unwrap_or_default();
-            (old != *new).then(|| FieldChange::new(field, old, new.clone()))
-        })
-        .collect();
-    if shown_before.recipients == shown_after.recipients && before.recipients != after.recipients {
-        changes.push(FieldChange::secret("recipients"));
-    }
-    Ok(changes)
+    let changes = fields.filter_map(|(field, new)| {
+        let old = old.get(field).cloned().unwrap_or_default();
+        (old != *new).then(|| FieldChange::new(field, old, new.clone()))
+    });
+    Ok(changes.collect())
 }
 
 fn to_json(settings: &NoticeSettings) -> Result<Value, WebError> {

@@ -234,20 +234,23 @@ pub async fn set_snmp_secrets(
         .await
 }
 
-/// Checks that a node has an SNMP target of this id, before the credentials are looked at.
-pub(in crate::access) async fn check_snmp(
+/// Returns the version of a node's SNMP target, before the credentials are looked at.
+///
+/// # Errors
+/// 404 for a node outside of the administrator's, or if its settings have no such target.
+pub(in crate::access) async fn find_snmp_version(
     parts: &AccessParts,
     authority: &Authority<'_, permission::Notices>,
     node: &Hierarchy,
     id: &str,
-) -> Result<(), WebError> {
+) -> Result<SnmpVersion, WebError> {
     let target = Target::find(parts, authority, node).await?;
-    target.find_snmp(id).map(drop)
+    Ok(target.find_snmp(id)?.version.clone())
 }
 
 impl SnmpCredentials {
     /// Returns all errors for a target of a version.
-    fn find_errors(&self, version: &SnmpVersion) -> Vec<FieldError> {
+    pub(in crate::access) fn find_errors(&self, version: &SnmpVersion) -> Vec<FieldError> {
         let mut errors = Vec::new();
         match (self, version) {
             (Self::Community(community), SnmpVersion::V2c) => {

@@ -252,8 +252,11 @@ pub(super) async fn set_secrets(
 ) -> Result<StatusCode, WebError> {
     let node = find_node(&parts, &node).await?;
     let authority = Authority::Principal(&allowed, address);
-    notice_settings::check_snmp(&parts, &authority, &node, &id).await?;
+    let version = notice_settings::find_snmp_version(&parts, &authority, &node, &id).await?;
     let credentials = read_credentials(&mut input);
+    if let Some(credentials) = &credentials {
+        input.report(credentials.find_errors(&version));
+    }
     input.finish()?;
     let credentials = credentials.ok_or_else(WebError::not_found)?;
     notice_settings::set_snmp_secrets(&parts, &authority, &node, &id, credentials).await?;

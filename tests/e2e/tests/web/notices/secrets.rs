@@ -34,6 +34,10 @@ struct Inbox {
 
 async fn receive(State(inbox): State<Arc<Inbox>>, request: Request) -> (StatusCode, String) {
     let (parts, body) = request.into_parts();
+    // The whole path is needed, also after the settings were saved without it.
+    if parts.uri.to_string() != format!("/{PATH}") {
+        return (StatusCode::NOT_FOUND, parts.uri.to_string());
+    }
     let body = body.collect().await.unwrap().to_bytes();
     let body = String::from_utf8(body.to_vec()).unwrap();
     inbox.received.lock().push((parts.headers, body));
@@ -102,6 +106,8 @@ async fn test_returns_the_reply_of_the_receiver() {
         let path = format!("{path}recipients/{id}/+Test/");
         client.json(Method::POST, &path, &json!({})).await
     };
+    let again = json!({ "recipients": saved["data"]["recipients"] });
+    client.json(Method::PUT, &path, &again).await.expect(200);
     let report = test("tickets").await.expect(200);
     assert_eq!(report["sent"], true, "{report}");
     assert!(is_signed(&inbox.received.lock()[0], secret));
@@ -173,6 +179,11 @@ async fn secrets_are_never_read_back() {
         ("noc", &json!({ "community": "" }), vec!["community"]),
         ("v3", &community, vec!["community"]),
         (
+            "noc",
+            &json!({ "community": "", "x": 1 }),
+            vec!["community", "x"],
+        ),
+        (
             "v3",
             &json!({ "auth_password": "canary", "privacy_password": "short" }),
             vec!["auth_password", "privacy_password"],
@@ -211,11 +222,21 @@ async fn secrets_are_never_read_back() {
     let moved = save(json!([noc("192.0.2.2"), moved_v3, hook])).await;
     assert_eq!(moved["secrets"]["noc"]["set"], false);
     assert_eq!(moved["secrets"]["v3"]["set"], true);
-    for name in ["webhook.tickets", "snmp.v3"] {
+    for name in ["webhook.tickets", "webhook-url.tickets", "snmp.v3"] {
         assert!(has_secret(&world, name).await, "{name}");
     }
+    // An address without a path has nothing to hide.
+    save(json!([webhook("tickets", "https://hooks.example.com/")])).await;
+    assert!(!has_secret(&world, "webhook-url.tickets").await);
+    save(json!([hook])).await;
+    assert!(has_secret(&world, "webhook-url.tickets").await);
     save(json!([])).await;
-    for name in ["webhook.tickets", "snmp.v3", "snmp.noc"] {
+    for name in [
+        "webhook.tickets",
+        "webhook-url.tickets",
+        "snmp.v3",
+        "snmp.noc",
+    ] {
         assert!(!has_secret(&world, name).await, "{name}");
     }
     let back = save(json!([hook])).await;

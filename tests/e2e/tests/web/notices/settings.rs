@@ -6,7 +6,7 @@ use relation_e2e::world::{Customer, World, WorldBuilder};
 use serde_json::{Value, json};
 
 use super::{PATH, SETTINGS, changed, events, webhook};
-use crate::support::{Client, Response, principal};
+use crate::support::{Client, Response, notices, principal};
 
 const NODE: &str = "sys.A.B";
 
@@ -38,7 +38,10 @@ async fn settings_are_saved_shown_and_removed() {
     let url = format!("https://hooks.example.com/{PATH}");
     let input = json!({
         "thresholds": ["30d", 172_800],
-        "recipients": ["it@example.com", webhook("tickets", &url)],
+        "recipients": [
+            "it@example.com", webhook("tickets", &url),
+            webhook("chat", "https://hooks.example.com/canary-path-2"),
+        ],
     });
     let first = put_if(&client, &path, &input, "\"0\"").await;
     let saved = first.expect(200);
@@ -54,8 +57,12 @@ async fn settings_are_saved_shown_and_removed() {
     again["language"] = "de".into();
     let second = put_if(&client, &path, &again, &tag(&first)).await;
     assert_eq!(second.expect(200)["new_secrets"], json!([]));
-    let stored = relation_notify_body(&world).await;
-    assert!(stored.contains(PATH), "{stored}");
+    assert_no_path_in_files(&world);
+    // Another path of the same server is a change of the recipients.
+    again["recipients"]["values"][1]["url"] = "https://hooks.example.com/canary-path-3".into();
+    let third = client.json(Method::PUT, &path, &again).await;
+    third.expect(200);
+    assert_no_path_in_files(&world);
     let wrong = json!({ "recipients": [webhook("tickets", "https://elsewhere.example.com/…")] });
     let wrong = client.json(Method::PUT, &path, &wrong).await;
     wrong.expect(422);
@@ -79,10 +86,16 @@ async fn settings_are_saved_shown_and_removed() {
     let saves = events(&client, "save-notice-settings").await;
     assert_eq!(
         changed(&saves[0]),
-        ["recipients", "thresholds", "secrets.tickets"]
+        [
+            "recipients",
+            "thresholds",
+            "secrets.tickets",
+            "secrets.chat"
+        ]
     );
     assert_eq!(changed(&saves[1]), ["language"]);
-    assert_eq!(saves.len(), 2);
+    assert_eq!(changed(&saves[2]), ["recipients"]);
+    assert_eq!(saves.len(), 3);
     assert_eq!(events(&client, "remove-notice-settings").await.len(), 1);
     let log = client.get("/api/data/AuditEvent/").await;
     for text in [&first.text, &second.text, &list.to_string(), &log.text] {
@@ -90,15 +103,24 @@ async fn settings_are_saved_shown_and_removed() {
     }
 }
 
-/// Returns the stored settings as text.
-async fn relation_notify_body(world: &World) -> String {
-    let filter = relation_host::types::Filter {
-        model: "host/NoticeSettings".to_owned(),
-        hierarchy: None,
-        equals: Vec::new(),
-    };
-    let page = world.host().store().find(&filter, None, 10).await.unwrap();
-    page.items[0].body.clone()
+/// Checks that no file of the store has a part of the path of the webhook.
+#[track_caller]
+fn assert_no_path_in_files(world: &World) {
+    let files = std::fs::read_dir(world.directory()).unwrap();
+    let files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    let mut has_settings = false;
+    for file in files.iter().filter(|file| file.is_file()) {
+        let bytes = std::fs::read(file).unwrap();
+        let has = |text: &str| {
+            bytes
+                .windows(text.len())
+                .any(|part| part == text.as_bytes())
+        };
+        has_settings |= has("hooks.example.com");
+        assert!(!has("canary-path"), "{}", file.display());
+        assert!(!has("canary-query"), "{}", file.display());
+    }
+    assert!(has_settings, "{files:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,6 +157,50 @@ async fn all_errors_of_settings_are_reported_together() {
     assert!(!refused.text.contains("canary"), "{refused:?}");
     let list = client.get(SETTINGS).await.expect(200);
     assert_eq!(list["pagination"]["total"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn webhooks_of_servers_that_are_not_listed_are_refused() {
+    let world = WorldBuilder::default().start().await;
+    let path = format!("{SETTINGS}{NODE}/");
+    let client = async |origins: &[&str]| {
+        let origins: Vec<String> = origins.iter().map(|&origin| origin.to_owned()).collect();
+        let notices = notices(&world, &origins);
+        let client = Client::with_options(&world, |options| options.notices = Some(notices)).await;
+        client.with(principal("provider-administrator", "sys.A"))
+    };
+    let save = async |client: &Client, recipients: Value| {
+        let input = json!({ "recipients": recipients, "language": "de" });
+        client.json(Method::PUT, &path, &input).await
+    };
+    let url = |host: &str| format!("https://{host}.example.com/{PATH}");
+    let (hook, old) = (
+        webhook("tickets", &url("hooks")),
+        webhook("old", &url("old")),
+    );
+    // Before the operator has listed servers, settings can be prepared.
+    save(&client(&[]).await, json!([old])).await.expect(200);
+    let client = client(&["https://hooks.example.com"]).await;
+    let others = [
+        webhook("one", &url("elsewhere")),
+        webhook("two", "https://hooks.example.com:8443/"),
+        webhook("old", "https://old.example.com:8443/"),
+    ];
+    let refused = save(&client, json!([hook, others[0], others[1], others[2], "x"])).await;
+    refused.expect(422);
+    let mut fields = refused.error_fields();
+    fields.sort();
+    let expected = [
+        "recipients.1.url",
+        "recipients.2.url",
+        "recipients.3.url",
+        "recipients.4",
+    ];
+    assert_eq!(fields, expected);
+    assert!(refused.text.contains("notices.webhook-origins"));
+    assert!(!refused.text.contains("canary"), "{refused:?}");
+    // A stored webhook does not stand in the way of other changes.
+    save(&client, json!([hook, old])).await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -124,9 +124,9 @@ impl Tenant {
     }
 }
 
-/// The ids of the webhook and of the SNMP target, which every node has. The host derives them from the addresses.
-pub const WEBHOOK: &str = "webhook-495f7240d5562fc0";
-pub const SNMP: &str = "snmp-c5fe14fbafcd23a6";
+/// The ids of the webhook and of the SNMP target, which every node has. The host derives them from names and servers.
+pub const WEBHOOK: &str = "webhook-168ce64888402c37";
+pub const SNMP: &str = "snmp-f0847e94983c4650";
 
 /// Adds an e-mail address, a webhook and an SNMP target to a node.
 async fn add_recipients(root: &Client, node: &str, mailbox: &str) {

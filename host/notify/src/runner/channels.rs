@@ -186,7 +186,7 @@ impl HostChannels {
         }
         let url = self.secrets.find_webhook_url(origin, &endpoint.id).await;
         url.map_err(|error| unreadable(&error))?.ok_or_else(|| {
-            temporary(
+            not_attempted(
                 "the path of the webhook is not stored: enter the whole address again".to_owned(),
             )
         })

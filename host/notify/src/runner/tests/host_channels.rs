@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use async_trait::async_trait;
 use relation_egress::{Client, ClientOptions, Policy};
 use relation_host::HandlerError;
+use secrecy::SecretString;
 use tokio::net::UdpSocket;
 use url::Host;
 

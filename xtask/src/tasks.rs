@@ -102,12 +102,12 @@ pub fn test(args: &[OsString]) -> Result<ExitCode> {
 /// The environment variable with the number of tests that run at the same time.
 const TEST_THREADS: &str = "RUST_TEST_THREADS";
 
-/// Returns the number of tests to run at the same time: four per processor, since many tests wait for processes and
+/// Returns the number of tests to run at the same time: three per processor, since many tests wait for processes and
 /// deadlines. A value that is set counts.
 fn test_threads() -> OsString {
     std::env::var_os(TEST_THREADS).unwrap_or_else(|| {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        (4 * processors).to_string().into()
+        (3 * processors).to_string().into()
     })
 }
 

@@ -56,8 +56,7 @@ pub enum DeliveryErrorKind {
         /// The wait that the receiver asked for.
         retry_after: Option<Duration>,
     },
-    /// Nothing was attempted, since a part is missing at this host, such as its configuration or a key; try again. It says
-    /// nothing about the receiver.
+    /// The attempt was not made, since this host lacks a setting or a key; try again. The receiver is not at fault.
     NotAttempted,
     /// The receiver may have accepted it, since its reply was lost; repeat once with the same id.
     Unknown,

@@ -366,9 +366,20 @@ impl RunningProgram {
     /// Waits for its exit.
     #[track_caller]
     pub fn wait(mut self) -> ProgramOutput {
-        let what = format!("`{}` has ended", self.command);
-        let status = eventually(&what, || self.child.try_wait().expect("it is our child"));
-        self.output(status)
+        let deadline = Instant::now() + TIMEOUT;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it is our child") {
+                return self.output(status);
+            }
+            assert!(
+                Instant::now() < deadline,
+                "`{}` does not end:\n{}\n{}",
+                self.command,
+                self.stdout(),
+                self.stderr()
+            );
+            std::thread::sleep(POLL_INTERVAL);
+        }
     }
 
     /// Sends SIGTERM, as a service manager does.

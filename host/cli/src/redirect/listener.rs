@@ -120,9 +120,14 @@ impl Listener {
         })
     }
 
-    /// Waits for the callback with this `state`.
-    pub async fn callback(&mut self, state: &str) -> Callback {
+    /// Accepts the callback with this `state` from now on. Call it before anybody can see the link: the browser may be
+    /// faster than the command.
+    pub fn expect(&self, state: &str) {
         *self.endpoint.state.lock() = Some(state.to_owned());
+    }
+
+    /// Waits for the expected callback.
+    pub async fn callback(&mut self) -> Callback {
         match self.callbacks.recv().await {
             Some(callback) => callback,
             // The endpoint holds a sender, so the channel cannot close.

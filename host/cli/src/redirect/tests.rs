@@ -51,9 +51,10 @@ fn page() -> Page {
 #[tokio::test]
 async fn callback_with_the_state_gets_the_result_page() {
     let (mut listener, address, socket) = bind_free_port().await;
+    listener.expect(STATE);
     let request = get(socket, &format!("/back?code=c0de&state={STATE}"));
     let browser = tokio::spawn(send_raw(socket, request));
-    let callback = listener.callback(STATE).await;
+    let callback = listener.callback().await;
     assert_eq!(
         callback.address.expose_secret(),
         format!("{}?code=c0de&state={STATE}", address.as_str())
@@ -76,8 +77,9 @@ async fn callback_with_the_state_gets_the_result_page() {
 #[tokio::test]
 async fn other_requests_are_refused_and_waiting_goes_on() {
     let (mut listener, _, socket) = bind_free_port().await;
+    listener.expect(STATE);
     let waiting = tokio::spawn(async move {
-        let callback = listener.callback(STATE).await;
+        let callback = listener.callback().await;
         callback.respond(page());
         listener
     });
@@ -129,8 +131,9 @@ async fn other_requests_are_refused_and_waiting_goes_on() {
 async fn callback_is_accepted_once() {
     let (mut listener, _, socket) = bind_free_port().await;
     let request = get(socket, &format!("/back?code=c&state={STATE}"));
+    listener.expect(STATE);
     let first = tokio::spawn(send_raw(socket, request.clone()));
-    let callback = listener.callback(STATE).await;
+    let callback = listener.callback().await;
     let second = send_raw(socket, request).await;
     assert!(second.starts_with("HTTP/1.1 400 "), "{second}");
     callback.respond(page());
@@ -141,8 +144,9 @@ async fn callback_is_accepted_once() {
 async fn waiting_browser_gets_503_when_the_command_ends() {
     let (mut listener, _, socket) = bind_free_port().await;
     let request = get(socket, &format!("/back?code=c&state={STATE}"));
+    listener.expect(STATE);
     let browser = tokio::spawn(send_raw(socket, request));
-    drop(listener.callback(STATE).await);
+    drop(listener.callback().await);
     let response = browser.await.unwrap();
     assert!(response.starts_with("HTTP/1.1 503 "), "{response}");
     listener.close().await;

@@ -64,11 +64,12 @@ fn connect_customer(world: &CliWorld, name: &str, organization: &Organization) -
     let pkid = add_record(&world.workspace, name, &[]);
     let mut running = start_connect(world, &pkid);
     let link = link(&mut running);
-    browse(&consent_in_browser(
+    let (status, page) = browse(&consent_in_browser(
         world,
         &link,
         &Consent::accept(organization),
     ));
+    assert_eq!(status, 200, "{page}");
     running.wait().succeeds();
     pkid
 }
@@ -133,11 +134,12 @@ fn a_person_is_shown_the_link_and_told_what_to_do() {
         let told = running.stderr().contains("Open this link in a browser");
         told.then_some(())
     });
-    browse(&consent_in_browser(
+    let (status, page) = browse(&consent_in_browser(
         &world,
         &link,
         &Consent::accept(&contoso),
     ));
+    assert_eq!(status, 200, "{page}");
     let output = running.wait().succeeds();
     for word in ["connected", "access token", "refresh token"] {
         assert!(output.stdout.contains(word), "{}", output.stdout);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use relation_e2e::artifacts;
-use relation_e2e::cli_world::CliWorld;
+use relation_e2e::cli_world::{CliWorld, browse};
 use relation_e2e::process::{ProgramOutput, Workspace, eventually, free_address};
 use relation_e2e::world::CLIENT_SECRET;
 use serde_json::{Value, json};
@@ -92,7 +92,8 @@ fn empty_directory_becomes_a_connected_customer() {
         stdout.ends_with('\n').then(|| stdout.trim().to_owned())
     });
     let callback = world.emulator.authorize(&link, &Consent::accept(&contoso));
-    relation_e2e::cli_world::browse(&callback.unwrap());
+    let (status, page) = browse(&callback.unwrap());
+    assert_eq!(status, 200, "{page}");
     connecting.wait().succeeds();
     workspace.relation(["refresh", "Contoso"]).run().succeeds();
 }

@@ -63,7 +63,7 @@ impl ConnectFlow<'_> {
     /// Begins consents, and prints the links for another person.
     pub(super) async fn hand_over(&self, grants: &[Grant]) -> Result<(), AppError> {
         for grant in grants {
-            let call_output = self.begin(*grant).await?;
+            let call_output = self.begin(*grant, None).await?;
             self.announce(&call_output, None).map_err(link_not_shown)?;
         }
         Ok(())
@@ -126,7 +126,7 @@ impl ConnectFlow<'_> {
     ) -> Result<(), AppError> {
         let mut grants = grants.iter().copied();
         let mut next = match grants.next() {
-            Some(grant) => Some(self.begin(grant).await?),
+            Some(grant) => Some(self.begin(grant, Some(source)).await?),
             None => None,
         };
         let mut write_error = Ok(());
@@ -144,7 +144,7 @@ impl ConnectFlow<'_> {
                 .await?;
             // The result page of one consent links to the next.
             let following = match (&completed, grants.next()) {
-                (Ok(_), Some(grant)) => Some(self.begin(grant).await),
+                (Ok(_), Some(grant)) => Some(self.begin(grant, Some(source)).await),
                 _ => None,
             };
             if let ReceivedCallback::Browser(callback) = received {
@@ -199,13 +199,23 @@ impl ConnectFlow<'_> {
         Err(AppError::usage("no callback of this consent was given").hint(self.restart_hint()))
     }
 
-    async fn begin(&self, grant: Grant) -> Result<CallOutput<Authorization>, AppError> {
+    /// Begins a consent, whose callback `source` accepts from then on.
+    async fn begin(
+        &self,
+        grant: Grant,
+        source: Option<&CallbackSource>,
+    ) -> Result<CallOutput<Authorization>, AppError> {
         let label = format!("beginning to connect {}", self.record.name());
         let call = self
             .host
             .connect(&self.record.pkid, grant, self.redirect.as_str());
         let call_output = progress::show_while(&label, None, call).await;
-        call_output.map_err(|error| self.explain(error.into(), &self.restart_hint()))
+        let call_output =
+            call_output.map_err(|error| self.explain(error.into(), &self.restart_hint()))?;
+        if let Some(CallbackSource::Browser(listener)) = source {
+            listener.expect(&call_output.value.state);
+        }
+        Ok(call_output)
     }
 
     /// Prints the link on a line of its own to stdout, and the instructions to stderr. Without a source, another
@@ -258,9 +268,9 @@ impl ConnectFlow<'_> {
         };
         let received = async {
             match source {
-                CallbackSource::Browser(listener) => Ok(ReceivedCallback::Browser(
-                    listener.callback(&authorization.state).await,
-                )),
+                CallbackSource::Browser(listener) => {
+                    Ok(ReceivedCallback::Browser(listener.callback().await))
+                }
                 CallbackSource::Stdin(lines) => {
                     let expected = ExpectedCallback {
                         redirect: &self.redirect,

@@ -18,6 +18,8 @@ mod keys;
 pub mod layer;
 pub(crate) mod ownership;
 pub mod seal;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod stash;

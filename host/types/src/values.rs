@@ -4,6 +4,7 @@ use std::fmt;
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// The model of the documents that store the records of relation/SparkCustomer.
 ///
@@ -81,6 +82,14 @@ impl Pkid {
     /// Creates the primary key of these bytes.
     pub fn from_bytes(bytes: [u8; 12]) -> Self {
         Self(hex::encode(bytes))
+    }
+
+    /// Derives a primary key from a text: the same text always has the same one. Begin the text with its purpose, so
+    /// that no two purposes share a text.
+    pub fn derive(text: &str) -> Self {
+        let mut digits = hex::encode(Sha256::digest(text));
+        digits.truncate(24);
+        Self(digits)
     }
 
     /// Returns the primary key as text.

@@ -11,7 +11,6 @@ use relation_host::store::{Change, Check, Commit, Store, StoreError};
 use relation_host::types::{Document, Hierarchy, Pkid, Reference, Timestamp};
 use relation_notify::snmp::{EngineId, LocalEngine, ResolveTarget, SnmpLimits, SnmpSender};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
 use crate::config::SnmpConfig;
@@ -133,14 +132,8 @@ impl Engine {
     }
 
     fn reference(&self) -> Reference {
-        let text = format!("snmp-engine\0{}", self.config.host_id);
-        let digest: [u8; 32] = Sha256::digest(text).into();
-        let mut bytes = [0; 12];
-        bytes
-            .iter_mut()
-            .zip(digest)
-            .for_each(|(byte, digit)| *byte = digit);
-        Reference::new(ENGINE_MODEL, Pkid::from_bytes(bytes))
+        let pkid = Pkid::derive(&format!("snmp-engine\0{}", self.config.host_id));
+        Reference::new(ENGINE_MODEL, pkid)
     }
 
     async fn read(&self) -> Result<Option<(EngineBody, u64)>, AppError> {

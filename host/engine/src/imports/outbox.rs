@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 use super::{Call, convert};
 use crate::store::{Change, StoreError};
@@ -271,13 +270,7 @@ impl NewNotice {
         if content.change == NoticeChange::SeverityRose {
             parts.extend([body.member("severity"), body.member("count")]);
         }
-        let digest: [u8; 32] = Sha256::digest(parts.join("\n")).into();
-        let mut bytes = [0; 12];
-        bytes
-            .iter_mut()
-            .zip(digest)
-            .for_each(|(byte, digit)| *byte = digit);
-        Pkid::from_bytes(bytes)
+        Pkid::derive(&parts.join("\n"))
     }
 
     /// Returns the changes that store the notice at a node, and make its wakeup due.

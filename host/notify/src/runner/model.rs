@@ -4,7 +4,6 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use relation_host::types::{Document, Hierarchy, Key, Pkid, RECORD_KEY, Reference, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::RunError;
 use crate::health::EndpointHealth;
@@ -341,16 +340,10 @@ pub(super) fn hash_recipient(recipient_key: &str) -> String {
 }
 
 fn derive_pkid(purpose: &str, text: &str) -> Pkid {
-    let digest: [u8; 32] = Sha256::digest(format!("{purpose}\0{text}")).into();
-    let mut bytes = [0; 12];
-    bytes
-        .iter_mut()
-        .zip(digest)
-        .for_each(|(byte, digit)| *byte = digit);
-    Pkid::from_bytes(bytes)
+    Pkid::derive(&format!("{purpose}\0{text}"))
 }
 
-/// Returns the recipient as it may be stored. The settings have the whole address.
+/// Returns the recipient as it may be stored. The whole address of a webhook is a sealed secret of the settings.
 pub(super) fn redact(recipient: &Recipient) -> Recipient {
     let mut recipient = recipient.clone();
     if let Recipient::Webhook(endpoint) = &mut recipient {

@@ -2,7 +2,6 @@
 
 use relation_host::store::{Store, StoreError};
 use relation_types::{Document, Hierarchy, Pkid, Reference};
-use sha2::{Digest as _, Sha256};
 
 use super::NOTICE_SETTINGS_MODEL;
 
@@ -15,13 +14,7 @@ pub fn reference(node: &Hierarchy) -> Reference {
 
 /// Derives the primary key of a node's document.
 pub(super) fn derive_pkid(purpose: &str, node: &Hierarchy) -> Pkid {
-    let digest: [u8; 32] = Sha256::digest(format!("{purpose}\0{node}")).into();
-    let mut bytes = [0; 12];
-    bytes
-        .iter_mut()
-        .zip(digest)
-        .for_each(|(byte, digit)| *byte = digit);
-    Pkid::from_bytes(bytes)
+    Pkid::derive(&format!("{purpose}\0{node}"))
 }
 
 /// Returns a node and the nodes above, the highest first.

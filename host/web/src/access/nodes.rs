@@ -27,7 +27,6 @@ use relation_host::types::{
 };
 use relation_notify::settings::NOTICE_SETTINGS_MODEL;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use self::spelling::find_child;
 use super::audit::{self, Actor, AuditObject, NewAuditEvent};
@@ -119,16 +118,7 @@ impl Entry<NodeBody> {
 
 /// Returns the pkid of a node.
 pub fn node_pkid(node: &Hierarchy) -> Pkid {
-    let digest = Sha256::new()
-        .chain_update("host/HierarchyNode/")
-        .chain_update(node.as_str())
-        .finalize();
-    let mut bytes = [0; 12];
-    bytes
-        .iter_mut()
-        .zip(digest)
-        .for_each(|(byte, digit)| *byte = digit);
-    Pkid::from_bytes(bytes)
+    Pkid::derive(&format!("host/HierarchyNode/{node}"))
 }
 
 fn name(node: &Hierarchy) -> &str {

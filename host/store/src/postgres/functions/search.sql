@@ -4,8 +4,8 @@
 -- and the other conditions are looked up for each of its documents. A subtree is not such a range: a small one is listed
 -- and sorted; otherwise it is a condition on the documents of another source.
 --
--- These functions are STABLE: all steps of a search see the same documents. Their plans do not depend on the values
--- searched for, nor on statistics: they only have to follow an index.
+-- These functions are STABLE: all steps of a search see the same documents. Their plans depend neither on the values
+-- searched for nor on statistics, they always follow an index: so say the settings of the functions that begin a search.
 --
 -- Parameters that the functions share: `p_node` is NULL for anywhere; `p_subtree` includes the nodes below. `p_from` is
 -- the bound: an ascending search takes the pkids from it on, a descending one those before it.
@@ -15,8 +15,6 @@ CREATE FUNCTION relation.scan_pkids(
     p_model text, p_name text, p_digest bytea, p_node text, p_from text, p_descending boolean, p_rows bigint
 ) RETURNS text[]
 LANGUAGE plpgsql STABLE
-SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off
-SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
     IF p_name IS NOT NULL AND p_descending THEN
@@ -57,7 +55,6 @@ CREATE FUNCTION relation.list_subtree(
     p_model text, p_node text, p_from text, p_descending boolean, p_most bigint
 ) RETURNS text[]
 LANGUAGE plpgsql STABLE
-SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     v_pkids text[];
@@ -87,8 +84,6 @@ CREATE FUNCTION relation.filter_pkids(
     p_model text, p_node text, p_subtree boolean, p_names text[], p_digests bytea[], p_pkids text[]
 ) RETURNS text[]
 LANGUAGE plpgsql STABLE
-SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
-SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
     RETURN ARRAY(
@@ -107,7 +102,6 @@ $$;
 -- Returns whether a model has documents outside of a subtree.
 CREATE FUNCTION relation.is_elsewhere(p_model text, p_node text) RETURNS boolean
 LANGUAGE plpgsql STABLE
-SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
     RETURN EXISTS (SELECT FROM relation.documents AS d WHERE d.model = p_model AND d.hierarchy < p_node)
@@ -124,6 +118,9 @@ CREATE FUNCTION relation.find_pkids_v1(
     p_from text, p_descending boolean, p_want bigint
 ) RETURNS text[]
 LANGUAGE plpgsql STABLE
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
+SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     -- A source with at most that many documents is read as a whole: first of all, or when a walk did not fill the page.

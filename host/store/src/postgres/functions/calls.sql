@@ -16,6 +16,7 @@ CREATE FUNCTION relation.begin_v1(
     p_queued boolean, p_transaction text
 ) RETURNS text
 LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     v_now bigint := CASE WHEN p_by_database THEN relation.clock() ELSE p_now END;
@@ -89,6 +90,7 @@ $$;
 -- Stores an update of a running transaction. A power cut may undo it, but no write before it.
 CREATE FUNCTION relation.report_v1(p_write uuid, p_update text, p_lines text, p_reveals text) RETURNS text
 LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog SET enable_seqscan = off SET jit = off
 AS $$
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
@@ -108,6 +110,7 @@ CREATE FUNCTION relation.end_v1(
     p_retry_at bigint, p_ended bigint, p_queued boolean, p_update text, p_lines text, p_reveals text
 ) RETURNS text
 LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     v_is_held boolean := p_epoch IS NULL;

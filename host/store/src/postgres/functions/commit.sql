@@ -1,8 +1,8 @@
 -- Commits: the fence, the checks, the changes, and the update of the transaction.
 --
 -- READ COMMITTED with locks makes a commit serial with the others where it matters. They are taken in this order:
--- the lock of sealing, the lease of the fence, the documents that the commit changes or checks (ascending), the
--- stripes (ascending), and then the rows of new documents (ascending), of transactions and of bulks.
+-- the locks of sealing (see `keys.sql`), the lease of the fence, the documents that the commit changes or checks
+-- (ascending), the stripes (ascending), and then the rows of new documents (ascending), of transactions and of bulks.
 --
 -- A check that something is not there has no row to lock. Such checks lock stripes: one of 128 locks, by a hash of
 -- what must not be there. A document that appears, moves or gets a key locks the same stripe, shared.
@@ -139,6 +139,7 @@ CREATE FUNCTION relation.commit_v1(
     p_owner_models text[], p_owner_pkids text[], p_queued text, p_update text, p_lines text, p_reveals text
 ) RETURNS text
 LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     v_lock record;
@@ -148,7 +149,7 @@ BEGIN
     IF p_seals <> '{}' THEN
         PERFORM pg_advisory_xact_lock_shared(2, 0);
         IF p_older_keys THEN
-            PERFORM pg_advisory_xact_lock_shared(2, 1);
+            PERFORM pg_advisory_xact_lock_shared(3, 0);
         END IF;
     END IF;
     IF p_epoch IS NOT NULL THEN

@@ -13,6 +13,7 @@ CREATE FUNCTION relation.recover_v1(
     p_write uuid, p_holder text, p_by_database boolean, p_now bigint, p_unseen bigint, p_status text, p_message text
 ) RETURNS text
 LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     v_now bigint := CASE WHEN p_by_database THEN relation.clock() ELSE p_now END;
@@ -84,6 +85,7 @@ CREATE FUNCTION relation.redate_v1(
     p_write uuid, p_by_database boolean, p_now bigint, p_tolerance bigint
 ) RETURNS text
 LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog SET jit = off
 AS $$
 DECLARE
     v_latest bigint := p_tolerance + CASE WHEN p_by_database THEN greatest(p_now, relation.clock()) ELSE p_now END;

@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::error::{Result, corrupt, from_sql_count, parse_hierarchy, require_text};
+use super::error::{
+    PgError, Result, corrupt, from_sql_count, parse_hierarchy, require_text,
+};
 use super::search::{Search, is_short};
 use super::{Lane, PostgresStore, commit};
 use crate::cursor::{Listing, build_page, validate_limit};
@@ -76,7 +78,7 @@ impl DocumentStore for PostgresStore {
         let more = rows.len() > limit;
         let mut found = Vec::with_capacity(rows.len());
         for row in rows.iter().take(limit) {
-            let pkid: String = row.try_get(4).map_err(super::error::PgError::from)?;
+            let pkid: String = row.try_get(4).map_err(PgError::from)?;
             let reference = Reference::new(&filter.model, parse_pkid(pkid)?);
             found.extend(read_document(row, &reference)?);
         }
@@ -133,15 +135,7 @@ fn read_document(row: &Row, reference: &Reference) -> Result<Option<Document>> {
     }))
 }
 
-/// Encodes keys as JSON: `[["name","value"],…]`.
-pub(super) fn encode_keys(keys: &[Key]) -> Result<String> {
-    let pairs: Vec<(&str, &str)> = keys
-        .iter()
-        .map(|key| (key.name.as_str(), key.value.as_str()))
-        .collect();
-    serde_json::to_string(&pairs).map_err(|error| corrupt(error.to_string()))
-}
-
+/// Decodes keys from JSON: `[["name","value"],…]`.
 fn decode_keys(text: &str, reference: &Reference) -> Result<Vec<Key>> {
     let pairs: Vec<(String, String)> = serde_json::from_str(text)
         .map_err(|error| corrupt(format!("the keys of {reference}: {error}")))?;

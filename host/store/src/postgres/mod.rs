@@ -26,6 +26,7 @@ mod search;
 mod secrets;
 mod stubs;
 mod transactions;
+mod updates;
 mod wakeups;
 
 pub use open::{OpenError, PostgresOptions};

@@ -3,7 +3,7 @@
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::error::{Result, corrupt, require_text};
+use super::error::{PgError, Result, corrupt, require_text};
 use super::{Lane, PostgresStore};
 use crate::{SortOrder, StoreError};
 use relation_types::{Filter, Scope};
@@ -127,6 +127,6 @@ fn to_limit(rows: u64) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
-fn no_row() -> super::error::PgError {
+fn no_row() -> PgError {
     corrupt("a function of the database has returned no row")
 }

@@ -2,15 +2,15 @@
 #![allow(clippy::unimplemented, reason = "in work")]
 
 use async_trait::async_trait;
-use relation_types::transactions::{Transaction, TransactionFilter, TransactionUpdate};
+use relation_types::transactions::{Transaction, TransactionFilter};
 use relation_types::{Document, Filter, Hierarchy, Page, Reference, Timestamp};
 
 use super::PostgresStore;
 use crate::seal::{DataKey, Sealed};
 use crate::{
-    BeginOutcome, CallEnd, CallStart, CallStore, Commit, DocumentStore, DueWakeup, KeyStore,
-    KeyUse, KindFilter, PruneReport, PruneRequest, Recovery, RedateReport, ResealStep, Retirement,
-    SecretScope, SortOrder, StoreError, StoredSecret, TransactionStore, WakeupStore,
+    Commit, DocumentStore, DueWakeup, KeyStore, KeyUse, KindFilter, PruneReport, PruneRequest,
+    ResealStep, Retirement, SecretScope, SortOrder, StoreError, StoredSecret, TransactionStore,
+    WakeupStore,
 };
 
 #[async_trait]
@@ -42,29 +42,6 @@ impl WakeupStore for PostgresStore {
     }
 
     async fn next_due(&self, _: Option<Timestamp>) -> Result<Option<Timestamp>, StoreError> {
-        unimplemented!()
-    }
-}
-
-#[async_trait]
-impl CallStore for PostgresStore {
-    async fn begin(&self, _: CallStart) -> Result<BeginOutcome, StoreError> {
-        unimplemented!()
-    }
-
-    async fn report(&self, _: TransactionUpdate) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-
-    async fn end(&self, _: CallEnd) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-
-    async fn recover(&self, _: Timestamp) -> Result<Recovery, StoreError> {
-        unimplemented!()
-    }
-
-    async fn redate(&self, _: Timestamp) -> Result<RedateReport, StoreError> {
         unimplemented!()
     }
 }

@@ -102,7 +102,7 @@ $$;
 -- Creates or replaces a document. Returns whether it was created, so that the caller of a concurrent creation can
 -- refuse it. A document whose node and keys stay the same, which is the usual change, is one update.
 CREATE FUNCTION relation.put_document(
-    p_model text, p_pkid text, p_hierarchy text, p_body text, p_keys text, p_names text[], p_values text[]
+    p_model text, p_pkid text, p_hierarchy text, p_body text, p_keys text
 ) RETURNS boolean
 LANGUAGE plpgsql VOLATILE
 AS $$

@@ -17,8 +17,9 @@ const GET: &str = "SELECT d.hierarchy, d.version, d.body, d.keys FROM relation.d
     WHERE d.model = $1 AND d.pkid = $2";
 const GET_SEVERAL: &str = "SELECT d.hierarchy, d.version, d.body, d.keys
     FROM unnest($1, $2) WITH ORDINALITY AS r (model, pkid, number)
-    LEFT JOIN relation.documents AS d ON d.model = r.model AND d.pkid = r.pkid
-    ORDER BY r.number";
+    LEFT JOIN LATERAL (
+        SELECT * FROM relation.documents AS d WHERE d.model = r.model AND d.pkid = r.pkid OFFSET 0
+    ) AS d ON true ORDER BY r.number";
 
 #[async_trait]
 impl DocumentStore for PostgresStore {

@@ -12,9 +12,6 @@ use crate::{Retirement, SecretCount, StoreError, validate_rewrap};
 /// There are only as many data keys as rotations.
 const ALL: &str = "SELECT id, kek_id, wrapped, created FROM relation.data_keys ORDER BY id";
 
-#[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[ALL];
-
 impl PostgresStore {
     pub(super) async fn list_data_keys(&self) -> Result<Vec<DataKey>> {
         let rows = self.read(Lane::Read, ALL, &[]).await?;

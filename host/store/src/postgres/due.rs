@@ -13,9 +13,6 @@ use relation_types::Timestamp;
 const DUE: &str = "SELECT model, pkid, id, due, payload, revision, attempts, deadline
     FROM relation.due_v1($1, $2, $3, $4, $5, $6)";
 
-#[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[DUE];
-
 /// The number of rows that are read beside one for each wanted subject. A subject can have several due wakeups.
 const SPARE_ROWS: usize = 16;
 

@@ -32,9 +32,6 @@ const USE: &str = "SELECT u.beginning, count(*), count(u.quarantined) FROM (
             quarantined FROM relation.secrets) u
     GROUP BY u.beginning";
 
-#[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[SEALED, ALL, NOT_UNDER, QUARANTINED, USE];
-
 #[async_trait]
 impl KeyStore for PostgresStore {
     async fn sealed(&self, owner: &Reference, name: &str) -> Result<Option<Sealed>, StoreError> {

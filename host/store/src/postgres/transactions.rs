@@ -21,9 +21,6 @@ const NEWS: &str = "SELECT lines, reveals FROM relation.transaction_news
 const NEXT: &str = "SELECT id, status, started, completed FROM relation.transactions
     WHERE id > $1 ORDER BY id LIMIT $2";
 
-#[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[GET, NEWS, NEXT];
-
 #[async_trait]
 impl TransactionStore for PostgresStore {
     async fn transaction(&self, id: &str) -> Result<Option<Transaction>, StoreError> {

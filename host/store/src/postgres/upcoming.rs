@@ -56,9 +56,6 @@ const LISTED: &str = "WITH RECURSIVE models (model) AS (
         ORDER BY w.due, w.model, w.pkid, w.id LIMIT $5) w ON true
     ORDER BY w.due, w.model, w.pkid, w.id";
 
-#[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[BY_DUE, IN_SUBTREE, LISTED];
-
 /// The number of documents of a subtree whose wakeups are listed and sorted: at first, and after a walk by due time has
 /// found too few.
 const FEW: i64 = 64;

@@ -18,9 +18,6 @@ const COUNT_DUE: &str = "SELECT count(*) FROM
     (SELECT FROM relation.wakeups WHERE due <= $1 ORDER BY due LIMIT $2) w";
 const NEXT_DUE: &str = "SELECT due FROM relation.wakeups WHERE due > $1 ORDER BY due LIMIT 1";
 
-#[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[OF_SUBJECT, COUNT_DUE, NEXT_DUE];
-
 #[async_trait]
 impl WakeupStore for PostgresStore {
     async fn wakeups(&self, subject: &Reference) -> Result<Vec<DueWakeup>, StoreError> {

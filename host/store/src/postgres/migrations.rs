@@ -12,6 +12,7 @@ pub(super) const MIGRATIONS: &[&[&str]] = &[&[
     include_str!("functions/calls.sql"),
     include_str!("functions/commit.sql"),
     include_str!("functions/recovery.sql"),
+    include_str!("functions/due.sql"),
     include_str!("functions/retention.sql"),
     include_str!("functions/keys.sql"),
 ]];

@@ -18,14 +18,16 @@ mod commit;
 mod connections;
 mod data_keys;
 mod documents;
+mod due;
 mod error;
 mod migrations;
 mod open;
 mod recovery;
 mod search;
 mod secrets;
-mod stubs;
+mod transaction_listing;
 mod transactions;
+mod upcoming;
 mod updates;
 mod wakeups;
 

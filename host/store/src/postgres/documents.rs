@@ -4,9 +4,7 @@ use async_trait::async_trait;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::error::{
-    PgError, Result, corrupt, from_sql_count, parse_hierarchy, require_text,
-};
+use super::error::{PgError, Result, corrupt, from_sql_count, parse_hierarchy, require_text};
 use super::search::{Search, is_short};
 use super::{Lane, PostgresStore, commit};
 use crate::cursor::{Listing, build_page, validate_limit};
@@ -31,10 +29,7 @@ impl DocumentStore for PostgresStore {
             [] => Ok(Vec::new()),
             [one] => {
                 let pkid = one.pkid.as_str();
-                let parameters = [
-                    (&one.model as _, Type::TEXT),
-                    (&pkid as _, Type::TEXT),
-                ];
+                let parameters = [(&one.model as _, Type::TEXT), (&pkid as _, Type::TEXT)];
                 let rows = self.read(Lane::Read, GET, &parameters).await?;
                 let found = rows.first().map(|row| read_document(row, one));
                 Ok(vec![found.transpose()?.flatten()])

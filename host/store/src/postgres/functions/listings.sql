@@ -95,7 +95,7 @@ DECLARE
     v_value bytea := p_value;
     v_pkid text := p_pkid;
     -- The first rows fill the page if nearly all documents match.
-    v_chunk bigint := p_want + 16;
+    v_chunk bigint := least(p_want, 25000) + 16;
     v_step integer := 0;
     v_values bytea[];
     v_pkids text[];

@@ -88,14 +88,18 @@ LANGUAGE plpgsql STABLE
 AS $$
 DECLARE
     v_pkids text[] := p_pkids;
+    v_name text;
+    v_digest bytea;
 BEGIN
     FOR i IN 1 .. cardinality(p_names) LOOP
         EXIT WHEN v_pkids = '{}';
+        v_name := p_names[i];
+        v_digest := p_digests[i];
         v_pkids := ARRAY(
             SELECT u.pkid FROM unnest(v_pkids) WITH ORDINALITY AS u (pkid, number)
             WHERE EXISTS (
                 SELECT FROM relation.document_keys AS k
-                WHERE k.model = p_model AND k.name = p_names[i] AND k.digest = p_digests[i] AND k.pkid = u.pkid
+                WHERE k.model = p_model AND k.name = v_name AND k.digest = v_digest AND k.pkid = u.pkid
                 OFFSET 0)
             ORDER BY u.number);
     END LOOP;
@@ -175,8 +179,8 @@ $$;
 
 -- Returns the pkids of the first `p_want` matching documents, in order.
 --
--- The smallest source that has at most 64 documents, or 1000, is read as a whole. If there is none, a step of a walk
--- over the first source shows whether it fills the page. If not, the smallest source may have 20 000 documents. Above
+-- The smallest source that has at most 64 documents, or 1000, is read as a whole. If there is none, two steps of a walk
+-- over the first source show whether it fills the page. If not, the smallest source may have 20 000 documents. Above
 -- that, the walk goes on: pkids are random, so that it is short if enough of the documents match.
 CREATE FUNCTION relation.find_pkids_v1(
     p_model text, p_node text, p_subtree boolean, p_names text[], p_values text[],
@@ -189,9 +193,9 @@ SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     -- The steps: the size of a source that is read as a whole, or NULL for a walk.
-    c_steps CONSTANT bigint[] := ARRAY[64, 1000, NULL, 20000];
-    -- The rows of one step of a walk. They fill the page if a quarter of them match.
-    c_chunk CONSTANT bigint := least(p_want, 25000) * 4 + 64;
+    c_steps CONSTANT bigint[] := ARRAY[64, 1000, NULL, NULL, 20000];
+    -- The first rows fill the page if nearly all documents match, and the next ones if a quarter of them match.
+    v_chunk bigint := least(p_want, 25000) + 16;
     -- A source is a key by its position; the node is 0, and the model is -1.
     v_source integer := CASE WHEN p_names <> '{}' THEN 1 WHEN p_node IS NOT NULL AND NOT p_subtree THEN 0 ELSE -1 END;
     v_digests bytea[] := ARRAY(SELECT relation.digest(v) FROM unnest(p_values) WITH ORDINALITY AS u (v, n) ORDER BY n);
@@ -212,21 +216,22 @@ BEGIN
         v_step := v_step + 1;
         IF c_steps[v_step] IS NULL THEN
             v_pkids := relation.scan_pkids(p_model, p_names[v_source], v_digests[v_source],
-                CASE v_source WHEN 0 THEN v_node END, v_from, p_descending, c_chunk);
+                CASE v_source WHEN 0 THEN v_node END, v_from, p_descending, v_chunk);
             v_found := v_found || relation.filter_source(
                 p_model, v_node, p_subtree, p_names, v_digests, v_source, v_pkids);
-            IF cardinality(v_found) >= p_want OR cardinality(v_pkids) < c_chunk THEN
+            IF cardinality(v_found) >= p_want OR cardinality(v_pkids) < v_chunk THEN
                 RETURN v_found[1 : p_want];
             END IF;
-            v_from := v_pkids[c_chunk] || CASE WHEN p_descending THEN '' ELSE '!' END;
+            v_from := v_pkids[v_chunk] || CASE WHEN p_descending THEN '' ELSE '!' END;
+            v_chunk := least(p_want, 25000) * 4 + 64;
             CONTINUE;
         END IF;
         v_smallest := relation.smallest_source(
             p_model, v_node, p_subtree, p_names, v_digests, v_from, p_descending, c_steps[v_step]);
         IF v_smallest.source IS NOT NULL THEN
-            FOR v_row IN 1 .. cardinality(v_smallest.pkids) BY c_chunk LOOP
+            FOR v_row IN 1 .. cardinality(v_smallest.pkids) BY v_chunk LOOP
                 v_found := v_found || relation.filter_source(p_model, v_node, p_subtree, p_names, v_digests,
-                    v_smallest.source, v_smallest.pkids[v_row : v_row + c_chunk - 1]);
+                    v_smallest.source, v_smallest.pkids[v_row : v_row + v_chunk - 1]);
                 EXIT WHEN cardinality(v_found) >= p_want;
             END LOOP;
             RETURN v_found[1 : p_want];

@@ -6,7 +6,10 @@ use relation_types::transactions::TransactionUpdate;
 use relation_types::{Document, Filter, Page, Reference, Timestamp};
 
 use super::PostgresStore;
-use crate::{BeginOutcome, CallEnd, CallStart, CallStore, Commit, DocumentStore, Recovery, RedateReport, SortOrder, StoreError};
+use crate::{
+    BeginOutcome, CallEnd, CallStart, CallStore, Commit, DocumentStore, Recovery, RedateReport,
+    SortOrder, StoreError,
+};
 
 #[async_trait]
 impl DocumentStore for PostgresStore {
@@ -55,4 +58,3 @@ impl CallStore for PostgresStore {
         unimplemented!()
     }
 }
-

@@ -5,6 +5,8 @@
 pub(super) const MIGRATIONS: &[&[&str]] = &[&[
     include_str!("schema.sql"),
     include_str!("functions/writes.sql"),
+    include_str!("functions/search.sql"),
+    include_str!("functions/listings.sql"),
     include_str!("functions/documents.sql"),
     include_str!("functions/transactions.sql"),
     include_str!("functions/calls.sql"),

@@ -25,10 +25,10 @@ mod open;
 mod recovery;
 mod search;
 mod secrets;
-mod stubs;
 mod transaction_listing;
 mod transactions;
 mod upcoming;
+mod updates;
 mod wakeups;
 
 pub use open::{OpenError, PostgresOptions};

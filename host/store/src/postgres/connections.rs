@@ -160,7 +160,9 @@ impl Shared {
     pub(super) async fn run_alone(&self, statement: &str, text: &str) -> Result<(), StoreError> {
         let connected = self.servers.connect(Lane::Write).await?;
         let client = connected.live.client();
-        let ran = client.execute_typed(statement, &[(&text, Type::TEXT)]).await;
+        let ran = client
+            .execute_typed(statement, &[(&text, Type::TEXT)])
+            .await;
         ran.map(drop).map_err(|error| describe(&error))
     }
 

@@ -73,7 +73,9 @@ pub(super) fn say_goodbye(connections: &Connections, holder: &str) {
     }
     let holder = holder.to_owned();
     let saying = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
         runtime.is_ok_and(|runtime| {
             let said = shared.run_alone(GOODBYE, &holder);
             runtime.block_on(async { tokio::time::timeout(GOODBYE_LIMIT, said).await.is_ok() })

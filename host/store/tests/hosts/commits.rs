@@ -131,7 +131,11 @@ async fn random_commits_neither_deadlock_nor_lose_a_change() {
     let found = hosts.first.get(&references).await.unwrap();
     for (number, found) in found.iter().enumerate() {
         let puts: u64 = all.iter().map(|puts| puts[number]).sum();
-        assert_eq!(found.as_ref().unwrap().version, 1 + puts, "document {number}");
+        assert_eq!(
+            found.as_ref().unwrap().version,
+            1 + puts,
+            "document {number}"
+        );
     }
     let listed = "SELECT count(*) FROM relation.document_keys";
     assert_eq!(hosts.sql(listed), DOCUMENTS.to_string());

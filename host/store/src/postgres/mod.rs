@@ -7,28 +7,39 @@
 use std::fmt;
 use std::time::Duration;
 
+use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Row, Statement};
 
 use self::connections::Connections;
-use self::error::Result;
-use super::{Store, StoreError};
+use self::error::{Result, WriteError};
+use super::Store;
 
 mod calls;
 mod commit;
 mod connections;
 mod data_keys;
 mod documents;
+mod due;
 mod error;
+mod inspect;
 mod migrations;
 mod open;
+mod options;
 mod recovery;
 mod search;
 mod secrets;
+mod servers;
+mod transaction_listing;
 mod transactions;
+mod upcoming;
+mod updates;
+mod upkeep;
 mod wakeups;
+mod writes;
 
-pub use open::{OpenError, PostgresOptions};
+pub use inspect::{HostSeen, Inspection, TableRows};
+pub use open::OpenError;
+pub use options::PostgresOptions;
 
 /// The clock by which leases expire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +58,23 @@ enum Lane {
     Read,
     /// Reads whose cost follows the stored data: listings, counts, the use of keys.
     Slow,
+    /// Calls of the functions that write.
+    Write,
+}
+
+impl Lane {
+    /// Returns the time after which the server stops a statement.
+    fn statement_timeout(self) -> Duration {
+        match self {
+            Self::Read | Self::Write => Duration::from_secs(10),
+            Self::Slow => Duration::from_secs(60),
+        }
+    }
+
+    /// Returns the time after which a connection without an answer counts as broken.
+    fn answer_limit(self) -> Duration {
+        self.statement_timeout() + Duration::from_secs(5)
+    }
 }
 
 /// The values of a statement's parameters, with their types.
@@ -76,9 +104,18 @@ impl PostgresStore {
     /// (`uuid`), then the given ones; its result is a text, which it has stored in `writes` under that id.
     ///
     /// An unknown outcome is resolved: after an error, the write is not there and never will be, except for
-    /// [`StoreError::Unavailable`].
-    async fn write(&self, function: &str, parameters: Parameters<'_>) -> Result<String> {
+    /// [`crate::StoreError::Unavailable`].
+    async fn write(
+        &self,
+        function: &str,
+        parameters: Parameters<'_>,
+    ) -> Result<String, WriteError> {
         self.connections.write(function, parameters).await
+    }
+
+    /// Returns the database's clock minus this machine's, in milliseconds, as it was measured in the last minute.
+    pub fn clock_skew_millis(&self) -> i64 {
+        self.connections.shared().skew()
     }
 }
 
@@ -88,6 +125,13 @@ impl fmt::Debug for PostgresStore {
             .field("id", &self.id)
             .field("holder", &self.holder)
             .finish_non_exhaustive()
+    }
+}
+
+impl Drop for PostgresStore {
+    /// Says that this host has ended, so that another one need not wait for the end of its leases.
+    fn drop(&mut self) {
+        upkeep::say_goodbye(&self.connections, &self.holder);
     }
 }
 

@@ -23,11 +23,11 @@ mod error;
 mod inspect;
 mod migrations;
 mod open;
+mod options;
 mod recovery;
 mod search;
 mod secrets;
 mod servers;
-mod stubs;
 mod stubs;
 mod transactions;
 mod upkeep;
@@ -130,3 +130,6 @@ impl Store for PostgresStore {
         &self.id
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,8 +12,9 @@ use crate::supervised::{Supervised, wait_until};
 /// A PgBouncer in transaction mode, with few connections to a cluster.
 #[derive(Debug)]
 pub struct Bouncer {
-    directory: TempDir,
+    // Dropped in this order: the process uses the directory.
     _process: Supervised,
+    directory: TempDir,
 }
 
 impl Bouncer {
@@ -60,6 +61,7 @@ default_pool_size = 5
             directory.path(),
             &program,
             &[&file.display().to_string()],
+            "TERM",
         )?;
         let socket = directory.path().join(".s.PGSQL.5432");
         wait_until(directory.path(), || UnixStream::connect(&socket).is_ok())?;

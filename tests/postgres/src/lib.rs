@@ -202,6 +202,7 @@ impl Cluster {
             directory,
             &self.programs.path("postgres"),
             &["-D", &data.display().to_string()],
+            "QUIT",
         )?;
         wait_until(directory, || is_ready(&data))?;
         *self.lock() = Some(server);

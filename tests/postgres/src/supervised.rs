@@ -11,16 +11,19 @@ use anyhow::{Context, Result, bail};
 use crate::programs::Programs;
 
 /// Starts a program, and stops it when the standard input ends: when the test says so, and when the test's process has
-/// ended in any way. The first line of the input is the signal; without one the directory is removed.
+/// ended in any way. The first line of the input is the signal. Without one the program gets the first argument as its
+/// signal, and the directory is removed. A shell lets programs in the background ignore SIGINT and SIGQUIT, unless they
+/// have handlers.
 const SUPERVISOR: &str = r#"
-directory=$1
-shift
+default=$1
+directory=$2
+shift 2
 exec 3<&0 </dev/null
 "$@" 3<&- >>"$directory/log" 2>&1 &
 program=$!
 signal=
 read -r signal <&3
-kill -s "${signal:-QUIT}" "$program" 2>/dev/null
+kill -s "${signal:-$default}" "$program" 2>/dev/null
 wait "$program"
 [ -n "$signal" ] || rm -rf "$directory"
 "#;
@@ -39,10 +42,11 @@ impl Supervised {
         directory: &Path,
         program: &Path,
         arguments: &[&str],
+        signal: &str,
     ) -> Result<Self> {
         let mut command: Command = programs.command_outside(Path::new("/bin/sh"));
         let mut supervisor = command
-            .args(["-c", SUPERVISOR, "supervisor"])
+            .args(["-c", SUPERVISOR, "supervisor", signal])
             .arg(directory)
             .arg(program)
             .args(arguments)

@@ -1,8 +1,8 @@
 //! Opening: the schema, the server, and errors without secrets.
 
 use super::*;
-use crate::Store as _;
 use crate::postgres::OpenError;
+use crate::{Store as _, StoreError};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn several_hosts_make_the_schema_once() {
@@ -26,11 +26,15 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     let missing = PostgresStore::open_to_read(options(database.url())).await;
     assert!(matches!(missing, Err(OpenError::Missing)), "{missing:?}");
     drop(open(database.url()).await);
-    drop(
-        PostgresStore::open_to_read(options(database.url()))
-            .await
-            .unwrap(),
-    );
+    let reader = PostgresStore::open_to_read(options(database.url()))
+        .await
+        .unwrap();
+    read_one(&reader).await.unwrap();
+    let refused = write_text(&reader, "x").await.unwrap_err();
+    assert!(matches!(
+        refused,
+        WriteError::Store(StoreError::Unavailable(_))
+    ));
     let later = "UPDATE relation.meta SET value = '99' WHERE name = 'schema'";
     cluster.execute(database.name(), later).unwrap();
     for error in [

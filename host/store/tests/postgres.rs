@@ -45,3 +45,11 @@ async fn store_has_one_id() {
     let (one, other) = tokio::join!(open(&database), open(&database));
     assert_eq!(one.id(), other.id());
 }
+
+#[cfg(feature = "sqlite")]
+#[path = "postgres/documents.rs"]
+mod documents;
+#[path = "postgres/due.rs"]
+mod due;
+#[path = "postgres/plans.rs"]
+mod plans;

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_postgres::Row;
+use tokio_postgres::types::Type;
 
 use super::error::{Class, Result, classify, describe};
 use super::servers::{Live, Servers};
@@ -135,6 +136,10 @@ impl Connections {
         &self.shared
     }
 
+    pub(super) fn share(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
     /// Runs a statement that reads, and repeats it when its connection breaks.
     pub(super) async fn read(
         &self,
@@ -147,6 +152,20 @@ impl Connections {
 }
 
 impl Shared {
+    pub(super) fn is_read_only(&self) -> bool {
+        self.servers.is_read_only()
+    }
+
+    /// Runs a statement with one text on a connection of its own.
+    pub(super) async fn run_alone(&self, statement: &str, text: &str) -> Result<(), StoreError> {
+        let connected = self.servers.connect(Lane::Write).await?;
+        let client = connected.live.client();
+        let ran = client
+            .execute_typed(statement, &[(&text, Type::TEXT)])
+            .await;
+        ran.map(drop).map_err(|error| describe(&error))
+    }
+
     pub(super) async fn read(
         &self,
         lane: Lane,

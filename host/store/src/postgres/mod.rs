@@ -128,6 +128,13 @@ impl fmt::Debug for PostgresStore {
     }
 }
 
+impl Drop for PostgresStore {
+    /// Says that this host has ended, so that another one need not wait for the end of its leases.
+    fn drop(&mut self) {
+        upkeep::say_goodbye(&self.connections, &self.holder);
+    }
+}
+
 impl Store for PostgresStore {
     fn id(&self) -> &str {
         &self.id

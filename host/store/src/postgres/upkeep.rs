@@ -7,7 +7,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 use tokio_postgres::types::Type;
 
 use super::Lane;
-use super::connections::{Shared, jitter};
+use super::connections::{Connections, Shared, jitter};
 use super::error::Result;
 use super::inspect::{NOW, compare_clocks};
 
@@ -21,10 +21,17 @@ const BATCH: i64 = 5000;
 
 const BEAT: &str = "INSERT INTO relation.holders (id, name, version, seen)
     VALUES ($1, $2, $3, clock_timestamp())
-    ON CONFLICT (id) DO UPDATE SET seen = excluded.seen";
+    ON CONFLICT (id) DO UPDATE SET seen = excluded.seen WHERE holders.seen > '-infinity'";
 
-const REMOVE_HOLDERS: &str =
-    "DELETE FROM relation.holders WHERE seen < clock_timestamp() - interval '1 hour'";
+/// Stores that this host has ended: a late heartbeat does not change that any more.
+const GOODBYE: &str = "UPDATE relation.holders SET seen = '-infinity' WHERE id = $1";
+
+/// The time for the goodbye, which delays the end of a process. Without it, leases end by their time.
+const GOODBYE_LIMIT: Duration = Duration::from_secs(1);
+
+/// A host that has said goodbye is removed by a recovery.
+const REMOVE_HOLDERS: &str = "DELETE FROM relation.holders
+    WHERE seen > '-infinity' AND seen < clock_timestamp() - interval '1 hour'";
 
 /// Rows that another host removes are skipped.
 const REMOVE_WRITES: &str = "WITH removed AS (
@@ -56,6 +63,27 @@ pub(super) async fn beat(shared: &Shared, holder: &Holder) -> Result<()> {
         )
         .await?;
     Ok(())
+}
+
+/// Stores that this host has ended. It uses a runtime of its own, because that of the store may end at this moment.
+pub(super) fn say_goodbye(connections: &Connections, holder: &str) {
+    let shared = connections.share();
+    if shared.is_read_only() {
+        return;
+    }
+    let holder = holder.to_owned();
+    let saying = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.is_ok_and(|runtime| {
+            let said = shared.run_alone(GOODBYE, &holder);
+            runtime.block_on(async { tokio::time::timeout(GOODBYE_LIMIT, said).await.is_ok() })
+        })
+    });
+    if !saying.join().unwrap_or_default() {
+        tracing::debug!("the database was not told that this host has ended");
+    }
 }
 
 /// Stores periodically that this host is alive.

@@ -48,6 +48,7 @@ auth_type = trust
 auth_file = {}
 pool_mode = transaction
 max_client_conn = 500
+server_idle_timeout = 5
 default_pool_size = 5
 ",
                 cluster.directory().display(),

@@ -19,7 +19,7 @@ use supervised::{Supervised, wait_until};
 
 /// The settings of every server: small, and with room for the connections of many stores.
 const SETTINGS: &str = "listen_addresses = ''
-max_connections = 400
+max_connections = 800
 shared_buffers = 64MB
 max_wal_size = 256MB
 min_wal_size = 64MB

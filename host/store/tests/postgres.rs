@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use relation_store::Store;
 use relation_store::conformance::{self, Stores};
 use relation_store::postgres::{LeaseClock, PostgresOptions, PostgresStore};
-use relation_test_postgres::{Bouncer, Cluster};
+use relation_test_postgres::{Bouncer, Cluster, Database};
 
 struct Databases {
     url: String,
@@ -25,6 +25,12 @@ impl Stores for Databases {
         options.prepare = self.prepare;
         Arc::new(PostgresStore::open(options).await.unwrap())
     }
+}
+
+async fn open(database: &Database) -> PostgresStore {
+    let mut options = PostgresOptions::new(database.url()).unwrap();
+    options.clock = LeaseClock::Caller;
+    PostgresStore::open(options).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -140,3 +140,6 @@ impl Store for PostgresStore {
         &self.id
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 
 use crate::component::{self, Selection};
-use crate::step::{run, run_for_code, step};
+use crate::step::{note, run, run_for_code, step};
 use crate::workspace::Folders;
 use crate::{mutants, peers, setup as wasm_setup, workspace};
 
@@ -85,18 +85,51 @@ pub fn test(args: &[OsString]) -> Result<ExitCode> {
         "compile plugins with seeded faults, which the scenarios must catch",
         || mutants::build(&folders),
     )?;
-    step(
+    let run_tests = |more: &[&str], store: Option<&str>| {
+        let mut tests = workspace::cargo();
+        tests.args(["test", "--workspace"]).args(more).args(args);
+        tests.env(TEST_THREADS, test_threads());
+        if let Some(store) = store {
+            tests.env(TEST_STORE, store);
+        }
+        run_for_code(&mut tests)
+    };
+    let tested = step(
         "test",
         "run every test of the workspace and the examples in its documentation",
-        || {
-            run_for_code(
-                workspace::cargo()
-                    .args(["test", "--workspace"])
-                    .args(args)
-                    .env(TEST_THREADS, test_threads()),
-            )
-        },
+        || run_tests(&[], None),
+    )?;
+    if tested != ExitCode::SUCCESS || !args.is_empty() {
+        return Ok(tested);
+    }
+    if !has_postgres() {
+        note(
+            "SKIPPED: the suites for hosts on PostgreSQL, which is not installed (apt-get install postgresql)",
+        );
+        return Ok(tested);
+    }
+    let suites: Vec<&str> = HOST_SUITES
+        .iter()
+        .flat_map(|suite| ["--test", suite])
+        .collect();
+    step(
+        "postgres",
+        "run the suites for hosts again on PostgreSQL",
+        || run_tests(&suites, Some("postgres")),
     )
+}
+
+/// The environment variable that selects the store of end-to-end tests.
+const TEST_STORE: &str = "RELATION_TEST_STORE";
+
+/// The suites whose promises hold for every store that hosts share.
+const HOST_SUITES: &[&str] = &["embed", "faults", "hosts", "sweep"];
+
+/// Returns whether PostgreSQL is installed. Debian installs the programs of the server outside of PATH.
+fn has_postgres() -> bool {
+    let versions = std::fs::read_dir("/usr/lib/postgresql");
+    versions.is_ok_and(|mut versions| versions.next().is_some())
+        || Command::new("initdb").arg("--version").output().is_ok()
 }
 
 /// The environment variable with the number of tests that run at the same time.

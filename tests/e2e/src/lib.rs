@@ -21,5 +21,6 @@ pub mod tls;
 pub mod tls_front;
 pub mod webhook_receiver;
 pub mod world;
+mod world_store;
 
 pub use world::{Customer, World, WorldBuilder};

@@ -15,7 +15,6 @@ use relation_host::imports::Interceptor;
 use relation_host::reports::AddReport;
 use relation_host::schedule::{DispatchSummary, Dispatcher, DispatcherOptions};
 use relation_host::store::seal::{KeyFile, Sealer};
-use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
 use relation_host::store::{Change, Commit, Store};
 use relation_host::types::{Document, Filter, Hierarchy, Pkid, Reference, Timestamp};
 use relation_host::{
@@ -31,6 +30,7 @@ use webex_emulator::{Emulator, Grant, Mode, Organization};
 
 use crate::faulty_store::{FaultyStore, StoreFaults};
 use crate::network::{Network, Route};
+use crate::world_store::WorldStore;
 
 /// The start time of every world: 2026-01-01T00:00:00Z.
 pub const START_TIME: Timestamp = Timestamp(1_767_225_600_000);
@@ -214,6 +214,7 @@ impl WorldBuilder {
             store_faults: StoreFaults::new(Arc::clone(&clock)),
             clock,
             hosts: Vec::new(),
+            store: WorldStore::new(directory.path()),
             directory,
             settings,
             limits: self.limits,
@@ -244,6 +245,7 @@ pub struct World {
     /// Faults of the store, for all hosts; none at first.
     pub store_faults: StoreFaults,
     hosts: Vec<Host>,
+    store: WorldStore,
     directory: TempDir,
     settings: BTreeMap<String, String>,
     limits: Limits,
@@ -291,12 +293,10 @@ impl World {
         &self.hosts[0]
     }
 
-    /// Opens another host on the same store file, as another process would.
+    /// Opens another host on the same store, as another process would.
     pub async fn new_host(&self) -> Host {
-        let store =
-            SqliteStore::open(self.database(), &SqliteOptions::default()).expect("the store opens");
-        let store: Arc<dyn Store> =
-            Arc::new(FaultyStore::new(Arc::new(store), self.store_faults.clone()));
+        let store = FaultyStore::new(self.store.open().await, self.store_faults.clone());
+        let store: Arc<dyn Store> = Arc::new(store);
         let sealer = Sealer::open(&*store, KeyFile::new(self.key_file()), self.clock.now())
             .await
             .expect("the key fits");
@@ -384,7 +384,7 @@ impl World {
         store.commit(commit).await.expect("the store responds");
     }
 
-    /// Returns the database file.
+    /// Returns the database file of a world whose store is a file.
     pub fn database(&self) -> PathBuf {
         self.directory.path().join("relation.db")
     }

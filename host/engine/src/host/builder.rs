@@ -329,6 +329,7 @@ impl HostBuilder {
                 handlers: self.handlers,
                 record_locks: RecordLocks::default(),
                 calls_begun: AtomicU64::default(),
+                calls_in_flight: Arc::default(),
                 housekeeping: Housekeeping::new(self.retention),
                 stash_at_start: std::sync::OnceLock::new(),
             }),

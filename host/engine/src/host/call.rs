@@ -1,6 +1,7 @@
 //! One call from beginning to end: record lock, lease, transaction, instance, outcome.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -103,6 +104,24 @@ pub(super) struct StartedCall {
     label: (String, Reference, String),
     /// The monotonic time just before the lease was claimed.
     claimed: Duration,
+    /// Counts the call until it is dropped.
+    _in_flight: CountedCall,
+}
+
+/// One of the calls in flight.
+struct CountedCall(Arc<AtomicUsize>);
+
+impl CountedCall {
+    fn new(calls: &Arc<AtomicUsize>) -> Self {
+        calls.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(calls))
+    }
+}
+
+impl Drop for CountedCall {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl StartedCall {
@@ -317,6 +336,7 @@ impl Host {
                         request.name.clone(),
                     ),
                     claimed,
+                    _in_flight: CountedCall::new(&self.parts.calls_in_flight),
                 }))
             }
             BeginOutcome::Busy(until) => BeginOutcome::Busy(until),

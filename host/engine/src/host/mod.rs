@@ -4,7 +4,7 @@
 //! a fresh instance. One write at the end closes the transaction and releases the lease.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -91,6 +91,7 @@ struct Parts {
     record_locks: RecordLocks,
     /// The number of calls begun; used for ids if randomness is seeded.
     calls_begun: AtomicU64,
+    calls_in_flight: Arc<AtomicUsize>,
     housekeeping: Housekeeping,
     /// Set once, before the host is returned to the caller.
     stash_at_start: std::sync::OnceLock<StashSummary>,
@@ -186,6 +187,11 @@ impl Host {
     /// Returns the host's plugin.
     pub fn plugin(&self) -> &Plugin {
         &self.parts.plugin
+    }
+
+    /// Returns the number of calls that hold their record's lease now.
+    pub fn calls_in_flight(&self) -> usize {
+        self.parts.calls_in_flight.load(Ordering::Relaxed)
     }
 
     /// Returns the stash, if configured.

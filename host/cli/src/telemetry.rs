@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
+use relation_app::check::METRICS_TOKEN;
 use relation_app::config::MetricsConfig;
 use relation_app::secret_text::read_line_of_file;
 use relation_app::{AppError, HostParts, Installation};
@@ -29,17 +30,19 @@ struct Active {
 }
 
 impl Telemetry {
-    /// Listens if an address is configured. `stopping` is canceled when the process is asked to stop.
+    /// Listens at `address`, or else at the configured one, if there is any. `stopping` is canceled when the process is
+    /// asked to stop.
     ///
     /// # Errors
     /// The address cannot be listened on, or the token cannot be read.
     pub fn start(
         installation: &Installation,
         stopping: &CancellationToken,
+        address: Option<SocketAddr>,
     ) -> Result<Self, AppError> {
         let config = &installation.config.metrics;
-        let Some(listen) = config.listen else {
-            return Ok(Self(None));
+        let Some(listen) = address.or(config.listen) else {
+            return Ok(Self::none());
         };
         let token = token_source(config);
         if let Some(source) = &token {
@@ -56,7 +59,6 @@ impl Telemetry {
         let metrics = Metrics::new(clock, env!("CARGO_PKG_VERSION"), &routes);
         let endpoints = Endpoints::new(metrics.clone(), stopping.clone(), token);
         tracing::info!("metrics at http://{address}/metrics");
-        warn_if_open(address, config);
         let closing = CancellationToken::new();
         let server = tokio::spawn(server.run(endpoints.router(), closing.clone()));
         Ok(Self(Some(Active {
@@ -65,6 +67,11 @@ impl Telemetry {
             closing,
             server,
         })))
+    }
+
+    /// Returns telemetry that records nothing.
+    pub fn none() -> Self {
+        Self(None)
     }
 
     /// Has the parts of a host report to the metrics.
@@ -114,17 +121,8 @@ impl Telemetry {
 fn token_source(config: &MetricsConfig) -> Option<Box<TokenSource>> {
     let file = config.token_file.clone()?;
     let read = move || {
-        let token = read_line_of_file(&file, "the token of the metrics");
+        let token = read_line_of_file(&file, METRICS_TOKEN);
         token.map_err(|error| error.to_string())
     };
     Some(Box::new(read))
-}
-
-fn warn_if_open(address: SocketAddr, config: &MetricsConfig) {
-    if !address.ip().is_loopback() && config.token_file.is_none() {
-        tracing::warn!(
-            hint = "set metrics.token-file, or a loopback address in metrics.listen",
-            "everybody who reaches {address} can read the metrics"
-        );
-    }
 }

@@ -1,11 +1,12 @@
 //! Reads gauges from the store when they are scraped, at most once in 15 seconds. No read scans all documents: each has a
 //! bound, or counts by an index.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use relation_host::Host;
-use relation_host::reports::State;
+use relation_host::reports::{Grant, State};
 use relation_host::store::{KindFilter, SecretScope, SortOrder, Store, StoreError, stash};
 use relation_host::types::{ALERT_MODEL, Document, Filter, Key, RECORD_MODEL, Timestamp};
 use relation_host::wakeup_kinds;
@@ -55,8 +56,8 @@ struct Figures {
 struct AlertFigures {
     /// By code and severity.
     counts: Vec<(&'static str, &'static str, u64)>,
-    /// The thresholds of the alerts about refresh tokens that expire, in milliseconds.
-    thresholds: Vec<u64>,
+    /// The smallest threshold that a refresh token has crossed, in milliseconds, by record and grant.
+    thresholds: HashMap<(String, Grant), u64>,
 }
 
 /// The members of an alert's body that are counted.
@@ -64,8 +65,11 @@ struct AlertFigures {
 struct AlertBody {
     code: String,
     severity: String,
+    subject: String,
     #[serde(default)]
     threshold: u64,
+    #[serde(default)]
+    grant: Grant,
 }
 
 impl Collector {
@@ -142,7 +146,7 @@ impl Collector {
             families.alerts.set([code, severity], *count as f64);
         }
         for (within, millis) in WITHIN_MILLIS {
-            let thresholds = figures.alerts.thresholds.iter();
+            let thresholds = figures.alerts.thresholds.values();
             let count = thresholds.filter(|threshold| **threshold <= millis).count();
             families.expiring.set([within], count as f64);
         }
@@ -266,7 +270,10 @@ impl AlertFigures {
         };
         let code = pick(ALERT_CODES, &body.code);
         if code == EXPIRING {
-            self.thresholds.push(body.threshold);
+            // There is an alert for each threshold that was crossed.
+            let crossed = self.thresholds.entry((body.subject, body.grant));
+            let crossed = crossed.or_insert(body.threshold);
+            *crossed = body.threshold.min(*crossed);
         }
         if let Some(severity) = SEVERITIES.iter().find(|each| **each == body.severity) {
             self.count(code, severity, 1);

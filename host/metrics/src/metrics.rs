@@ -51,6 +51,7 @@ impl Metrics {
         families.calls_unstored.begin([]);
         for kind in KINDS {
             families.missed_deadlines.begin([kind]);
+            families.wakeups_failed.begin([kind]);
         }
         for channel in CHANNELS {
             families.notices.begin([channel, "dead"]);
@@ -158,7 +159,7 @@ families! {
         "Runs of wakeups that failed and are due again.", "It rises faster than before.",
         [("kind", KINDS)]);
     missed_deadlines: Counters<1> = counters("missed_deadlines",
-        "Wakeups that began after their deadline, such as a refresh after the token's expiry.",
+        "Wakeups that began after their deadline, such as a refresh after the refresh token's expiry.",
         "Any.", [("kind", KINDS)]);
 
     webex_requests: Counters<2> = counters("webex_requests",

@@ -8,6 +8,7 @@ use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use relation_app::check::METRICS_TOKEN;
 use relation_app::secret_text::read_line_of_file;
 use relation_app::{AppError, ErrorKind};
 use secrecy::ExposeSecret as _;
@@ -50,7 +51,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     };
     let address = to_reachable(address);
     let token = config.token_file.as_ref();
-    let token = token.map(|file| read_line_of_file(file, "the token of the metrics"));
+    let token = token.map(|file| read_line_of_file(file, METRICS_TOKEN));
     let token = token.transpose()?;
     let token = token.as_ref().map(|token| token.expose_secret());
     let asked = tokio::time::timeout(Duration::from_secs(args.timeout), ask(address, token)).await;
@@ -69,7 +70,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     };
     let text_of = |part: &Value, name: &str| {
         let text = part.get(name).and_then(Value::as_str).unwrap_or_default();
-        escape_control_chars(text).into_owned()
+        escape_control_chars(text)
     };
     let is_ok = |part: &&Value| part.get("ok") == Some(&Value::Bool(true));
     context.output.print(&body, |_| {

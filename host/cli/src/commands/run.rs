@@ -1,5 +1,6 @@
 //! `run`: runs due wakeups, which keep the connections alive.
 
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 #[cfg(feature = "scenarios")]
 use std::path::PathBuf;
@@ -46,6 +47,11 @@ pub struct Args {
     /// The maximum number of concurrent workflows, in place of the configured one
     #[arg(long, value_name = "N", value_parser = parse_positive)]
     concurrency: Option<usize>,
+    /// The address of metrics and health, in place of metrics.listen
+    ///
+    /// With --until-idle, nothing is shown at metrics.listen, since another process may listen there.
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
     /// Record the calls to a new file, as a scenario that `relation-host test FILE` replays
     ///
     /// Workflows then run one at a time. The file is written when the run ends, also after SIGINT or SIGTERM,
@@ -152,7 +158,10 @@ fn parse_positive(text: &str) -> Result<usize, String> {
 pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     // Before anything else, so that a signal during the start is not lost.
     let shutdown = Shutdown::listen()?;
-    let telemetry = Telemetry::start(&context.installation, shutdown.token())?;
+    let telemetry = match args.until_idle && args.metrics.is_none() {
+        true => Telemetry::none(),
+        false => Telemetry::start(&context.installation, shutdown.token(), args.metrics)?,
+    };
     let active = ActiveRun::begin(context, &args, &telemetry).await?;
     let host = &active.host;
     telemetry.attach(host);

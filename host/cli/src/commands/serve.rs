@@ -33,6 +33,9 @@ pub struct Args {
     /// The address to listen on, in place of the configured one
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+    /// The address of metrics and health, in place of metrics.listen
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
     /// Do not run due wakeups: another process does
     #[arg(long)]
     no_dispatch: bool,
@@ -51,7 +54,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let server = Server::bind(config.listen, config.tls.as_ref())?;
     config.listen = server.address()?;
     let public_url = config.public_url()?;
-    let telemetry = Telemetry::start(installation, shutdown.token())?;
+    let telemetry = Telemetry::start(installation, shutdown.token(), args.metrics)?;
     let mut parts = installation.open_parts().await?;
     telemetry.equip(&mut parts);
     let notices = parts.notices.clone();

@@ -171,6 +171,7 @@ async fn every_metric_appears_in_a_run_without_customers() {
         ("relation_connections{state=\"connected\"}", "0"),
         ("relation_connections{state=\"expiring\"}", "1"),
         ("relation_connections_expiring{within=\"2d\"}", "1"),
+        ("relation_connections_expiring{within=\"30d\"}", "1"),
         (
             "relation_alerts_active{code=\"WEBEX_REFRESH_TOKEN_EXPIRING\",severity=\"major\"}",
             "1",
@@ -179,19 +180,11 @@ async fn every_metric_appears_in_a_run_without_customers() {
             "relation_notices_total{channel=\"webhook\",result=\"confirmed\"}",
             "4",
         ),
-        (
-            "relation_webex_token_lifetime_seconds{token=\"refresh\"}",
-            "7776000",
-        ),
         ("relation_missed_deadlines_total{kind=\"refresh\"}", "0"),
         ("relation_store_up", "1"),
         (
             "relation_http_requests_total{route=\"/api/tool/Transaction\",class=\"4xx\"}",
             "2",
-        ),
-        (
-            "relation_http_requests_total{route=\"other\",class=\"4xx\"}",
-            "1",
         ),
     ] {
         let mut lines = text.lines();
@@ -201,6 +194,7 @@ async fn every_metric_appears_in_a_run_without_customers() {
             "{series} is {found:?}, not {expected}\n{text}"
         );
     }
+    assert!(text.contains("\nrelation_http_requests_total{route=\"other\","));
     let tokens = customer.grant.json();
     let text_of = |name: &str| tokens[name].as_str().unwrap().to_owned();
     for secret in [
@@ -250,16 +244,17 @@ async fn late_wakeup_is_a_lag_and_a_missed_deadline() {
     let Observed { world, .. } = &observed;
     let _ = world.add_customer("Contoso").await;
     world.run_for(DAY).await;
-    world.clock.advance(30 * DAY);
+    // The refresh token has expired.
+    world.clock.advance(100 * DAY);
     let oldest = observed.value("relation_oldest_due_seconds").await;
-    assert!(oldest.unwrap() > (20 * DAY).as_secs_f64());
+    assert!(oldest.unwrap() > (80 * DAY).as_secs_f64());
     world.dispatcher().run_until_idle().await.unwrap();
     world.clock.advance(Duration::from_secs(15));
     let oldest = observed.value("relation_oldest_due_seconds").await;
-    assert_eq!(oldest, Some(0.0));
+    assert!(oldest.unwrap() < 60.0);
     let missed = observed.value("relation_missed_deadlines_total{kind=\"refresh\"}");
     assert_eq!(missed.await, Some(1.0));
-    let within_an_hour = "relation_wakeup_lag_seconds_bucket{le=\"3600.0\",kind=\"refresh\"}";
+    let within_an_hour = "relation_wakeup_lag_seconds_bucket{kind=\"refresh\",le=\"3600\"}";
     let all = "relation_wakeup_lag_seconds_count{kind=\"refresh\"}";
     let late = observed.value(all).await.unwrap() - observed.value(within_an_hour).await.unwrap();
     assert_eq!(late, 1.0);
@@ -307,7 +302,7 @@ fn reference_in_docs_is_that_of_the_registry() {
 fn number_of_series_has_a_bound() {
     let definitions = definitions();
     let series: usize = definitions.iter().map(Definition::max_series).sum();
-    assert!(series <= 2500, "{series} series");
+    assert!(series <= 2000, "{series} series");
     let names: BTreeSet<&str> = definitions.iter().map(|each| each.name.as_str()).collect();
     assert_eq!(names.len(), definitions.len());
     for Definition { name, labels, .. } in &definitions {

@@ -50,7 +50,7 @@ impl Telemetry {
         }
         let server = Server::bind(listen, None).map_err(|error| {
             error.hint(
-                "end the other program, or set another address of this machine in metrics.listen",
+                "end the other program, or set another address of this machine with --metrics or in metrics.listen",
             )
         })?;
         let address = server.address()?;

@@ -1,13 +1,13 @@
 //! One call from beginning to end: record lock, lease, transaction, instance, outcome.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use secrecy::SecretString;
 use wasmtime::Store as Instance;
 
+use super::calls_in_flight::CountedCall;
 use super::outcome::CallSummary;
 use super::queued_run::QueuedRun;
 use super::stash_replay::ReplayStatus;
@@ -106,22 +106,6 @@ pub(super) struct StartedCall {
     claimed: Duration,
     /// Counts the call until it is dropped.
     _in_flight: CountedCall,
-}
-
-/// One of the calls in flight.
-struct CountedCall(Arc<AtomicUsize>);
-
-impl CountedCall {
-    fn new(calls: &Arc<AtomicUsize>) -> Self {
-        calls.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(calls))
-    }
-}
-
-impl Drop for CountedCall {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 impl StartedCall {
@@ -336,7 +320,7 @@ impl Host {
                         request.name.clone(),
                     ),
                     claimed,
-                    _in_flight: CountedCall::new(&self.parts.calls_in_flight),
+                    _in_flight: self.parts.calls_in_flight.count(),
                 }))
             }
             BeginOutcome::Busy(until) => BeginOutcome::Busy(until),

@@ -1,9 +1,12 @@
 //! Checks an installation: configuration, plugin, store, key, stash, egress and, on request, Webex.
 
+mod metrics;
 mod notices;
 mod oidc;
 
 use std::path::Path;
+
+pub use self::metrics::METRICS_TOKEN;
 
 use relation_host::egress::Policy;
 use relation_host::reports::{Finding, FindingLevel};
@@ -130,6 +133,7 @@ pub async fn check(installation: &Installation, ask_webex: bool) -> Vec<CheckFin
     findings.extend(check_contact_center(installation));
     findings.extend(oidc::check(installation, ask_webex).await);
     findings.extend(notices::check(installation).await);
+    findings.extend(metrics::check(installation));
     // Webex cannot be asked without the store, its key and the allow-list, and their errors are found already.
     let has_errors = findings.iter().any(|finding| finding.kind.is_some());
     match (ask_webex, has_errors) {
@@ -176,7 +180,8 @@ pub fn warn_at_start(installation: &Installation) {
         .chain(check_prerequisites(installation))
         .chain(check_contact_center(installation))
         .chain(oidc::check_secret(installation))
-        .chain(notices::check_channels(installation));
+        .chain(notices::check_channels(installation))
+        .chain(metrics::check(installation));
     findings.for_each(|finding| finding.log());
 }
 

@@ -12,7 +12,7 @@ use relation_host::store::Store;
 use relation_host::store::seal::{KeyEncryptionKey, KeyError, KeyProvider, Sealer};
 use relation_host::store::sqlite::SqliteStore;
 use relation_host::types::{Failure, Timestamp};
-use relation_host::{CallError, CallErrorKind, ComponentSource, Host};
+use relation_host::{CallError, CallErrorKind, ComponentSource, Host, Observer};
 
 use crate::check::CONTACT_CENTER_URLS;
 use crate::client_secret::ClientSecretFile;
@@ -97,6 +97,8 @@ pub struct HostParts {
     pub client_secret: Option<ClientSecretFile>,
     /// The notices.
     pub notices: Notices,
+    /// The observers of the host.
+    pub observers: Vec<Arc<dyn Observer>>,
 }
 
 impl Installation {
@@ -286,6 +288,7 @@ impl Installation {
             sealer,
             egress: egress_client(config)?,
             client_secret: self.client_secret(),
+            observers: Vec::new(),
         })
     }
 
@@ -304,6 +307,9 @@ impl Installation {
             .stash(config.stash_directory())
             .stash_reserve(config.stash_reserve)
             .retention(config.retention);
+        for observer in parts.observers {
+            builder = builder.observer(observer);
+        }
         if !config.web.callback_origins.is_empty() {
             builder = builder.callbacks(callback_client(config)?);
         }

@@ -14,6 +14,8 @@ use super::{Context, GlobalArgs, embedded};
 use crate::clock::clock;
 #[cfg(feature = "scenarios")]
 use crate::recording::Recording;
+#[cfg(feature = "scenarios")]
+use crate::telemetry::Telemetry;
 
 /// Loads the configuration, and applies the options of the command line.
 pub fn load_config(global: &GlobalArgs) -> Result<Config, AppError> {
@@ -45,8 +47,13 @@ pub fn installation(global: &GlobalArgs, config: Config) -> Installation {
 impl Context {
     /// Opens the host, with a recorder on its store and its egress.
     #[cfg(feature = "scenarios")]
-    pub async fn recorded_host(&self, file: &Path) -> Result<(Host, Recording), AppError> {
+    pub async fn recorded_host(
+        &self,
+        file: &Path,
+        telemetry: &Telemetry,
+    ) -> Result<(Host, Recording), AppError> {
         let mut parts = self.installation.open_parts().await?;
+        telemetry.equip(&mut parts);
         let recording = Recording::begin(file, &self.installation, &mut parts)?;
         let host = self.installation.host_from(parts).await?;
         Ok((host, recording))

@@ -42,6 +42,7 @@ mod secrets;
 mod shutdown;
 mod streams;
 mod table;
+mod telemetry;
 mod time;
 
 /// The system's allocator takes a tenth of the processor time of a refresh.
@@ -126,6 +127,8 @@ enum Command {
     List(commands::list::Args),
     /// Show what needs a person, what is due and what is wrong; the exit code is for monitoring
     Status(commands::status::Args),
+    /// Ask a running `run` or `serve` whether it is ready, for health checks of containers
+    Health(commands::health::Args),
     /// List alerts, the most severe first
     Alerts(commands::alerts::Args),
     /// List notices, send them again, test recipients, and preview who is told when
@@ -373,6 +376,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), AppError> {
         Command::Add(args) => commands::add::run(context, *args).await,
         Command::List(args) => commands::list::run(context, args).await,
         Command::Status(_) => commands::status::run(context).await,
+        Command::Health(args) => commands::health::run(context, args).await,
         Command::Alerts(args) => commands::alerts::run(context, args).await,
         Command::Notices(command) => commands::notices::run(context, command).await,
         Command::Settings(command) => commands::settings::run(context, command).await,

@@ -1,13 +1,16 @@
-//! Hooks for embedders, which report calls, wakeups and alerts: for metrics, notices and live views.
+//! Hooks for embedders, which report calls, wakeups, requests and alerts: for metrics, notices and live views.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
+
+use crate::egress::EgressError;
 use crate::store::DueWakeup;
 use crate::transactions::Status;
-use crate::types::{Document, Reference};
+use crate::types::{Document, Reference, Timestamp};
 use crate::{CallErrorKind, WakeupOutcome};
 
 /// A receiver of a host's events. The store has what an event reports, unless the event says otherwise.
@@ -25,6 +28,12 @@ pub trait Observer: Send + Sync + 'static {
 
     /// Reports the outcome of a wakeup, after the end of its call if there was one.
     fn wakeup_ended(&self, event: &WakeupEnded<'_>) {
+        let _ = event;
+    }
+
+    /// Reports the response head of a plugin's outbound request, or its error. A request that the call's own limits
+    /// refuse is not reported.
+    fn request_ended(&self, event: &RequestEnded<'_>) {
         let _ = event;
     }
 
@@ -65,6 +74,20 @@ pub struct WakeupEnded<'a> {
     pub due: &'a DueWakeup,
     /// The outcome.
     pub outcome: &'a WakeupOutcome,
+    /// The wall-clock time at which the run began: before it waited for the record.
+    pub begun: Timestamp,
+}
+
+/// The end of an outbound request.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct RequestEnded<'a> {
+    /// The path of the request's address, without its query. It may have the id of a customer.
+    pub path: &'a str,
+    /// The status of the response, or why there is none.
+    pub result: Result<StatusCode, &'a EgressError>,
+    /// The time from sending to the response head, by the host's monotonic clock.
+    pub duration: Duration,
 }
 
 /// A change of an alert.

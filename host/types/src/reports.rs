@@ -47,7 +47,7 @@ impl State {
     ];
 
     /// Returns the state's name in the contract.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::NotConnected => "not-connected",
             Self::Connected => "connected",

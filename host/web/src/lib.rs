@@ -26,6 +26,8 @@ pub use page::samples;
 pub use serve::Server;
 pub use state::{Web, WebOptions};
 
+use std::collections::BTreeSet;
+
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::routing::any;
@@ -45,4 +47,16 @@ pub fn router(web: Web) -> Router {
         .layer(from_fn_with_state(web.clone(), access::authenticate))
         .layer(from_fn_with_state(web.clone(), client_address::set))
         .with_state(web)
+}
+
+/// Returns the patterns of all routes, without their last slash: a request's `MatchedPath` is one of them, or has one slash
+/// more.
+#[must_use]
+pub fn route_patterns() -> BTreeSet<&'static str> {
+    let api = Route::ALL.iter().map(|route| route.path());
+    let access = access::AccessRoute::ALL.iter().map(|route| route.path());
+    let page = PageRoute::ALL.iter().map(|route| route.path());
+    let all = api.chain(access).chain(page).chain(["/assets/{name}"]);
+    all.map(|path| path.strip_suffix('/').unwrap_or(path))
+        .collect()
 }

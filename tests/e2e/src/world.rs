@@ -21,6 +21,7 @@ use relation_host::{
     AddRequest, CallError, CallOutput, ComponentSource, HandlerOptions, Host, Limits, NodeSettings,
     Observer, Outbox, WakeupHandler, wakeup_kinds,
 };
+use relation_metrics::Metrics;
 use relation_notify::settings::{self, Recipient, Rules};
 use relation_notify::webhook::{SigningKeys, SigningSecret};
 use secrecy::SecretString;
@@ -62,6 +63,7 @@ pub struct WorldBuilder {
     node_settings: Option<Arc<dyn NodeSettings>>,
     handler: Option<(Arc<dyn WakeupHandler>, HandlerOptions)>,
     notices: Option<NoticesConfig>,
+    metrics: bool,
 }
 
 impl Default for WorldBuilder {
@@ -83,6 +85,7 @@ impl Default for WorldBuilder {
             node_settings: None,
             handler: None,
             notices: None,
+            metrics: false,
         }
     }
 }
@@ -177,6 +180,12 @@ impl WorldBuilder {
         self
     }
 
+    /// Has every host report to the world's metrics.
+    pub fn metrics(mut self) -> Self {
+        self.metrics = true;
+        self
+    }
+
     /// Runs another component than ours.
     pub fn component(mut self, file: PathBuf) -> Self {
         self.component = Some(file);
@@ -208,7 +217,12 @@ impl WorldBuilder {
             .entry("webex.client-id".into())
             .or_insert_with(|| "C0ffee".into());
         let allow = self.allow.unwrap_or_else(|| network.allowed());
+        let metrics = self.metrics.then(|| {
+            let routes = relation_web::route_patterns();
+            Metrics::new(clock.clone(), "0.0.0", &routes)
+        });
         let mut world = World {
+            metrics,
             emulator,
             network,
             store_faults: StoreFaults::new(Arc::clone(&clock)),
@@ -244,6 +258,8 @@ pub struct World {
     pub clock: Arc<ManualClock>,
     /// Faults of the store, for all hosts; none at first.
     pub store_faults: StoreFaults,
+    /// The metrics of the hosts, if they report to any.
+    pub metrics: Option<Metrics>,
     hosts: Vec<Host>,
     store: WorldStore,
     directory: TempDir,
@@ -297,6 +313,10 @@ impl World {
     pub async fn new_host(&self) -> Host {
         let store = FaultyStore::new(self.store.open().await, self.store_faults.clone());
         let store: Arc<dyn Store> = Arc::new(store);
+        let store = match &self.metrics {
+            Some(metrics) => metrics.observe_store(store),
+            None => store,
+        };
         let sealer = Sealer::open(&*store, KeyFile::new(self.key_file()), self.clock.now())
             .await
             .expect("the key fits");
@@ -312,6 +332,9 @@ impl World {
         }
         if let Some(observer) = &self.observer {
             host = host.observer(Arc::clone(observer));
+        }
+        if let Some(metrics) = &self.metrics {
+            host = host.observer(Arc::new(metrics.clone()));
         }
         if let Some(client) = &self.callbacks {
             host = host.callbacks(client.clone());
@@ -347,7 +370,11 @@ impl World {
         let mut config = Config::without_file(self.directory.path());
         config.settings = self.settings.clone();
         config.notices = self.notices.clone().unwrap_or_default();
-        Notices::new(&config, store, sealer)
+        let notices = Notices::new(&config, store, sealer);
+        match &self.metrics {
+            Some(metrics) => notices.with_observer(Arc::new(metrics.clone())),
+            None => notices,
+        }
     }
 
     /// Replaces the notice settings of a node. Each webhook gets a signing key.

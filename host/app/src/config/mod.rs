@@ -18,6 +18,7 @@ use crate::StoreUrl;
 
 mod component;
 mod key;
+mod metrics;
 mod notices;
 mod oidc;
 mod redirect;
@@ -29,6 +30,7 @@ mod web;
 
 pub use self::component::CacheLocation;
 pub use self::key::KeySource;
+pub use self::metrics::MetricsConfig;
 pub use self::notices::{MailConfig, NoticesConfig, SnmpConfig};
 pub use self::oidc::{OidcConfig, OidcGrant, OidcSecret};
 pub use self::redirect::RedirectAddress;
@@ -80,6 +82,8 @@ pub struct Config {
     pub web: WebConfig,
     /// The ways by which notices may be sent.
     pub notices: NoticesConfig,
+    /// Where metrics and health are shown.
+    pub metrics: MetricsConfig,
     /// The log format.
     pub log_format: LogFormat,
 }
@@ -239,6 +243,7 @@ impl Config {
             dispatch: Dispatch::default(),
             web: WebConfig::default(),
             notices: NoticesConfig::default(),
+            metrics: MetricsConfig::default(),
             log_format: LogFormat::default(),
         }
     }
@@ -367,6 +372,9 @@ impl Config {
         }
         if let Some(table) = top.undeclared_table("notices") {
             self.notices.read(table, directory);
+        }
+        if let Some(table) = top.undeclared_table("metrics") {
+            self.metrics.read(table, directory);
         }
         if let Some(mut table) = top.undeclared_table("log") {
             if let Some(format) = table.get("format", LogFormat::parse) {

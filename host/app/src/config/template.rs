@@ -72,6 +72,10 @@ allow = [{allow}]
 # ehlo = \"relation.example.com\"
 # from = \"Webex connections <relation@example.com>\"
 
+# Metrics for Prometheus at /metrics, and health at /livez and /readyz. Without an address, there are none.
+# [metrics]
+# listen = \"127.0.0.1:9464\"
+
 # Log-in to the page at an OpenID provider, besides passwords. Register the redirect address there:
 # web.public-url, followed by login/oidc/callback.
 # [web.oidc]
@@ -116,11 +120,16 @@ mod tests {
     #[test]
     fn examples_are_a_valid_configuration() {
         let text = NewConfig::default().render();
-        let (_, examples) = text.split_once("# [notices.mail]").unwrap();
-        let example = examples.split("\n\n").next().unwrap().replace("\n# ", "\n");
-        let text = format!("{text}\n[notices.mail]{example}\n");
-        let config = Config::parse_file(Path::new("r.toml"), &text).unwrap();
+        let find = |section: &str| {
+            let (_, examples) = text.split_once(&format!("# {section}")).unwrap();
+            let example = examples.split("\n\n").next().unwrap().replace("\n# ", "\n");
+            format!("{text}\n{section}{example}\n")
+        };
+        let parse = |text: &str| Config::parse_file(Path::new("r.toml"), text).unwrap();
+        let config = parse(&find("[notices.mail]"));
         assert_eq!(config.notices.mail.unwrap().port, 587);
+        let config = parse(&find("[metrics]"));
+        assert_eq!(config.metrics.listen.unwrap().port(), 9464);
     }
 
     #[test]

@@ -90,6 +90,9 @@ fn every_key_is_read() {
         [transactions]
         keep = "30d"
         keep-failures = "180d"
+        [metrics]
+        listen = "127.0.0.1:9464"
+        token-file = "token"
         [log]
         format = "json"
         "#,
@@ -169,6 +172,10 @@ fn every_key_is_read() {
         },
         web: WebConfig::default(),
         notices: NoticesConfig::default(),
+        metrics: MetricsConfig {
+            listen: "127.0.0.1:9464".parse().ok(),
+            token_file: Some("/etc/relation/token".into()),
+        },
         log_format: LogFormat::Json,
     };
     assert_eq!(config, expected);

@@ -176,7 +176,7 @@ impl WebConfig {
     }
 }
 
-fn parse_socket(value: DeValue<'_>) -> Result<SocketAddr, ValueError> {
+pub(super) fn parse_socket(value: DeValue<'_>) -> Result<SocketAddr, ValueError> {
     let text = parse_text(value)?;
     let parsed = text.parse();
     Ok(parsed.map_err(|_| {

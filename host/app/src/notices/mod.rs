@@ -18,7 +18,7 @@ use relation_host::types::{Document, Hierarchy, Pkid, Reference, Timestamp};
 use relation_host::{Host, HostBuilder, NodeSettings, Outbox, wakeup_kinds};
 use relation_notify::routing::{ConnectionFacts, Event, PlannedNotice};
 use relation_notify::runner::{
-    ChannelTarget, Channels, NoticeRunner, RunnerOptions, preview_record,
+    ChannelTarget, Channels, DeliveryObserver, NoticeRunner, RunnerOptions, preview_record,
 };
 use relation_notify::settings::{
     Defaults, Level, NoticeSettings, Recipient, Resolved, ResolvedRecipient, Rules, Span,
@@ -47,6 +47,7 @@ pub struct Notices {
     links: Links,
     keep: std::time::Duration,
     node_settings: Arc<dyn NodeSettings>,
+    observer: Option<Arc<dyn DeliveryObserver>>,
 }
 
 /// The links of notices to the page.
@@ -85,7 +86,15 @@ impl Notices {
                 base: config.web.public_url.clone(),
             },
             keep: config.notices.keep,
+            observer: None,
         }
+    }
+
+    /// Sets the observer of attempts at deliveries.
+    #[must_use]
+    pub fn with_observer(mut self, observer: Arc<dyn DeliveryObserver>) -> Self {
+        self.observer = Some(observer);
+        self
     }
 
     /// Adds the outbox, the runner and the settings of nodes to a host.
@@ -105,6 +114,7 @@ impl Notices {
         };
         let channels: Arc<dyn Channels> = Arc::clone(&self.channels) as _;
         let runner = NoticeRunner::new(facts, channels, options);
+        let runner = runner.with_observer(self.observer.clone());
         builder
             .outbox(Outbox {
                 record_models: NoticeRunner::record_models(),

@@ -12,6 +12,7 @@ pub mod conformance;
 pub mod connect;
 pub mod delete;
 pub mod describe;
+pub mod health;
 pub mod init;
 pub mod inspect;
 pub mod invoke;

@@ -1,5 +1,6 @@
 //! `run`: runs due wakeups, which keep the connections alive.
 
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 #[cfg(feature = "scenarios")]
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 #[cfg(feature = "scenarios")]
 use crate::recording::Recording;
 use crate::shutdown::Shutdown;
+use crate::telemetry::Telemetry;
 use crate::{Context, progress};
 
 /// The default of scheduled refreshes per second. 100 000 customers that are due at the same time take 84
@@ -45,6 +47,11 @@ pub struct Args {
     /// The maximum number of concurrent workflows, in place of the configured one
     #[arg(long, value_name = "N", value_parser = parse_positive)]
     concurrency: Option<usize>,
+    /// The address of metrics and health, in place of metrics.listen
+    ///
+    /// With --until-idle, nothing is shown at metrics.listen, since another process may listen there.
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
     /// Record the calls to a new file, as a scenario that `relation-host test FILE` replays
     ///
     /// Workflows then run one at a time. The file is written when the run ends, also after SIGINT or SIGTERM,
@@ -64,9 +71,13 @@ struct ActiveRun {
 
 impl ActiveRun {
     #[cfg(feature = "scenarios")]
-    async fn begin(context: &Context, args: &Args) -> Result<Self, AppError> {
+    async fn begin(
+        context: &Context,
+        args: &Args,
+        telemetry: &Telemetry,
+    ) -> Result<Self, AppError> {
         let Some(file) = &args.record else {
-            let host = open_host(context).await?;
+            let host = open_host(context, telemetry).await?;
             let recording = None;
             return Ok(Self { host, recording });
         };
@@ -75,7 +86,7 @@ impl ActiveRun {
                 "--record runs one workflow at a time, so --concurrency cannot be more than 1";
             return Err(AppError::usage(text).hint("leave --concurrency out"));
         }
-        let (host, recording) = context.recorded_host(file).await?;
+        let (host, recording) = context.recorded_host(file, telemetry).await?;
         Ok(Self {
             host,
             recording: Some(recording),
@@ -83,8 +94,8 @@ impl ActiveRun {
     }
 
     #[cfg(not(feature = "scenarios"))]
-    async fn begin(context: &Context, _: &Args) -> Result<Self, AppError> {
-        let host = open_host(context).await?;
+    async fn begin(context: &Context, _: &Args, telemetry: &Telemetry) -> Result<Self, AppError> {
+        let host = open_host(context, telemetry).await?;
         Ok(Self { host })
     }
 
@@ -130,8 +141,9 @@ impl ActiveRun {
 }
 
 /// Opens the host. A missing or unusable client secret is no error here, because a changed file is read again.
-async fn open_host(context: &Context) -> Result<Host, AppError> {
-    let parts = context.installation.open_parts().await?;
+async fn open_host(context: &Context, telemetry: &Telemetry) -> Result<Host, AppError> {
+    let mut parts = context.installation.open_parts().await?;
+    telemetry.equip(&mut parts);
     context.installation.host_from(parts).await
 }
 
@@ -146,8 +158,13 @@ fn parse_positive(text: &str) -> Result<usize, String> {
 pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     // Before anything else, so that a signal during the start is not lost.
     let shutdown = Shutdown::listen()?;
-    let active = ActiveRun::begin(context, &args).await?;
+    let telemetry = match args.until_idle && args.metrics.is_none() {
+        true => Telemetry::none(),
+        false => Telemetry::start(&context.installation, shutdown.token(), args.metrics)?,
+    };
+    let active = ActiveRun::begin(context, &args, &telemetry).await?;
     let host = &active.host;
+    telemetry.attach(host);
     check::warn_at_start(&context.installation);
     let options = dispatcher_options(context, args.concurrency);
     tracing::info!(
@@ -180,6 +197,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
         true => connect_hint(host).await,
         false => String::new(),
     };
+    telemetry.close().await;
     // Also after a failed run: its calls may explain the failure.
     let recorded = active.finish()?;
     let summary = result?;

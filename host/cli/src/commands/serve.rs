@@ -16,6 +16,7 @@ use url::Url;
 use super::{access_parts, run};
 use crate::Context;
 use crate::shutdown::Shutdown;
+use crate::telemetry::Telemetry;
 
 /// The interval between two removals of ended sessions and links.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(3600);
@@ -32,6 +33,9 @@ pub struct Args {
     /// The address to listen on, in place of the configured one
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+    /// The address of metrics and health, in place of metrics.listen
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
     /// Do not run due wakeups: another process does
     #[arg(long)]
     no_dispatch: bool,
@@ -50,9 +54,12 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let server = Server::bind(config.listen, config.tls.as_ref())?;
     config.listen = server.address()?;
     let public_url = config.public_url()?;
-    let parts = installation.open_parts().await?;
+    let telemetry = Telemetry::start(installation, shutdown.token(), args.metrics)?;
+    let mut parts = installation.open_parts().await?;
+    telemetry.equip(&mut parts);
     let notices = parts.notices.clone();
     let host = installation.host_from(parts).await?;
+    telemetry.attach(&host);
     check::warn_at_start(installation);
     if let Some(finding) = access_parts::check_oidc_roles(installation).await {
         finding.log();
@@ -93,7 +100,8 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
         })?;
     }
     let housekeeping = keep_house(web.access().clone(), shutdown.token().clone());
-    let serving = server.run(relation_web::router(web), shutdown.token().clone());
+    let router = telemetry.observe_router(relation_web::router(web));
+    let serving = server.run(router, shutdown.token().clone());
     let dispatching = async {
         if args.no_dispatch {
             return;
@@ -114,6 +122,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
         dispatching,
         housekeeping
     );
+    telemetry.close().await;
     served
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::callbacks::Callbacks;
+use super::calls_in_flight::CallsInFlight;
 use super::handlers::{HandlerOptions, RegisteredHandler, WakeupHandler};
 use super::housekeeping::{Housekeeping, Retention};
 use super::record_locks::RecordLocks;
@@ -329,6 +330,7 @@ impl HostBuilder {
                 handlers: self.handlers,
                 record_locks: RecordLocks::default(),
                 calls_begun: AtomicU64::default(),
+                calls_in_flight: CallsInFlight::default(),
                 housekeeping: Housekeeping::new(self.retention),
                 stash_at_start: std::sync::OnceLock::new(),
             }),

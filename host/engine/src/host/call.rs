@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use secrecy::SecretString;
 use wasmtime::Store as Instance;
 
+use super::calls_in_flight::CountedCall;
 use super::outcome::CallSummary;
 use super::queued_run::QueuedRun;
 use super::stash_replay::ReplayStatus;
@@ -103,6 +104,8 @@ pub(super) struct StartedCall {
     label: (String, Reference, String),
     /// The monotonic time just before the lease was claimed.
     claimed: Duration,
+    /// Counts the call until it is dropped.
+    _in_flight: CountedCall,
 }
 
 impl StartedCall {
@@ -317,6 +320,7 @@ impl Host {
                         request.name.clone(),
                     ),
                     claimed,
+                    _in_flight: self.parts.calls_in_flight.count(),
                 }))
             }
             BeginOutcome::Busy(until) => BeginOutcome::Busy(until),

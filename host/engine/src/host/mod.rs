@@ -30,6 +30,7 @@ use crate::types::{Failure, Hierarchy, Pkid, RECORD_MODEL, Reference, Timestamp}
 mod builder;
 mod call;
 pub mod callbacks;
+mod calls_in_flight;
 mod clear_text;
 mod handlers;
 mod housekeeping;
@@ -51,6 +52,7 @@ mod wake;
 pub use builder::{BuildError, ComponentSource, HostBuilder};
 use call::CallRequest;
 use callbacks::{Callback, Callbacks};
+use calls_in_flight::CallsInFlight;
 use handlers::RegisteredHandler;
 pub use handlers::{
     HandledWakeup, HandlerError, HandlerOptions, NextRun, WakeupHandler, WakeupResult,
@@ -91,6 +93,7 @@ struct Parts {
     record_locks: RecordLocks,
     /// The number of calls begun; used for ids if randomness is seeded.
     calls_begun: AtomicU64,
+    calls_in_flight: CallsInFlight,
     housekeeping: Housekeeping,
     /// Set once, before the host is returned to the caller.
     stash_at_start: std::sync::OnceLock<StashSummary>,

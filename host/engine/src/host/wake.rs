@@ -54,10 +54,12 @@ impl Host {
     /// # Errors
     /// The store could not be reached before the call began: the wakeup is still due.
     pub async fn run_wakeup(&self, due: DueWakeup) -> Result<WakeupOutcome, StoreError> {
+        let begun = self.clock().now();
         let outcome = self.settle_wakeup(&due).await?;
         let event = WakeupEnded {
             due: &due,
             outcome: &outcome,
+            begun,
         };
         let observers = &self.parts.services.observers;
         observers.notify(|observer| observer.wakeup_ended(&event));

@@ -20,6 +20,7 @@ use super::{Gate, Services, UnreportedEffects};
 use crate::egress::{Client, EgressError, Policy, Proxies};
 use crate::imports::journal::Journal;
 use crate::limits::{Limit, LimitExceeded};
+use crate::observer::RequestEnded;
 use crate::transactions::Level;
 
 /// The outbound HTTP state of one call.
@@ -135,6 +136,10 @@ impl WasiHttpHooks for OutgoingHttp {
         let proxies = self.proxies.clone();
         let deadline = effective_timeout(options, self.services.limits.request_time);
         let (journal, services) = (self.journal.clone(), Arc::clone(&self.services));
+        let observed = (!services.observers.is_empty()).then(|| {
+            let path = request.uri().path().to_owned();
+            (path, Arc::clone(&services))
+        });
         let last_error = Arc::clone(&self.last_error);
         let report_error = move |error: EgressError| {
             let words = error.to_string();
@@ -153,10 +158,23 @@ impl WasiHttpHooks for OutgoingHttp {
         let sending = self.gate.begin_sending();
         Box::new(async move {
             interceptor.before_sending().await?;
+            let began = observed
+                .as_ref()
+                .map(|(_, services)| services.clock.monotonic());
             let response = client
                 .send(request, &proxies, tokio::time::Instant::now() + deadline)
                 .instrument(span)
                 .await;
+            if let (Some((path, services)), Some(began)) = (observed, began) {
+                let event = RequestEnded {
+                    path: &path,
+                    result: response.as_ref().map(http::Response::status),
+                    duration: services.clock.monotonic().saturating_sub(began),
+                };
+                services
+                    .observers
+                    .notify(|observer| observer.request_ended(&event));
+            }
             let body_error = interceptor.after_sending().await?;
             drop(sending);
             match response {

@@ -35,6 +35,10 @@ impl NoticeRunner {
         attempts: &mut Attempts,
     ) -> Outcome {
         let result = self.send(run, letter).await;
+        if let Some(observer) = &self.observer {
+            let result = result.as_ref().map_err(|error| error.kind);
+            observer.attempt_ended(letter.delivery.channel, result);
+        }
         let now = run.now();
         self.note_health(run, letter.delivery, &result, now).await;
         let error = match result {
@@ -64,6 +68,9 @@ impl NoticeRunner {
             NextStep::GiveUp(reason) => {
                 let channel = letter.delivery.channel.as_str();
                 tracing::warn!(id = letter.id, channel, %reason, "a notice is a dead letter");
+                if let Some(observer) = &self.observer {
+                    observer.dead_letter(letter.delivery.channel);
+                }
                 let text = match reason {
                     GiveUpReason::TooLate => attempts.explain(&reason.to_string()),
                     _ => reason.to_string(),

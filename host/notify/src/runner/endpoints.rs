@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use relation_host::store::{Change, Check, Commit, Store, StoreError};
-use relation_host::types::{Filter, Hierarchy, Page, Scope};
+use relation_host::types::{Filter, Hierarchy, Key, Page, Scope};
 use serde::Serialize;
 
 use super::facts::load_settings;
@@ -192,20 +192,28 @@ pub struct FailureCounts {
 /// # Errors
 /// Those of [`DocumentStore::count`](relation_host::store::DocumentStore::count).
 pub async fn count_failures(store: &dyn Store) -> Result<FailureCounts, StoreError> {
+    let disabled = filter(RECIPIENT_MODEL, key(DISABLED_KEY, "true"));
+    Ok(FailureCounts {
+        dead: count_dead(store, u64::MAX).await?,
+        disabled: store.count(&disabled, u64::MAX).await?,
+    })
+}
+
+/// Counts dead letters up to `at_most`, by an index.
+///
+/// # Errors
+/// Those of [`DocumentStore::count`](relation_host::store::DocumentStore::count).
+pub async fn count_dead(store: &dyn Store, at_most: u64) -> Result<u64, StoreError> {
     let dead = key(STATE_KEY, DeliveryState::Dead.as_str());
-    let filter = |model: &str, key| Filter {
+    store.count(&filter(DELIVERY_MODEL, dead), at_most).await
+}
+
+fn filter(model: &str, key: Key) -> Filter {
+    Filter {
         model: model.to_owned(),
         hierarchy: None,
         equals: vec![key],
-    };
-    let (dead, disabled) = (
-        filter(DELIVERY_MODEL, dead),
-        filter(RECIPIENT_MODEL, key(DISABLED_KEY, "true")),
-    );
-    Ok(FailureCounts {
-        dead: store.count(&dead, u64::MAX).await?,
-        disabled: store.count(&disabled, u64::MAX).await?,
-    })
+    }
 }
 
 /// Finds the health of a recipient that a level names. A recipient that was never tried has the default one.

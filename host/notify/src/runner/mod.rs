@@ -43,7 +43,7 @@ pub use self::channels::{
     ChannelTarget, Channels, HostChannels, Secrets, SnmpChannels, SnmpSecrets, WebhookChannels,
 };
 pub use self::endpoints::{
-    FailureCounts, ListedEndpoint, count_failures, enable, find_health, list_endpoints,
+    FailureCounts, ListedEndpoint, count_dead, count_failures, enable, find_health, list_endpoints,
 };
 pub use self::facts::RecordFacts;
 pub use self::history::{load_history, preview_record};
@@ -57,6 +57,7 @@ pub use self::model::{
 };
 use self::model::{to_time, to_timestamp};
 use crate::settings::{ChannelKind, Defaults, NOTICE_RECHECK_MODEL, RECHECK};
+use crate::{DeliveryErrorKind, Receipt};
 
 /// The beginning of the ids of wakeups that deliver.
 const DELIVER: &str = "notice.deliver.";
@@ -85,6 +86,17 @@ impl Default for RunnerOptions {
     }
 }
 
+/// A receiver of the results of attempts, such as for metrics. It must return quickly.
+pub trait DeliveryObserver: Send + Sync + 'static {
+    /// Reports the result of an attempt.
+    fn attempt_ended(&self, channel: ChannelKind, result: Result<&Receipt, DeliveryErrorKind>);
+
+    /// Reports that a delivery has failed for good.
+    fn dead_letter(&self, channel: ChannelKind) {
+        let _ = channel;
+    }
+}
+
 /// Returns the facts about the records of a host.
 type FactsByHost = dyn Fn(&Host) -> Box<dyn RecordFacts> + Send + Sync;
 
@@ -93,6 +105,7 @@ pub struct NoticeRunner {
     facts: Box<FactsByHost>,
     channels: Arc<dyn Channels>,
     options: RunnerOptions,
+    observer: Option<Arc<dyn DeliveryObserver>>,
 }
 
 /// The reason why a run has no result. The host runs the wakeup again.
@@ -147,7 +160,15 @@ impl NoticeRunner {
             facts: Box::new(facts),
             channels,
             options,
+            observer: None,
         }
+    }
+
+    /// Sets the observer of attempts.
+    #[must_use]
+    pub fn with_observer(mut self, observer: Option<Arc<dyn DeliveryObserver>>) -> Self {
+        self.observer = observer;
+        self
     }
 
     /// Returns the models whose documents are deleted with their record, for

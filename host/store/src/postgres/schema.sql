@@ -118,6 +118,7 @@ CREATE INDEX transactions_by_subject ON relation.transactions (subject_model, su
 CREATE INDEX transactions_by_action ON relation.transactions (action, id);
 CREATE INDEX transactions_running ON relation.transactions (id) WHERE status = 'Processing';
 CREATE INDEX transactions_failed ON relation.transactions (id) WHERE status = 'Fail';
+CREATE INDEX transactions_partly_failed ON relation.transactions (id) WHERE status = 'Success With Async Failures';
 CREATE INDEX transactions_queued ON relation.transactions (id) WHERE status = 'Queued';
 
 -- Listings of the transactions of a subtree, as in `sorted_keys`. A part of a transaction has none.

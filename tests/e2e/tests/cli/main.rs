@@ -13,6 +13,7 @@ mod demo;
 mod encodings;
 mod failures;
 mod handover;
+mod health;
 mod hints;
 mod imports;
 mod init;

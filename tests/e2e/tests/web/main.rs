@@ -8,6 +8,7 @@ mod export;
 mod forms;
 mod idempotency;
 mod isolation;
+mod metrics;
 mod nodes;
 mod notices;
 mod oidc;

@@ -1,0 +1,376 @@
+//! The labels of metrics. Each label has a closed set of values, so that the number of series has a bound.
+
+use relation_host::CallErrorKind;
+use relation_host::egress::{EgressError, Peer};
+use relation_host::reports::State;
+use relation_host::store::StoreError;
+use relation_host::store::layer::Operation;
+use relation_host::transactions::Status;
+use relation_host::wakeup_kinds as kinds;
+use relation_notify::settings::ChannelKind;
+use relation_notify::{DeliveryErrorKind, Receipt};
+
+/// The value for everything that a closed set does not name.
+pub(crate) const OTHER: &str = "other";
+
+/// The actions of calls. An action of the plugin that `describe` lists counts as [`PLUGIN_ACTION`].
+pub(crate) const WORKFLOWS: &[&str] = &[
+    "access-token",
+    PLUGIN_ACTION,
+    "add",
+    "apply-stash",
+    "cancel",
+    "check-expiry",
+    "complete-connect",
+    "connect",
+    "delete",
+    "modify",
+    OTHER,
+    "refresh",
+    "schedule",
+    "sync",
+    "wholesale",
+];
+
+/// The value for the plugin's own actions, such as `SyncUsers`.
+const PLUGIN_ACTION: &str = "action";
+
+/// The outcomes of calls: success, a refresh without tokens, a case of `Failure`, or why there is no result.
+pub(crate) const OUTCOMES: &[&str] = &[
+    "busy",
+    "canceled",
+    "changed",
+    "conflict",
+    "host",
+    "internal",
+    "invalid",
+    "limit",
+    "limit-exceeded",
+    "link",
+    "memory",
+    "no-tokens",
+    "not-found",
+    OTHER,
+    "panic",
+    "partial",
+    "rate-limited",
+    "reauthorize",
+    "room",
+    "store",
+    "success",
+    "time",
+    "trap",
+    "unavailable",
+];
+
+/// The kinds of wakeups.
+pub(crate) const KINDS: &[&str] = &[
+    kinds::CALLBACK,
+    kinds::EXPIRY,
+    kinds::NOTICE,
+    OTHER,
+    kinds::QUEUED_CALL,
+    kinds::REFRESH,
+    kinds::SCHEDULE,
+    kinds::SYNC,
+    kinds::WHOLESALE,
+];
+
+/// The results of beginning a due wakeup.
+pub(crate) const BEGIN_RESULTS: &[&str] = &["busy", "gone", "started"];
+
+/// The endpoints of Webex that the plugin uses.
+pub(crate) const ENDPOINTS: &[&str] = &[
+    "authorizations",
+    "contact-center",
+    "groups",
+    "identity",
+    "licenses",
+    "locations",
+    "organizations",
+    OTHER,
+    "people",
+    "people/me",
+    "roles",
+    "token",
+    "wholesale",
+    "workspaces",
+];
+
+/// The results of requests: the class of the status, or why there is no response.
+pub(crate) const REQUEST_CLASSES: &[&str] = &[
+    "1xx", "2xx", "3xx", "4xx", "429", "5xx", "broken", "connect", "denied", "dns", "limit",
+    "proxy", "timeout", "tls",
+];
+
+/// The tokens of a grant.
+pub(crate) const TOKENS: &[&str] = &["access", "refresh"];
+
+/// The operations of stores.
+pub(crate) const OPERATIONS: &[&str] = &[
+    "begin", "commit", "end", "other", "read", "report", "sealed",
+];
+
+/// The results of operations of stores.
+pub(crate) const STORE_RESULTS: &[&str] = &[
+    "conflict",
+    "corrupt",
+    "fenced",
+    "invalid",
+    "ok",
+    "stale-key",
+    "unavailable",
+];
+
+/// The states of connections.
+pub(crate) const STATES: &[&str] = &[
+    State::ALL[0].as_str(),
+    State::ALL[1].as_str(),
+    State::ALL[2].as_str(),
+    State::ALL[3].as_str(),
+    State::ALL[4].as_str(),
+    State::ALL[5].as_str(),
+    State::ALL[6].as_str(),
+];
+
+/// The times until an expiry, with their milliseconds.
+pub(crate) const WITHIN_MILLIS: [(&str, u64); 4] = [
+    ("2d", 2 * DAY_MILLIS),
+    ("7d", 7 * DAY_MILLIS),
+    ("14d", 14 * DAY_MILLIS),
+    ("30d", 30 * DAY_MILLIS),
+];
+
+/// The values of the label `within`.
+pub(crate) const WITHIN: &[&str] = &["2d", "7d", "14d", "30d"];
+
+const DAY_MILLIS: u64 = 86_400_000;
+
+/// The code of an alert about a refresh token that expires.
+pub(crate) const EXPIRING: &str = "WEBEX_REFRESH_TOKEN_EXPIRING";
+
+/// The codes of alerts.
+pub(crate) const ALERT_CODES: &[&str] = &[
+    OTHER,
+    "WEBEX_IMPORT_LIST_FAILED",
+    "WEBEX_IMPORT_REMOVALS_HELD",
+    "WEBEX_INTEGRATION_REFUSED",
+    "WEBEX_MISSING_SCOPE",
+    "WEBEX_REAUTHORIZE",
+    "WEBEX_REFRESH_FAILING",
+    "WEBEX_REFRESH_TOKEN_EXPIRED",
+    EXPIRING,
+    "WEBEX_WHOLESALE_ORDER_FAILED",
+];
+
+/// The severities of alerts, with the values of the key by which they are counted.
+pub(crate) const SEVERITY_KEYS: [(&str, &str); 4] = [
+    ("critical", "0 critical"),
+    ("major", "1 major"),
+    ("minor", "2 minor"),
+    ("info", "3 info"),
+];
+
+/// The values of the label `severity`.
+pub(crate) const SEVERITIES: &[&str] = &["critical", "major", "minor", "info"];
+
+/// The ways by which notices are sent.
+pub(crate) const CHANNELS: &[&str] = &[
+    ChannelKind::ALL[0].as_str(),
+    ChannelKind::ALL[1].as_str(),
+    ChannelKind::ALL[2].as_str(),
+];
+
+/// The results of attempts at notices.
+pub(crate) const NOTICE_RESULTS: &[&str] = &[
+    "confirmed",
+    "dead",
+    "gone",
+    "not-attempted",
+    "permanent",
+    "sent",
+    "temporary",
+    "unknown",
+];
+
+/// The classes of responses of this host.
+pub(crate) const STATUS_CLASSES: &[&str] = &["2xx", "3xx", "4xx", "5xx"];
+
+/// The parts of this host that respond to requests.
+pub(crate) const SURFACES: &[&str] = &["api", "page"];
+
+/// Returns the value of a closed set that is equal to `text`, or [`OTHER`].
+pub(crate) fn pick(values: &[&'static str], text: &str) -> &'static str {
+    let found = values.iter().find(|value| **value == text);
+    found.copied().unwrap_or(OTHER)
+}
+
+/// Returns the workflow of a transaction's action. Actions of the plugin are in CamelCase.
+pub(crate) fn workflow(action: &str) -> &'static str {
+    match action.strip_suffix(" (dry run)").unwrap_or(action) {
+        action if action.starts_with(|first: char| first.is_ascii_uppercase()) => PLUGIN_ACTION,
+        action => pick(WORKFLOWS, action),
+    }
+}
+
+/// Returns the outcome of a call.
+pub(crate) fn outcome(status: Status, error: Option<&CallErrorKind>) -> &'static str {
+    match error {
+        None if status == Status::Success => "success",
+        None if status == Status::SuccessWithAsyncFailures => "partial",
+        None => "no-tokens",
+        Some(CallErrorKind::Refused(failure)) => pick(OUTCOMES, failure.case()),
+        Some(CallErrorKind::Guest(error)) => pick(OUTCOMES, error.kind.code()),
+        Some(CallErrorKind::Busy { .. }) => "busy",
+        Some(CallErrorKind::Store(_)) => "store",
+        Some(CallErrorKind::Changed { .. }) => "changed",
+        Some(CallErrorKind::Canceled) => "canceled",
+        Some(_) => OTHER,
+    }
+}
+
+/// Returns the endpoint of a request's path, whatever the root of the API is.
+pub(crate) fn endpoint(path: &str) -> &'static str {
+    let mut segments = path.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        return match segment {
+            "access_token" => "token",
+            "people" if segments.peek() == Some(&"me") => "people/me",
+            "organization" => "contact-center",
+            "workspaceLocations" => "locations",
+            "identity" | "people" | "organizations" | "roles" | "licenses" | "locations"
+            | "workspaces" | "groups" | "wholesale" | "authorizations" => pick(ENDPOINTS, segment),
+            _ => continue,
+        };
+    }
+    OTHER
+}
+
+/// Returns the class of a status. 429 has one of its own.
+pub(crate) fn status_class(status: u16) -> &'static str {
+    match status {
+        429 => "429",
+        100..200 => "1xx",
+        200..300 => "2xx",
+        300..400 => "3xx",
+        400..500 => "4xx",
+        _ => "5xx",
+    }
+}
+
+/// Returns the class of a response of this host.
+pub(crate) fn response_class(status: u16) -> &'static str {
+    match status {
+        429 => "4xx",
+        status => pick_class(status_class(status)),
+    }
+}
+
+fn pick_class(class: &'static str) -> &'static str {
+    match class {
+        "1xx" => "2xx",
+        class => class,
+    }
+}
+
+/// Returns the class of an error of an outbound request. Trouble with a proxy is `proxy`, whatever the error is.
+pub(crate) fn error_class(error: &EgressError) -> &'static str {
+    let by_peer = |peer: &Peer, class| match peer {
+        Peer::Target(_) => class,
+        Peer::Proxy(_) => "proxy",
+    };
+    match error {
+        EgressError::Denied(_) | EgressError::Refused { .. } => "denied",
+        EgressError::Limit { .. } => "limit",
+        EgressError::Resolve { peer, .. } => by_peer(peer, "dns"),
+        EgressError::Connect { peer, .. } => by_peer(peer, "connect"),
+        EgressError::Tls { peer, .. } => by_peer(peer, "tls"),
+        EgressError::Proxy { .. } => "proxy",
+        EgressError::Timeout { peer, .. } => by_peer(peer, "timeout"),
+        EgressError::Closed { peer, .. } | EgressError::Protocol { peer, .. } => {
+            by_peer(peer, "broken")
+        }
+        EgressError::RequestBody { .. } => "broken",
+    }
+}
+
+/// Returns the name of a store's operation.
+pub(crate) fn operation(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Read => "read",
+        Operation::Sealed => "sealed",
+        Operation::Commit => "commit",
+        Operation::Begin => "begin",
+        Operation::Report => "report",
+        Operation::End => "end",
+        Operation::Other => "other",
+    }
+}
+
+/// Returns the result of a store's operation.
+pub(crate) fn store_result<T>(result: &Result<T, StoreError>) -> &'static str {
+    match result {
+        Ok(_) => "ok",
+        Err(StoreError::Conflict(_)) => "conflict",
+        Err(StoreError::Fenced { .. }) => "fenced",
+        Err(StoreError::StaleKey(_)) => "stale-key",
+        Err(StoreError::Invalid(_)) => "invalid",
+        Err(StoreError::Unavailable(_)) => "unavailable",
+        Err(StoreError::Corrupt(_)) => "corrupt",
+    }
+}
+
+/// Returns the result of an attempt at a notice.
+pub(crate) fn notice_result(result: Result<&Receipt, DeliveryErrorKind>) -> &'static str {
+    match result {
+        Ok(receipt) if receipt.confirmed => "confirmed",
+        Ok(_) => "sent",
+        Err(DeliveryErrorKind::Temporary { .. }) => "temporary",
+        Err(DeliveryErrorKind::NotAttempted) => "not-attempted",
+        Err(DeliveryErrorKind::Unknown) => "unknown",
+        Err(DeliveryErrorKind::Permanent) => "permanent",
+        Err(DeliveryErrorKind::Gone) => "gone",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoint_ignores_roots_and_ids() {
+        for (path, expected) in [
+            ("/v1/access_token", "token"),
+            ("/v1/people/me", "people/me"),
+            ("/v1/people", "people"),
+            ("/hydra/api/v1/organizations/Y2lz", "organizations"),
+            ("/v1/identity/organizations/0123", "identity"),
+            ("/v1/wholesale/customers/c-17", "wholesale"),
+            ("/organization/0123/v2/site", "contact-center"),
+            ("/v1/workspaceLocations", "locations"),
+            ("/v1/secret-canary", OTHER),
+        ] {
+            assert_eq!(endpoint(path), expected, "{path}");
+            assert!(ENDPOINTS.contains(&expected));
+        }
+    }
+
+    #[test]
+    fn unknown_texts_are_other() {
+        assert_eq!(workflow("delete (dry run)"), "delete");
+        assert_eq!(workflow("SyncUsers"), "action");
+        assert_eq!(workflow("canary"), OTHER);
+        assert_eq!(pick(KINDS, "canary"), OTHER);
+        assert_eq!(response_class(429), "4xx");
+        assert_eq!(response_class(101), "2xx");
+    }
+
+    #[test]
+    fn thresholds_and_severities_agree() {
+        let within = WITHIN_MILLIS.map(|(name, _)| name);
+        assert_eq!(WITHIN, within);
+        let severities = SEVERITY_KEYS.map(|(name, _)| name);
+        assert_eq!(SEVERITIES, severities);
+        assert_eq!(STATES.len(), State::ALL.len());
+    }
+}

@@ -1,0 +1,232 @@
+//! The metrics of a host: their names, and the functions that record.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use relation_host::clock::Clock;
+use relation_host::types::Timestamp;
+
+use crate::families::{
+    About, Counters, Definition, Described, Gauges, Histograms, ROUTE, ReadCounter,
+};
+use crate::labels::{
+    ALERT_CODES, BEGIN_RESULTS, CHANNELS, ENDPOINTS, KINDS, NOTICE_RESULTS, OPERATIONS, OTHER,
+    OUTCOMES, REQUEST_CLASSES, SEVERITIES, STATES, STATUS_CLASSES, STORE_RESULTS, SURFACES, TOKENS,
+    WITHIN, WORKFLOWS,
+};
+
+/// Durations of calls and of outbound requests.
+const CALL_BUCKETS: &[f64] = &[
+    0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
+/// Delays of wakeups, up to an hour.
+const LAG_BUCKETS: &[f64] = &[
+    0.1, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0,
+];
+/// Durations of store operations.
+const STORE_BUCKETS: &[f64] = &[
+    0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0,
+];
+
+/// The metrics of one host. Clones are the same metrics; two hosts of a process have different ones.
+#[derive(Clone)]
+pub struct Metrics {
+    pub(crate) families: Arc<Families>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Metrics {
+    /// Creates the metrics of a process that started now. `routes` are the patterns of the routes that it serves; all
+    /// other requests count as one.
+    #[must_use]
+    pub fn new(
+        clock: Arc<dyn Clock>,
+        version: &'static str,
+        routes: &BTreeSet<&'static str>,
+    ) -> Self {
+        let families = Families::new(routes);
+        families.start_time.set([], seconds_of(clock.now()));
+        families.build_info.set([version], 1.0);
+        families.calls_unstored.begin([]);
+        for kind in KINDS {
+            families.missed_deadlines.begin([kind]);
+            families.wakeups_failed.begin([kind]);
+        }
+        for channel in CHANNELS {
+            families.notices.begin([channel, "dead"]);
+        }
+        Self {
+            families: Arc::new(families),
+            clock,
+        }
+    }
+
+    /// Returns the descriptions of all metrics, in the order of the exposition.
+    #[must_use]
+    pub fn definitions(&self) -> &[Definition] {
+        &self.families.described.definitions
+    }
+
+    /// Writes the exposition in Prometheus's text format, with the values that were recorded or collected last.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        crate::process::record(&self.families);
+        self.families.described.encode()
+    }
+
+    /// Records a request to this host. `route` is the pattern of its route.
+    pub(crate) fn record_response(&self, route: Option<&str>, status: u16, duration: Duration) {
+        let families = &self.families;
+        let route = route.map(|route| route.strip_suffix('/').unwrap_or(route));
+        let route = route.and_then(|route| families.routes.get(route).copied());
+        let surface = match route {
+            Some(route) if route.starts_with("/api/") => "api",
+            _ => "page",
+        };
+        let route = route.unwrap_or(OTHER);
+        let class = crate::labels::response_class(status);
+        families.http_requests.increment([route, class]);
+        families.http_duration.observe([surface], duration);
+    }
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+/// Returns a time as seconds since the Unix epoch.
+pub(crate) fn seconds_of(time: Timestamp) -> f64 {
+    Duration::from_millis(time.0).as_secs_f64()
+}
+
+macro_rules! families {
+    ($($field:ident: $type:ty = $method:ident($name:literal, $help:literal, $worry:literal $(, $argument:expr)*);)+) => {
+        /// The metrics.
+        pub(crate) struct Families {
+            described: Described,
+            routes: BTreeSet<&'static str>,
+            $(pub $field: $type,)+
+        }
+
+        impl Families {
+            fn new(routes: &BTreeSet<&'static str>) -> Self {
+                let mut described = Described::with_routes(routes.iter().copied().chain([OTHER]));
+                $(let $field: $type = described.$method(
+                    About { name: $name, help: $help, worry: $worry }
+                    $(, $argument)*
+                );)+
+                Self { routes: routes.clone(), $($field,)+ described }
+            }
+        }
+    };
+}
+
+families! {
+    build_info: Gauges<1> = gauges("build_info",
+        "Always 1; the label is the version of this program.", "", [("version", &[])]);
+    start_time: Gauges<0> = gauges("start_time_seconds",
+        "The start of the process, in seconds since the Unix epoch. Counters began at 0 then.",
+        "It changes often: the process restarts again and again.", []);
+
+    calls: Counters<2> = counters("calls",
+        "Ended calls of workflows, by outcome. `no-tokens` is a refresh for which Webex issued no tokens; \
+         `partial` is an import without some lists.",
+        "The share of failed refreshes rises.", [("workflow", WORKFLOWS), ("outcome", OUTCOMES)]);
+    call_duration: Histograms<1> = histograms("call_duration_seconds",
+        "The time from a call's lease to its end.", "It comes near `limits.time`.",
+        [("workflow", WORKFLOWS)], CALL_BUCKETS);
+    calls_in_flight: Gauges<0> = gauges("calls_in_flight",
+        "Calls that hold their record's lease in this process.", "It stays at `limits.calls`.", []);
+    calls_unstored: Counters<0> = counters("calls_unstored",
+        "Calls whose end the store did not take. Their transactions are resolved later.",
+        "Any: the store is not available.", []);
+
+    wakeup_lag: Histograms<1> = histograms("wakeup_lag_seconds",
+        "The time from when a wakeup is due to the begin of its run.",
+        "Much of it is above a minute: the dispatcher is behind.", [("kind", KINDS)], LAG_BUCKETS);
+    wakeups_due: Gauges<0> = gauges("wakeups_due",
+        "Due wakeups in the store, at most 10000.", "It rises without falling.", []);
+    oldest_due: Gauges<0> = gauges("oldest_due_seconds",
+        "How long the earliest due wakeup has been due; 0 if none is.",
+        "More than 5 minutes: no dispatcher runs, or it is behind.", []);
+    begins: Counters<2> = counters("begins",
+        "Runs of due wakeups. `busy`: another call holds the record; `gone`: the wakeup has changed meanwhile.",
+        "Most are `busy`.", [("kind", KINDS), ("result", BEGIN_RESULTS)]);
+    wakeups_failed: Counters<1> = counters("wakeups_failed",
+        "Runs of wakeups that failed and are due again.", "It rises faster than before.",
+        [("kind", KINDS)]);
+    missed_deadlines: Counters<1> = counters("missed_deadlines",
+        "Wakeups that began after their deadline, such as a refresh after the refresh token's expiry.",
+        "Any.", [("kind", KINDS)]);
+
+    webex_requests: Counters<2> = counters("webex_requests",
+        "Outbound requests of the plugin: the class of the response's status, or why there is none.",
+        "`timeout`, `dns`, `tls`, `proxy` or `5xx` rise.",
+        [("endpoint", ENDPOINTS), ("class", REQUEST_CLASSES)]);
+    webex_duration: Histograms<1> = histograms("webex_request_duration_seconds",
+        "The time from sending a request to the head of its response or its error.",
+        "It comes near `limits.request-time`.", [("endpoint", ENDPOINTS)], CALL_BUCKETS);
+    token_lifetime: Gauges<1> = gauges("webex_token_lifetime_seconds",
+        "The lifetime of the tokens that Webex issued in the latest scheduled refresh.",
+        "It is shorter than before: Webex has changed it.", [("token", TOKENS)]);
+
+    store_operations: Counters<2> = counters("store_operations",
+        "Operations of the store. `conflict` is normal, when two writers meet.",
+        "`unavailable` or `corrupt` rise.", [("op", OPERATIONS), ("result", STORE_RESULTS)]);
+    store_duration: Histograms<1> = histograms("store_duration_seconds",
+        "The time of an operation of the store.", "Commits take longer than a second.",
+        [("op", OPERATIONS)], STORE_BUCKETS);
+    store_up: Gauges<0> = gauges("store_up",
+        "1 if the latest scrape could read the store. Gauges that are read from the store are missing while it is 0.",
+        "0.", []);
+
+    connections: Gauges<1> = gauges("connections",
+        "Customers with a grant in this state, at most 100000 in each.",
+        "`reauthorize`, `expired` or `retrying` rise.", [("state", STATES)]);
+    expiring: Gauges<1> = gauges("connections_expiring",
+        "Grants whose refresh token has crossed a threshold of at most this time before its expiry, by their alerts.",
+        "`2d` is not 0: nobody has acted.", [("within", WITHIN)]);
+    alerts: Gauges<2> = gauges("alerts_active",
+        "Alerts. Beyond the 1000 most severe ones, the code is `other`.",
+        "There are `critical` or `major` ones.", [("code", ALERT_CODES), ("severity", SEVERITIES)]);
+
+    stash_entries: Gauges<0> = gauges("stash_entries",
+        "Responses of Webex in the stash, which are not in the store yet.", "Not 0 for minutes.", []);
+    stash_oldest: Gauges<0> = gauges("stash_oldest_seconds",
+        "The age of the oldest entry of the stash; 0 if there is none.", "It rises.", []);
+    stash_quarantined: Gauges<0> = gauges("stash_quarantined",
+        "Entries of the stash that cannot be applied.", "Any.", []);
+    secrets_quarantined: Gauges<0> = gauges("secrets_quarantined",
+        "Stored secrets that are known not to open, at most 100.", "Any.", []);
+
+    notices: Counters<2> = counters("notices",
+        "Attempts at deliveries of notices, and deliveries that became a dead letter (`dead`).",
+        "`permanent`, `gone` or `dead` rise.", [("channel", CHANNELS), ("result", NOTICE_RESULTS)]);
+    outbox_oldest: Gauges<0> = gauges("outbox_oldest_seconds",
+        "How long the earliest due notice or delivery has been due; 0 if none is.",
+        "More than 10 minutes: no dispatcher sends notices.", []);
+    dead_letters: Gauges<0> = gauges("dead_letters",
+        "Deliveries of notices that have failed for good, at most 10000.", "It rises.", []);
+
+    http_requests: Counters<2> = counters("http_requests",
+        "Responses of the API and of the page, by the pattern of the route.",
+        "`5xx` rise.", [(ROUTE, &[]), ("class", STATUS_CLASSES)]);
+    http_duration: Histograms<1> = histograms("http_request_duration_seconds",
+        "The time until the head of a response. Requests that wait for their call count with it.",
+        "It rises.", [("surface", SURFACES)], CALL_BUCKETS);
+
+    collect_duration: Gauges<0> = gauges("collect_duration_seconds",
+        "The time that the latest read of the store for these metrics took.",
+        "It comes near 5 seconds, after which a read is given up.", []);
+    process_cpu: ReadCounter = read_counter("process_cpu_seconds",
+        "Processor time of the process.", "");
+    process_memory: Gauges<0> = gauges("process_resident_memory_bytes",
+        "Resident memory of the process.", "It rises for days.", []);
+    process_fds: Gauges<0> = gauges("process_open_fds",
+        "Open file descriptors of the process.", "It comes near `relation_process_max_fds`.", []);
+    process_max_fds: Gauges<0> = gauges("process_max_fds",
+        "The largest number of open file descriptors.", "", []);
+}

@@ -36,7 +36,7 @@ const ROWS: &str =
 
 const HOSTS: &str =
     "SELECT id, name, version, (1000 * extract(epoch FROM clock_timestamp() - seen))::bigint
-    FROM relation.holders ORDER BY seen DESC";
+    FROM relation.holders WHERE isfinite(seen) ORDER BY seen DESC";
 
 pub(super) const NOW: &str = "SELECT (1000 * extract(epoch FROM clock_timestamp()))::bigint";
 

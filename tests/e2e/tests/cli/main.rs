@@ -26,6 +26,8 @@ mod notices;
 mod onboarding;
 mod outputs;
 mod pastes;
+#[cfg(unix)]
+mod postgres;
 mod recording;
 mod records;
 mod retention;

@@ -15,7 +15,7 @@ const TRANSACTIONS: &str = "
     INSERT INTO relation.transactions (id, action, subject_model, subject_pkid, subject_name, status, message,
         submitted, started, completed, holder, hierarchy)
     SELECT lpad(to_hex(i), 8, '0') || '-0000-7000-8000-000000000000', (ARRAY['refresh', 'add', 'sync'])[1 + i % 3],
-        'm', substr(md5((i % 500)::text), 1, 24), '', CASE i % 100 WHEN 0 THEN 'Fail' WHEN 1 THEN 'Processing'
+        'm', substr(md5((i % 500)::text), 1, 24), '', CASE i % 1000 WHEN 0 THEN 'Fail' WHEN 1 THEN 'Processing'
             WHEN 2 THEN 'Queued' WHEN 3 THEN 'Success With Async Failures' ELSE 'Success' END,
         '', i, i, i, 'h', CASE WHEN i % 50 = 0 THEN 'sys.A' ELSE 'sys.B' END
     FROM generate_series(1, 30000) i;

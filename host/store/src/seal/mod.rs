@@ -29,8 +29,10 @@ mod retirement;
 mod rotation;
 mod sealed;
 mod stash_sealing;
+mod transfer;
 
 pub(crate) use error::HINT;
+pub(crate) use rotation::describe_unopened;
 pub use error::SealError;
 pub use key_command::KeyCommand;
 pub use key_env::KeyEnv;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use relation_host::store::Store;
 use relation_host::store::sqlite::Backup;
+use relation_host::store::transfer::TransferStore;
 
 use self::sqlite::SqliteFile;
 use crate::AppError;
@@ -53,6 +54,9 @@ trait StoreLocation: fmt::Display + Send + Sync {
 
     /// Copies a consistent snapshot of the store to a new file, while hosts run.
     async fn backup(&self, file: &Path) -> Result<Backup, AppError>;
+
+    /// Opens the store as the source or the target of a move. A store that does not exist is created if `create` is set.
+    async fn open_to_transfer(&self, create: bool) -> Result<Arc<dyn TransferStore>, AppError>;
 }
 
 /// The location of a store, such as `sqlite:relation.db`.
@@ -111,6 +115,15 @@ impl StoreUrl {
     /// The store cannot be read, or the file exists or cannot be written.
     pub async fn backup(&self, file: &Path) -> Result<Backup, AppError> {
         self.0.backup(file).await
+    }
+
+    /// Opens the store as the source or the target of a move, also while hosts cannot open it. A store that does not
+    /// exist is created if `create` is set.
+    ///
+    /// # Errors
+    /// The store cannot be reached or opened, or does not exist.
+    pub async fn open_to_transfer(&self, create: bool) -> Result<Arc<dyn TransferStore>, AppError> {
+        self.0.open_to_transfer(create).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! The error of an operation: its kind, its message for people and programs, and the next step.
 
 mod from;
+mod transfer;
 
 use std::fmt;
 

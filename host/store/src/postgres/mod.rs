@@ -20,6 +20,7 @@ mod data_keys;
 mod documents;
 mod due;
 mod error;
+mod inspect;
 mod migrations;
 mod open;
 mod recovery;
@@ -31,6 +32,7 @@ mod upcoming;
 mod updates;
 mod wakeups;
 
+pub use inspect::{HostSeen, Inspection, TableRows};
 pub use open::{OpenError, PostgresOptions};
 
 /// The clock by which leases expire.

@@ -17,9 +17,9 @@ mod error;
 mod keys;
 pub mod layer;
 pub(crate) mod ownership;
-pub mod seal;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+pub mod seal;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod stash;

@@ -4,6 +4,7 @@
 /// changed function gets a new name, and the old one stays while hosts of the former release may run.
 pub(super) const MIGRATIONS: &[&[&str]] = &[&[
     include_str!("schema.sql"),
+    include_str!("functions/writes.sql"),
     include_str!("functions/documents.sql"),
     include_str!("functions/transactions.sql"),
     include_str!("functions/calls.sql"),

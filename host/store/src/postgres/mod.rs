@@ -5,14 +5,13 @@
 //! finds the outcome there (see `connections`).
 
 use std::fmt;
-use std::time::Duration;
 
+use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Row, Statement};
 
 use self::connections::Connections;
-use self::error::Result;
-use super::{Store, StoreError};
+use self::error::{Result, WriteError};
+use super::Store;
 
 mod calls;
 mod commit;
@@ -25,6 +24,7 @@ mod open;
 mod recovery;
 mod search;
 mod secrets;
+mod stubs;
 mod transactions;
 mod wakeups;
 
@@ -76,8 +76,12 @@ impl PostgresStore {
     /// (`uuid`), then the given ones; its result is a text, which it has stored in `writes` under that id.
     ///
     /// An unknown outcome is resolved: after an error, the write is not there and never will be, except for
-    /// [`StoreError::Unavailable`].
-    async fn write(&self, function: &str, parameters: Parameters<'_>) -> Result<String> {
+    /// [`crate::StoreError::Unavailable`].
+    async fn write(
+        &self,
+        function: &str,
+        parameters: Parameters<'_>,
+    ) -> Result<String, WriteError> {
         self.connections.write(function, parameters).await
     }
 }

@@ -118,10 +118,7 @@ pub async fn check(installation: &Installation, ask_webex: bool) -> Vec<CheckFin
     if configuration.kind.is_some() {
         return vec![configuration];
     }
-    let mut findings = vec![
-        configuration,
-        check_plugin(installation).await,
-    ];
+    let mut findings = vec![configuration, check_plugin(installation).await];
     findings.extend(store::check(installation).await);
     findings.push(check_stash(installation));
     findings.extend(check_prerequisites(installation));

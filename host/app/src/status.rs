@@ -403,11 +403,7 @@ mod tests {
             seen: Timestamp(seen),
             alive,
         };
-        let hosts = vec![
-            host("a", 1, false),
-            host("b", 3, false),
-            host("a", 5, true),
-        ];
+        let hosts = vec![host("a", 1, false), host("b", 3, false), host("a", 5, true)];
         assert_eq!(
             latest_by_name(hosts),
             [host("a", 5, true), host("b", 3, false)]

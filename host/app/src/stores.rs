@@ -261,7 +261,10 @@ mod tests {
             assert!(url.has_password());
         }
         let unknown = StoreUrl::parse("postgre://u:canary@h/d", Path::new("etc")).unwrap_err();
-        assert!(unknown.contains("sqlite:PATH or postgres://USER@HOST/DATABASE"), "{unknown}");
+        assert!(
+            unknown.contains("sqlite:PATH or postgres://USER@HOST/DATABASE"),
+            "{unknown}"
+        );
         assert!(!unknown.contains("canary"), "{unknown}");
     }
 }

@@ -67,7 +67,10 @@ async fn describe_key(installation: &Installation, store: &dyn Store) -> Result<
 /// Warns of a password that others can read in the configuration.
 fn check_password(installation: &Installation) -> Option<CheckFinding> {
     let config = &installation.config;
-    let file = config.file.as_ref().filter(|_| config.store.has_password())?;
+    let file = config
+        .file
+        .as_ref()
+        .filter(|_| config.store.has_password())?;
     is_open_to_others(file).then(|| {
         let message = "others on this machine can read the password of the store";
         let file = quote_for_shell(&file.to_string_lossy());

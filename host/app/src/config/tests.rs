@@ -515,6 +515,9 @@ fn example_of_deploy_is_a_valid_configuration() {
     let text = include_str!("../../../../deploy/relation.example.toml");
     let text = text.replace("C0123…", "C0123");
     let config = Config::parse_file(Path::new("r.toml"), &text).unwrap();
-    assert_eq!(config.stash_directory(), Path::new("/var/lib/relation/stash"));
+    assert_eq!(
+        config.stash_directory(),
+        Path::new("/var/lib/relation/stash")
+    );
     assert!(!config.store.has_password());
 }

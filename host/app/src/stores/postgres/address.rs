@@ -181,7 +181,11 @@ impl Parser<'_> {
         let mut address = std::mem::take(&mut self.address);
         address.shown = format!("{base}{}", join_options(&self.shown));
         address.connection = format!("{base}{}", join_options(&self.connection));
-        if address.connection.parse::<tokio_postgres::Config>().is_err() {
+        if address
+            .connection
+            .parse::<tokio_postgres::Config>()
+            .is_err()
+        {
             self.refuse(format!("write it as {EXAMPLE}"));
         }
         Some(address)
@@ -318,7 +322,9 @@ impl Parser<'_> {
 
     fn refuse_unknown(&mut self, name: &str, known: &[&str]) {
         let hint = match name {
-            "passfile" => "write the password alone to a file, and name the file by `password-file`",
+            "passfile" => {
+                "write the password alone to a file, and name the file by `password-file`"
+            }
             "sslcert" | "sslkey" | "sslpassword" => {
                 "client certificates are not supported: use a password"
             }
@@ -326,7 +332,8 @@ impl Parser<'_> {
         };
         let nearest = find_nearest(name, known);
         // Another name may be a part of a password.
-        let is_plain = name.len() <= 32 && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        let is_plain =
+            name.len() <= 32 && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
         self.refuse(match (hint, nearest) {
             ("", Some(nearest)) => format!("an option is unknown; did you mean `{nearest}`?"),
             ("", None) if is_plain => format!("the option `{name}` is unknown"),

@@ -24,7 +24,10 @@ fn password_is_taken_and_never_shown() {
         format!("postgres://relation@db.example.com/relation?password={CANARY}"),
     ] {
         let address = parse(&url);
-        assert_eq!(address.to_string(), "postgres://relation@db.example.com/relation");
+        assert_eq!(
+            address.to_string(),
+            "postgres://relation@db.example.com/relation"
+        );
         assert_eq!(format!("{address:?}"), address.to_string());
         assert!(!address.connection().contains(CANARY));
         assert_eq!(address.password.unwrap().expose_secret(), CANARY);
@@ -74,7 +77,10 @@ fn all_errors_are_named_at_once() {
         ["name the server, or the directory of its socket: `?host=/var/run/postgresql`"]
     );
     let twice = errors("postgres://u:p@h/d?password-file=f");
-    assert_eq!(twice, ["name the password once: in the URL, or by `password-file`"]);
+    assert_eq!(
+        twice,
+        ["name the password once: in the URL, or by `password-file`"]
+    );
     let passfile = errors("postgres://u@h/d?passfile=f");
     assert!(passfile[0].contains("`password-file`"), "{passfile:?}");
 }
@@ -92,7 +98,11 @@ fn tls_is_required_on_the_way_to_another_machine() {
         ("postgres://h/d?sslmode=prefer", "prefer", true),
         ("postgres://h/d?sslmode=disable", "disable", true),
         ("postgres://localhost,h/d", "require", false),
-        ("postgres://localhost,127.0.0.1:5433,[::1]:5434/d", "disable", false),
+        (
+            "postgres://localhost,127.0.0.1:5433,[::1]:5434/d",
+            "disable",
+            false,
+        ),
         ("postgres://localhost/d?sslmode=require", "require", false),
         ("postgres:///d?host=/run/pg", "disable", false),
         ("postgres://%2Frun%2Fpg/d", "disable", false),
@@ -111,7 +121,8 @@ fn files_are_relative_to_the_configuration() {
     assert_eq!(address.password_file, Some("/etc/relation/a&b".into()));
     assert_eq!(address.root_certificates, Some("/ca.pem".into()));
     assert!(!address.prepare);
-    let shown = "postgres://h/d?password-file=/etc/relation/a%26b&sslrootcert=/ca.pem&pgbouncer=true";
+    let shown =
+        "postgres://h/d?password-file=/etc/relation/a%26b&sslrootcert=/ca.pem&pgbouncer=true";
     assert_eq!(address.to_string(), shown);
     assert_eq!(parse(shown).to_string(), shown);
     assert_eq!(address.connection(), "postgres://h/d?sslmode=require");

@@ -19,6 +19,7 @@ mod connections;
 mod data_keys;
 mod documents;
 mod error;
+mod inspect;
 mod migrations;
 mod open;
 mod recovery;
@@ -28,6 +29,7 @@ mod stubs;
 mod transactions;
 mod wakeups;
 
+pub use inspect::{HostSeen, Inspection, TableRows};
 pub use open::{OpenError, PostgresOptions};
 
 /// The clock by which leases expire.

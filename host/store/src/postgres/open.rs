@@ -15,6 +15,12 @@ use crate::StoreError;
 /// The transaction lock that one migrating process holds.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('relation.meta'), 0)";
 
+/// Reads the catalog's tables. `to_regclass` uses a cache, which does not show what another process has committed since
+/// this transaction began.
+const HAS_SCHEMA: &str = "SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'relation' AND c.relname = 'meta')";
+
 /// Options of a PostgreSQL store.
 #[derive(Clone)]
 pub struct PostgresOptions {
@@ -167,9 +173,7 @@ async fn migrate_once(client: &mut Client) -> Result<u64, tokio_postgres::Error>
 
 /// Reads the version of the schema; 0: there is none.
 pub(super) async fn schema_version(client: &Client) -> Result<u64, tokio_postgres::Error> {
-    let row = client
-        .query_one("SELECT to_regclass('relation.meta') IS NOT NULL", &[])
-        .await?;
+    let row = client.query_one(HAS_SCHEMA, &[]).await?;
     if !row.try_get::<_, bool>(0)? {
         return Ok(0);
     }

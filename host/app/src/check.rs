@@ -2,16 +2,16 @@
 
 mod notices;
 mod oidc;
+mod store;
 
 use std::path::Path;
 
 use relation_host::egress::Policy;
 use relation_host::reports::{Finding, FindingLevel};
-use relation_host::store::seal::Sealer;
 use relation_host::store::stash;
-use relation_host::store::{Store, parent_directory};
 use serde::Serialize;
 
+pub(crate) use self::store::check_key;
 use crate::config::{DEFAULT_BASE_URL, DEFAULT_FILE};
 use crate::stash_contents::StashContents;
 use crate::{AppError, ClientSecretFile, ErrorKind, Installation};
@@ -24,8 +24,6 @@ pub(crate) const CONTACT_CENTER_URLS: &str = "webex.contact-center-urls";
 const API_VERSION: &str = "/v1";
 /// The name of a check, also in the plugin's findings. Its errors mean that Webex could not be asked.
 const WEBEX: &str = "webex";
-/// The size of the file that is written to find out whether a disk has room.
-const PROBE_BYTES: usize = 64 << 10;
 
 /// A finding with the kind of its error, which decides the exit code of a command.
 #[derive(Clone, Debug, Serialize)]
@@ -120,12 +118,9 @@ pub async fn check(installation: &Installation, ask_webex: bool) -> Vec<CheckFin
     if configuration.kind.is_some() {
         return vec![configuration];
     }
-    let mut findings = vec![
-        configuration,
-        check_plugin(installation).await,
-        check_store(installation).await,
-        check_stash(installation),
-    ];
+    let mut findings = vec![configuration, check_plugin(installation).await];
+    findings.extend(store::check(installation).await);
+    findings.push(check_stash(installation));
     findings.extend(check_prerequisites(installation));
     findings.extend(check_contact_center(installation));
     findings.extend(oidc::check(installation, ask_webex).await);
@@ -168,7 +163,7 @@ pub fn require_prerequisites(installation: &Installation) -> Result<(), AppError
 pub fn warn_at_start(installation: &Installation) {
     let findings = [
         check_configuration(installation),
-        check_disk(installation),
+        store::check_disk(installation),
         check_base_url(installation),
     ];
     let findings = findings
@@ -193,7 +188,9 @@ fn check_configuration(installation: &Installation) -> CheckFinding {
             let directory = std::env::current_dir().unwrap_or_default();
             let message = format!("there is no {DEFAULT_FILE} in {}", directory.display());
             let hint = installation.missing_hint();
-            match installation.config.store.exists() {
+            // A database was named on purpose.
+            let file = installation.config.store.file();
+            match file.is_none_or(Path::exists) {
                 true => {
                     let message = format!("{message}, so only defaults apply");
                     CheckFinding::warning("configuration", message, hint)
@@ -255,58 +252,6 @@ pub fn check_client(installation: &Installation) -> CheckFinding {
         Some((message, hint)) => CheckFinding::warning("client", message, hint),
         None => CheckFinding::ok("client", "client id and client secret are configured"),
     }
-}
-
-/// Opens the store and its keys, and checks that its disk has room.
-async fn check_store(installation: &Installation) -> CheckFinding {
-    let disk = check_disk(installation);
-    if disk.kind.is_some() {
-        return disk;
-    }
-    let opened = async {
-        let store = installation.store_with_keys().await?;
-        check_key(installation, store.as_ref()).await
-    };
-    match opened.await {
-        Ok(()) => CheckFinding::ok(
-            "store",
-            "the store opens with its key, and its disk has room",
-        ),
-        Err(error) => CheckFinding::from_error("store", error),
-    }
-}
-
-/// Checks that the configured key opens the store, which must have keys.
-pub(crate) async fn check_key(
-    installation: &Installation,
-    store: &dyn Store,
-) -> Result<(), AppError> {
-    let key = installation.config.key.clone();
-    Sealer::open(store, key, installation.now()).await?;
-    Ok(())
-}
-
-/// Checks that a file can be written beside the store.
-fn check_disk(installation: &Installation) -> CheckFinding {
-    let file = installation.config.store.file();
-    let file = file.filter(|file| file.exists());
-    match file.map(|file| (file, probe(parent_directory(file)))) {
-        Some((file, Err(error))) => CheckFinding::error(
-            "store",
-            format!("cannot write a file beside {}: {error}", file.display()),
-            "make room on the disk, and let the user of `relation-host run` write there",
-        ),
-        _ => CheckFinding::ok("store", "the disk of the store has room"),
-    }
-}
-
-/// Writes and removes a file of [`PROBE_BYTES`].
-fn probe(directory: &Path) -> std::io::Result<()> {
-    let file = directory.join(format!(".relation-check-{}", std::process::id()));
-    let written = std::fs::write(&file, vec![0x5a; PROBE_BYTES])
-        .and_then(|()| std::fs::File::open(&file)?.sync_all());
-    let removed = std::fs::remove_file(&file);
-    written.and(removed)
 }
 
 fn check_stash(installation: &Installation) -> CheckFinding {

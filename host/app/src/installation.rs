@@ -109,12 +109,12 @@ impl Installation {
     ///
     /// # Errors
     /// The store does not exist or cannot be opened.
-    pub fn store_to_read(&self) -> Result<Arc<dyn Store>, AppError> {
-        self.open_store(OpenMode::Read)
+    pub async fn store_to_read(&self) -> Result<Arc<dyn Store>, AppError> {
+        self.open_store(OpenMode::Read).await
     }
 
-    fn open_store(&self, mode: OpenMode) -> Result<Arc<dyn Store>, AppError> {
-        let opened = self.config.store.open(mode);
+    async fn open_store(&self, mode: OpenMode) -> Result<Arc<dyn Store>, AppError> {
+        let opened = self.config.store.open(mode).await;
         opened.map_err(|error| self.explain_missing(error))
     }
 
@@ -156,8 +156,8 @@ impl Installation {
             KeySource::Env(_) | KeySource::Command { .. } => None,
         };
         let missing_key = key_file.is_some_and(|file| !file.exists());
-        let missing_store = !self.config.store.exists();
-        let store = self.open_store(OpenMode::Create)?;
+        let missing_store = !self.config.store.exists().await;
+        let store = self.open_store(OpenMode::Create).await?;
         Sealer::open(store.as_ref(), self.config.key.clone(), self.now()).await?;
         Ok(Creation {
             store: missing_store,
@@ -170,7 +170,7 @@ impl Installation {
     /// # Errors
     /// The store does not exist, cannot be opened, or was not finished by [`Installation::create_store`].
     pub async fn store_with_keys(&self) -> Result<Arc<dyn Store>, AppError> {
-        let store = self.store()?;
+        let store = self.store().await?;
         match store.data_keys().await?.is_empty() {
             true => Err(self.no_keys()),
             false => Ok(store),
@@ -187,8 +187,8 @@ impl Installation {
     ///
     /// # Errors
     /// The store does not exist or cannot be opened.
-    pub fn store(&self) -> Result<Arc<dyn Store>, AppError> {
-        self.open_store(OpenMode::Existing)
+    pub async fn store(&self) -> Result<Arc<dyn Store>, AppError> {
+        self.open_store(OpenMode::Existing).await
     }
 
     /// Opens the host: an existing store, keys, egress, and the compiled plugin, which has accepted its

@@ -36,4 +36,4 @@ pub use installation::{
     open_component_cache,
 };
 pub use shell::quote_for_shell;
-pub use stores::{OpenMode, StoreUrl};
+pub use stores::{HostInfo, OpenMode, StoreUrl, hide_password};

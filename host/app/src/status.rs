@@ -2,7 +2,7 @@
 //!
 //! Counts by indexes and reads only the most urgent entries, so that no document is read for each customer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use relation_host::reports::{FindingLevel, State};
@@ -16,7 +16,7 @@ use crate::alerts::{self, Alert, Severity};
 use crate::check::{self, CheckFinding};
 use crate::imports::{self, FailedImport};
 use crate::stash_contents::StashContents;
-use crate::{AppError, ErrorKind, Installation, records};
+use crate::{AppError, ErrorKind, HostInfo, Installation, records};
 
 /// The maximum number of customers, of alerts and of failed imports in a [`Status`].
 const MAX_ROWS: u32 = 20;
@@ -55,6 +55,8 @@ pub struct Status {
     pub failed_imports: Vec<FailedImport>,
     /// The scheduled wakeups.
     pub wakeups: WakeupCounts,
+    /// The hosts that use the store, each by its name, those seen last first. Empty for a store in a file.
+    pub hosts: Vec<HostInfo>,
     /// Responses of Webex in the stash, which are not in the store yet.
     pub stashed: u64,
     /// Notices that could not be told.
@@ -141,7 +143,7 @@ pub struct WakeupCounts {
 /// # Errors
 /// The store does not exist or cannot be read.
 pub async fn read(installation: &Installation) -> Result<Status, AppError> {
-    let store = installation.store_to_read()?;
+    let store = installation.store_to_read().await?;
     let store = store.as_ref();
     let at = installation.now();
     let mut problems = Vec::new();
@@ -154,14 +156,17 @@ pub async fn read(installation: &Installation) -> Result<Status, AppError> {
         due: store.count_due(at, u64::MAX).await?,
         next: store.next_due(None).await?,
     };
+    let hosts = latest_by_name(installation.config.store.list_hosts().await?);
     if let Some(late) = wakeups.next.map(|next| at.since(next))
         && late > MAX_DELAY
     {
+        let is_idle = !hosts.is_empty() && !hosts.iter().any(|host| host.alive);
         problems.push(Problem {
             message: format!(
-                "{} due; the earliest has been due for {}",
+                "{} due; the earliest has been due for {}{}",
                 format_count(wakeups.due, "wakeup is", "wakeups are"),
-                format_span(late)
+                format_span(late),
+                if is_idle { ", and no host runs" } else { "" }
             ),
             hint: "`relation-host run` must be running; if it is, its log has the reason"
                 .to_owned(),
@@ -219,9 +224,18 @@ pub async fn read(installation: &Installation) -> Result<Status, AppError> {
         alerts: first.items,
         failed_imports,
         wakeups,
+        hosts,
         stashed,
         notices: count_failures(store).await?,
     })
+}
+
+/// Returns the latest entry of each host: one that was started again has a new one.
+fn latest_by_name(mut hosts: Vec<HostInfo>) -> Vec<HostInfo> {
+    hosts.sort_by(|a, b| b.seen.cmp(&a.seen).then_with(|| a.name.cmp(&b.name)));
+    let mut names = BTreeSet::new();
+    hosts.retain(|host| names.insert(host.name.clone()));
+    hosts
 }
 
 /// Returns the problem of a base address that may be why customers are retrying, such as `name`.
@@ -374,5 +388,25 @@ impl CustomerNeedingPerson {
 
     fn has(&self, state: State) -> bool {
         self.states.iter().any(|each| each == state.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn restarted_host_is_listed_once() {
+        let host = |name: &str, seen, alive| HostInfo {
+            name: name.to_owned(),
+            version: "0.1.0".to_owned(),
+            seen: Timestamp(seen),
+            alive,
+        };
+        let hosts = vec![host("a", 1, false), host("b", 3, false), host("a", 5, true)];
+        assert_eq!(
+            latest_by_name(hosts),
+            [host("a", 5, true), host("b", 3, false)]
+        );
     }
 }

@@ -2,8 +2,11 @@
 //!
 //! A further kind is a file with a [`StoreLocation`], and an entry in [`KINDS`].
 
+#[cfg(feature = "postgres")]
+mod postgres;
 mod sqlite;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,17 +15,24 @@ use async_trait::async_trait;
 use relation_host::store::Store;
 use relation_host::store::sqlite::Backup;
 use relation_host::store::transfer::TransferStore;
+use relation_host::types::Timestamp;
+use serde::Serialize;
 
 use self::sqlite::SqliteFile;
 use crate::AppError;
+use crate::check::CheckFinding;
 
 /// Every kind of store that a URL can name.
-const KINDS: &[StoreKind] = &[sqlite::KIND];
+const KINDS: &[StoreKind] = &[
+    sqlite::KIND,
+    #[cfg(feature = "postgres")]
+    postgres::KIND,
+];
 
 /// A kind of store.
 struct StoreKind {
-    /// The scheme of its URLs, without the colon.
-    scheme: &'static str,
+    /// The schemes of its URLs, without the colon.
+    schemes: &'static [&'static str],
     /// The form of a URL for help and errors, such as `sqlite:PATH`.
     form: &'static str,
     /// Parses the part after the scheme. A relative path is relative to the directory.
@@ -44,10 +54,10 @@ pub enum OpenMode {
 #[async_trait]
 trait StoreLocation: fmt::Display + Send + Sync {
     /// Opens the store.
-    fn open(&self, mode: OpenMode) -> Result<Arc<dyn Store>, AppError>;
+    async fn open(&self, mode: OpenMode) -> Result<Arc<dyn Store>, AppError>;
 
-    /// Returns whether the store exists.
-    fn exists(&self) -> bool;
+    /// Returns whether the store exists. One that cannot be reached does not count.
+    async fn exists(&self) -> bool;
 
     /// Returns the local file of the store, if it has one.
     fn file(&self) -> Option<&Path>;
@@ -57,6 +67,34 @@ trait StoreLocation: fmt::Display + Send + Sync {
 
     /// Opens the store as the source or the target of a move. A store that does not exist is created if `create` is set.
     async fn open_to_transfer(&self, create: bool) -> Result<Arc<dyn TransferStore>, AppError>;
+
+    /// Returns whether the URL contains a password.
+    fn has_password(&self) -> bool {
+        false
+    }
+
+    /// Checks the server of the store, which must exist.
+    async fn check_server(&self) -> Result<Vec<CheckFinding>, AppError> {
+        Ok(Vec::new())
+    }
+
+    /// Lists the hosts that use the store, if it has a list of them.
+    async fn list_hosts(&self) -> Result<Vec<HostInfo>, AppError> {
+        Ok(Vec::new())
+    }
+}
+
+/// A host that uses a store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HostInfo {
+    /// The name of its machine.
+    pub name: String,
+    /// Its release.
+    pub version: String,
+    /// When the host was last seen, by the clock of the store.
+    pub seen: Timestamp,
+    /// Whether the host still runs, as far as the store can tell.
+    pub alive: bool,
 }
 
 /// The location of a store, such as `sqlite:relation.db`.
@@ -76,7 +114,7 @@ impl StoreUrl {
     pub fn parse(text: &str, directory: &Path) -> Result<Self, String> {
         let parts = text.split_once(':');
         let found = parts.and_then(|(scheme, location)| {
-            let kind = KINDS.iter().find(|kind| kind.scheme == scheme)?;
+            let kind = KINDS.iter().find(|kind| kind.schemes.contains(&scheme))?;
             Some((kind, location))
         });
         match found {
@@ -95,13 +133,13 @@ impl StoreUrl {
     ///
     /// # Errors
     /// The store cannot be reached or opened, or does not exist and `mode` does not create it.
-    pub fn open(&self, mode: OpenMode) -> Result<Arc<dyn Store>, AppError> {
-        self.0.open(mode)
+    pub async fn open(&self, mode: OpenMode) -> Result<Arc<dyn Store>, AppError> {
+        self.0.open(mode).await
     }
 
-    /// Returns whether the store exists.
-    pub fn exists(&self) -> bool {
-        self.0.exists()
+    /// Returns whether the store exists. One that cannot be reached does not count.
+    pub async fn exists(&self) -> bool {
+        self.0.exists().await
     }
 
     /// Returns the local file of the store, if it has one.
@@ -125,6 +163,52 @@ impl StoreUrl {
     pub async fn open_to_transfer(&self, create: bool) -> Result<Arc<dyn TransferStore>, AppError> {
         self.0.open_to_transfer(create).await
     }
+
+    /// Returns whether the URL contains a password.
+    pub fn has_password(&self) -> bool {
+        self.0.has_password()
+    }
+
+    /// Checks the server of the store, which must exist. A store in a file has none.
+    ///
+    /// # Errors
+    /// The store cannot be reached or opened.
+    pub async fn check_server(&self) -> Result<Vec<CheckFinding>, AppError> {
+        self.0.check_server().await
+    }
+
+    /// Lists the hosts that use the store. A store in a file has no list.
+    ///
+    /// # Errors
+    /// The store cannot be reached or opened.
+    pub async fn list_hosts(&self) -> Result<Vec<HostInfo>, AppError> {
+        self.0.list_hosts().await
+    }
+}
+
+/// Removes what may be a password from a text that may be no valid URL, for errors and hints.
+pub fn hide_password(text: &str) -> Cow<'_, str> {
+    let mut shown = Cow::Borrowed(text);
+    // A password may itself contain an `@` that should have been encoded.
+    if let Some((before, after)) = shown.rsplit_once('@')
+        && let Some(start) = before.find("//").map(|start| start + 2)
+        && let Some((user, _)) = before.get(start..).and_then(|login| login.split_once(':'))
+    {
+        let scheme = before.get(..start).unwrap_or_default();
+        shown = Cow::Owned(format!("{scheme}{user}:***@{after}"));
+    }
+    let Some(start) = shown.to_lowercase().find("password=") else {
+        return shown;
+    };
+    let start = start + "password=".len();
+    let end = shown.get(start..).and_then(|rest| rest.find('&'));
+    let end = end.map_or(shown.len(), |end| start + end);
+    let (before, after) = (shown.get(..start), shown.get(end..));
+    Cow::Owned(format!(
+        "{}***{}",
+        before.unwrap_or_default(),
+        after.unwrap_or_default()
+    ))
 }
 
 impl fmt::Display for StoreUrl {
@@ -146,3 +230,54 @@ impl PartialEq for StoreUrl {
 }
 
 impl Eq for StoreUrl {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn password_is_hidden_in_every_text() {
+        for text in [
+            "postgres://relation:canary@h/d",
+            "postgre://relation:can@ary@h/d",
+            "postgres://relation:can/ary?x@h/d",
+            "postgres://:canary@h/d",
+            "postgres://h/d?password=canary",
+            "postgres://h/d?Password=canary&sslmode=disable",
+            "postgres://u:canary@h/d?password=canary&sslmode=disable",
+            "host=h user=u password=canary dbname=d",
+        ] {
+            let shown = hide_password(text);
+            assert!(!shown.contains("can") && !shown.contains("ary"), "{shown}");
+            assert!(shown.contains("***"), "{shown}");
+        }
+        for text in [
+            "sqlite:relation.db",
+            "sqlite:C:/a@b/relation.db",
+            "postgres://relation@h:5432/d?password-file=f",
+            "postgres://h:5432/d",
+        ] {
+            assert_eq!(hide_password(text), text);
+        }
+    }
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn every_kind_has_its_schemes() {
+        let parse = |text: &str| StoreUrl::parse(text, Path::new("etc")).unwrap();
+        assert_eq!(parse("sqlite:a.db").file(), Some(Path::new("etc/a.db")));
+        for scheme in ["postgres", "postgresql"] {
+            let url = parse(&format!("{scheme}://relation:canary@h/d"));
+            assert_eq!(url.to_string(), "postgres://relation@h/d");
+            assert_eq!(format!("{url:?}"), url.to_string());
+            assert_eq!(url.file(), None);
+            assert!(url.has_password());
+        }
+        let unknown = StoreUrl::parse("postgre://u:canary@h/d", Path::new("etc")).unwrap_err();
+        assert!(
+            unknown.contains("sqlite:PATH or postgres://USER@HOST/DATABASE"),
+            "{unknown}"
+        );
+        assert!(!unknown.contains("canary"), "{unknown}");
+    }
+}

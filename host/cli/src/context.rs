@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use relation_app::config::Config;
-use relation_app::{AppError, Installation, PluginFile, StoreUrl};
+use relation_app::{AppError, Installation, PluginFile, StoreUrl, hide_password};
 #[cfg(feature = "scenarios")]
 use relation_host::CallOutput;
 #[cfg(feature = "scenarios")]
@@ -19,10 +19,28 @@ use crate::recording::Recording;
 pub fn load_config(global: &GlobalArgs) -> Result<Config, AppError> {
     let mut config = Config::load(global.config.as_deref())?;
     if let Some(store) = &global.store {
-        config.store = StoreUrl::parse(store, Path::new(""))
-            .map_err(|message| AppError::usage(format!("--store {store:?}: {message}")))?;
+        config.store = parse_store(store, "--store", Path::new(""))?;
     }
     Ok(config)
+}
+
+/// Parses the URL of a store in `option`. A relative path in it is relative to `directory`.
+///
+/// # Errors
+/// The URL cannot be used, or contains a password: others on this machine can read a command line.
+pub fn parse_store(text: &str, option: &str, directory: &Path) -> Result<StoreUrl, AppError> {
+    let refuse = |message: &str| {
+        let shown = hide_password(text);
+        AppError::usage(format!("{option} {shown:?}: {message}"))
+    };
+    let url = StoreUrl::parse(text, directory).map_err(|message| refuse(&message))?;
+    match url.has_password() {
+        true => Err(refuse("a password is not an argument, which others can read").hint(
+            "write the password alone to a file and add `?password-file=FILE` to the URL, set PGPASSWORD, or configure \
+             the URL as `store`",
+        )),
+        false => Ok(url),
+    }
 }
 
 /// Returns the plugin of `file`, or the embedded one.

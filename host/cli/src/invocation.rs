@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
-use relation_app::quote_for_shell;
+use relation_app::{hide_password as hide, quote_for_shell};
 
 use super::GlobalArgs;
 
@@ -23,7 +23,10 @@ pub fn remember(global: &GlobalArgs, matches: &ArgMatches) {
     };
     let options = [
         ("config", path(&global.config)),
-        ("store", global.store.clone()),
+        (
+            "store",
+            global.store.as_deref().map(hide).map(Cow::into_owned),
+        ),
         ("plugin", path(&global.plugin)),
     ];
     let given = options.into_iter().filter_map(|(option, value)| {

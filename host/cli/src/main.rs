@@ -72,7 +72,7 @@ struct GlobalArgs {
     /// The configuration file [default: relation.toml, if it exists]
     #[arg(long, global = true, value_name = "FILE", env = "RELATION_CONFIG")]
     config: Option<PathBuf>,
-    /// The store, as sqlite:PATH, in place of the configured one
+    /// The store, as sqlite:PATH or postgres://USER@HOST/DATABASE, in place of the configured one
     #[arg(long, global = true, value_name = "URL")]
     store: Option<String>,
     /// The component to run, in place of the one embedded in this binary

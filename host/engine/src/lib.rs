@@ -26,6 +26,7 @@
 //!
 //! # Features
 //! - `conformance`: [`store`] has its conformance suite, for implementers of other stores.
+//! - `postgres`: [`store`] has a store in a PostgreSQL database, for several hosts.
 //! - `test-util`: hooks before and after each import of a plugin, seeded randomness, and the parts
 //!   that benchmarks compare. Not for production, and not stable.
 #![deny(missing_docs)]

@@ -50,3 +50,5 @@ async fn store_has_one_id() {
 mod due;
 #[path = "postgres/plans.rs"]
 mod plans;
+#[path = "postgres/transfer.rs"]
+mod transfer;

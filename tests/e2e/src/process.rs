@@ -112,7 +112,7 @@ impl Workspace {
             return;
         };
         self.without_store.store(true, Ordering::Relaxed);
-        if config.store.exists() {
+        if config.store.file().is_some_and(Path::exists) {
             return;
         }
         let installation = Installation {

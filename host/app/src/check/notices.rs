@@ -20,7 +20,7 @@ const PAGE_SIZE: u32 = 200;
 /// Checks the ways and the settings of all nodes. Without a way and without settings, there is no finding.
 pub(super) async fn check(installation: &Installation) -> Vec<CheckFinding> {
     let mut findings = check_channels(installation);
-    let settings = match installation.store_to_read() {
+    let settings = match installation.store_to_read().await {
         Ok(store) => read_settings(store.as_ref(), installation).await,
         // The check of the store reports it.
         Err(_) => Ok(Vec::new()),

@@ -243,13 +243,19 @@ impl Config {
         }
     }
 
-    /// Returns the directory of the stash; by default, beside the store.
+    /// Returns the directory of the stash; by default, beside the store, or beside the configuration if the store is a
+    /// database.
     pub fn stash_directory(&self) -> PathBuf {
         if let Some(directory) = &self.stash {
             return directory.clone();
         }
-        let beside = self.store.file().unwrap_or(Path::new("relation"));
-        let mut directory = beside.as_os_str().to_owned();
+        // A store in a database has no file: beside the configuration.
+        let configured = self.file.as_deref().and_then(Path::parent);
+        let beside = match self.store.file() {
+            Some(file) => file.to_owned(),
+            None => configured.unwrap_or(Path::new("")).join("relation"),
+        };
+        let mut directory = beside.into_os_string();
         directory.push("-stash");
         directory.into()
     }

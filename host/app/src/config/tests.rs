@@ -489,3 +489,35 @@ fn documented_limits_are_the_defaults() {
     assert_eq!(names, Limit::NAMES);
     assert_eq!(parse(&text).limits, Limits::default());
 }
+
+#[cfg(feature = "postgres")]
+#[test]
+fn store_in_a_database_has_its_stash_beside_the_configuration() {
+    let text = "store = \"postgres://relation:canary@db/relation?password-file=p&nonsense=1\"";
+    let found = errors(text).join("\n");
+    assert!(found.starts_with("line 1: store: "), "{found}");
+    assert!(found.contains("name the password once"), "{found}");
+    assert!(found.contains("`nonsense`"), "{found}");
+    assert!(!found.contains("canary"), "{found}");
+
+    let text = "store = \"postgres://relation@db/relation?password-file=p\"";
+    let config = Config::parse_file(Path::new("etc/r.toml"), text).unwrap();
+    assert_eq!(
+        config.store.to_string(),
+        "postgres://relation@db/relation?password-file=etc/p"
+    );
+    assert_eq!(config.stash_directory(), Path::new("etc/relation-stash"));
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn example_of_deploy_is_a_valid_configuration() {
+    let text = include_str!("../../../../deploy/relation.example.toml");
+    let text = text.replace("C0123…", "C0123");
+    let config = Config::parse_file(Path::new("r.toml"), &text).unwrap();
+    assert_eq!(
+        config.stash_directory(),
+        Path::new("/var/lib/relation/stash")
+    );
+    assert!(!config.store.has_password());
+}

@@ -15,7 +15,7 @@ use crate::{AppError, ErrorKind};
 
 /// Stores in an SQLite file.
 pub(super) const KIND: StoreKind = StoreKind {
-    scheme: "sqlite",
+    schemes: &["sqlite"],
     form: "sqlite:PATH",
     parse,
 };
@@ -49,7 +49,7 @@ impl fmt::Display for SqliteFile {
 
 #[async_trait]
 impl StoreLocation for SqliteFile {
-    fn open(&self, mode: OpenMode) -> Result<Arc<dyn Store>, AppError> {
+    async fn open(&self, mode: OpenMode) -> Result<Arc<dyn Store>, AppError> {
         let options = SqliteOptions::default();
         let store = match mode {
             OpenMode::Read => SqliteStore::open_to_read(&self.0, &options),
@@ -59,7 +59,7 @@ impl StoreLocation for SqliteFile {
         Ok(Arc::new(store?))
     }
 
-    fn exists(&self) -> bool {
+    async fn exists(&self) -> bool {
         self.0.exists()
     }
 
@@ -68,7 +68,7 @@ impl StoreLocation for SqliteFile {
     }
 
     async fn backup(&self, file: &Path) -> Result<Backup, AppError> {
-        if !self.exists() {
+        if !self.0.exists() {
             let message = format!("there is no store {} to back up", self.0.display());
             return Err(AppError::new(ErrorKind::NotFound, message).hint(MAKE_STORE));
         }

@@ -90,13 +90,16 @@ impl ListArgs {
 }
 
 /// Opens the store to change users, keys and own roles.
-pub fn open(context: &Context) -> Result<AccessParts, AppError> {
-    create(&context.installation, context.installation.store()?)
+pub async fn open(context: &Context) -> Result<AccessParts, AppError> {
+    create(&context.installation, context.installation.store().await?)
 }
 
 /// Opens the store to list users, keys and own roles.
-pub fn open_to_read(context: &Context) -> Result<AccessParts, AppError> {
-    create(&context.installation, context.installation.store_to_read()?)
+pub async fn open_to_read(context: &Context) -> Result<AccessParts, AppError> {
+    create(
+        &context.installation,
+        context.installation.store_to_read().await?,
+    )
 }
 
 /// Opens the store with its keys, to change notice settings and the secrets of recipients. Returns the notices of the
@@ -142,7 +145,7 @@ pub fn to_app_error(error: WebError) -> AppError {
 /// its own check reports that.
 pub async fn check_oidc_roles(installation: &Installation) -> Option<CheckFinding> {
     let oidc = installation.config.web.oidc.as_ref()?;
-    let parts = create(installation, installation.store_to_read().ok()?).ok()?;
+    let parts = create(installation, installation.store_to_read().await.ok()?).ok()?;
     let missing = find_missing_roles(&parts, &oidc.grants).await.ok()?;
     let missing: Vec<String> = missing
         .iter()

@@ -35,7 +35,7 @@ fn parse_severity(text: &str) -> Result<Severity, String> {
 
 /// Prints one page of alerts.
 pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
-    let store = context.installation.store_to_read()?;
+    let store = context.installation.store_to_read().await?;
     let node = find_node(store.as_ref(), args.hierarchy.as_ref()).await?;
     let filter = alerts::filter(node, args.severity);
     let page: Page<Alert> = args

@@ -39,26 +39,28 @@ pub async fn run(args: &Args, global: &GlobalArgs) -> Result<(), AppError> {
     let (url, store, sealer) = match &global.store {
         None => {
             let url = StoreUrl::sqlite(scratch.path().join("conformance.db"));
-            let store = url.open(OpenMode::Create)?;
+            let store = url.open(OpenMode::Create).await?;
             let key = KeyFile::new(scratch.path().join("conformance.key"));
             let sealer = Sealer::open(store.as_ref(), key, now).await?;
             (url, store, sealer)
         }
-        Some(name) => {
+        Some(_) => {
             let installation = context::installation(global, context::load_config(global)?);
             let store = installation.store_with_keys().await?;
-            refuse_customers(store.as_ref(), name).await?;
             let config = installation.config;
+            refuse_customers(store.as_ref(), &config.store).await?;
             let sealer = Sealer::open(store.as_ref(), config.key, now).await?;
             (config.store, store, sealer)
         }
     };
     let again = move || {
-        url.open(OpenMode::Existing)
-            .map_err(|error| StoreError::Unavailable(error.message))
+        let url = url.clone();
+        async move {
+            let opened = url.open(OpenMode::Existing).await;
+            opened.map_err(|error| StoreError::Unavailable(error.message))
+        }
     };
-    let mut conformance =
-        Conformance::new(suite, store, Arc::new(sealer)).reopen_with(Box::new(again));
+    let mut conformance = Conformance::new(suite, store, Arc::new(sealer)).reopen_with(again);
     if let Some(cache) = open_component_cache(global.config.as_deref()) {
         conformance = conformance.component_cache(cache);
     }
@@ -81,7 +83,7 @@ fn suite(args: &Args) -> Result<ComponentSource, AppError> {
 }
 
 /// Refuses a store that holds customers: the suite moves the clock, loses leases and deletes documents.
-async fn refuse_customers(store: &dyn Store, name: &str) -> Result<(), AppError> {
+async fn refuse_customers(store: &dyn Store, name: &StoreUrl) -> Result<(), AppError> {
     let customers = Filter {
         model: RECORD_MODEL.to_owned(),
         hierarchy: None,

@@ -330,14 +330,12 @@ impl Args {
 
 /// Returns the URL of `store` for a configuration in `file`, to which relative paths are relative.
 fn store_for(store: &str, file: &Path) -> Result<String, AppError> {
-    let url = StoreUrl::parse(store, Path::new(""))
-        .map_err(|message| AppError::usage(format!("--store {store:?}: {message}")))?;
-    let is_beside = parent_directory(file) == Path::new(".");
-    let absolute = url.file().map(std::path::absolute).and_then(Result::ok);
-    Ok(match absolute {
-        Some(path) if !is_beside => StoreUrl::sqlite(path).to_string(),
-        _ => store.to_owned(),
-    })
+    let url = context::parse_store(store, "--store", Path::new(""))?;
+    if parent_directory(file) == Path::new(".") {
+        return Ok(store.to_owned());
+    }
+    let here = std::env::current_dir().unwrap_or_default();
+    Ok(StoreUrl::parse(store, &here).unwrap_or(url).to_string())
 }
 
 /// Returns whether a file holds only white space. Such a file counts as missing.

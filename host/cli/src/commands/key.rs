@@ -84,7 +84,7 @@ pub async fn run(context: &Context, command: Command) -> Result<(), AppError> {
 }
 
 async fn add(context: &Context, args: AddArgs) -> Result<(), AppError> {
-    let parts = open(context)?;
+    let parts = open(context).await?;
     let new = NewApiKey {
         name: args.name,
         grants: args.grant.to_grants(&parts).await?,
@@ -102,7 +102,7 @@ async fn add(context: &Context, args: AddArgs) -> Result<(), AppError> {
 }
 
 async fn list(context: &Context, args: ListArgs) -> Result<(), AppError> {
-    let parts = open_to_read(context)?;
+    let parts = open_to_read(context).await?;
     let page = args.fetch(&parts, async |node, cursor, limit| {
         api_keys::list(&parts, &Authority::Operator, node, cursor, limit).await
     });
@@ -118,7 +118,7 @@ async fn list(context: &Context, args: ListArgs) -> Result<(), AppError> {
 }
 
 async fn rotate(context: &Context, args: RotateArgs) -> Result<(), AppError> {
-    let parts = open(context)?;
+    let parts = open(context).await?;
     let key = find(&parts, &args.key.key).await?;
     let issued = api_keys::rotate(&parts, &Authority::Operator, &key.pkid, args.overlap).await;
     let issued = issued.map_err(to_app_error)?;
@@ -132,7 +132,7 @@ async fn rotate(context: &Context, args: RotateArgs) -> Result<(), AppError> {
 }
 
 async fn revoke(context: &Context, args: KeyArgs) -> Result<(), AppError> {
-    let parts = open(context)?;
+    let parts = open(context).await?;
     let key = find(&parts, &args.key).await?;
     let key = api_keys::revoke(&parts, &Authority::Operator, &key.pkid).await;
     let key = key.map_err(to_app_error)?;

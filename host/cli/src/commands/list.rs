@@ -71,7 +71,7 @@ impl From<SortArg> for Order {
 
 /// Prints one page of customers.
 pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
-    let store = context.installation.store_to_read()?;
+    let store = context.installation.store_to_read().await?;
     let node = find_node(store.as_ref(), args.hierarchy.as_ref()).await?;
     let subtree = node.map(|node| (node, Scope::Subtree));
     let name = match args.name {

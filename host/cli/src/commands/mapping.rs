@@ -54,7 +54,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
 }
 
 async fn list(context: &Context, record: RecordSelector) -> Result<(), AppError> {
-    let store = context.installation.store_to_read()?;
+    let store = context.installation.store_to_read().await?;
     let record = record.find(store.as_ref()).await?;
     let mappings = sites::read_mappings(store.as_ref(), &record).await?;
     context.output.page(&mappings, None, render_list)

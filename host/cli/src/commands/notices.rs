@@ -184,7 +184,7 @@ pub async fn run(context: &Context, command: Command) -> Result<(), AppError> {
 }
 
 async fn list(context: &Context, args: ListArgs) -> Result<(), AppError> {
-    let parts = open_to_read(context)?;
+    let parts = open_to_read(context).await?;
     let node = find_node(parts.store(), args.hierarchy.as_ref()).await?;
     let record = match &args.record {
         Some(record) => Some(records::find(parts.store(), record, None).await?.pkid),
@@ -210,7 +210,7 @@ async fn list(context: &Context, args: ListArgs) -> Result<(), AppError> {
 }
 
 async fn show(context: &Context, args: DeliveryArgs) -> Result<(), AppError> {
-    let parts = open_to_read(context)?;
+    let parts = open_to_read(context).await?;
     let found = deliveries::find(&parts, &Authority::Operator, &args.pkid).await;
     let found = found.map_err(|error| explain_missing(&args.pkid, error))?;
     let now = context.installation.now();
@@ -220,7 +220,7 @@ async fn show(context: &Context, args: DeliveryArgs) -> Result<(), AppError> {
 }
 
 async fn list_endpoints(context: &Context, args: EndpointsArgs) -> Result<(), AppError> {
-    let store = context.installation.store_to_read()?;
+    let store = context.installation.store_to_read().await?;
     let node = nodes::find_spelling(store.as_ref(), &args.hierarchy).await?;
     let mut endpoints = Vec::new();
     let mut cursor: Option<String> = None;
@@ -247,7 +247,7 @@ async fn list_endpoints(context: &Context, args: EndpointsArgs) -> Result<(), Ap
 }
 
 async fn enable(context: &Context, args: RecipientArgs) -> Result<(), AppError> {
-    let parts = open(context)?;
+    let parts = open(context).await?;
     let node = settings::find_settings(&parts, &args.node.hierarchy).await?;
     let recipient = settings::find_recipient(&node, &args.recipient)?;
     let name = escape_control_chars(settings::find_name(recipient));
@@ -266,7 +266,7 @@ async fn enable(context: &Context, args: RecipientArgs) -> Result<(), AppError> 
 }
 
 async fn resend(context: &Context, args: ResendArgs) -> Result<(), AppError> {
-    let parts = open(context)?;
+    let parts = open(context).await?;
     let count = match (&args.pkid, args.since) {
         (Some(pkid), _) => {
             let resent = deliveries::resend(&parts, &Authority::Operator, pkid).await;

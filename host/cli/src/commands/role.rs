@@ -103,7 +103,7 @@ pub async fn run(context: &Context, command: Command) -> Result<(), AppError> {
 }
 
 async fn list(context: &Context, args: ListArgs) -> Result<(), AppError> {
-    let parts = open_to_read(context)?;
+    let parts = open_to_read(context).await?;
     let page = args.fetch(&parts, async |node, cursor, limit| {
         roles::list(&parts, &Authority::Operator, node, cursor, limit).await
     });
@@ -114,7 +114,7 @@ async fn list(context: &Context, args: ListArgs) -> Result<(), AppError> {
 }
 
 async fn show(context: &Context, args: RoleArgs) -> Result<(), AppError> {
-    let parts = open_to_read(context)?;
+    let parts = open_to_read(context).await?;
     let role = find(&parts, &args.role).await?;
     let holders = roles::list_holders(&parts, &Authority::Operator, &role.pkid).await;
     let output = RoleOutput {
@@ -125,7 +125,7 @@ async fn show(context: &Context, args: RoleArgs) -> Result<(), AppError> {
 }
 
 async fn add(context: &Context, args: AddArgs) -> Result<(), AppError> {
-    let parts = open(context)?;
+    let parts = open(context).await?;
     let new = NewRole {
         name: args.name,
         hierarchy: nodes::find_spelling(parts.store(), &args.hierarchy).await?,
@@ -136,7 +136,7 @@ async fn add(context: &Context, args: AddArgs) -> Result<(), AppError> {
 }
 
 async fn modify(context: &Context, args: ModifyArgs) -> Result<(), AppError> {
-    let parts = open(context)?;
+    let parts = open(context).await?;
     let role = find(&parts, &args.role.role).await?;
     let operations = args.operations.operations;
     let role = roles::set_operations(&parts, &Authority::Operator, &role.pkid, operations).await;
@@ -144,7 +144,7 @@ async fn modify(context: &Context, args: ModifyArgs) -> Result<(), AppError> {
 }
 
 async fn delete(context: &Context, args: RoleArgs) -> Result<(), AppError> {
-    let parts = open(context)?;
+    let parts = open(context).await?;
     let role = find(&parts, &args.role).await?;
     let deleted = roles::delete(&parts, &Authority::Operator, &role.pkid).await;
     deleted.map_err(|error| {

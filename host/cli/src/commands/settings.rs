@@ -196,7 +196,7 @@ pub async fn run(context: &Context, command: Command) -> Result<(), AppError> {
 }
 
 async fn list(context: &Context, args: ListArgs) -> Result<(), AppError> {
-    let parts = open_to_read(context)?;
+    let parts = open_to_read(context).await?;
     let page = args.fetch(&parts, async |node, cursor, limit| {
         notice_settings::list(&parts, &Authority::Operator, node, cursor, limit).await
     });
@@ -215,7 +215,7 @@ async fn show(context: &Context, args: ShowArgs) -> Result<(), AppError> {
     if args.resolved {
         return show_resolved(context, &args.hierarchy).await;
     }
-    let parts = open_to_read(context)?;
+    let parts = open_to_read(context).await?;
     let node = find_settings(&parts, &args.hierarchy).await?;
     let output = SettingsOutput::new(&node, &[]);
     context.output.print(&output, |_| view::render(&node))

@@ -25,7 +25,7 @@ pub struct Args {
 
 /// Prints the record.
 pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
-    let store = context.installation.store_to_read()?;
+    let store = context.installation.store_to_read().await?;
     let stored = args.record.find(store.as_ref()).await?;
     let host = context.installation.plugin_host().await?;
     let record = records::show(&host, &stored).await?;

@@ -19,7 +19,7 @@ pub struct Args {
 
 /// Prints the sites.
 pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
-    let store = context.installation.store_to_read()?;
+    let store = context.installation.store_to_read().await?;
     let store = store.as_ref();
     let record = args.record.find(store).await?;
     let page = args

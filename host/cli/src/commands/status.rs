@@ -140,6 +140,9 @@ fn render_counts(status: &Status) -> Table {
         ("alerts", or_none(severities)),
         ("wakeups", wakeups),
     ];
+    if !status.hosts.is_empty() {
+        pairs.push(("hosts", describe_hosts(status)));
+    }
     let FailureCounts { dead, disabled } = status.notices;
     if dead > 0 {
         let dead = format_count(dead, "was not delivered", "were not delivered");
@@ -152,6 +155,18 @@ fn render_counts(status: &Status) -> Table {
         pairs.push(("endpoints", format!("{disabled}: {next}")));
     }
     pair_table(pairs)
+}
+
+/// Names the hosts, those that do not run with the time since when they were not seen.
+fn describe_hosts(status: &Status) -> String {
+    let hosts = status.hosts.iter().map(|host| {
+        let name = escape_control_chars(&host.name);
+        match host.alive {
+            true => format!("{name} runs"),
+            false => format!("{name} last seen {}", time::format_utc(host.seen)),
+        }
+    });
+    hosts.collect::<Vec<_>>().join(", ")
 }
 
 fn render_customers(status: &Status) -> String {

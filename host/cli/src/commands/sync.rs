@@ -94,7 +94,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
 
 /// Prints the data syncs of a record.
 async fn list(context: &Context, record: &RecordSelector) -> Result<(), AppError> {
-    let store = context.installation.store_to_read()?;
+    let store = context.installation.store_to_read().await?;
     let stored = record.find(store.as_ref()).await?;
     let host = context.installation.plugin_host().await?;
     let details = records::show(&host, &stored).await?;

@@ -67,7 +67,7 @@ fn parse_status(text: &str) -> Result<Status, String> {
 
 /// Prints one transaction or a page of them, or follows them.
 pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
-    let store = context.installation.store_to_read()?;
+    let store = context.installation.store_to_read().await?;
     let output = context.output;
     if let Some(id) = &args.id {
         let id = resolve_id(store.as_ref(), id).await?;

@@ -78,7 +78,7 @@ pub async fn run(context: &Context, command: Command) -> Result<(), AppError> {
 }
 
 async fn add(context: &Context, args: AddArgs) -> Result<(), AppError> {
-    let parts = open(context)?;
+    let parts = open(context).await?;
     let user = NewUser {
         name: args.name,
         grants: args.grant.to_grants(&parts).await?,
@@ -91,7 +91,7 @@ async fn add(context: &Context, args: AddArgs) -> Result<(), AppError> {
 }
 
 async fn list(context: &Context, args: ListArgs) -> Result<(), AppError> {
-    let parts = open_to_read(context)?;
+    let parts = open_to_read(context).await?;
     let page = args.fetch(&parts, async |node, cursor, limit| {
         users::list(&parts, &Authority::Operator, node, cursor, limit).await
     });
@@ -106,7 +106,7 @@ async fn list(context: &Context, args: ListArgs) -> Result<(), AppError> {
 }
 
 async fn disable(context: &Context, args: NameArgs) -> Result<(), AppError> {
-    let parts = open(context)?;
+    let parts = open(context).await?;
     let user = find(&parts, &args.name).await?;
     let user = users::disable(&parts, &Authority::Operator, &user.pkid).await;
     let user = user.map_err(to_app_error)?;
@@ -119,7 +119,7 @@ async fn disable(context: &Context, args: NameArgs) -> Result<(), AppError> {
 }
 
 async fn enable(context: &Context, args: NameArgs) -> Result<(), AppError> {
-    let parts = open(context)?;
+    let parts = open(context).await?;
     let user = find(&parts, &args.name).await?;
     let user = users::enable(&parts, &Authority::Operator, &user.pkid).await;
     let user = user.map_err(to_app_error)?;
@@ -129,7 +129,7 @@ async fn enable(context: &Context, args: NameArgs) -> Result<(), AppError> {
 }
 
 async fn link(context: &Context, args: NameArgs) -> Result<(), AppError> {
-    let parts = open(context)?;
+    let parts = open(context).await?;
     let user = find(&parts, &args.name).await?;
     print_link(context, &parts, &user).await
 }

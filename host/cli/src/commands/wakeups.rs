@@ -25,7 +25,7 @@ pub struct Args {
 
 /// Prints the wakeups, the earliest first.
 pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
-    let store = context.installation.store_to_read()?;
+    let store = context.installation.store_to_read().await?;
     let page = match args.record {
         Some(record) => {
             let hierarchy = args.hierarchy;

@@ -270,7 +270,7 @@ pub async fn run(context: &Context, command: Command) -> Result<(), AppError> {
 }
 
 async fn list(context: &Context, args: ListArgs) -> Result<(), AppError> {
-    let store = context.installation.store_to_read()?;
+    let store = context.installation.store_to_read().await?;
     let record = args.record.find(store.as_ref()).await?;
     let customers = wholesale::list(store.as_ref(), &record).await?;
     if customers.is_empty() && !context.output.json {
@@ -286,7 +286,7 @@ async fn list(context: &Context, args: ListArgs) -> Result<(), AppError> {
 
 async fn show(context: &Context, args: ShowArgs) -> Result<(), AppError> {
     if !args.check {
-        let store = context.installation.store_to_read()?;
+        let store = context.installation.store_to_read().await?;
         let record = args.record.find(store.as_ref()).await?;
         let found = wholesale::find(store.as_ref(), &record, &args.customer).await?;
         let found = found.ok_or_else(|| not_found(&record, &args.customer))?;

@@ -90,7 +90,8 @@ impl Environment {
             .await
             .map_err(|error| setup_error("cannot start the emulated Webex", error))?;
 
-        let store = StoreUrl::sqlite(database(&directory)).open(OpenMode::Create)?;
+        let store = StoreUrl::sqlite(database(&directory));
+        let store = store.open(OpenMode::Create).await?;
         let keys = KeyFile::new(key_file(&directory));
         let sealer = Sealer::open(store.as_ref(), keys, clock.now()).await?;
         let sealer = Arc::new(sealer);

@@ -28,6 +28,7 @@ mod search;
 mod secrets;
 mod transaction_listing;
 mod transactions;
+mod transfer;
 mod upcoming;
 mod updates;
 mod wakeups;

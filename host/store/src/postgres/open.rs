@@ -10,7 +10,9 @@ use super::connections::{Connections, connect};
 use super::error::{Class, Result, classify, describe};
 use super::migrations::MIGRATIONS;
 use super::{LeaseClock, PostgresStore};
+use super::transfer::require_unmarked;
 use crate::StoreError;
+use crate::transfer::TransferMark;
 
 /// The transaction lock that one migrating process holds.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('relation.meta'), 0)";
@@ -84,6 +86,9 @@ pub enum OpenError {
         /// The latest version that this release knows.
         known: u64,
     },
+    /// The store is the source or the target of a transfer.
+    #[error("cannot open the store: {0}")]
+    Marked(Box<TransferMark>),
     /// An operation of the database failed.
     #[error("cannot open the store: {0}")]
     Store(#[from] StoreError),
@@ -92,11 +97,25 @@ pub enum OpenError {
 impl PostgresStore {
     /// Opens a database, and brings its schema up to date.
     pub async fn open(options: PostgresOptions) -> Result<Self, OpenError> {
+        Self::open_with(options, |_| false).await
+    }
+
+    /// Opens a database like [`PostgresStore::open`], also one that is the source or the target of a
+    /// [transfer](crate::transfer).
+    pub async fn open_to_transfer(options: PostgresOptions) -> Result<Self, OpenError> {
+        Self::open_with(options, |_| true).await
+    }
+
+    async fn open_with(
+        options: PostgresOptions,
+        accepted: impl Fn(&TransferMark) -> bool,
+    ) -> Result<Self, OpenError> {
         let mut client = connect(&options.config)
             .await
             .map_err(|error| describe(&error))?;
         migrate(&mut client).await?;
         let id = store_id(&client).await.map_err(|error| describe(&error))?;
+        require_unmarked(&client, accepted).await?;
         Ok(Self {
             id,
             holder: Uuid::new_v4().to_string(),

@@ -61,7 +61,7 @@ fn working_installation_has_no_errors() {
         .succeeds()
         .stdout;
     for check in [
-        "plugin", "client", "store", "egress", "base-url", "scopes", "clock",
+        "plugin", "client", "store", "key", "egress", "base-url", "scopes", "clock",
     ] {
         let (level, message) = pick(&output, check);
         assert_eq!(level, "ok", "{check}: {message}");
@@ -282,7 +282,7 @@ fn key_of_another_store_is_found() {
         .json(["add", "--hierarchy", NODE, "--name", "Contoso"]);
     let key = std::fs::read_to_string(other.workspace.path("relation.key")).unwrap();
     world.workspace.write("relation.key", &key);
-    assert_error(find(&world, &[], "store", 6), "key");
+    assert_error(find(&world, &[], "key", 6), "key");
     // The error is found once, and Webex cannot be asked.
     let all = ["check", "--webex", "Contoso"];
     let all = world.workspace.relation(all).run().exits(6);

@@ -115,7 +115,8 @@ fn store_option_accepts_only_known_schemes() {
     assert!(workspace.path("other.db").is_file());
     assert!(!workspace.path("relation.db").exists());
     for url in [
-        "postgres://localhost/relation",
+        "mysql://localhost/relation",
+        "postgres://localhost",
         "relation.db",
         "sqlite:",
         "sqlite::memory:",

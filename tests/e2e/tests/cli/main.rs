@@ -25,6 +25,8 @@ mod notices;
 mod onboarding;
 mod outputs;
 mod pastes;
+#[cfg(unix)]
+mod postgres;
 mod recording;
 mod records;
 mod retention;

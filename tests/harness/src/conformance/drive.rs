@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::{Method, Response, Uri};
 use relation_host::clock::{Clock as _, ManualClock};
 use relation_host::component::{ComponentCache, Plugin};
@@ -44,7 +45,10 @@ const SETTING: (&str, &str) = ("conformance.setting", "plain \u{1f980}");
 const SECRET: (&str, &str) = ("conformance.secret", "a-secret-of-the-installation");
 
 /// A function that opens the same store again, as a restarted host would.
-pub type StoreOpener = Box<dyn Fn() -> Result<Arc<dyn Store>, StoreError> + Send + Sync>;
+type StoreOpener = Box<dyn Fn() -> BoxFuture<'static, OpenedStore> + Send + Sync>;
+
+/// A store that was opened again, or the error.
+pub type OpenedStore = Result<Arc<dyn Store>, StoreError>;
 
 /// A function that changes a host before it is built. The clock is the one that the run moves.
 type HostModifier = Box<dyn Fn(HostBuilder, &Arc<ManualClock>) -> HostBuilder + Send + Sync>;
@@ -103,8 +107,11 @@ impl Conformance {
 
     /// Sets how the store is opened again, to check that commits survive a restart.
     #[must_use]
-    pub fn reopen_with(mut self, reopen: StoreOpener) -> Self {
-        self.reopen = Some(reopen);
+    pub fn reopen_with<F>(mut self, reopen: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = OpenedStore> + Send + 'static,
+    {
+        self.reopen = Some(Box::new(move || Box::pin(reopen())));
         self
     }
 
@@ -191,7 +198,7 @@ impl Conformance {
             None => first,
             Some(reopen) => {
                 drop((first, second, self.store));
-                let store = reopen().map_err(ConformanceError::Reopen)?;
+                let store = reopen().await.map_err(ConformanceError::Reopen)?;
                 let host = run.build_host(&store).await?;
                 run.modify(&host, &json!({ "do": "after-restart" })).await?;
                 host

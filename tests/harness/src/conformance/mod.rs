@@ -28,7 +28,7 @@ mod overlap;
 mod report;
 mod server;
 
-pub use drive::{Conformance, StoreOpener, run_limits};
+pub use drive::{Conformance, OpenedStore, run_limits};
 pub use error::ConformanceError;
 pub use report::{Finding, MalformedReport, Report, Status};
 pub use server::Server;

@@ -32,7 +32,7 @@ struct KeyRow {
 
 /// Prints the data keys, the oldest first.
 pub async fn run(context: &Context) -> Result<(), AppError> {
-    let store = context.installation.store_to_read()?;
+    let store = context.installation.store_to_read().await?;
     let stored = store.data_keys().await?;
     let mut counts = store.key_use().await?;
     let newest = stored.last().map(|key| key.id);

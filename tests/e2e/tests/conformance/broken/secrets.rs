@@ -102,9 +102,10 @@ async fn lost_by_a_restart() -> Conformance {
     let first = MemoryStore::new("conformance");
     let again = first.clone();
     let run = on(std::sync::Arc::new(first)).await;
-    run.reopen_with(Box::new(move || {
-        Ok(around(again.another_host(), SecretDefect::Lost))
-    }))
+    run.reopen_with(move || {
+        let store = around(again.another_host(), SecretDefect::Lost);
+        std::future::ready(Ok(store))
+    })
 }
 
 broken_hosts! {

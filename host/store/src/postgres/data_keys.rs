@@ -60,7 +60,9 @@ impl PostgresStore {
         let ids: Vec<i64> = current.iter().map(|key| i64::from(key.id)).collect();
         let created: Vec<i64> = current.iter().map(|key| to_millis(key.created)).collect();
         let [read, new] = [current, rewrapped].map(|keys| {
-            let columns = keys.iter().map(|key| (key.kek_id.as_str(), key.wrapped.as_slice()));
+            let columns = keys
+                .iter()
+                .map(|key| (key.kek_id.as_str(), key.wrapped.as_slice()));
             columns.unzip::<_, _, Vec<&str>, Vec<&[u8]>>()
         });
         let values = [

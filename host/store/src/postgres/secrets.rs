@@ -18,12 +18,15 @@ use relation_types::{Page, Reference};
 
 const SEALED: &str =
     "SELECT sealed FROM relation.secrets WHERE model = $1 AND pkid = $2 AND name = $3";
-const ALL: &str = "SELECT model, pkid, name, sealed, quarantined, quarantined_at FROM relation.secrets
+const ALL: &str =
+    "SELECT model, pkid, name, sealed, quarantined, quarantined_at FROM relation.secrets
     WHERE (model, pkid, name) > ($1, $2, $3) ORDER BY model, pkid, name LIMIT $4";
-const NOT_UNDER: &str = "SELECT model, pkid, name, sealed, quarantined, quarantined_at FROM relation.secrets
+const NOT_UNDER: &str =
+    "SELECT model, pkid, name, sealed, quarantined, quarantined_at FROM relation.secrets
     WHERE (model, pkid, name) > ($1, $2, $3) AND (substr(sealed, 1, 5) <> $5 OR length(sealed) < $6)
     ORDER BY model, pkid, name LIMIT $4";
-const QUARANTINED: &str = "SELECT model, pkid, name, sealed, quarantined, quarantined_at FROM relation.secrets
+const QUARANTINED: &str =
+    "SELECT model, pkid, name, sealed, quarantined, quarantined_at FROM relation.secrets
     WHERE (model, pkid, name) > ($1, $2, $3) AND quarantined IS NOT NULL
     ORDER BY model, pkid, name LIMIT $4";
 /// Reads every secret, in whatever order is the fastest.
@@ -66,7 +69,9 @@ impl KeyStore for PostgresStore {
             Some(cursor) => listing.position(cursor)?,
             None => Default::default(),
         };
-        let mut found = self.list_secrets(scope, &after, limit.saturating_add(1)).await?;
+        let mut found = self
+            .list_secrets(scope, &after, limit.saturating_add(1))
+            .await?;
         let more = found.len() > limit;
         found.truncate(limit);
         Ok(build_page((found, more), |last: &StoredSecret| {

@@ -9,7 +9,8 @@ use super::{Lane, PostgresStore, transaction_listing};
 use crate::cursor::{Listing, build_page, validate_limit};
 use crate::{PruneReport, PruneRequest, StoreError, TransactionStore};
 use relation_types::transactions::{
-    LogLine, Originator, Progress, SecretAccess, Status, Transaction, TransactionFilter, to_callback,
+    LogLine, Originator, Progress, SecretAccess, Status, Transaction, TransactionFilter,
+    to_callback,
 };
 use relation_types::{CALLBACK_MODEL, Hierarchy, Page, Pkid, QUEUED_CALL_MODEL};
 
@@ -123,8 +124,11 @@ impl PostgresStore {
 fn decode_lines(news: &Row, id: &str) -> Result<Vec<LogLine>> {
     let lines: &str = news.try_get(0)?;
     let lines = lines.lines().map(|line| {
-        serde_json::from_str(line)
-            .map_err(|error| corrupt(format!("a line of the log of the transaction {id}: {error}")))
+        serde_json::from_str(line).map_err(|error| {
+            corrupt(format!(
+                "a line of the log of the transaction {id}: {error}"
+            ))
+        })
     });
     lines.collect()
 }

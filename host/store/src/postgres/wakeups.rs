@@ -4,9 +4,7 @@ use async_trait::async_trait;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::error::{
-    Result, corrupt, from_millis, from_sql_count, parse_reference, to_millis,
-};
+use super::error::{Result, corrupt, from_millis, from_sql_count, parse_reference, to_millis};
 use super::{Lane, PostgresStore, due, upcoming};
 use crate::cursor::{Listing, build_page, validate_limit};
 use crate::{DueWakeup, KindFilter, StoreError, WakeupStore};

@@ -163,7 +163,10 @@ async fn backlog_is_ordered_and_listed_like_a_sort() {
     let query = |statement: &str| cluster.execute(database.name(), statement).unwrap();
     query(BACKLOG);
     let now = Timestamp(1_800_000_000_017);
-    let (all, others) = ("true", "split_part(id, '.', 1) NOT IN ('refresh', 'notice')");
+    let (all, others) = (
+        "true",
+        "split_part(id, '.', 1) NOT IN ('refresh', 'notice')",
+    );
     for (limit, kinds, condition) in [
         (64, KindFilter::All, all),
         (1, KindFilter::All, all),
@@ -181,7 +184,12 @@ async fn backlog_is_ordered_and_listed_like_a_sort() {
         assert_eq!(list(due.iter().map(|found| &found.wakeup)), expected);
     }
 
-    for (node, count) in [("sys.A", 10), ("sys.B", 990), ("sys.C", 9_000), ("sys", 20_000)] {
+    for (node, count) in [
+        ("sys.A", 10),
+        ("sys.B", 990),
+        ("sys.C", 9_000),
+        ("sys", 20_000),
+    ] {
         let hierarchy: Hierarchy = node.parse().unwrap();
         let expected = query(&format!(
             "SELECT w.pkid, w.id FROM relation.wakeups w JOIN relation.documents d USING (model, pkid)
@@ -190,7 +198,9 @@ async fn backlog_is_ordered_and_listed_like_a_sort() {
         assert_eq!(expected.lines().count(), 2 * count);
         let (mut found, mut cursor) = (Vec::new(), None);
         for _ in 0..3 {
-            let page = store.upcoming(Some(&hierarchy), cursor.as_deref(), 15).await;
+            let page = store
+                .upcoming(Some(&hierarchy), cursor.as_deref(), 15)
+                .await;
             let page = page.unwrap();
             found.extend(page.items.into_iter().map(|found| found.wakeup));
             cursor = page.next;

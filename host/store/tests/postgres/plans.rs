@@ -121,12 +121,18 @@ async fn reads_and_removals_scan_no_table() {
 
 fn filters(subject: &Reference) -> Vec<TransactionFilter> {
     let places = [None, Some("sys.A"), Some("sys.B")];
-    let ids = [(None, None), (Some("0000001"), None), (None, Some("00000010"))];
+    let ids = [
+        (None, None),
+        (Some("0000001"), None),
+        (None, Some("00000010")),
+    ];
     let mut filters = Vec::new();
     for status in Status::ALL.map(Some).into_iter().chain([None]) {
         for subject in [None, Some(subject.clone())] {
             for action in [None, Some("refresh"), Some("nothing")] {
-                for (place, (id_prefix, parent)) in places.iter().flat_map(|place| ids.map(|ids| (place, ids))) {
+                for (place, (id_prefix, parent)) in
+                    places.iter().flat_map(|place| ids.map(|ids| (place, ids)))
+                {
                     filters.push(TransactionFilter {
                         subject: subject.clone(),
                         hierarchy: place.map(|place| (place.parse().unwrap(), Scope::Subtree)),

@@ -145,7 +145,8 @@ CREATE TABLE relation.writes (
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX writes_by_time ON relation.writes (at);
 
--- The hosts that use this store. `seen` is a heartbeat by the database's clock.
+-- The hosts that use this store. `seen` is a heartbeat by the database's clock; '-infinity' is the goodbye of a host that
+-- has ended.
 CREATE TABLE relation.holders (
     id      text COLLATE "C" PRIMARY KEY,
     name    text NOT NULL,

@@ -153,13 +153,13 @@ impl PostgresStore {
     ) -> Result<Vec<StoredSecret>> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let shortest = i32::try_from(Sealed::MIN_BYTES).unwrap_or(i32::MAX);
+        let beginning;
         let mut values = vec![
             (model as _, Type::TEXT),
             (pkid as _, Type::TEXT),
             (name as _, Type::TEXT),
             (&limit as _, Type::INT8),
         ];
-        let beginning;
         let statement = match scope {
             SecretScope::All => ALL,
             SecretScope::Quarantined => QUARANTINED,

@@ -23,7 +23,7 @@ use relation_types::{Document, Hierarchy, Pkid, Reference};
 const MARK: &str = "SELECT value FROM relation.meta WHERE name = 'transfer'";
 /// A host that ends in order says so. Any other host may still run until it has not been seen for a while.
 const OTHER_USERS: &str = "SELECT name || ' (last seen ' || to_char(seen AT TIME ZONE 'UTC', 'HH24:MI:SS') || ' UTC)'
-    FROM relation.holders WHERE id <> $1 AND seen > clock_timestamp() - interval '60 seconds' ORDER BY seen DESC LIMIT 10";
+    FROM relation.holders WHERE id <> $1 AND seen > clock_timestamp() - interval '20 seconds' ORDER BY seen DESC LIMIT 10";
 const OPEN_CALLS: &str = "SELECT l.model || '/' || l.pkid FROM
         (SELECT model, pkid FROM relation.leases WHERE epoch > 0 ORDER BY model, pkid LIMIT 5) AS l
     UNION ALL

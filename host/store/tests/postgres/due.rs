@@ -119,7 +119,10 @@ fn due_wakeups_are_those_of_a_sort() {
             ] {
                 let due = runtime.block_on(store.due(Timestamp(NOW), limit, kinds));
                 let due = due.unwrap().into_iter().map(|found| Row {
-                    deadline: found.wakeup.deadline.map_or(i64::MAX, |at| at.0 as i64),
+                    deadline: found
+                        .wakeup
+                        .deadline
+                        .map_or(i64::MAX, |at| at.0.try_into().unwrap()),
                     due: found.wakeup.due.0,
                     subject: u8::from_str_radix(found.wakeup.subject.pkid.as_str(), 16).unwrap(),
                     id: found.wakeup.id,

@@ -65,7 +65,7 @@ BEGIN
         PERFORM relation.interrupt_transaction(v_id, p_status, p_message, p_now);
     END LOOP;
     DELETE FROM relation.holders AS h
-    WHERE h.id <> p_holder AND (h.seen = '-infinity' OR h.seen < clock_timestamp() - interval '1 day')
+    WHERE h.seen = '-infinity' AND h.id <> p_holder
         AND NOT EXISTS (SELECT FROM relation.leases AS l WHERE l.holder = h.id)
         AND NOT EXISTS (SELECT FROM relation.transactions AS t WHERE t.status = 'Processing' AND t.holder = h.id);
     v_result := json_build_object('leases', v_leases, 'transactions', v_transactions);

@@ -6,7 +6,8 @@
 --
 -- The index `wakeups_by_hour` has one range for each kind and hour, in the order of deadlines. What is wanted is in the
 -- ranges that begin with the earliest deadlines. The first few wakeups of these give an upper bound for the last one that
--- is wanted, so that no more of each range is read than is needed.
+-- is wanted, so that no more of each range is read than is needed. In the current hour, most wakeups can be later than
+-- `p_now`: if few of that hour are due, these are read by due time instead.
 --
 -- A function, because its plan is kept. The settings make it use the indexes even while the tables are small.
 CREATE FUNCTION relation.due_v1(p_now bigint, p_rows bigint, p_first_kind text, p_last_kind text, p_except text[],
@@ -18,11 +19,20 @@ SET enable_seqscan = off SET enable_bitmapscan = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    v_hour constant bigint := p_now / 3600000;
+    -- The hours before this one are searched by deadline.
+    v_end bigint := p_now / 3600000;
+    v_start constant bigint := v_end * 3600000;
+    v_few constant bigint := greatest(1024, 4 * least(p_rows, 1000000000));
+    v_are_few boolean;
     v_last constant bigint := 9223372036854775807;
     v_lease_time constant bigint :=
         coalesce(p_lease_time, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint);
 BEGIN
+    SELECT count(*) <= v_few INTO v_are_few FROM (SELECT FROM relation.wakeups w
+        WHERE w.due >= v_start AND w.due <= p_now ORDER BY w.due LIMIT v_few + 1) c;
+    IF NOT v_are_few THEN
+        v_end := v_end + 1;
+    END IF;
     RETURN QUERY
     WITH RECURSIVE ranges (kind, hour, deadline, due) AS (
         (SELECT w.kind, w.due / 3600000, w.deadline, w.due FROM relation.wakeups w
@@ -32,13 +42,13 @@ BEGIN
         SELECT n.kind, n.hour, n.deadline, n.due FROM ranges r CROSS JOIN LATERAL (
             SELECT w.kind, w.due / 3600000 AS hour, w.deadline, w.due FROM relation.wakeups w
             WHERE (w.kind, w.due / 3600000) > (r.kind,
-                    CASE WHEN r.hour >= v_hour OR r.kind = ANY (p_except) THEN v_last ELSE r.hour END)
+                    CASE WHEN r.hour >= v_end - 1 OR r.kind = ANY (p_except) THEN v_last ELSE r.hour END)
                 AND w.kind <= p_last_kind
             ORDER BY w.kind, w.due / 3600000, w.deadline, w.due LIMIT 1) n
     ),
     searched AS MATERIALIZED (
         SELECT r.kind, r.hour, r.deadline, r.due FROM ranges r
-        WHERE r.hour <= v_hour AND r.kind <> ALL (p_except)
+        WHERE r.hour < v_end AND r.kind <> ALL (p_except)
         ORDER BY r.deadline, r.due
     ),
     bound AS MATERIALIZED (
@@ -47,7 +57,7 @@ BEGIN
             WHERE w.kind = s.kind AND w.due / 3600000 = s.hour AND w.due <= p_now
                 AND coalesce((SELECT l.expires FROM relation.leases l
                     WHERE l.model = w.model AND l.pkid = w.pkid), -1) <= v_lease_time
-            ORDER BY w.deadline, w.due LIMIT 4) f
+            ORDER BY w.deadline, w.due LIMIT (SELECT 4 + p_rows / greatest(count(*), 1) FROM searched)) f
         ORDER BY f.deadline, f.due OFFSET p_rows - 1 LIMIT 1
     ),
     found AS MATERIALIZED (
@@ -60,7 +70,14 @@ BEGIN
                     WHERE l.model = w.model AND l.pkid = w.pkid), -1) <= v_lease_time
             ORDER BY w.deadline, w.due, w.model, w.pkid, w.id LIMIT p_rows) f
         WHERE s.deadline <= coalesce((SELECT b.deadline FROM bound b), v_last)
-        ORDER BY f.deadline, f.due, f.model, f.pkid, f.id LIMIT p_rows
+        UNION ALL
+        SELECT w.deadline, w.due, w.model, w.pkid, w.id FROM (
+            SELECT w.* FROM relation.wakeups w
+            WHERE v_are_few AND w.due >= v_start AND w.due <= p_now ORDER BY w.due LIMIT v_few) w
+        WHERE w.kind >= p_first_kind AND w.kind <= p_last_kind AND w.kind <> ALL (p_except)
+            AND coalesce((SELECT l.expires FROM relation.leases l
+                WHERE l.model = w.model AND l.pkid = w.pkid), -1) <= v_lease_time
+        ORDER BY deadline, due, model, pkid, id LIMIT p_rows
     )
     SELECT w.* FROM found f CROSS JOIN LATERAL (
         SELECT w.* FROM relation.wakeups w WHERE w.model = f.model AND w.pkid = f.pkid AND w.id = f.id LIMIT 1) w

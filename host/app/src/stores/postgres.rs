@@ -1,21 +1,25 @@
 //! Stores in a PostgreSQL database: `postgres://USER@HOST/DATABASE`.
 
 mod address;
+mod server;
 
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use relation_host::store::postgres::{OpenError, PostgresOptions, PostgresStore};
+use relation_host::store::postgres::{Inspection, OpenError, PostgresOptions, PostgresStore};
 use relation_host::store::sqlite::Backup;
 use relation_host::store::{Store, StoreError};
+use relation_host::types::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use self::address::Address;
 use super::{HostInfo, OpenMode, StoreKind, StoreLocation, StoreUrl};
 use crate::check::CheckFinding;
 use crate::client_secret::is_open_to_others;
+use crate::error::MAKE_STORE;
 use crate::{AppError, ErrorKind, quote_for_shell, secret_text};
 
 /// Stores in a PostgreSQL database.
@@ -29,6 +33,8 @@ pub(super) const KIND: StoreKind = StoreKind {
 const PASSWORD: &str = "the password of the store (password-file)";
 /// The variable with the password, as for other clients of PostgreSQL.
 const PASSWORD_VARIABLE: &str = "PGPASSWORD";
+/// After this time without a heartbeat, a host probably does not run. Heartbeats come every 5 seconds.
+const SILENCE: Duration = Duration::from_secs(30);
 
 fn parse(location: &str, directory: &Path) -> Result<StoreUrl, String> {
     let address = Address::parse(location, directory).map_err(|errors| errors.join("; "))?;
@@ -47,13 +53,23 @@ impl fmt::Display for PostgresDatabase {
 impl PostgresDatabase {
     async fn connect(&self, mode: OpenMode) -> Result<PostgresStore, AppError> {
         let options = self.options()?;
-        let opened = match mode {
-            // TEMP
-            OpenMode::Read | OpenMode::Existing | OpenMode::Create => {
-                PostgresStore::open(options).await
+        if mode != OpenMode::Create {
+            let inspection = self.inspect(&options).await?;
+            if inspection.schema_version == 0 {
+                let message = format!(
+                    "there is no store {}: the database has no schema `relation`",
+                    self.0
+                );
+                return Err(AppError::new(ErrorKind::NotFound, message).hint(MAKE_STORE));
             }
-        };
+        }
+        let opened = PostgresStore::open(options).await;
         opened.map_err(|error| self.explain(error))
+    }
+
+    async fn inspect(&self, options: &PostgresOptions) -> Result<Inspection, AppError> {
+        let inspected = PostgresStore::inspect(options).await;
+        inspected.map_err(|error| self.explain(error))
     }
 
     fn options(&self) -> Result<PostgresOptions, AppError> {
@@ -65,6 +81,7 @@ impl PostgresDatabase {
         }
         options.prepare = address.prepare;
         options.allow_unsafe_server = address.allow_unsafe_server;
+        options.host_name = host_name();
         Ok(options)
     }
 
@@ -116,12 +133,12 @@ impl StoreLocation for PostgresDatabase {
         Ok(Arc::new(self.connect(mode).await?))
     }
 
-    /// A store that is there and cannot be opened, such as one of a former release, exists.
     async fn exists(&self) -> bool {
-        match self.connect(OpenMode::Read).await {
-            Ok(_) => true,
-            Err(error) => !matches!(error.kind, ErrorKind::NotFound | ErrorKind::Unavailable),
-        }
+        let inspected = match self.options() {
+            Ok(options) => self.inspect(&options).await,
+            Err(error) => Err(error),
+        };
+        inspected.is_ok_and(|found| found.schema_version > 0)
     }
 
     fn file(&self) -> Option<&Path> {
@@ -143,10 +160,35 @@ impl StoreLocation for PostgresDatabase {
     }
 
     async fn check_server(&self) -> Result<Vec<CheckFinding>, AppError> {
-        Ok(self.check_password_file().into_iter().collect())
+        let inspection = self.inspect(&self.options()?).await?;
+        let mut findings = server::judge(&inspection, &self.0);
+        findings.extend(self.check_password_file());
+        Ok(findings)
     }
 
-    async fn list_hosts(&self) -> Result<Vec<HostInfo>, AppError> {
-        Ok(Vec::new())
+    async fn list_hosts(&self, now: Timestamp) -> Result<Vec<HostInfo>, AppError> {
+        let hosts = self.inspect(&self.options()?).await?.hosts;
+        let hosts = hosts.into_iter().map(|host| HostInfo {
+            name: host.name,
+            version: host.version,
+            seen: subtract(now, host.seen_ago),
+            alive: host.seen_ago < SILENCE,
+        });
+        Ok(hosts.collect())
     }
+}
+
+fn subtract(now: Timestamp, ago: Duration) -> Timestamp {
+    let ago = u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
+    Timestamp(now.0.saturating_sub(ago))
+}
+
+/// Returns the name of this machine.
+fn host_name() -> String {
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let variables = ["HOSTNAME", "COMPUTERNAME"].into_iter();
+    let variables = variables.filter_map(|variable| std::env::var(variable).ok());
+    let mut names = kernel.into_iter().chain(variables);
+    let name = names.find(|name| !name.trim().is_empty());
+    name.map_or_else(|| "unnamed".to_owned(), |name| name.trim().to_owned())
 }

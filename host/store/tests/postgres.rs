@@ -45,3 +45,8 @@ async fn store_has_one_id() {
     let (one, other) = tokio::join!(open(&database), open(&database));
     assert_eq!(one.id(), other.id());
 }
+
+#[path = "postgres/due.rs"]
+mod due;
+#[path = "postgres/plans.rs"]
+mod plans;

@@ -5,11 +5,14 @@
 pub(super) const MIGRATIONS: &[&[&str]] = &[&[
     include_str!("schema.sql"),
     include_str!("functions/writes.sql"),
+    include_str!("functions/search.sql"),
+    include_str!("functions/listings.sql"),
     include_str!("functions/documents.sql"),
     include_str!("functions/transactions.sql"),
     include_str!("functions/calls.sql"),
     include_str!("functions/commit.sql"),
     include_str!("functions/recovery.sql"),
+    include_str!("functions/due.sql"),
     include_str!("functions/retention.sql"),
     include_str!("functions/keys.sql"),
 ]];

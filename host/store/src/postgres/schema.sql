@@ -26,29 +26,28 @@ CREATE TABLE relation.documents (
 ) WITH (fillfactor = 80);
 CREATE INDEX documents_by_node ON relation.documents (model, hierarchy, pkid);
 
--- A value can be longer than an entry of an index. `digest` is the first 16 bytes of the SHA-256 of the value; `value`
--- is compared on the row.
+-- A value can be longer than an entry of an index. `digest` is the SHA-256 of the value.
 CREATE TABLE relation.document_keys (
     model  text COLLATE "C" NOT NULL,
     name   text COLLATE "C" NOT NULL,
     digest bytea NOT NULL,
     pkid   text COLLATE "C" NOT NULL,
-    value  text COLLATE "C" NOT NULL,
     PRIMARY KEY (model, name, digest, pkid)
 );
 
 -- Listings that are sorted by a key. A document has one row for each node at or above its own; in one more row, a full
 -- stop follows its own node: the range of the documents at exactly that node. `node` is empty in one more row: the range
--- of the whole model. `prefix` is the first 512 bytes of the value, cut between characters; rows with the same prefix
--- are ordered by `value`.
+-- of the whole model. `prefix` is the first 1024 bytes of the value, and `rest` the others. The few `long` values, those
+-- with a rest, are apart, so that the index has the order of all the others.
 CREATE TABLE relation.sorted_keys (
     model  text COLLATE "C" NOT NULL,
     name   text COLLATE "C" NOT NULL,
     node   text COLLATE "C" NOT NULL,
-    prefix text COLLATE "C" NOT NULL,
+    long   boolean NOT NULL,
+    prefix bytea NOT NULL,
     pkid   text COLLATE "C" NOT NULL,
-    value  text COLLATE "C" NOT NULL,
-    PRIMARY KEY (model, name, node, prefix, pkid)
+    rest   bytea NOT NULL,
+    PRIMARY KEY (model, name, node, long, prefix, pkid)
 );
 
 CREATE TABLE relation.secrets (

@@ -1,1 +1,158 @@
-//! (in work)
+//! Wakeups: what is due, and listings. Commits schedule and cancel them.
+
+use async_trait::async_trait;
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use super::error::{Result, corrupt, from_millis, from_sql_count, parse_reference, to_millis};
+use super::{Lane, PostgresStore, due, upcoming};
+use crate::cursor::{Listing, build_page, validate_limit};
+use crate::{DueWakeup, KindFilter, StoreError, WakeupStore};
+use relation_types::{Hierarchy, Page, Reference, Timestamp, Wakeup};
+
+const OF_SUBJECT: &str = "SELECT model, pkid, id, due, payload, revision, attempts, deadline
+    FROM relation.wakeups WHERE model = $1 AND pkid = $2 ORDER BY due, id";
+const COUNT_DUE: &str = "SELECT count(*) FROM
+    (SELECT FROM relation.wakeups WHERE due <= $1 ORDER BY due LIMIT $2) w";
+const NEXT_DUE: &str = "SELECT due FROM relation.wakeups WHERE due > $1 ORDER BY due LIMIT 1";
+
+#[async_trait]
+impl WakeupStore for PostgresStore {
+    async fn wakeups(&self, subject: &Reference) -> Result<Vec<DueWakeup>, StoreError> {
+        if subject.model.contains('\0') {
+            return Ok(Vec::new());
+        }
+        let values = [
+            (&subject.model as _, Type::TEXT),
+            (&subject.pkid.as_str() as _, Type::TEXT),
+        ];
+        let rows = self.read(Lane::Read, OF_SUBJECT, &values).await?;
+        Ok(read_all(&rows)?)
+    }
+
+    async fn upcoming(
+        &self,
+        hierarchy: Option<&Hierarchy>,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<DueWakeup>, StoreError> {
+        let limit = validate_limit(limit)?;
+        let listing = Listing::for_wakeups(&self.id, hierarchy);
+        let after = match cursor {
+            Some(cursor) => {
+                let [due, model, pkid, id] = listing.position(cursor)?;
+                let due = due.parse().unwrap_or_default();
+                Position {
+                    due,
+                    model,
+                    pkid,
+                    id,
+                }
+            }
+            None => Position::first(),
+        };
+        let mut found = upcoming::find(self, hierarchy, after, limit.saturating_add(1)).await?;
+        let more = found.len() > limit;
+        found.truncate(limit);
+        Ok(build_page((found, more), |last| {
+            let Position {
+                due,
+                model,
+                pkid,
+                id,
+            } = Position::from_wakeup(last);
+            listing.cursor(&[&due.to_string(), &model, &pkid, &id])
+        }))
+    }
+
+    async fn due(
+        &self,
+        now: Timestamp,
+        limit: u32,
+        kinds: KindFilter<'_>,
+    ) -> Result<Vec<DueWakeup>, StoreError> {
+        Ok(due::find(self, now, limit as usize, kinds).await?)
+    }
+
+    async fn count_due(&self, now: Timestamp, at_most: u64) -> Result<u64, StoreError> {
+        let now = to_millis(now);
+        let rows = i64::try_from(at_most).unwrap_or(i64::MAX);
+        let values = [(&now as _, Type::INT8), (&rows as _, Type::INT8)];
+        let rows = self.read(Lane::Slow, COUNT_DUE, &values).await?;
+        let counted: i64 = read_first(&rows)?.unwrap_or_default();
+        Ok(from_sql_count(counted, "a count")?)
+    }
+
+    async fn next_due(&self, after: Option<Timestamp>) -> Result<Option<Timestamp>, StoreError> {
+        let after = after.map_or(-1, to_millis);
+        let values = [(&after as _, Type::INT8)];
+        let rows = self.read(Lane::Read, NEXT_DUE, &values).await?;
+        Ok(read_first(&rows)?.map(from_millis))
+    }
+}
+
+/// Returns the first column of the first row.
+fn read_first(rows: &[Row]) -> Result<Option<i64>> {
+    let first = rows.first().map(|row| row.try_get(0));
+    Ok(first.transpose()?)
+}
+
+/// The position of a wakeup in the order of due times.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Position {
+    pub(super) due: i64,
+    pub(super) model: String,
+    pub(super) pkid: String,
+    pub(super) id: String,
+}
+
+impl Position {
+    /// Returns a position before all wakeups.
+    fn first() -> Self {
+        Self {
+            due: -1,
+            model: String::new(),
+            pkid: String::new(),
+            id: String::new(),
+        }
+    }
+
+    pub(super) fn from_wakeup(found: &DueWakeup) -> Self {
+        Self {
+            due: to_millis(found.wakeup.due),
+            model: found.wakeup.subject.model.clone(),
+            pkid: found.wakeup.subject.pkid.as_str().to_owned(),
+            id: found.wakeup.id.clone(),
+        }
+    }
+}
+
+/// Converts a deadline for PostgreSQL; no deadline sorts last.
+pub(super) fn to_sql_deadline(deadline: Option<Timestamp>) -> i64 {
+    deadline.map_or(i64::MAX, to_millis)
+}
+
+pub(super) fn read_all(rows: &[Row]) -> Result<Vec<DueWakeup>> {
+    rows.iter().map(read).collect()
+}
+
+/// Reads a row of model, pkid, id, due, payload, revision, attempts and deadline.
+pub(super) fn read(row: &Row) -> Result<DueWakeup> {
+    let subject = parse_reference(row.try_get(0)?, row.try_get(1)?)?;
+    let payload = String::from_utf8(row.try_get(4)?)
+        .map_err(|error| corrupt(format!("the payload of a wakeup of {subject}: {error}")))?;
+    let attempts: i32 = row.try_get(6)?;
+    let deadline: i64 = row.try_get(7)?;
+    Ok(DueWakeup {
+        wakeup: Wakeup {
+            subject,
+            id: row.try_get(2)?,
+            due: from_millis(row.try_get(3)?),
+            deadline: Some(deadline).filter(|at| *at < i64::MAX).map(from_millis),
+            payload,
+        },
+        revision: from_sql_count(row.try_get(5)?, "a revision")?,
+        attempts: u32::try_from(attempts)
+            .map_err(|_| corrupt(format!("the attempts of a wakeup are {attempts}")))?,
+    })
+}

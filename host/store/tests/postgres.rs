@@ -46,6 +46,9 @@ async fn store_has_one_id() {
     assert_eq!(one.id(), other.id());
 }
 
+#[cfg(feature = "sqlite")]
+#[path = "postgres/documents.rs"]
+mod documents;
 #[path = "postgres/due.rs"]
 mod due;
 #[path = "postgres/plans.rs"]

@@ -235,9 +235,9 @@ fn find_subject(change: &Change) -> &Reference {
         Change::Put(document) => &document.reference,
         Change::Schedule(wakeup) => &wakeup.subject,
         Change::PutSecret { owner, .. } => owner,
-        Change::Delete(subject)
-        | Change::RemoveSecret(subject, _)
-        | Change::Cancel(subject, _) => subject,
+        Change::Delete(subject) | Change::RemoveSecret(subject, _) | Change::Cancel(subject, _) => {
+            subject
+        }
     }
 }
 
@@ -315,7 +315,10 @@ struct FailedCheck {
 fn describe_refusal(commit: &Commit, code: &str, detail: &str) -> Result<StoreError, StoreError> {
     let unknown = || StoreError::Corrupt(format!("a commit was refused with {code}: {detail}"));
     Ok(match code {
-        "RL001" => commit.fence.as_ref().map_or_else(unknown, StoreError::fenced),
+        "RL001" => commit
+            .fence
+            .as_ref()
+            .map_or_else(unknown, StoreError::fenced),
         "RL002" | "RL003" | "RL004" => {
             let failed: FailedCheck = parse_result(detail)?;
             match commit.checks.get(failed.check) {
@@ -332,7 +335,9 @@ fn describe_refusal(commit: &Commit, code: &str, detail: &str) -> Result<StoreEr
             let owner: Reference = parse_result(detail)?;
             StoreError::missing_owner(&owner)
         }
-        "RL006" => detail.parse().map_or_else(|_| unknown(), StoreError::StaleKey),
+        "RL006" => detail
+            .parse()
+            .map_or_else(|_| unknown(), StoreError::StaleKey),
         "RL007" => StoreError::duplicate_transaction(detail),
         "RL008" => StoreError::unknown_transaction(detail),
         _ => unknown(),

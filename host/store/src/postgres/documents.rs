@@ -4,9 +4,7 @@ use async_trait::async_trait;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::error::{
-    PgError, Result, corrupt, from_sql_count, parse_hierarchy, require_text,
-};
+use super::error::{PgError, Result, corrupt, from_sql_count, parse_hierarchy, require_text};
 use super::search::{Search, is_short};
 use super::{Lane, PostgresStore, commit};
 use crate::cursor::{Listing, build_page, validate_limit};
@@ -17,8 +15,9 @@ const GET: &str = "SELECT d.hierarchy, d.version, d.body, d.keys FROM relation.d
     WHERE d.model = $1 AND d.pkid = $2";
 const GET_SEVERAL: &str = "SELECT d.hierarchy, d.version, d.body, d.keys
     FROM unnest($1, $2) WITH ORDINALITY AS r (model, pkid, number)
-    LEFT JOIN relation.documents AS d ON d.model = r.model AND d.pkid = r.pkid
-    ORDER BY r.number";
+    LEFT JOIN LATERAL (
+        SELECT * FROM relation.documents AS d WHERE d.model = r.model AND d.pkid = r.pkid OFFSET 0
+    ) AS d ON true ORDER BY r.number";
 
 #[async_trait]
 impl DocumentStore for PostgresStore {
@@ -30,10 +29,7 @@ impl DocumentStore for PostgresStore {
             [] => Ok(Vec::new()),
             [one] => {
                 let pkid = one.pkid.as_str();
-                let parameters = [
-                    (&one.model as _, Type::TEXT),
-                    (&pkid as _, Type::TEXT),
-                ];
+                let parameters = [(&one.model as _, Type::TEXT), (&pkid as _, Type::TEXT)];
                 let rows = self.read(Lane::Read, GET, &parameters).await?;
                 let found = rows.first().map(|row| read_document(row, one));
                 Ok(vec![found.transpose()?.flatten()])

@@ -30,11 +30,11 @@ impl<'a> Search<'a> {
             require_text("the name of a key", &key.name)?;
             require_text("the value of a key", &key.value)?;
         }
-        let (node, scope) = filter.hierarchy.as_ref().unzip();
+        let place = filter.hierarchy.as_ref();
         Ok(Self {
             model: &filter.model,
-            node: node.map(|node| node.as_str()),
-            subtree: scope == Some(&Scope::Subtree),
+            node: place.map(|(node, _)| node.as_str()),
+            subtree: place.is_some_and(|(_, scope)| *scope == Scope::Subtree),
             names: filter.equals.iter().map(|key| key.name.as_str()).collect(),
             values: filter.equals.iter().map(|key| key.value.as_str()).collect(),
         })

@@ -73,7 +73,10 @@ async fn a_lease_lasts_by_the_clock_of_the_database() {
         ..commit(vec![], vec![put(&one, "sys.B", &[])])
     };
     let fenced = hosts.first.commit(late).await;
-    assert!(matches!(fenced, Err(StoreError::Fenced { .. })), "{fenced:?}");
+    assert!(
+        matches!(fenced, Err(StoreError::Fenced { .. })),
+        "{fenced:?}"
+    );
     hosts.first.end(end("t1", Some(&lease))).await.unwrap();
     let own = Commit {
         fence: Some(next.clone()),
@@ -92,7 +95,10 @@ async fn a_lease_lasts_by_the_clock_of_the_database() {
         ..Commit::default()
     };
     let fenced = hosts.first.commit(late).await;
-    assert!(matches!(fenced, Err(StoreError::Fenced { .. })), "{fenced:?}");
+    assert!(
+        matches!(fenced, Err(StoreError::Fenced { .. })),
+        "{fenced:?}"
+    );
     assert_eq!(hosts.sql("SELECT count(*) FROM relation.leases"), "1");
 }
 

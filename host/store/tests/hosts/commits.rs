@@ -175,7 +175,10 @@ async fn texts_that_the_database_cannot_store_are_refused_or_replaced() {
         Change::Cancel(record(1), "\0".to_owned()),
     ] {
         let refused = store.commit(commit(vec![], vec![change])).await;
-        assert!(matches!(refused, Err(StoreError::Invalid(_))), "{refused:?}");
+        assert!(
+            matches!(refused, Err(StoreError::Invalid(_))),
+            "{refused:?}"
+        );
     }
     let add = commit(vec![], vec![put(&record(1), "sys.A", &[])]);
     store.commit(add).await.unwrap();
@@ -209,9 +212,14 @@ async fn functions_refuse_wrong_parameters_and_change_nothing() {
             format!("relation.report_v1({id}, '{{\"id\":\"t9\",\"omitted\":0}}', '', '')"),
             "t9",
         ),
-        (format!("relation.report_v1({id}, 'no JSON', '', '')"), "json"),
         (
-            format!("relation.begin_v1({id}, 'h', false, 1, 1, 'm', 'p', NULL, NULL, NULL, NULL, NULL, false, '{{}}')"),
+            format!("relation.report_v1({id}, 'no JSON', '', '')"),
+            "json",
+        ),
+        (
+            format!(
+                "relation.begin_v1({id}, 'h', false, 1, 1, 'm', 'p', NULL, NULL, NULL, NULL, NULL, false, '{{}}')"
+            ),
             "null value",
         ),
     ] {

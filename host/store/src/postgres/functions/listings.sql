@@ -60,8 +60,10 @@ BEGIN
     SELECT array_agg(r.pkid ORDER BY r.value, r.pkid) INTO v_pkids
     FROM (
         SELECT d.pkid, convert_to(e.pair ->> 1, 'UTF8') AS value
-        FROM unnest(p_pkids) AS u (pkid)
-            JOIN relation.documents AS d ON d.model = p_model AND d.pkid = u.pkid,
+        FROM unnest(p_pkids) AS u (pkid),
+            LATERAL (
+                SELECT d.pkid, d.keys FROM relation.documents AS d WHERE d.model = p_model AND d.pkid = u.pkid OFFSET 0
+            ) AS d,
             json_array_elements(d.keys::json) AS e (pair)
         WHERE e.pair ->> 0 = p_name
     ) AS r
@@ -76,6 +78,9 @@ END
 $$;
 
 -- Returns the pkids of the first `p_want` matching documents after a position, in the order of a key.
+--
+-- If there are at most 64 matches, all of them are read and sorted. If there are more, two steps of a walk fill the page
+-- when many of the documents match. If they do not, up to 5000 matches are read and sorted. Above that, the walk goes on.
 CREATE FUNCTION relation.find_sorted(
     p_model text, p_node text, p_subtree boolean, p_names text[], p_values text[],
     p_sort text, p_value bytea, p_pkid text, p_descending boolean, p_want bigint
@@ -83,43 +88,43 @@ CREATE FUNCTION relation.find_sorted(
 LANGUAGE plpgsql STABLE
 AS $$
 DECLARE
+    -- The steps: the number of matches that are sorted, or NULL for a walk.
+    c_steps CONSTANT bigint[] := ARRAY[64, NULL, NULL, 5000];
     v_digests bytea[] := ARRAY(SELECT relation.digest(v) FROM unnest(p_values) WITH ORDINALITY AS u (v, n) ORDER BY n);
     v_listing text := CASE WHEN p_node IS NULL THEN '' WHEN p_subtree THEN p_node ELSE p_node || '.' END;
     v_value bytea := p_value;
     v_pkid text := p_pkid;
     -- The first rows fill the page if nearly all documents match.
-    v_chunk bigint := p_want + 16;
-    v_most bigint;
+    v_chunk bigint := least(p_want, 25000) + 16;
+    v_step integer := 0;
     v_values bytea[];
     v_pkids text[];
     v_found text[] := '{}';
-    v_walks integer;
 BEGIN
     IF p_names = '{}' THEN
         RETURN ARRAY(SELECT r.pkid FROM relation.scan_sorted(
             p_model, p_sort, v_listing, p_value, p_pkid, p_descending, p_want) AS r);
     END IF;
-    -- With at most that many matches, all are read and sorted: first of all, or when two walks did not fill the page.
-    FOREACH v_most IN ARRAY ARRAY[64, 5000] LOOP
-        v_pkids := relation.find_pkids_v1(p_model, p_node, p_subtree, p_names, p_values, '', false, v_most + 1);
-        IF cardinality(v_pkids) <= v_most THEN
-            RETURN v_found || relation.sort_pkids(
-                p_model, p_sort, v_pkids, v_value, v_pkid, p_descending, p_want - cardinality(v_found));
-        END IF;
-        v_walks := 0;
-        WHILE v_walks < 2 OR v_most = 5000 LOOP
-            v_walks := v_walks + 1;
-            SELECT array_agg(r.value), array_agg(r.pkid) INTO v_values, v_pkids
-            FROM relation.scan_sorted(
-                p_model, p_sort, v_listing, v_value, v_pkid, p_descending, v_chunk) AS r;
+    LOOP
+        v_step := v_step + 1;
+        IF c_steps[v_step] IS NULL THEN
+            SELECT coalesce(array_agg(r.value), '{}'), coalesce(array_agg(r.pkid), '{}') INTO v_values, v_pkids
+            FROM relation.scan_sorted(p_model, p_sort, v_listing, v_value, v_pkid, p_descending, v_chunk) AS r;
             v_found := v_found || relation.filter_pkids(p_model, NULL, false, p_names, v_digests, v_pkids);
-            IF cardinality(v_found) >= p_want OR cardinality(v_pkids) IS DISTINCT FROM v_chunk THEN
+            IF cardinality(v_found) >= p_want OR cardinality(v_pkids) < v_chunk THEN
                 RETURN v_found[1 : p_want];
             END IF;
             v_value := v_values[v_chunk];
             v_pkid := v_pkids[v_chunk];
             v_chunk := least(p_want, 25000) * 4 + 64;
-        END LOOP;
+            CONTINUE;
+        END IF;
+        v_pkids := relation.find_pkids_v1(
+            p_model, p_node, p_subtree, p_names, p_values, '', false, c_steps[v_step] + 1);
+        IF cardinality(v_pkids) <= c_steps[v_step] THEN
+            RETURN v_found || relation.sort_pkids(
+                p_model, p_sort, v_pkids, v_value, v_pkid, p_descending, p_want - cardinality(v_found));
+        END IF;
     END LOOP;
 END
 $$;
@@ -149,8 +154,8 @@ BEGIN
     END IF;
     RETURN QUERY
     SELECT d.pkid, d.hierarchy, d.version, CASE WHEN u.number <= p_limit THEN d.body END, d.keys
-    FROM unnest(v_pkids) WITH ORDINALITY AS u (pkid, number)
-        JOIN relation.documents AS d ON d.model = p_model AND d.pkid = u.pkid
+    FROM unnest(v_pkids) WITH ORDINALITY AS u (pkid, number),
+        LATERAL (SELECT d.* FROM relation.documents AS d WHERE d.model = p_model AND d.pkid = u.pkid OFFSET 0) AS d
     ORDER BY u.number;
 END
 $$;

@@ -53,17 +53,24 @@ impl fmt::Display for PostgresDatabase {
 impl PostgresDatabase {
     async fn connect(&self, mode: OpenMode) -> Result<PostgresStore, AppError> {
         let options = self.options()?;
-        if mode != OpenMode::Create {
-            let inspection = self.inspect(&options).await?;
-            if inspection.schema_version == 0 {
-                let message = format!(
-                    "there is no store {}: the database has no schema `relation`",
-                    self.0
-                );
-                return Err(AppError::new(ErrorKind::NotFound, message).hint(MAKE_STORE));
+        let opened = match mode {
+            OpenMode::Read => PostgresStore::open_to_read(options).await,
+            OpenMode::Create => PostgresStore::open(options).await,
+            OpenMode::Existing => {
+                let found = self.inspect(&options).await?;
+                if found.schema_version == 0 {
+                    return Err(self.explain(OpenError::Missing));
+                }
+                let opened = PostgresStore::open(options).await;
+                if found.schema_version < found.known_schema_version && opened.is_err() {
+                    return Err(self.explain(OpenError::Outdated {
+                        found: found.schema_version,
+                        known: found.known_schema_version,
+                    }));
+                }
+                opened
             }
-        }
-        let opened = PostgresStore::open(options).await;
+        };
         opened.map_err(|error| self.explain(error))
     }
 
@@ -80,6 +87,9 @@ impl PostgresDatabase {
             options.set_password(password.expose_secret());
         }
         options.prepare = address.prepare;
+        if let Some(file) = &address.root_certificates {
+            options.set_root_certificates(file);
+        }
         options.allow_unsafe_server = address.allow_unsafe_server;
         options.host_name = host_name();
         Ok(options)
@@ -103,17 +113,45 @@ impl PostgresDatabase {
     /// Names the store in an error, and the next step.
     fn explain(&self, error: OpenError) -> AppError {
         let url = &self.0;
-        match error {
-            OpenError::Store(StoreError::Unavailable(reason)) => AppError::new(
+        let (kind, reason, hint) = match &error {
+            OpenError::Missing => {
+                let message =
+                    format!("there is no store {url}: the database has no schema `relation`");
+                return AppError::new(ErrorKind::NotFound, message).hint(MAKE_STORE);
+            }
+            OpenError::Store(StoreError::Unavailable(reason)) => (
                 ErrorKind::Unavailable,
-                format!("cannot open the store {url}: {reason}"),
-            )
-            .hint("`relation-host check` tests the way to the database; docs/postgres.md describes the URL and the roles"),
-            other => AppError::new(
-                ErrorKind::Failed,
-                format!("cannot open the store {url}: {other}"),
+                reason.clone(),
+                "docs/postgres.md describes the URL, the roles and their rights",
             ),
-        }
+            OpenError::Outdated { found, known } => (
+                ErrorKind::Problem,
+                format!("its schema has version {found} and this release needs {known}"),
+                "run `relation-host init` of this release with the role that owns the schema",
+            ),
+            OpenError::UnsafeServer(name) => (
+                ErrorKind::Problem,
+                format!("the server has {name} off, so that a crash loses or damages data"),
+                "set it to on; for tests, the URL may have the option `allow-unsafe-server=true`",
+            ),
+            OpenError::Certificates { .. }
+            | OpenError::OldServer(_)
+            | OpenError::Setting { .. } => (
+                ErrorKind::Problem,
+                error.to_string(),
+                "docs/postgres.md describes what the store needs",
+            ),
+            _ => (
+                ErrorKind::Failed,
+                error.to_string(),
+                "docs/postgres.md describes what the store needs",
+            ),
+        };
+        let reason = reason
+            .strip_prefix("cannot open the store: ")
+            .unwrap_or(&reason);
+        let message = format!("cannot open the store {url}: {reason}");
+        AppError::new(kind, message).hint(hint)
     }
 
     /// Warns of a file with the password that others can read.

@@ -1,172 +1,323 @@
-//! The connections to the server, which statements share: a client sends the next statement before the answer to the
-//! former one has come.
+//! The connections to the database. Statements share them: a client sends the next statement before the answer to the
+//! former one has come. A task for each connection keeps it open.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Config, NoTls, Row, Statement};
-use uuid::Uuid;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_postgres::Row;
 
-use super::error::{Class, PgError, Result, WriteError, classify};
+use super::error::{Class, Result, classify, describe};
+use super::servers::{Live, Servers};
 use super::{Lane, Parameters};
 use crate::StoreError;
 
-/// The connections of one store.
+/// The tries of a statement that reads, when its connection breaks.
+const READ_TRIES: usize = 3;
+
+/// The longest pause between attempts to connect.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// A connection that ended sooner counts as a failed attempt to connect.
+const SHORTEST_LIFE: Duration = Duration::from_secs(1);
+
+/// How long an operation waits in an outage that has lasted for long.
+const SHORT_PATIENCE: Duration = Duration::from_millis(200);
+
+/// The difference between the clocks of the database and of this machine, in milliseconds, that is worth a warning.
+const TOLERATED_SKEW: i64 = 1000;
+
+/// The connections of one store. Their tasks end with it.
 pub(super) struct Connections {
-    config: Config,
-    read: Vec<Slot>,
-    slow: Vec<Slot>,
-    write: Vec<Slot>,
+    shared: Arc<Shared>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+/// The state that the tasks share.
+pub(super) struct Shared {
+    servers: Servers,
+    patience: Duration,
+    slots: Vec<(Lane, Slot)>,
+    /// Changes with each new connection.
+    connected: watch::Sender<()>,
+    attempts: tokio::sync::Mutex<Attempts>,
+    outage: Mutex<Option<Outage>>,
+    skew: AtomicI64,
 }
 
 /// The place of one connection.
+type Slot = Mutex<Option<Arc<Live>>>;
+
+/// The attempts to connect, which are made one after the other.
 #[derive(Default)]
-struct Slot {
-    live: tokio::sync::Mutex<Option<Arc<Live>>>,
-    running: AtomicUsize,
+struct Attempts {
+    failures: u32,
+    not_before: Option<Instant>,
 }
 
-/// One connection with its prepared statements.
-struct Live {
-    client: Client,
-    statements: Mutex<HashMap<String, Statement>>,
+/// A time without a server.
+struct Outage {
+    began: Instant,
+    reason: String,
 }
 
-impl Connections {
-    pub(super) fn new(config: Config) -> Self {
-        let slots = |count| (0..count).map(|_| Slot::default()).collect();
-        Self {
-            config,
-            read: slots(2),
-            slow: slots(1),
-            write: slots(4),
+/// The failure of a statement.
+pub(super) enum Failure {
+    /// The server or the client library has reported it.
+    Statement(tokio_postgres::Error),
+    /// No answer came in time.
+    NoAnswer,
+    /// The statement was not sent.
+    Unreachable(StoreError),
+}
+
+impl Failure {
+    pub(super) fn class(&self) -> Class {
+        match self {
+            Self::Statement(error) => classify(error),
+            Self::NoAnswer => Class::Broken,
+            Self::Unreachable(_) => Class::Final,
         }
     }
 
+    pub(super) fn into_error(self) -> StoreError {
+        match self {
+            Self::Statement(error) => describe(&error),
+            Self::NoAnswer => StoreError::Unavailable("the server does not answer".to_owned()),
+            Self::Unreachable(error) => error,
+        }
+    }
+}
+
+impl Connections {
+    /// Begins to connect. `writers` is the number of connections that write.
+    pub(super) fn start(servers: Servers, writers: usize, patience: Duration) -> Self {
+        let mut lanes = vec![Lane::Read, Lane::Read, Lane::Slow];
+        if !servers.is_read_only() {
+            lanes.resize(lanes.len() + writers.max(1), Lane::Write);
+        }
+        let shared = Arc::new(Shared {
+            servers,
+            patience,
+            slots: lanes
+                .into_iter()
+                .map(|lane| (lane, Slot::default()))
+                .collect(),
+            connected: watch::Sender::new(()),
+            attempts: tokio::sync::Mutex::default(),
+            outage: Mutex::default(),
+            skew: AtomicI64::new(0),
+        });
+        let mut tasks = JoinSet::new();
+        for index in 0..shared.slots.len() {
+            let shared = Arc::clone(&shared);
+            tasks.spawn(async move { shared.keep_connected(index).await });
+        }
+        Self {
+            shared,
+            tasks: Mutex::new(tasks),
+        }
+    }
+
+    /// Runs a task until the store is dropped.
+    pub(super) fn spawn<F>(&self, task: impl FnOnce(Arc<Shared>) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.tasks.lock().spawn(task(Arc::clone(&self.shared)));
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Runs a statement that reads, and repeats it when its connection breaks.
     pub(super) async fn read(
         &self,
         lane: Lane,
         statement: &str,
         parameters: Parameters<'_>,
     ) -> Result<Vec<Row>> {
-        let slots = match lane {
-            Lane::Read => &self.read,
-            Lane::Slow => &self.slow,
-        };
-        let rows = self.run(slots, statement, parameters).await;
-        match rows {
-            Err(error) if classify(&error) != Class::Final => {
-                Ok(self.run(slots, statement, parameters).await?)
-            }
-            rows => Ok(rows?),
-        }
+        self.shared.read(lane, statement, parameters).await
     }
+}
 
-    pub(super) async fn write(
+impl Shared {
+    pub(super) async fn read(
         &self,
-        function: &str,
+        lane: Lane,
+        statement: &str,
         parameters: Parameters<'_>,
-    ) -> Result<String, WriteError> {
-        let numbers: Vec<String> = (1..=parameters.len() + 1)
-            .map(|n| format!("${n}"))
-            .collect();
-        let statement = format!("SELECT {function}({})", numbers.join(","));
-        let until = Instant::now() + Duration::from_secs(5);
+    ) -> Result<Vec<Row>> {
+        let mut tries = READ_TRIES;
         loop {
-            let id = Uuid::new_v4();
-            let mut values: Vec<(&(dyn ToSql + Sync), Type)> = vec![(&id, Type::UUID)];
-            values.extend(parameters.iter().cloned());
-            let rows = match self.run(&self.write, &statement, &values).await {
-                Err(error) if classify(&error) == Class::Again && Instant::now() < until => {
-                    tokio::time::sleep(Duration::from_millis(u64::from(id.as_bytes()[0]) / 8))
-                        .await;
-                    continue;
-                }
-                rows => rows?,
+            let until = self.deadline();
+            let failure = match self.attempt(lane, statement, parameters, until).await {
+                Ok(rows) => return Ok(rows),
+                Err(failure) => failure,
             };
-            let row = rows
-                .first()
-                .ok_or_else(|| StoreError::Corrupt(format!("{function} has returned no row")))?;
-            return Ok(row.try_get::<_, Option<String>>(0)?.unwrap_or_default());
-        }
-    }
-
-    async fn run(
-        &self,
-        slots: &[Slot],
-        statement: &str,
-        parameters: Parameters<'_>,
-    ) -> Result<Vec<Row>, tokio_postgres::Error> {
-        let slot = slots
-            .iter()
-            .min_by_key(|slot| slot.running.load(Ordering::Relaxed));
-        let Some(slot) = slot else {
-            return Ok(Vec::new());
-        };
-        slot.running.fetch_add(1, Ordering::Relaxed);
-        let rows = self.run_in(slot, statement, parameters).await;
-        slot.running.fetch_sub(1, Ordering::Relaxed);
-        rows
-    }
-
-    async fn run_in(
-        &self,
-        slot: &Slot,
-        statement: &str,
-        parameters: Parameters<'_>,
-    ) -> Result<Vec<Row>, tokio_postgres::Error> {
-        let live = slot.open(&self.config).await?;
-        let prepared = live.statements.lock().get(statement).cloned();
-        let prepared = match prepared {
-            Some(prepared) => prepared,
-            None => {
-                let types: Vec<Type> = parameters.iter().map(|(_, kind)| kind.clone()).collect();
-                let prepared = live.client.prepare_typed(statement, &types).await?;
-                live.statements
-                    .lock()
-                    .insert(statement.to_owned(), prepared.clone());
-                prepared
+            tries -= 1;
+            if tries == 0 || failure.class() == Class::Final {
+                return Err(failure.into_error().into());
             }
-        };
-        let values: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|(value, _)| *value).collect();
-        live.client.query(&prepared, &values).await
-    }
-}
-
-impl Slot {
-    async fn open(&self, config: &Config) -> Result<Arc<Live>, tokio_postgres::Error> {
-        let mut slot = self.live.lock().await;
-        if let Some(live) = &*slot
-            && !live.client.is_closed()
-        {
-            return Ok(Arc::clone(live));
         }
-        let live = Arc::new(Live {
-            client: connect(config).await?,
-            statements: Mutex::default(),
-        });
-        *slot = Some(Arc::clone(&live));
-        Ok(live)
     }
-}
 
-/// Opens one connection.
-pub(super) async fn connect(config: &Config) -> Result<Client, tokio_postgres::Error> {
-    let (client, connection) = config.connect(NoTls).await?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(
-                "a connection to PostgreSQL ended: {}",
-                PgError::from(error).0
+    /// Runs a statement once, on a connection of the lane, for which it waits until `deadline`.
+    pub(super) async fn attempt(
+        &self,
+        lane: Lane,
+        statement: &str,
+        parameters: Parameters<'_>,
+        deadline: Instant,
+    ) -> Result<Vec<Row>, Failure> {
+        let live = self.find_connection(lane, deadline).await?;
+        match live.run(statement, parameters, lane.answer_limit()).await {
+            Some(answer) => answer.map_err(Failure::Statement),
+            None => Err(Failure::NoAnswer),
+        }
+    }
+
+    /// Returns the time until which an operation that begins now waits for a server.
+    pub(super) fn deadline(&self) -> Instant {
+        let now = Instant::now();
+        match &*self.outage.lock() {
+            // Each caller of a long outage learns of it soon.
+            Some(outage) => (outage.began + self.patience).max(now + SHORT_PATIENCE),
+            None => now + self.patience,
+        }
+    }
+
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// Returns the database's clock minus this machine's, in milliseconds.
+    pub(super) fn skew(&self) -> i64 {
+        self.skew.load(Ordering::Relaxed)
+    }
+
+    /// Notes the database's clock minus this machine's, in milliseconds.
+    pub(super) fn note_skew(&self, skew: i64) {
+        let before = self.skew.swap(skew, Ordering::Relaxed);
+        if skew.abs() > TOLERATED_SKEW && before.abs() <= TOLERATED_SKEW {
+            tracing::warn!(
+                skew_ms = skew,
+                "the clocks of the database and of this machine differ: synchronize both (NTP)"
             );
         }
-    });
-    Ok(client)
+    }
+
+    /// Returns the connection of the lane on which the fewest statements wait.
+    async fn find_connection(&self, lane: Lane, deadline: Instant) -> Result<Arc<Live>, Failure> {
+        let mut connected = self.connected.subscribe();
+        loop {
+            connected.mark_unchanged();
+            let found = self
+                .slots
+                .iter()
+                .filter(|(of, _)| *of == lane)
+                .filter_map(|(_, slot)| slot.lock().clone())
+                .filter(|live| !live.is_closed())
+                .min_by_key(|live| live.running());
+            if let Some(live) = found {
+                return Ok(live);
+            }
+            let waited = tokio::time::timeout_at(deadline.into(), connected.changed()).await;
+            if waited.is_err() {
+                return Err(Failure::Unreachable(self.describe_outage()));
+            }
+        }
+    }
+
+    fn describe_outage(&self) -> StoreError {
+        let reason = match &*self.outage.lock() {
+            Some(outage) => outage.reason.clone(),
+            None => "no connection to the database yet".to_owned(),
+        };
+        StoreError::Unavailable(reason)
+    }
+
+    /// Connects again whenever the connection ends.
+    async fn keep_connected(&self, index: usize) {
+        let Some((lane, slot)) = self.slots.get(index) else {
+            return;
+        };
+        loop {
+            let (live, ended) = self.connect_patiently(*lane).await;
+            let since = Instant::now();
+            *slot.lock() = Some(live);
+            self.connected.send_replace(());
+            // An aborted connection has ended too.
+            let _ = ended.await;
+            *slot.lock() = None;
+            if since.elapsed() < SHORTEST_LIFE {
+                self.attempts.lock().await.delay_next();
+            }
+        }
+    }
+
+    /// Connects, with pauses that grow while it fails.
+    async fn connect_patiently(&self, lane: Lane) -> (Arc<Live>, tokio::task::JoinHandle<()>) {
+        loop {
+            let mut attempts = self.attempts.lock().await;
+            if let Some(time) = attempts.not_before {
+                tokio::time::sleep_until(time.into()).await;
+            }
+            match self.servers.connect(lane).await {
+                Ok(connected) => {
+                    *attempts = Attempts::default();
+                    self.note_skew(connected.skew);
+                    if let Some(outage) = self.outage.lock().take() {
+                        let seconds = outage.began.elapsed().as_secs();
+                        tracing::info!("connected to the database again after {seconds} s");
+                    }
+                    return (connected.live, connected.driver);
+                }
+                Err(error) => {
+                    attempts.delay_next();
+                    self.note_outage(error);
+                }
+            }
+        }
+    }
+
+    fn note_outage(&self, error: StoreError) {
+        let reason = match error {
+            StoreError::Unavailable(reason) => reason,
+            other => other.to_string(),
+        };
+        let mut outage = self.outage.lock();
+        match &mut *outage {
+            Some(outage) => outage.reason = reason,
+            None => {
+                tracing::warn!("cannot connect to the database: {reason}");
+                *outage = Some(Outage {
+                    began: Instant::now(),
+                    reason,
+                });
+            }
+        }
+    }
+}
+
+impl Attempts {
+    /// Delays the next attempt, longer after each failure.
+    fn delay_next(&mut self) {
+        let pause = Duration::from_millis(25) * 2u32.pow(self.failures.min(8));
+        self.failures += 1;
+        self.not_before = Some(Instant::now() + jitter(pause.min(LONGEST_PAUSE)));
+    }
+}
+
+/// Returns a random duration between half of `longest` and `longest`, so that hosts do not come all at once.
+pub(super) fn jitter(longest: Duration) -> Duration {
+    let random = u32::from(uuid::Uuid::new_v4().as_bytes()[0]);
+    longest / 2 + longest * random / 512
 }
 
 impl fmt::Debug for Connections {

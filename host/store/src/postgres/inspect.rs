@@ -3,11 +3,13 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio_postgres::Client;
+use tokio_postgres::types::Type;
 
-use super::error::describe;
+use super::PostgresStore;
 use super::migrations::MIGRATIONS;
-use super::open::{OpenError, schema_version};
-use super::{PostgresOptions, PostgresStore, connections};
+use super::open::{OpenError, connect_once, schema_version};
+use super::options::PostgresOptions;
+use super::servers::Servers;
 
 /// The tables whose dead rows slow the store down when they are not removed.
 const BUSY_TABLES: &[&str] = &["documents", "leases", "wakeups", "writes"];
@@ -36,7 +38,7 @@ const HOSTS: &str =
     "SELECT id, name, version, (1000 * extract(epoch FROM clock_timestamp() - seen))::bigint
     FROM relation.holders ORDER BY seen DESC";
 
-const NOW: &str = "SELECT (1000 * extract(epoch FROM clock_timestamp()))::bigint";
+pub(super) const NOW: &str = "SELECT (1000 * extract(epoch FROM clock_timestamp()))::bigint";
 
 /// The state of a database and its server.
 #[derive(Clone, Debug)]
@@ -96,10 +98,8 @@ pub struct HostSeen {
 impl PostgresStore {
     /// Reads the state of a database and its server. Changes nothing, and brings no schema up to date.
     pub async fn inspect(options: &PostgresOptions) -> Result<Inspection, OpenError> {
-        let client = connections::connect(&options.config)
-            .await
-            .map_err(|error| describe(&error))?;
-        Ok(read(&client).await.map_err(|error| describe(&error))?)
+        let live = connect_once(&Servers::new(options, true)?).await?;
+        Ok(read(live.client()).await?)
     }
 }
 
@@ -112,7 +112,10 @@ async fn read(client: &Client) -> Result<Inspection, tokio_postgres::Error> {
     let mut tables = Vec::new();
     let mut hosts = Vec::new();
     if schema_version > 0 {
-        for row in client.query(ROWS, &[&BUSY_TABLES]).await? {
+        for row in client
+            .query_typed(ROWS, &[(&BUSY_TABLES, Type::TEXT_ARRAY)])
+            .await?
+        {
             tables.push(TableRows {
                 table: row.try_get(0)?,
                 live: row.try_get::<_, i64>(1)?.unsigned_abs(),

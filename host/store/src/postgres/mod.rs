@@ -5,6 +5,7 @@
 //! finds the outcome there (see `connections`).
 
 use std::fmt;
+use std::time::Duration;
 
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
@@ -23,17 +24,22 @@ mod error;
 mod inspect;
 mod migrations;
 mod open;
+mod options;
 mod recovery;
 mod search;
 mod secrets;
+mod servers;
 mod transaction_listing;
 mod transactions;
 mod upcoming;
 mod updates;
+mod upkeep;
 mod wakeups;
+mod writes;
 
 pub use inspect::{HostSeen, Inspection, TableRows};
-pub use open::{OpenError, PostgresOptions};
+pub use open::OpenError;
+pub use options::PostgresOptions;
 
 /// The clock by which leases expire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +58,23 @@ enum Lane {
     Read,
     /// Reads whose cost follows the stored data: listings, counts, the use of keys.
     Slow,
+    /// Calls of the functions that write.
+    Write,
+}
+
+impl Lane {
+    /// Returns the time after which the server stops a statement.
+    fn statement_timeout(self) -> Duration {
+        match self {
+            Self::Read | Self::Write => Duration::from_secs(10),
+            Self::Slow => Duration::from_secs(60),
+        }
+    }
+
+    /// Returns the time after which a connection without an answer counts as broken.
+    fn answer_limit(self) -> Duration {
+        self.statement_timeout() + Duration::from_secs(5)
+    }
 }
 
 /// The values of a statement's parameters, with their types.
@@ -88,6 +111,11 @@ impl PostgresStore {
         parameters: Parameters<'_>,
     ) -> Result<String, WriteError> {
         self.connections.write(function, parameters).await
+    }
+
+    /// Returns the database's clock minus this machine's, in milliseconds, as it was measured in the last minute.
+    pub fn clock_skew_millis(&self) -> i64 {
+        self.connections.shared().skew()
     }
 }
 

@@ -62,7 +62,7 @@ impl CheckFinding {
         Self::new(check, FindingLevel::Warning, message, hint)
     }
 
-    fn error(check: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(crate) fn error(check: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::new(check, FindingLevel::Error, message, hint)
     }
 

@@ -156,7 +156,7 @@ pub async fn read(installation: &Installation) -> Result<Status, AppError> {
         due: store.count_due(at, u64::MAX).await?,
         next: store.next_due(None).await?,
     };
-    let hosts = latest_by_name(installation.config.store.list_hosts().await?);
+    let hosts = latest_by_name(installation.config.store.list_hosts(at).await?);
     if let Some(late) = wakeups.next.map(|next| at.since(next))
         && late > MAX_DELAY
     {

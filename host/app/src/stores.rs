@@ -78,8 +78,8 @@ trait StoreLocation: fmt::Display + Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Lists the hosts that use the store, if it has a list of them.
-    async fn list_hosts(&self) -> Result<Vec<HostInfo>, AppError> {
+    /// Lists the hosts that use the store, if it has a list of them. The times are by the clock of `now`.
+    async fn list_hosts(&self, _now: Timestamp) -> Result<Vec<HostInfo>, AppError> {
         Ok(Vec::new())
     }
 }
@@ -91,7 +91,7 @@ pub struct HostInfo {
     pub name: String,
     /// Its release.
     pub version: String,
-    /// When the host was last seen, by the clock of the store.
+    /// When the host was last seen.
     pub seen: Timestamp,
     /// Whether the host still runs, as far as the store can tell.
     pub alive: bool,
@@ -181,8 +181,8 @@ impl StoreUrl {
     ///
     /// # Errors
     /// The store cannot be reached or opened.
-    pub async fn list_hosts(&self) -> Result<Vec<HostInfo>, AppError> {
-        self.0.list_hosts().await
+    pub async fn list_hosts(&self, now: Timestamp) -> Result<Vec<HostInfo>, AppError> {
+        self.0.list_hosts(now).await
     }
 }
 

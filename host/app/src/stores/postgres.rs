@@ -1,21 +1,25 @@
 //! Stores in a PostgreSQL database: `postgres://USER@HOST/DATABASE`.
 
 mod address;
+mod server;
 
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use relation_host::store::postgres::{OpenError, PostgresOptions, PostgresStore};
+use relation_host::store::postgres::{Inspection, OpenError, PostgresOptions, PostgresStore};
 use relation_host::store::sqlite::Backup;
 use relation_host::store::{Store, StoreError};
+use relation_host::types::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use self::address::Address;
 use super::{HostInfo, OpenMode, StoreKind, StoreLocation, StoreUrl};
 use crate::check::CheckFinding;
 use crate::client_secret::is_open_to_others;
+use crate::error::MAKE_STORE;
 use crate::{AppError, ErrorKind, quote_for_shell, secret_text};
 
 /// Stores in a PostgreSQL database.
@@ -29,6 +33,8 @@ pub(super) const KIND: StoreKind = StoreKind {
 const PASSWORD: &str = "the password of the store (password-file)";
 /// The variable with the password, as for other clients of PostgreSQL.
 const PASSWORD_VARIABLE: &str = "PGPASSWORD";
+/// After this time without a heartbeat, a host probably does not run. Heartbeats come every 5 seconds.
+const SILENCE: Duration = Duration::from_secs(30);
 
 fn parse(location: &str, directory: &Path) -> Result<StoreUrl, String> {
     let address = Address::parse(location, directory).map_err(|errors| errors.join("; "))?;
@@ -48,12 +54,29 @@ impl PostgresDatabase {
     async fn connect(&self, mode: OpenMode) -> Result<PostgresStore, AppError> {
         let options = self.options()?;
         let opened = match mode {
-            // TEMP
-            OpenMode::Read | OpenMode::Existing | OpenMode::Create => {
-                PostgresStore::open(options).await
+            OpenMode::Read => PostgresStore::open_to_read(options).await,
+            OpenMode::Create => PostgresStore::open(options).await,
+            OpenMode::Existing => {
+                let found = self.inspect(&options).await?;
+                if found.schema_version == 0 {
+                    return Err(self.explain(OpenError::Missing));
+                }
+                let opened = PostgresStore::open(options).await;
+                if found.schema_version < found.known_schema_version && opened.is_err() {
+                    return Err(self.explain(OpenError::Outdated {
+                        found: found.schema_version,
+                        known: found.known_schema_version,
+                    }));
+                }
+                opened
             }
         };
         opened.map_err(|error| self.explain(error))
+    }
+
+    async fn inspect(&self, options: &PostgresOptions) -> Result<Inspection, AppError> {
+        let inspected = PostgresStore::inspect(options).await;
+        inspected.map_err(|error| self.explain(error))
     }
 
     fn options(&self) -> Result<PostgresOptions, AppError> {
@@ -64,7 +87,11 @@ impl PostgresDatabase {
             options.set_password(password.expose_secret());
         }
         options.prepare = address.prepare;
+        if let Some(file) = &address.root_certificates {
+            options.set_root_certificates(file);
+        }
         options.allow_unsafe_server = address.allow_unsafe_server;
+        options.host_name = host_name();
         Ok(options)
     }
 
@@ -86,17 +113,45 @@ impl PostgresDatabase {
     /// Names the store in an error, and the next step.
     fn explain(&self, error: OpenError) -> AppError {
         let url = &self.0;
-        match error {
-            OpenError::Store(StoreError::Unavailable(reason)) => AppError::new(
+        let (kind, reason, hint) = match &error {
+            OpenError::Missing => {
+                let message =
+                    format!("there is no store {url}: the database has no schema `relation`");
+                return AppError::new(ErrorKind::NotFound, message).hint(MAKE_STORE);
+            }
+            OpenError::Store(StoreError::Unavailable(reason)) => (
                 ErrorKind::Unavailable,
-                format!("cannot open the store {url}: {reason}"),
-            )
-            .hint("`relation-host check` tests the way to the database; docs/postgres.md describes the URL and the roles"),
-            other => AppError::new(
-                ErrorKind::Failed,
-                format!("cannot open the store {url}: {other}"),
+                reason.clone(),
+                "docs/postgres.md describes the URL, the roles and their rights",
             ),
-        }
+            OpenError::Outdated { found, known } => (
+                ErrorKind::Problem,
+                format!("its schema has version {found} and this release needs {known}"),
+                "run `relation-host init` of this release with the role that owns the schema",
+            ),
+            OpenError::UnsafeServer(name) => (
+                ErrorKind::Problem,
+                format!("the server has {name} off, so that a crash loses or damages data"),
+                "set it to on; for tests, the URL may have the option `allow-unsafe-server=true`",
+            ),
+            OpenError::Certificates { .. }
+            | OpenError::OldServer(_)
+            | OpenError::Setting { .. } => (
+                ErrorKind::Problem,
+                error.to_string(),
+                "docs/postgres.md describes what the store needs",
+            ),
+            _ => (
+                ErrorKind::Failed,
+                error.to_string(),
+                "docs/postgres.md describes what the store needs",
+            ),
+        };
+        let reason = reason
+            .strip_prefix("cannot open the store: ")
+            .unwrap_or(&reason);
+        let message = format!("cannot open the store {url}: {reason}");
+        AppError::new(kind, message).hint(hint)
     }
 
     /// Warns of a file with the password that others can read.
@@ -116,12 +171,12 @@ impl StoreLocation for PostgresDatabase {
         Ok(Arc::new(self.connect(mode).await?))
     }
 
-    /// A store that is there and cannot be opened, such as one of a former release, exists.
     async fn exists(&self) -> bool {
-        match self.connect(OpenMode::Read).await {
-            Ok(_) => true,
-            Err(error) => !matches!(error.kind, ErrorKind::NotFound | ErrorKind::Unavailable),
-        }
+        let inspected = match self.options() {
+            Ok(options) => self.inspect(&options).await,
+            Err(error) => Err(error),
+        };
+        inspected.is_ok_and(|found| found.schema_version > 0)
     }
 
     fn file(&self) -> Option<&Path> {
@@ -143,10 +198,35 @@ impl StoreLocation for PostgresDatabase {
     }
 
     async fn check_server(&self) -> Result<Vec<CheckFinding>, AppError> {
-        Ok(self.check_password_file().into_iter().collect())
+        let inspection = self.inspect(&self.options()?).await?;
+        let mut findings = server::judge(&inspection, &self.0);
+        findings.extend(self.check_password_file());
+        Ok(findings)
     }
 
-    async fn list_hosts(&self) -> Result<Vec<HostInfo>, AppError> {
-        Ok(Vec::new())
+    async fn list_hosts(&self, now: Timestamp) -> Result<Vec<HostInfo>, AppError> {
+        let hosts = self.inspect(&self.options()?).await?.hosts;
+        let hosts = hosts.into_iter().map(|host| HostInfo {
+            name: host.name,
+            version: host.version,
+            seen: subtract(now, host.seen_ago),
+            alive: host.seen_ago < SILENCE,
+        });
+        Ok(hosts.collect())
     }
+}
+
+fn subtract(now: Timestamp, ago: Duration) -> Timestamp {
+    let ago = u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
+    Timestamp(now.0.saturating_sub(ago))
+}
+
+/// Returns the name of this machine.
+fn host_name() -> String {
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let variables = ["HOSTNAME", "COMPUTERNAME"].into_iter();
+    let variables = variables.filter_map(|variable| std::env::var(variable).ok());
+    let mut names = kernel.into_iter().chain(variables);
+    let name = names.find(|name| !name.trim().is_empty());
+    name.map_or_else(|| "unnamed".to_owned(), |name| name.trim().to_owned())
 }

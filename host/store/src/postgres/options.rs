@@ -202,7 +202,8 @@ fn port(config: &Config, index: usize) -> u16 {
 }
 
 fn is_local_socket(config: &Config, index: usize) -> bool {
-    let local = matches!(config.get_hosts().get(index), Some(host) if !matches!(host, Host::Tcp(_)));
+    let local =
+        matches!(config.get_hosts().get(index), Some(host) if !matches!(host, Host::Tcp(_)));
     local && config.get_hostaddrs().get(index).is_none()
 }
 
@@ -249,7 +250,10 @@ mod tests {
         ] {
             let error = PostgresOptions::new(url).unwrap_err();
             let text = format!("{error} {error:?}");
-            assert!(!text.contains("canary") && !text.contains("na/ry"), "{text}");
+            assert!(
+                !text.contains("canary") && !text.contains("na/ry"),
+                "{text}"
+            );
         }
         let options = PostgresOptions::new("postgresql://me:canary@host/db").unwrap();
         assert!(!format!("{options:?}").contains("canary"));

@@ -160,7 +160,7 @@ fn check_judges_the_server() {
     }
     let text = workspace.relation(["check"]).run().succeeds().stdout;
     assert!(text.contains("PostgreSQL 1"), "{text}");
-    let (level, message, hint) = findings(&checked, "replicas").remove(0);
+    let (level, message, hint) = findings(&checked, "database-standbys").remove(0);
     assert_eq!(level, "warning", "{message}");
     assert!(hint.contains("synchronous_standby_names"), "{hint}");
 }

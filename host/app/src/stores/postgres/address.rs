@@ -70,8 +70,8 @@ pub(super) struct Address {
     pub(super) prepare: bool,
     /// Whether a server is accepted that loses data when it crashes.
     pub(super) allow_unsafe_server: bool,
-    /// Whether the connection can be unencrypted on its way to another machine.
-    pub(super) is_exposed: bool,
+    /// Whether a server is on another machine.
+    pub(super) is_remote: bool,
 }
 
 impl fmt::Display for Address {
@@ -372,7 +372,7 @@ impl Parser<'_> {
         if mode == "require" && self.hosts.iter().any(is_socket) {
             self.refuse("a socket has no TLS: leave `sslmode` out");
         }
-        self.address.is_exposed = is_remote && mode != "require";
+        self.address.is_remote = is_remote;
         mode.to_owned()
     }
 

@@ -90,14 +90,14 @@ fn tls_is_required_on_the_way_to_another_machine() {
     let mode = |url: &str| {
         let address = parse(url);
         let (_, mode) = address.connection().rsplit_once("sslmode=").unwrap();
-        (mode.to_owned(), address.is_exposed)
+        (mode.to_owned(), address.is_remote)
     };
-    for (url, expected, is_exposed) in [
-        ("postgres://h/d", "require", false),
-        ("postgres://h/d?sslmode=verify-full", "require", false),
+    for (url, expected, is_remote) in [
+        ("postgres://h/d", "require", true),
+        ("postgres://h/d?sslmode=verify-full", "require", true),
         ("postgres://h/d?sslmode=prefer", "prefer", true),
         ("postgres://h/d?sslmode=disable", "disable", true),
-        ("postgres://localhost,h/d", "require", false),
+        ("postgres://localhost,h/d", "require", true),
         (
             "postgres://localhost,127.0.0.1:5433,[::1]:5434/d",
             "disable",
@@ -107,7 +107,7 @@ fn tls_is_required_on_the_way_to_another_machine() {
         ("postgres:///d?host=/run/pg", "disable", false),
         ("postgres://%2Frun%2Fpg/d", "disable", false),
     ] {
-        assert_eq!(mode(url), (expected.to_owned(), is_exposed), "{url}");
+        assert_eq!(mode(url), (expected.to_owned(), is_remote), "{url}");
     }
     assert_eq!(
         errors("postgres:///d?host=/run/pg&sslmode=require"),

@@ -3,6 +3,8 @@
 mod from;
 mod transfer;
 
+pub(crate) use transfer::explain_mark;
+
 use std::fmt;
 
 use relation_host::types::{Failure, FieldError};

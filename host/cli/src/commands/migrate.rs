@@ -14,6 +14,7 @@ use relation_host::text::format_count;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::context::parse_store;
 use crate::table::{Column, Table};
 use crate::{Context, progress};
 
@@ -63,18 +64,14 @@ struct Report {
 /// Moves, or tells what would be moved.
 pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let configured = &context.installation.config.store;
-    let parse = |text: &str| {
-        StoreUrl::parse(text, Path::new(""))
-            .map_err(|reason| AppError::usage(format!("cannot use {text}: {reason}")))
-    };
     let from = match &args.from {
-        Some(text) => parse(text)?,
+        Some(text) => parse_store(text, "--from", Path::new(""))?,
         None => configured.clone(),
     };
     let Some(to) = &args.to else {
         return reopen(context, &from).await;
     };
-    let to = parse(to)?;
+    let to = parse_store(to, "--to", Path::new(""))?;
     let explain = |error| context.installation.explain_missing(error);
     let source = from.open_to_transfer(false).await.map_err(explain)?;
     if source.data_keys().await?.is_empty() {

@@ -10,14 +10,20 @@ use async_trait::async_trait;
 use relation_store::Store;
 use relation_store::conformance::{self, Stores};
 use relation_store::postgres::{LeaseClock, PostgresOptions, PostgresStore};
-use relation_test_postgres::{Cluster, Database};
+use relation_test_postgres::{Bouncer, Cluster, Database};
 
-struct Databases(Database);
+struct Databases {
+    url: String,
+    prepare: bool,
+}
 
 #[async_trait]
 impl Stores for Databases {
     async fn open(&self) -> Arc<dyn Store> {
-        Arc::new(open(&self.0).await)
+        let mut options = PostgresOptions::new(&self.url).unwrap();
+        options.clock = LeaseClock::Caller;
+        options.prepare = self.prepare;
+        Arc::new(PostgresStore::open(options).await.unwrap())
     }
 }
 
@@ -32,18 +38,27 @@ async fn passes_the_suite_for_stores() {
     let Some(cluster) = Cluster::shared().unwrap() else {
         return;
     };
-    conformance::run(async || Arc::new(Databases(cluster.database().unwrap())) as Arc<dyn Stores>)
-        .await;
+    conformance::run(async || {
+        let url = cluster.database().unwrap().url().to_owned();
+        Arc::new(Databases { url, prepare: true }) as Arc<dyn Stores>
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn store_has_one_id() {
+async fn passes_the_suite_through_a_pooler() {
     let Some(cluster) = Cluster::shared().unwrap() else {
         return;
     };
-    let database = cluster.database().unwrap();
-    let (one, other) = tokio::join!(open(&database), open(&database));
-    assert_eq!(one.id(), other.id());
+    let Some(bouncer) = Bouncer::start(cluster).unwrap() else {
+        return;
+    };
+    conformance::run(async || {
+        let url = bouncer.url(cluster.database().unwrap().name());
+        let prepare = false;
+        Arc::new(Databases { url, prepare }) as Arc<dyn Stores>
+    })
+    .await;
 }
 
 #[cfg(feature = "sqlite")]

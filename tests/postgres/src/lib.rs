@@ -3,21 +3,23 @@
 //! [`Cluster::shared`] is one server for all tests of a process. It ends with the process, also when that is killed.
 
 use std::path::Path;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
+mod bouncer;
 mod programs;
-mod server;
+mod supervised;
 
+pub use bouncer::Bouncer;
 pub use programs::Programs;
-use server::Server;
+use supervised::{Supervised, wait_until};
 
 /// The settings of every server: small, and with room for the connections of many stores.
 const SETTINGS: &str = "listen_addresses = ''
-max_connections = 400
+max_connections = 800
 shared_buffers = 64MB
 max_wal_size = 256MB
 min_wal_size = 64MB
@@ -34,7 +36,8 @@ timezone = 'UTC'
 pub struct Cluster {
     programs: Programs,
     directory: TempDir,
-    server: parking::Slot<Server>,
+    port: u16,
+    server: Mutex<Option<Supervised>>,
     databases: AtomicU32,
 }
 
@@ -70,6 +73,19 @@ impl Cluster {
 
     /// Starts a server with more settings, as lines of `postgresql.conf`.
     pub fn start(settings: &str) -> Result<Option<Self>> {
+        Self::start_on(5432, settings)
+    }
+
+    /// Starts a server that also listens on a free port of 127.0.0.1 (see [`Cluster::port`]).
+    pub fn start_with_tcp(settings: &str) -> Result<Option<Self>> {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?
+            .local_addr()?
+            .port();
+        let settings = format!("listen_addresses = '127.0.0.1'\nport = {port}\n{settings}");
+        Self::start_on(port, &settings)
+    }
+
+    fn start_on(port: u16, settings: &str) -> Result<Option<Self>> {
         let Some(programs) = Programs::find()? else {
             return Ok(None);
         };
@@ -95,18 +111,25 @@ impl Cluster {
         let lines = format!("{SETTINGS}unix_socket_directories = '{socket}'\n{settings}\n");
         let file = data.join("postgresql.auto.conf");
         std::fs::write(file, lines)?;
-        let server = Server::start(&programs, directory.path())?;
-        Ok(Some(Self {
+        let cluster = Self {
             programs,
             directory,
-            server: parking::Slot::new(Some(server)),
+            port,
+            server: Mutex::default(),
             databases: AtomicU32::new(0),
-        }))
+        };
+        cluster.restart()?;
+        Ok(Some(cluster))
     }
 
     /// Returns the directory of the socket.
     pub fn directory(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// Returns the port, which is part of the socket's name.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Creates an empty database.
@@ -132,8 +155,7 @@ impl Cluster {
 
     /// Returns the address of a database with this name.
     pub fn url(&self, database: &str) -> String {
-        let directory = self.directory().display().to_string().replace('/', "%2F");
-        format!("postgresql://postgres@{directory}/{database}")
+        socket_url(self.directory(), self.port, database)
     }
 
     /// Runs statements with psql, and returns the rows as lines.
@@ -153,6 +175,7 @@ impl Cluster {
                 "-h",
             ])
             .arg(self.directory())
+            .args(["-p", &self.port.to_string()])
             .args(["-d", database, "-c", statements])
             .output()
             .context("psql")?;
@@ -163,36 +186,49 @@ impl Cluster {
 
     /// Stops the server without a checkpoint, as a crash does; what was committed is in the log.
     pub fn crash(&self) -> Result<()> {
-        self.server.take().map_or(Ok(()), Server::crash)
+        let running = self.lock().take();
+        running.map_or(Ok(()), |server| server.stop("QUIT"))
     }
 
     /// Starts the server again.
     pub fn restart(&self) -> Result<()> {
         self.crash()?;
-        let server = Server::start(&self.programs, self.directory.path())?;
-        self.server.put(server);
+        let directory = self.directory();
+        let data = directory.join("data");
+        // Of a server that has crashed.
+        let _ = std::fs::remove_file(data.join("postmaster.pid"));
+        let server = Supervised::start(
+            &self.programs,
+            directory,
+            &self.programs.path("postgres"),
+            &["-D", &data.display().to_string()],
+            "QUIT",
+        )?;
+        wait_until(directory, || is_ready(&data))?;
+        *self.lock() = Some(server);
         Ok(())
+    }
+
+    pub(crate) fn programs(&self) -> &Programs {
+        &self.programs
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Supervised>> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-mod parking {
-    use std::sync::{Mutex, PoisonError};
+/// Returns whether a server accepts connections.
+fn is_ready(data: &Path) -> bool {
+    let state = std::fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
+    state
+        .lines()
+        .nth(7)
+        .is_some_and(|state| state.trim() == "ready")
+}
 
-    /// A value that can be taken and put back.
-    #[derive(Debug)]
-    pub(super) struct Slot<T>(Mutex<Option<T>>);
-
-    impl<T> Slot<T> {
-        pub(super) fn new(value: Option<T>) -> Self {
-            Self(Mutex::new(value))
-        }
-
-        pub(super) fn take(&self) -> Option<T> {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-        }
-
-        pub(super) fn put(&self, value: T) {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
-        }
-    }
+/// Returns the address of a database behind a Unix socket.
+pub(crate) fn socket_url(directory: &Path, port: u16, database: &str) -> String {
+    let directory = directory.display().to_string().replace('/', "%2F");
+    format!("postgresql://postgres@{directory}:{port}/{database}")
 }

@@ -160,7 +160,9 @@ impl Shared {
     pub(super) async fn run_alone(&self, statement: &str, text: &str) -> Result<(), StoreError> {
         let connected = self.servers.connect(Lane::Write).await?;
         let client = connected.live.client();
-        let ran = client.execute_typed(statement, &[(&text, Type::TEXT)]).await;
+        let ran = client
+            .execute_typed(statement, &[(&text, Type::TEXT)])
+            .await;
         ran.map(drop).map_err(|error| describe(&error))
     }
 
@@ -231,6 +233,12 @@ impl Shared {
 
     /// Returns the connection of the lane on which the fewest statements wait.
     async fn find_connection(&self, lane: Lane, deadline: Instant) -> Result<Arc<Live>, Failure> {
+        if !self.slots.iter().any(|(of, _)| *of == lane) {
+            let reason = "it was opened for reading";
+            return Err(Failure::Unreachable(StoreError::Unavailable(
+                reason.to_owned(),
+            )));
+        }
         let mut connected = self.connected.subscribe();
         loop {
             connected.mark_unchanged();

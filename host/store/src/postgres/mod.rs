@@ -141,3 +141,6 @@ impl Store for PostgresStore {
         &self.id
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -101,9 +101,14 @@ impl fmt::Debug for PostgresOptions {
 
 /// Takes the options out of a URL that [`Config`] does not know: `sslrootcert`, and the stricter values of `sslmode`.
 fn extract_tls_options(url: &str) -> (String, Option<PathBuf>) {
-    let Some((address, options)) = url.split_once('?') else {
+    // A password may contain a question mark.
+    let user = url.find('@').unwrap_or_default();
+    let rest = url.get(user..).unwrap_or_default();
+    let Some(begin) = rest.find('?').map(|begin| user + begin) else {
         return (url.to_owned(), None);
     };
+    let (address, options) = url.split_at(begin);
+    let options = options.trim_start_matches('?');
     let mut root_certificates = None;
     let mut kept = Vec::new();
     for option in options.split('&') {
@@ -243,7 +248,7 @@ mod tests {
     #[test]
     fn no_error_or_debug_output_repeats_the_password() {
         for url in [
-            "postgresql://me:ca?na/ry@host/db",
+            "postgresql://me:ca@nary@host/db?canary",
             "postgresql://me:canary@host/db?canary=1",
             "postgresql://me:canary%ZZ@:canary/db",
             "host=h password=canary canary",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Interval, MissedTickBehavior};
 use tokio_postgres::types::Type;
 
 use super::Lane;
@@ -73,7 +73,9 @@ pub(super) fn say_goodbye(connections: &Connections, holder: &str) {
     }
     let holder = holder.to_owned();
     let saying = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
         runtime.is_ok_and(|runtime| {
             let said = shared.run_alone(GOODBYE, &holder);
             runtime.block_on(async { tokio::time::timeout(GOODBYE_LIMIT, said).await.is_ok() })
@@ -86,25 +88,38 @@ pub(super) fn say_goodbye(connections: &Connections, holder: &str) {
 
 /// Stores periodically that this host is alive.
 pub(super) async fn keep_beating(shared: Arc<Shared>, holder: Holder) {
-    repeat(HEARTBEAT, HEARTBEAT, async || beat(&shared, &holder).await).await;
+    let mut times = repeat(HEARTBEAT, HEARTBEAT);
+    loop {
+        times.tick().await;
+        note(beat(&shared, &holder).await);
+    }
 }
 
 /// Compares the clocks periodically.
 pub(super) async fn watch_clock(shared: Arc<Shared>) {
-    repeat(CLOCK_CHECK, CLOCK_CHECK, async || {
-        let sent = Instant::now();
-        let rows = shared.read(Lane::Read, NOW, &[]).await?;
-        if let Some(row) = rows.first() {
-            shared.note_skew(compare_clocks(row.try_get(0)?, sent.elapsed()));
-        }
-        Ok(())
-    })
-    .await;
+    let mut times = repeat(CLOCK_CHECK, CLOCK_CHECK);
+    loop {
+        times.tick().await;
+        note(check_clock(&shared).await);
+    }
+}
+
+async fn check_clock(shared: &Shared) -> Result<()> {
+    let sent = Instant::now();
+    let rows = shared.read(Lane::Read, NOW, &[]).await?;
+    if let Some(row) = rows.first() {
+        shared.note_skew(compare_clocks(row.try_get(0)?, sent.elapsed()));
+    }
+    Ok(())
 }
 
 /// Removes old rows periodically.
 pub(super) async fn remove_periodically(shared: Arc<Shared>) {
-    repeat(jitter(REMOVAL), REMOVAL, async || remove_old(&shared).await).await;
+    let mut times = repeat(jitter(REMOVAL), REMOVAL);
+    loop {
+        times.tick().await;
+        note(remove_old(&shared).await);
+    }
 }
 
 /// Removes the ids of writes after a day, and hosts that were not seen for an hour.
@@ -121,14 +136,15 @@ pub(super) async fn remove_old(shared: &Shared) -> Result<()> {
     }
 }
 
-/// Repeats work. An error is not reported here: whatever else uses the database reports it.
-async fn repeat(first: Duration, period: Duration, work: impl AsyncFn() -> Result<()>) {
+fn repeat(first: Duration, period: Duration) -> Interval {
     let mut times = tokio::time::interval_at((Instant::now() + first).into(), period);
     times.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        times.tick().await;
-        if let Err(error) = work().await {
-            tracing::debug!("upkeep of the database: {}", error.0);
-        }
+    times
+}
+
+/// Reports an error for debugging only: whatever else uses the database reports it too.
+fn note(done: Result<()>) {
+    if let Err(error) = done {
+        tracing::debug!("upkeep of the database: {}", error.0);
     }
 }

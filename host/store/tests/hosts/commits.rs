@@ -83,6 +83,10 @@ async fn random_commits_neither_deadlock_nor_lose_a_change() {
         return;
     };
     const DOCUMENTS: u64 = 12;
+    let name = [("name", "name 0")];
+    let there = (0..DOCUMENTS).map(|number| put(&record(number), "sys.A", &name));
+    let there = commit(vec![], there.collect());
+    hosts.first.commit(there).await.unwrap();
     let all = race(40, |task| {
         let host = hosts.host(task);
         async move {
@@ -127,7 +131,11 @@ async fn random_commits_neither_deadlock_nor_lose_a_change() {
     let found = hosts.first.get(&references).await.unwrap();
     for (number, found) in found.iter().enumerate() {
         let puts: u64 = all.iter().map(|puts| puts[number]).sum();
-        assert_eq!(found.as_ref().unwrap().version, puts, "document {number}");
+        assert_eq!(
+            found.as_ref().unwrap().version,
+            1 + puts,
+            "document {number}"
+        );
     }
     let listed = "SELECT count(*) FROM relation.document_keys";
     assert_eq!(hosts.sql(listed), DOCUMENTS.to_string());

@@ -75,7 +75,7 @@ async fn reads_and_removals_scan_no_table() {
             store.transactions(&filter, next, 20).await.unwrap();
             store.count_transactions(&filter, 100).await.unwrap();
         }
-        let id = format!("{:08x}-0000-7000-8000-000000000000", 77);
+        let id = format!("{:08x}-0000-7000-8000-000000000000", 20_000);
         assert!(store.transaction(&id).await.unwrap().is_some());
         for scope in [
             SecretScope::All,

@@ -142,7 +142,7 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
-    v_lock record;
+    v_was_there boolean[] := '{}';
     v_owner record;
     v_new text;
 BEGIN
@@ -167,9 +167,18 @@ BEGIN
             PERFORM FROM relation.documents AS d
             WHERE d.model = p_lock_models[i] AND d.pkid = p_lock_pkids[i] FOR SHARE;
         END IF;
+        v_was_there[i] := FOUND;
     END LOOP;
     IF p_checks IS NOT NULL OR 'put' = ANY (p_kinds) THEN
         PERFORM relation.lock_stripes(p_kinds, p_models, p_pkids, p_nodes, p_keys, p_checks::json);
+    END IF;
+    IF false = ANY (v_was_there) AND EXISTS (
+        SELECT FROM unnest(p_lock_models, p_lock_pkids, v_was_there) AS l (model, pkid, was_there)
+        JOIN relation.documents AS d ON d.model = l.model AND d.pkid = l.pkid
+        WHERE NOT l.was_there
+    ) THEN
+        -- Another commit has just created it. To lock it now would be out of order, so the host repeats this commit.
+        RAISE EXCEPTION USING ERRCODE = 'serialization_failure', MESSAGE = 'a document was created meanwhile';
     END IF;
     IF p_checks IS NOT NULL THEN
         PERFORM relation.verify_checks(p_checks::json);

@@ -1,7 +1,7 @@
 -- Documents with their search keys and their listings.
 --
--- The callers of the functions that write have locked what a commit must lock. These functions lock the document too, so
--- that its keys and listings always fit it.
+-- The callers of the functions that write have locked what a commit must lock. These functions lock the document too,
+-- so that its keys and listings always fit it.
 
 -- The digest by which a value of a key is found.
 CREATE FUNCTION relation.digest(p_value text) RETURNS bytea
@@ -166,7 +166,8 @@ BEGIN
 END
 $$;
 
--- Returns the pkid of a matching document other than `p_except`; NULL when there is none. `p_node` is NULL for anywhere.
+-- Returns the pkid of a matching document other than `p_except`; NULL when there is none. `p_node` is NULL for
+-- anywhere.
 CREATE FUNCTION relation.find_other(
     p_model text, p_node text, p_subtree boolean, p_names text[], p_values text[], p_except text
 ) RETURNS text

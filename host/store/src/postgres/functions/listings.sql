@@ -79,8 +79,9 @@ $$;
 
 -- Returns the pkids of the first `p_want` matching documents after a position, in the order of a key.
 --
--- If there are at most 64 matches, all of them are read and sorted. If there are more, two steps of a walk fill the page
--- when many of the documents match. If they do not, up to 5000 matches are read and sorted. Above that, the walk goes on.
+-- If there are at most 64 matches, all of them are read and sorted. If there are more, two steps of a walk fill the
+-- page when many of the documents match. If they do not, up to 5000 matches are read and sorted. Above that, the walk
+-- goes on.
 CREATE FUNCTION relation.find_sorted(
     p_model text, p_node text, p_subtree boolean, p_names text[], p_values text[],
     p_sort text, p_value bytea, p_pkid text, p_descending boolean, p_want bigint
@@ -136,7 +137,7 @@ CREATE FUNCTION relation.list_documents_v1(
     p_sort text, p_value text, p_pkid text, p_descending boolean, p_limit bigint
 ) RETURNS TABLE (pkid text, hierarchy text, version bigint, body text, keys text)
 LANGUAGE plpgsql STABLE
-SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+SET search_path = pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
 SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$
@@ -146,7 +147,7 @@ BEGIN
     -- Matches that all have the same value are in the order of pkids.
     IF p_sort IS NULL OR p_sort = ANY (p_names) THEN
         v_pkids := relation.find_pkids_v1(p_model, p_node, p_subtree, p_names, p_values,
-            coalesce(p_pkid || CASE WHEN p_descending THEN '' ELSE '!' END, CASE WHEN p_descending THEN '~' ELSE '' END),
+            CASE WHEN p_descending THEN coalesce(p_pkid, '~') ELSE coalesce(p_pkid || '!', '') END,
             p_descending, p_limit + 1);
     ELSE
         v_pkids := relation.find_sorted(p_model, p_node, p_subtree, p_names, p_values,
@@ -165,7 +166,7 @@ CREATE FUNCTION relation.count_documents_v1(
     p_model text, p_node text, p_subtree boolean, p_names text[], p_values text[], p_most bigint
 ) RETURNS bigint
 LANGUAGE plpgsql STABLE
-SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+SET search_path = pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
 SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$

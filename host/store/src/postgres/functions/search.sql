@@ -1,15 +1,15 @@
 -- Searches for documents by model, node and keys.
 --
--- Each condition except a subtree is a range of an index that is ordered by pkid: a source. The smallest source is read,
--- and the other conditions are looked up for each of its documents. A subtree is not such a range: a small one is listed
--- and sorted; otherwise it is a condition on the documents of another source.
+-- Each condition except a subtree is a range of an index that is ordered by pkid: a source. The smallest source is
+-- read, and the other conditions are looked up for each of its documents. A subtree is not such a range: a small one
+-- is listed and sorted; otherwise it is a condition on the documents of another source.
 --
 -- These functions are STABLE: all steps of a search see the same documents. Their plans depend neither on the values
--- searched for nor on statistics, they always follow an index: so say the settings of the functions that begin a search.
--- `OFFSET 0` lets the planner look up each row, instead of joining tables in another order.
+-- searched for nor on statistics, they always follow an index: so say the settings of the functions that begin a
+-- search. `OFFSET 0` lets the planner look up each row, instead of joining tables in another order.
 --
--- Parameters that the functions share: `p_node` is NULL for anywhere; `p_subtree` includes the nodes below. `p_from` is
--- the bound: an ascending search takes the pkids from it on, a descending one those before it.
+-- Parameters that the functions share: `p_node` is NULL for anywhere; `p_subtree` includes the nodes below. `p_from`
+-- is the bound: an ascending search takes the pkids from it on, a descending one those before it.
 
 -- Returns the first pkids of a source: the documents with a key, at exactly a node, or, without both, of a model.
 CREATE FUNCTION relation.scan_pkids(
@@ -179,15 +179,15 @@ $$;
 
 -- Returns the pkids of the first `p_want` matching documents, in order.
 --
--- The smallest source that has at most 64 documents, or 1000, is read as a whole. If there is none, two steps of a walk
--- over the first source show whether it fills the page. If not, the smallest source may have 20 000 documents. Above
--- that, the walk goes on: pkids are random, so that it is short if enough of the documents match.
+-- The smallest source that has at most 64 documents, or 1000, is read as a whole. If there is none, two steps of a
+-- walk over the first source show whether it fills the page. If not, the smallest source may have 20 000 documents.
+-- Above that, the walk goes on: pkids are random, so that it is short if enough of the documents match.
 CREATE FUNCTION relation.find_pkids_v1(
     p_model text, p_node text, p_subtree boolean, p_names text[], p_values text[],
     p_from text, p_descending boolean, p_want bigint
 ) RETURNS text[]
 LANGUAGE plpgsql STABLE
-SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+SET search_path = pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
 SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$

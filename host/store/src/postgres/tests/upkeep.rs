@@ -1,0 +1,62 @@
+//! The tasks of an open store.
+
+use super::*;
+use crate::postgres::upkeep::remove_old;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_ids_of_writes_and_old_hosts_are_removed() {
+    let Some(cluster) = Cluster::shared().unwrap() else {
+        return;
+    };
+    let (database, store) = open_new(cluster).await;
+    let old = "INSERT INTO relation.writes (id, at)
+        SELECT gen_random_uuid(), now() - interval '25 hours' FROM generate_series(1, 6000);
+        INSERT INTO relation.writes (id, at) VALUES (gen_random_uuid(), now() - interval '23 hours');
+        INSERT INTO relation.holders VALUES ('old', '', '', now() - interval '2 hours')";
+    cluster.execute(database.name(), old).unwrap();
+    remove_old(store.connections.shared()).await.unwrap();
+    let left = "SELECT (SELECT count(*) FROM relation.writes), (SELECT string_agg(id, ',') FROM relation.holders)";
+    let left = cluster.execute(database.name(), left).unwrap();
+    assert_eq!(left, format!("1|{}", store.holder));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inspection_tells_the_state_of_the_database() {
+    let Some(cluster) = Cluster::shared().unwrap() else {
+        return;
+    };
+    let database = cluster.database().unwrap();
+    let mut options = options(database.url());
+    options.host_name = "host-1".to_owned();
+    let store = PostgresStore::open(options.clone()).await.unwrap();
+    let inspection = PostgresStore::inspect(&options).await.unwrap();
+    assert_eq!(inspection.schema_version, inspection.known_schema_version);
+    assert!(inspection.fsync && inspection.full_page_writes);
+    assert!(!inspection.tls && !inspection.read_only);
+    assert_eq!(inspection.synchronous_commit, "on");
+    assert_eq!(inspection.synchronous_standby_names, "");
+    assert!(inspection.clock_skew_millis.abs() < 1000);
+    assert!(store.clock_skew_millis().abs() < 1000);
+    let names: Vec<&str> = inspection
+        .hosts
+        .iter()
+        .map(|host| host.name.as_str())
+        .collect();
+    assert_eq!(names, ["host-1"]);
+    assert_eq!(inspection.tables.len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropping_the_store_ends_its_connections() {
+    let Some(cluster) = Cluster::shared().unwrap() else {
+        return;
+    };
+    let (database, store) = open_new(cluster).await;
+    write_text(&store, "x").await.unwrap();
+    drop(store);
+    let none = format!(
+        "count(*) = 0 FROM pg_stat_activity WHERE datname = '{}'",
+        database.name()
+    );
+    wait_for(cluster, &none).await;
+}

@@ -166,7 +166,7 @@ async fn a_bulk_ends_when_two_hosts_end_its_last_calls() {
             let owner = request(n);
             submission.queued.push(NewTransaction {
                 request: Some(owner.pkid.clone()),
-                ..transaction(&part_id(&bulk, n as u32))
+                ..transaction(&call_id(&bulk, n))
             });
             let both = [put(&owner, "sys.A", &[]), schedule(&owner)];
             submission.changes.extend(both);
@@ -175,7 +175,7 @@ async fn a_bulk_ends_when_two_hosts_end_its_last_calls() {
         let mut calls: Vec<(Option<Lease>, DueWakeup)> = Vec::new();
         for n in 0..4 {
             let found = hosts.first.wakeups(&request(n)).await.unwrap().remove(0);
-            let id = part_id(&bulk, n as u32);
+            let id = call_id(&bulk, n);
             let start = CallStart {
                 wakeup: Some(found.clone()),
                 ..begin(&id, &record(n), NOW)
@@ -184,10 +184,10 @@ async fn a_bulk_ends_when_two_hosts_end_its_last_calls() {
             calls.push((Some(lease), found));
         }
         race(4, |n| {
-            let (lease, found) = calls[n as usize].clone();
+            let (lease, found) = calls[index(n)].clone();
             let done = CallEnd {
                 wakeup: Some(WakeupSettlement::Delete(found)),
-                ..end(&part_id(&bulk, n as u32), lease.as_ref())
+                ..end(&call_id(&bulk, n), lease.as_ref())
             };
             let host = hosts.host(n);
             async move { host.end(done).await.unwrap() }

@@ -97,7 +97,7 @@ async fn random_commits_neither_deadlock_nor_lose_a_change() {
                 random ^= random << 17;
                 random % below
             };
-            let mut puts = vec![0_u64; DOCUMENTS as usize];
+            let mut puts = vec![0_u64; index(DOCUMENTS)];
             for _ in 0..20 {
                 let mut changes = Vec::new();
                 let mut put_now = Vec::new();
@@ -105,10 +105,10 @@ async fn random_commits_neither_deadlock_nor_lose_a_change() {
                     let number = next(DOCUMENTS);
                     let name = format!("name {}", next(3));
                     changes.push(put(&record(number), "sys.A", &[("name", &name)]));
-                    put_now.push(number as usize);
+                    put_now.push(index(number));
                 }
                 let scheduled = changes.len() as u64;
-                if let Change::Put(document) = &changes[next(scheduled) as usize] {
+                if let Change::Put(document) = &changes[index(next(scheduled))] {
                     changes.push(schedule(&document.reference.clone()));
                 }
                 let mut checks = Vec::new();

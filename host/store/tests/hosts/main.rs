@@ -58,7 +58,7 @@ impl Hosts {
 
     /// Returns one of the hosts.
     fn host(&self, number: u64) -> Arc<PostgresStore> {
-        Arc::clone(self.both()[(number % 2) as usize])
+        Arc::clone(self.both()[index(number % 2)])
     }
 
     fn sql(&self, statements: &str) -> String {
@@ -169,6 +169,15 @@ async fn claim(store: &PostgresStore, begin: CallStart) -> Lease {
 
 async fn status(store: &PostgresStore, id: &str) -> Status {
     store.transaction(id).await.unwrap().unwrap().status
+}
+
+fn index(number: u64) -> usize {
+    usize::try_from(number).unwrap()
+}
+
+/// Returns the id of a call of a bulk.
+fn call_id(bulk: &str, number: u64) -> String {
+    part_id(bulk, u32::try_from(number).unwrap())
 }
 
 /// Runs one task for each number at the same time, and returns their results.

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use relation_app::{AppError, ErrorKind, StoreUrl};
-use relation_host::store::Store as _;
 use relation_host::store::seal::Sealer;
 use relation_host::store::sqlite::SqliteStore;
 use relation_host::store::stash;
@@ -146,7 +145,7 @@ fn check_stash(context: &Context, from: &StoreUrl) -> Result<(), AppError> {
     let mut config = context.installation.config.clone();
     config.store = from.clone();
     let directory = config.stash_directory();
-    let failed = |error: std::io::Error| AppError::new(ErrorKind::Failed, error.to_string());
+    let failed = |error: stash::StashError| AppError::new(ErrorKind::Failed, error.to_string());
     let entries = stash::list(&directory).map_err(failed)?;
     if entries.is_empty() {
         return Ok(());

@@ -19,8 +19,11 @@ impl TransferStores for File {
     }
 }
 
+/// A database that is the source or the target of a transfer.
+struct Moved(Database);
+
 #[async_trait]
-impl TransferStores for Databases {
+impl TransferStores for Moved {
     async fn open(&self) -> Arc<dyn TransferStore> {
         Arc::new(open_to_transfer(&self.0).await)
     }
@@ -48,7 +51,7 @@ async fn transfers_to_postgres_pass_the_suite() {
     };
     transfer::run(async || TransferPair {
         source: file(),
-        target: Arc::new(Databases(cluster.database().unwrap())),
+        target: Arc::new(Moved(cluster.database().unwrap())),
     })
     .await;
 }
@@ -59,7 +62,7 @@ async fn transfers_from_postgres_pass_the_suite() {
         return;
     };
     transfer::run(async || TransferPair {
-        source: Arc::new(Databases(cluster.database().unwrap())),
+        source: Arc::new(Moved(cluster.database().unwrap())),
         target: file(),
     })
     .await;
@@ -72,7 +75,7 @@ async fn host_cannot_write_to_a_moved_store() {
     };
     let database = cluster.database().unwrap();
     // A host that was frozen while the store was moved.
-    let host = open(&database).await;
+    let host = PostgresStore::open(options(&database)).await.unwrap();
     host.commit(Commit::default()).await.unwrap();
     let store = open_to_transfer(&database).await;
     let mark = TransferMark {

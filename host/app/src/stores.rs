@@ -14,6 +14,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use relation_host::store::Store;
 use relation_host::store::sqlite::Backup;
+use relation_host::store::transfer::TransferStore;
 use relation_host::types::Timestamp;
 use serde::Serialize;
 
@@ -63,6 +64,9 @@ trait StoreLocation: fmt::Display + Send + Sync {
 
     /// Copies a consistent snapshot of the store to a new file, while hosts run.
     async fn backup(&self, file: &Path) -> Result<Backup, AppError>;
+
+    /// Opens the store as the source or the target of a move. A store that does not exist is created if `create` is set.
+    async fn open_to_transfer(&self, create: bool) -> Result<Arc<dyn TransferStore>, AppError>;
 
     /// Returns whether the URL contains a password.
     fn has_password(&self) -> bool {
@@ -149,6 +153,15 @@ impl StoreUrl {
     /// The store cannot be read, or the file exists or cannot be written.
     pub async fn backup(&self, file: &Path) -> Result<Backup, AppError> {
         self.0.backup(file).await
+    }
+
+    /// Opens the store as the source or the target of a move, also while hosts cannot open it. A store that does not
+    /// exist is created if `create` is set.
+    ///
+    /// # Errors
+    /// The store cannot be reached or opened, or does not exist.
+    pub async fn open_to_transfer(&self, create: bool) -> Result<Arc<dyn TransferStore>, AppError> {
+        self.0.open_to_transfer(create).await
     }
 
     /// Returns whether the URL contains a password.

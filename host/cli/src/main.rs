@@ -186,6 +186,8 @@ enum Command {
     Role(commands::role::Command),
     /// Copy the store to a file while hosts run; the key is not in the copy
     Backup(commands::backup::Args),
+    /// Move everything to another store, such as from SQLite to PostgreSQL
+    Migrate(commands::migrate::Args),
     /// Show and change the keys that seal the secrets in the store
     Keys(commands::keys::Args),
     /// Print a completion script for a shell
@@ -401,6 +403,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), AppError> {
         Command::Key(command) => commands::key::run(context, command).await,
         Command::Role(command) => commands::role::run(context, command).await,
         Command::Backup(args) => commands::backup::run(context, args).await,
+        Command::Migrate(args) => commands::migrate::run(context, args).await,
         Command::Keys(args) => commands::keys::run(context, args).await,
         Command::Init(_) | Command::Check(_) | Command::Inspect(_) | Command::Completions(_) => {
             Ok(())

@@ -24,6 +24,7 @@ pub mod seal;
 pub mod sqlite;
 pub mod stash;
 mod transactions;
+pub mod transfer;
 mod wakeups;
 
 pub use calls::{

@@ -68,3 +68,5 @@ mod documents;
 mod due;
 #[path = "postgres/plans.rs"]
 mod plans;
+#[path = "postgres/transfer.rs"]
+mod transfer;

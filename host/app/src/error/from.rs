@@ -6,6 +6,7 @@ use relation_host::store::seal::SealError;
 use relation_host::store::sqlite::OpenError;
 use relation_host::{BuildError, CallError, CallErrorKind, QueueError};
 
+use super::transfer::explain_mark;
 use super::{AppError, ErrorKind, MAKE_STORE};
 use crate::config::ConfigError;
 
@@ -45,6 +46,7 @@ impl From<OpenError> for AppError {
                 message: cli_error.message,
                 ..Self::from(source)
             },
+            OpenError::Marked { mark, .. } => explain_mark(cli_error.message, &mark),
             _ => cli_error,
         }
     }

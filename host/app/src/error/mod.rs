@@ -1,6 +1,9 @@
 //! The error of an operation: its kind, its message for people and programs, and the next step.
 
 mod from;
+mod transfer;
+
+pub(crate) use transfer::explain_mark;
 
 use std::fmt;
 

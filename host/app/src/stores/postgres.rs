@@ -11,6 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use relation_host::store::postgres::{Inspection, OpenError, PostgresOptions, PostgresStore};
 use relation_host::store::sqlite::Backup;
+use relation_host::store::transfer::TransferStore;
 use relation_host::store::{Store, StoreError};
 use relation_host::types::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -19,7 +20,7 @@ use self::address::Address;
 use super::{HostInfo, OpenMode, StoreKind, StoreLocation, StoreUrl};
 use crate::check::CheckFinding;
 use crate::client_secret::is_open_to_others;
-use crate::error::MAKE_STORE;
+use crate::error::{MAKE_STORE, explain_mark};
 use crate::{AppError, ErrorKind, quote_for_shell, secret_text};
 
 /// Stores in a PostgreSQL database.
@@ -141,6 +142,10 @@ impl PostgresDatabase {
                 error.to_string(),
                 "docs/postgres.md describes what the store needs",
             ),
+            OpenError::Marked(mark) => {
+                let message = format!("cannot open the store {url}: {mark}");
+                return explain_mark(message, mark);
+            }
             _ => (
                 ErrorKind::Failed,
                 error.to_string(),
@@ -191,6 +196,15 @@ impl StoreLocation for PostgresDatabase {
             "`pg_dump --format=custom --schema=relation --file={file} {database}` copies it while hosts run, and \
              point-in-time recovery loses less; the key is not in either: keep a copy of it somewhere else"
         )))
+    }
+
+    async fn open_to_transfer(&self, create: bool) -> Result<Arc<dyn TransferStore>, AppError> {
+        let options = self.options()?;
+        if !create && self.inspect(&options).await?.schema_version == 0 {
+            return Err(self.explain(OpenError::Missing));
+        }
+        let opened = PostgresStore::open_to_transfer(options).await;
+        Ok(Arc::new(opened.map_err(|error| self.explain(error))?))
     }
 
     fn has_password(&self) -> bool {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use relation_host::store::Store;
 use relation_host::store::sqlite::{Backup, SqliteOptions, SqliteStore};
+use relation_host::store::transfer::TransferStore;
 
 use super::{OpenMode, StoreKind, StoreLocation, StoreUrl};
 use crate::error::MAKE_STORE;
@@ -74,5 +75,12 @@ impl StoreLocation for SqliteFile {
         let store = SqliteStore::open_to_read(&self.0, &SqliteOptions::default())?;
         let copied = store.backup(file).await;
         copied.map_err(|error| AppError::new(ErrorKind::Failed, error.to_string()))
+    }
+
+    async fn open_to_transfer(&self, create: bool) -> Result<Arc<dyn TransferStore>, AppError> {
+        let options = SqliteOptions::default();
+        Ok(Arc::new(SqliteStore::open_to_transfer(
+            &self.0, &options, create,
+        )?))
     }
 }

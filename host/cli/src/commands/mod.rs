@@ -20,6 +20,7 @@ pub mod key;
 pub mod keys;
 pub mod list;
 pub mod mapping;
+pub mod migrate;
 pub mod modify;
 pub mod notices;
 pub mod page;

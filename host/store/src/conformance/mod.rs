@@ -28,6 +28,8 @@ mod retention;
 mod search;
 mod secrets;
 mod transactions;
+pub mod transfer;
+mod transfer_contents;
 mod wakeups;
 
 /// One location for data, such as a new temporary file, and the stores that open it.

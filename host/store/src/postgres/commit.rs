@@ -242,7 +242,7 @@ fn find_subject(change: &Change) -> &Reference {
 }
 
 /// Encodes keys as JSON: `[["name","value"],…]`.
-fn encode_keys(keys: &[Key]) -> Result<String, StoreError> {
+pub(super) fn encode_keys(keys: &[Key]) -> Result<String, StoreError> {
     let mut pairs = Vec::with_capacity(keys.len());
     for key in keys {
         check_key(key)?;

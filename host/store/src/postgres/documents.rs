@@ -118,7 +118,7 @@ impl DocumentStore for PostgresStore {
 }
 
 /// Reads a document from its node, version, body and keys; `None` when all are NULL.
-fn read_document(row: &Row, reference: &Reference) -> Result<Option<Document>> {
+pub(super) fn read_document(row: &Row, reference: &Reference) -> Result<Option<Document>> {
     let Some(node) = row.try_get::<_, Option<String>>(0)? else {
         return Ok(None);
     };

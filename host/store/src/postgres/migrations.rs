@@ -15,4 +15,5 @@ pub(super) const MIGRATIONS: &[&[&str]] = &[&[
     include_str!("functions/due.sql"),
     include_str!("functions/retention.sql"),
     include_str!("functions/keys.sql"),
+    include_str!("functions/transfer.sql"),
 ]];

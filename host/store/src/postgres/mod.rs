@@ -31,6 +31,7 @@ mod secrets;
 mod servers;
 mod transaction_listing;
 mod transactions;
+mod transfer;
 mod upcoming;
 mod updates;
 mod upkeep;

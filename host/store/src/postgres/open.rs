@@ -11,9 +11,11 @@ use super::error::{Class, classify, describe};
 use super::migrations::MIGRATIONS;
 use super::options::PostgresOptions;
 use super::servers::{Live, Servers};
+use super::transfer::require_unmarked;
 use super::upkeep::{self, Holder};
 use super::{Lane, PostgresStore};
 use crate::StoreError;
+use crate::transfer::TransferMark;
 
 /// The first version of the server that has all that the statements need.
 const OLDEST_SERVER: i32 = 150_000;
@@ -98,6 +100,9 @@ pub enum OpenError {
         /// The latest version that this release knows.
         known: u64,
     },
+    /// The store is the source or the target of a transfer.
+    #[error("cannot open the store: {0}")]
+    Marked(Box<TransferMark>),
     /// An operation of the database failed.
     #[error("cannot open the store: {0}")]
     Store(#[from] StoreError),
@@ -115,6 +120,19 @@ impl PostgresStore {
     ///
     /// The store belongs to the current tokio runtime: tasks there keep its connections open.
     pub async fn open(options: PostgresOptions) -> Result<Self, OpenError> {
+        Self::open_with(options, |_| false).await
+    }
+
+    /// Opens a database like [`PostgresStore::open`], also one that is the source or the target of a
+    /// [transfer](crate::transfer).
+    pub async fn open_to_transfer(options: PostgresOptions) -> Result<Self, OpenError> {
+        Self::open_with(options, |_| true).await
+    }
+
+    async fn open_with(
+        options: PostgresOptions,
+        accepted: impl Fn(&TransferMark) -> bool,
+    ) -> Result<Self, OpenError> {
         let servers = Servers::new(&options, false)?;
         let mut client = connect_once(&servers).await?;
         check_server(client.client(), &options).await?;
@@ -132,6 +150,8 @@ impl PostgresStore {
         };
         let beaten = upkeep::beat(connections.shared(), &holder).await;
         beaten.map_err(StoreError::from)?;
+        // After the first heartbeat: a transfer marks the store, and then looks for hosts.
+        require_unmarked(client.client(), accepted).await?;
         let beating = holder.clone();
         connections.spawn(|shared| upkeep::keep_beating(shared, beating));
         connections.spawn(upkeep::watch_clock);
@@ -158,6 +178,7 @@ impl PostgresStore {
             found if found > known => return Err(OpenError::Newer { found, known }),
             _ => {}
         }
+        require_unmarked(client.client(), TransferMark::permits_reading).await?;
         let id = read_id(client.client()).await?.ok_or(OpenError::Missing)?;
         Ok(Self {
             id,

@@ -145,7 +145,7 @@ impl KeyStore for PostgresStore {
 
 impl PostgresStore {
     /// Lists the secrets after this model, pkid and name.
-    async fn list_secrets(
+    pub(super) async fn list_secrets(
         &self,
         scope: SecretScope,
         [model, pkid, name]: &[String; 3],

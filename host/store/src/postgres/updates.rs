@@ -99,7 +99,7 @@ pub(super) fn to_text(text: &str) -> Cow<'_, str> {
     }
 }
 
-fn encode_lines(items: &[impl Serialize]) -> Result<String, StoreError> {
+pub(super) fn encode_lines(items: &[impl Serialize]) -> Result<String, StoreError> {
     let mut lines = String::new();
     for item in items {
         lines.push_str(&encode(item)?);
@@ -108,6 +108,6 @@ fn encode_lines(items: &[impl Serialize]) -> Result<String, StoreError> {
     Ok(lines)
 }
 
-fn encode(value: &impl Serialize) -> Result<String, StoreError> {
+pub(super) fn encode(value: &impl Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::Corrupt(error.to_string()))
 }

@@ -29,6 +29,7 @@ mod retirement;
 mod rotation;
 mod sealed;
 mod stash_sealing;
+mod transfer;
 
 pub(crate) use error::HINT;
 pub use error::SealError;
@@ -37,6 +38,7 @@ pub use key_env::KeyEnv;
 pub use key_file::KeyFile;
 pub use keys::{DataKey, KeyEncryptionKey, KeyError, KeyProvider};
 pub use retirement::{DataKeyUser, retire};
+pub(crate) use rotation::describe_unopened;
 pub use rotation::{
     RewrapOutcome, Rotation, RotationProgress, RotationReport, SecretCheckReport, UnopenedSecret,
     list_unopened,

@@ -277,7 +277,7 @@ impl<'a> Rotation<'a> {
             Err(error) => {
                 let since = secret.quarantined.as_ref().map(|known| known.since);
                 Some(ResealAction::Quarantined(Quarantine {
-                    reason: reason(&error),
+                    reason: describe_unopened(&error),
                     since: since.unwrap_or_else(|| (self.now)()),
                 }))
             }
@@ -288,11 +288,7 @@ impl<'a> Rotation<'a> {
     /// secret does not open.
     fn reseal(&self, secret: &StoredSecret, renew: bool) -> Result<Option<Sealed>, SealError> {
         let (owner, name) = (&secret.owner, &secret.name);
-        let sealed = Sealed::try_from(secret.bytes.clone()).map_err(|_| SealError::Malformed {
-            owner: owner.clone(),
-            name: name.clone(),
-        })?;
-        let clear = self.sealer.unseal(owner, name, &sealed)?;
+        let clear = self.sealer.open_stored(secret)?;
         renew
             .then(|| self.sealer.seal(owner, name, &clear))
             .transpose()
@@ -338,7 +334,7 @@ impl Pass {
 }
 
 /// Returns the finding without the secret's name, which is stored in the same row.
-fn reason(error: &SealError) -> String {
+pub(crate) fn describe_unopened(error: &SealError) -> String {
     match error {
         SealError::Malformed { .. } => "it is not a sealed value of a known format".to_owned(),
         SealError::UnknownDataKey { key, .. } => {

@@ -402,7 +402,7 @@ fn encode_keys(keys: &[Key]) -> Result<String> {
     serde_json::to_string(&pairs).map_err(|error| corrupt(error.to_string()))
 }
 
-fn decode_keys(text: &str, reference: &Reference) -> Result<Vec<Key>> {
+pub(super) fn decode_keys(text: &str, reference: &Reference) -> Result<Vec<Key>> {
     let pairs: Vec<(String, String)> = serde_json::from_str(text)
         .map_err(|error| corrupt(format!("the keys of {reference}: {error}")))?;
     Ok(pairs

@@ -39,6 +39,7 @@ mod sequence;
 mod sorted;
 mod transaction_listing;
 mod transactions;
+mod transfer;
 mod wakeups;
 mod writer;
 
@@ -65,6 +66,13 @@ impl Default for SqliteOptions {
     }
 }
 
+/// The treatment of a store that is the source or the target of a transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Marked {
+    Accepted,
+    Refused,
+}
+
 /// A store in one SQLite database.
 pub struct SqliteStore {
     id: String,
@@ -79,7 +87,7 @@ impl SqliteStore {
     ///
     /// Blocks while it reads the file and migrates its schema.
     pub fn open(path: impl AsRef<Path>, options: &SqliteOptions) -> Result<Self, OpenError> {
-        Self::open_file(open::prepare_file(path.as_ref())?, options)
+        Self::open_file(open::prepare_file(path.as_ref())?, options, Marked::Refused)
     }
 
     /// Opens an existing database like [`SqliteStore::open`].
@@ -90,7 +98,21 @@ impl SqliteStore {
         path: impl AsRef<Path>,
         options: &SqliteOptions,
     ) -> Result<Self, OpenError> {
-        Self::open_file(open::find_file(path.as_ref())?, options)
+        Self::open_file(open::find_file(path.as_ref())?, options, Marked::Refused)
+    }
+
+    /// Opens a database like [`SqliteStore::open_existing`], also one that is the source or the target of a
+    /// [transfer](crate::transfer). A new one is created if `create` is set.
+    pub fn open_to_transfer(
+        path: impl AsRef<Path>,
+        options: &SqliteOptions,
+        create: bool,
+    ) -> Result<Self, OpenError> {
+        let path = match create {
+            true => open::prepare_file(path.as_ref())?,
+            false => open::find_file(path.as_ref())?,
+        };
+        Self::open_file(path, options, Marked::Accepted)
     }
 
     /// Opens an existing database for reading, also on read-only media. Needs no write lock; writes fail
@@ -106,7 +128,7 @@ impl SqliteStore {
         let busy = options.busy_timeout;
         let found = open::inspect(&path, busy)?;
         let Some(id) = found.id else {
-            return Self::open_file(path, options);
+            return Self::open_file(path, options, Marked::Refused);
         };
         Ok(Self {
             id,
@@ -116,7 +138,11 @@ impl SqliteStore {
         })
     }
 
-    fn open_file(path: PathBuf, options: &SqliteOptions) -> Result<Self, OpenError> {
+    fn open_file(
+        path: PathBuf,
+        options: &SqliteOptions,
+        marked: Marked,
+    ) -> Result<Self, OpenError> {
         let busy = options.busy_timeout;
         let io = |source| open::io_error(&path, source);
         open::require_writable(&path)?;
@@ -129,6 +155,10 @@ impl SqliteStore {
             path: path.clone(),
             source: fault.0,
         })?;
+        if marked == Marked::Refused {
+            // After the process lock: a transfer marks the store, and then looks for processes.
+            transfer::require_unmarked(&connection, &path, |_| false)?;
+        }
         // From here on the writer retries by itself, at shorter intervals than SQLite would.
         connection
             .busy_timeout(Duration::ZERO)

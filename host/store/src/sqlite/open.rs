@@ -10,8 +10,10 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionB
 use rusqlite_migration::{M, Migrations, SchemaVersion};
 
 use super::error::{Result, SqlError};
+use super::transfer;
 use crate::StoreError;
 use crate::ownership::{Ownership, explain_denied, parent_directory};
+use crate::transfer::TransferMark;
 
 /// Marks the database's header (see `schema.sql`), so that a database of another program is recognized.
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"RELN");
@@ -107,6 +109,14 @@ pub enum OpenError {
         found: usize,
         /// The latest version that this release knows.
         known: usize,
+    },
+    /// The store is the source or the target of a transfer.
+    #[error("cannot open the store {}: {mark}", path.display())]
+    Marked {
+        /// The database file.
+        path: PathBuf,
+        /// The mark, which names the other store.
+        mark: Box<TransferMark>,
     },
     /// An operation of the file system failed.
     #[error("cannot open the store {}: {source}", path.display())]
@@ -317,6 +327,7 @@ fn inspect_as(path: &Path, busy: Duration, reading: ReadMode) -> Result<Inspecti
         .query_row(STORE_ID, [], |row| row.get(0))
         .optional()
         .map_err(failed)?;
+    transfer::require_unmarked(&connection, path, TransferMark::permits_reading)?;
     Ok(Inspection { reading, id })
 }
 

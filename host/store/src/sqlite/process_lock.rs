@@ -188,6 +188,33 @@ impl ProcessLock {
         ids
     }
 
+    /// Describes the other processes that have opened the database, or may have.
+    pub(super) fn find_other_processes(&self) -> Vec<String> {
+        let Some(lock) = &self.lock else {
+            return Vec::new();
+        };
+        let ids = self.list_ids();
+        if !ids.contains(&self.id) {
+            let directory = parent_directory(&lock.path).display();
+            return vec![format!("the directory {directory} cannot be listed")];
+        }
+        let others = ids.into_iter().filter(|id| *id != self.id);
+        let describe = |id: String| {
+            let file = holder_file(&lock.database, &id);
+            match self.state_of(&id) {
+                HolderState::Alive => Some(format!("a process has locked {}", file.display())),
+                HolderState::Unknown => {
+                    let file = file.display();
+                    Some(format!(
+                        "{file} cannot be opened, and may belong to a process"
+                    ))
+                }
+                HolderState::Ended(_) => None,
+            }
+        };
+        others.filter_map(describe).collect()
+    }
+
     fn warn_of_directory(&self, directory: &Path, error: &io::Error) {
         if self.warned.lock().insert(directory.to_owned()) {
             let reason = explain_denied(directory, error);

@@ -104,7 +104,7 @@ impl KeyStore for SqliteStore {
 }
 
 /// Lists the secrets after this model, pkid and name.
-fn list(
+pub(super) fn list(
     connection: &Connection,
     scope: SecretScope,
     [model, pkid, name]: &[String; 3],

@@ -24,7 +24,7 @@ const BEGIN: &str = "INSERT INTO transactions
     (id, action, subject_model, subject_pkid, subject_name, status, message, submitted, started,
      holder, hierarchy, originator, request)
     VALUES (?1, ?2, ?3, ?4, ?5, ?11, '', ?6, ?7, ?8, ?9, ?10, ?12) ON CONFLICT DO NOTHING";
-const ADD_NODE: &str = "INSERT INTO transaction_nodes (node, id) VALUES (?1, ?2)";
+pub(super) const ADD_NODE: &str = "INSERT INTO transaction_nodes (node, id) VALUES (?1, ?2)";
 const EXISTS: &str = "SELECT 1 FROM transactions WHERE id = ?1";
 const REPORT: &str = "UPDATE transactions SET
     progress_done = COALESCE(?2, progress_done), progress_total = COALESCE(?3, progress_total),
@@ -38,7 +38,7 @@ const FINISH: &str = "UPDATE transactions SET
     more_reveals = more_reveals + ?6, reveals = reveals || ?7, status = ?8, message = ?9,
     completed = ?10
     WHERE id = ?1 AND status = 'Processing'";
-const ADD_LINE: &str =
+pub(super) const ADD_LINE: &str =
     "INSERT INTO transaction_log (transaction_id, at, level, message) VALUES (?1, ?2, ?3, ?4)";
 /// A part has the subject, the node and the originator of its transaction. It has no rows by node, because it is only
 /// listed with its transaction.
@@ -194,7 +194,7 @@ fn add(connection: &Connection, status: Status, holder: &str, new: &NewTransacti
     Ok(())
 }
 
-fn encode_originator(originator: Option<&Originator>) -> Result<Option<String>> {
+pub(super) fn encode_originator(originator: Option<&Originator>) -> Result<Option<String>> {
     originator
         .map(|originator| {
             serde_json::to_string(originator).map_err(|error| corrupt(error.to_string()))
@@ -342,7 +342,7 @@ pub(super) fn get(connection: &Connection, id: &str) -> Result<Option<Transactio
 }
 
 /// Encodes accesses as JSON, one object per line.
-fn encode_accesses(accesses: &[SecretAccess]) -> Result<String> {
+pub(super) fn encode_accesses(accesses: &[SecretAccess]) -> Result<String> {
     let mut lines = String::new();
     for access in accesses {
         let line = serde_json::to_string(access).map_err(|error| corrupt(error.to_string()))?;
@@ -488,7 +488,7 @@ fn parse_status(text: &str) -> Result<Status> {
         .ok_or_else(|| corrupt(format!("a transaction has the status {text}")))
 }
 
-fn level_name(level: Level) -> &'static str {
+pub(super) fn level_name(level: Level) -> &'static str {
     match level {
         Level::Debug => "debug",
         Level::Info => "info",

@@ -19,6 +19,7 @@ mod imports;
 mod init;
 mod killed_server;
 mod logs;
+mod migrate;
 mod mutants;
 mod naming;
 mod notice_settings;

@@ -53,6 +53,7 @@ fn missing_store_is_named_and_not_created() {
         vec!["sync", "Contoso"],
         vec!["check-expiry", "Contoso"],
         vec!["backup", "copy.db"],
+        vec!["migrate", "--to", "sqlite:new.db"],
         vec!["stash", "apply"],
     ] {
         for store in ["sqlite:relatoin.db", "sqlite:missing/relation.db"] {

@@ -7,9 +7,10 @@ use async_trait::async_trait;
 
 use super::seal::{DataKey, Sealed};
 use super::{
-    BeginOutcome, CallEnd, CallStart, CallStore, Commit, DocumentStore, DueWakeup, KeyStore,
-    KeyUse, KindFilter, PruneReport, PruneRequest, Recovery, RedateReport, ResealStep, Retirement,
-    SecretScope, SortOrder, Store, StoreError, StoredSecret, TransactionStore, WakeupStore,
+    BeginOutcome, CallEnd, CallStart, CallStore, Commit, DocumentStore, DueWakeup, HostShare,
+    KeyStore, KeyUse, KindFilter, PruneReport, PruneRequest, Recovery, RedateReport, ResealStep,
+    Retirement, SecretScope, SortOrder, Store, StoreError, StoredSecret, TransactionStore,
+    WakeupStore,
 };
 use relation_types::transactions::{Transaction, TransactionFilter, TransactionUpdate};
 use relation_types::{Document, Filter, Hierarchy, Page, Pkid, Reference, Timestamp};
@@ -115,6 +116,11 @@ pub trait StoreLayer: Send + Sync + 'static {
         async move { inner.due(now, limit, kinds).await }
     }
 
+    /// Replaces [`WakeupStore::share`].
+    fn share(&self, inner: &dyn Store) -> HostShare {
+        inner.share()
+    }
+
     /// Replaces [`CallStore::begin`].
     fn begin(
         &self,
@@ -206,6 +212,10 @@ impl<L: StoreLayer> DocumentStore for Layered<L> {
 
 #[async_trait]
 impl<L: StoreLayer> WakeupStore for Layered<L> {
+    fn share(&self) -> HostShare {
+        self.layer.share(self.inner.as_ref())
+    }
+
     async fn wakeups(&self, subject: &Reference) -> Result<Vec<DueWakeup>, StoreError> {
         let work = self.layer.wakeups(self.inner.as_ref(), subject);
         self.layer.wrap(Operation::Read, work).await

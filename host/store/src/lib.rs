@@ -39,7 +39,7 @@ pub use keys::{
 };
 pub use ownership::{create_private_file, parent_directory};
 pub use transactions::{PruneReport, PruneRequest, TransactionStore};
-pub use wakeups::{DueWakeup, KindFilter, WakeupStore};
+pub use wakeups::{DueWakeup, HostShare, KindFilter, WakeupStore};
 
 /// A durable, atomic store of documents, sealed secrets, wakeups, leases and transactions.
 ///

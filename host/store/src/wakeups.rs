@@ -40,6 +40,43 @@ impl KindFilter<'_> {
     }
 }
 
+/// The share of the wakeups that a dispatcher begins first, where several hosts use one store. Without shares, all hosts
+/// would begin the same wakeups, and all but one of them in vain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostShare {
+    /// The number of hosts with a dispatcher. Not 0.
+    hosts: u32,
+    /// The number of this host among them, from 0.
+    rank: u32,
+}
+
+impl HostShare {
+    /// The share of the only dispatcher.
+    pub const WHOLE: Self = Self { hosts: 1, rank: 0 };
+
+    /// Returns the share of the host with the number `rank`, from 0, among `hosts` hosts.
+    pub fn new(rank: u32, hosts: u32) -> Self {
+        let hosts = hosts.max(1);
+        Self {
+            hosts,
+            rank: rank.min(hosts - 1),
+        }
+    }
+
+    /// Returns the number of hosts with a dispatcher.
+    pub fn hosts(self) -> u32 {
+        self.hosts
+    }
+
+    /// Returns whether the wakeups of this subject are in the share. Each subject is in the share of one host.
+    pub fn owns(self, subject: &Reference) -> bool {
+        let hash = subject.pkid.as_str().bytes().fold(0u32, |hash, byte| {
+            hash.wrapping_mul(31).wrapping_add(u32::from(byte))
+        });
+        hash % self.hosts == self.rank
+    }
+}
+
 /// The scheduled wakeups. Commits schedule and cancel them; the end of a call settles them.
 #[async_trait]
 pub trait WakeupStore: Send + Sync + 'static {
@@ -69,6 +106,12 @@ pub trait WakeupStore: Send + Sync + 'static {
 
     /// Counts the wakeups that are due at `now`, up to `at_most`.
     async fn count_due(&self, now: Timestamp, at_most: u64) -> Result<u64, StoreError>;
+
+    /// Returns the share of the wakeups that the dispatcher of this host begins first. The caller counts as a dispatcher
+    /// for a while. A store of one host has one share.
+    fn share(&self) -> HostShare {
+        HostShare::WHOLE
+    }
 
     /// Returns the earliest time at which a wakeup is due, of all times or of those after `after`.
     async fn next_due(&self, after: Option<Timestamp>) -> Result<Option<Timestamp>, StoreError>;

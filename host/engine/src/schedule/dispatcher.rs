@@ -14,13 +14,16 @@ use super::rate_limit::RateLimit;
 use super::runner::{HandledKind, WakeupRunner};
 use super::tally::{DispatchSummary, Tally};
 use crate::clock::{Clock, ManualClock};
-use crate::store::{DueWakeup, KindFilter, Store, StoreError};
+use crate::store::{DueWakeup, HostShare, KindFilter, Store, StoreError};
 use crate::text::format_span;
 use crate::types::{Reference, Timestamp};
 use crate::wakeup_kinds;
 
 /// How long a dispatcher that stops waits for handlers and for work in the background. Both are done again later.
 const BACKGROUND_GRACE: Duration = Duration::from_secs(3);
+
+/// The largest number of wakeups that a search asks for because several hosts share them.
+const MOST_WANTED: u32 = 1024;
 
 /// The runner of due wakeups, the earliest deadline first, at most one per subject at a time.
 pub struct Dispatcher {
@@ -208,6 +211,7 @@ impl Dispatcher {
                 last_housekeeping = Some(tokio::time::Instant::now());
             }
             self.check_clock().await;
+            flight.share = Some(self.store.share());
             let looked = self.clock.now();
             let wait = match self.launch(&mut flight).await {
                 Ok(LaunchReport {
@@ -324,11 +328,28 @@ impl Dispatcher {
             .chain(throttled)
             .collect();
         let at = self.clock.monotonic();
-        let found = self.find_due(lane.wanted(), &flight.skipped, lane.kinds(&others));
+        let share = flight.share.unwrap_or(HostShare::WHOLE);
+        let wanted = lane.wanted();
+        let wanted = wanted
+            .saturating_mul(share.hosts())
+            .min(wanted.max(MOST_WANTED));
+        let found = self.find_due(wanted, &flight.skipped, lane.kinds(&others));
         let found = found.await?;
-        lane.found.wakeups = found.into();
+        lane.found.wakeups = self.select(share, found).into();
         lane.found.at = at;
         Ok(())
+    }
+
+    /// Selects the wakeups of this host's share. If there are none, selects those that another host should have begun by
+    /// now: it may have ended.
+    fn select(&self, share: HostShare, mut found: Vec<DueWakeup>) -> Vec<DueWakeup> {
+        let now = self.clock.now();
+        let has_own = found.iter().any(|due| share.owns(&due.wakeup.subject));
+        found.retain(|due| match has_own {
+            true => share.owns(&due.wakeup.subject),
+            false => due.wakeup.due.after(2 * self.options.poll) <= now,
+        });
+        found
     }
 
     /// Finds due wakeups, including some of subjects that are not in `skipped` if there are any.

@@ -8,7 +8,7 @@ use tokio::task::{Id, JoinSet};
 use super::runner::HandledKind;
 use super::tally::{Tally, WakeupEffect};
 use crate::WakeupOutcome;
-use crate::store::{DueWakeup, KindFilter, StoreError};
+use crate::store::{DueWakeup, HostShare, KindFilter, StoreError};
 use crate::types::{Reference, Wakeup};
 
 /// The index of the lane of the plugin's wakeups.
@@ -23,6 +23,8 @@ pub(super) struct InFlight {
     /// Subjects that another process holds, and that this run leaves to it.
     pub skipped: HashSet<Reference>,
     pub lanes: Vec<Lane>,
+    /// The share of the wakeups that begin first; `None`: all are alike.
+    pub share: Option<HostShare>,
 }
 
 /// Wakeups with a concurrency limit of their own. The lanes do not wait for each other.

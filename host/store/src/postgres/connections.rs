@@ -15,7 +15,7 @@ use tokio_postgres::types::Type;
 use super::error::{Class, Result, classify, describe};
 use super::servers::{Live, Servers};
 use super::{Lane, Parameters};
-use crate::StoreError;
+use crate::{HostShare, StoreError};
 
 /// The tries of a statement that reads, when its connection breaks.
 const READ_TRIES: usize = 3;
@@ -31,6 +31,9 @@ const SHORT_PATIENCE: Duration = Duration::from_millis(200);
 
 /// The difference between the clocks of the database and of this machine, in milliseconds, that is worth a warning.
 const TOLERATED_SKEW: i64 = 1000;
+
+/// How long a host counts as one with a dispatcher after that has asked for its share.
+const DISPATCHER_MEMORY: Duration = Duration::from_secs(15);
 
 /// The connections of one store. Their tasks end with it.
 pub(super) struct Connections {
@@ -48,6 +51,9 @@ pub(super) struct Shared {
     attempts: tokio::sync::Mutex<Attempts>,
     outage: Mutex<Option<Outage>>,
     skew: AtomicI64,
+    share: Mutex<HostShare>,
+    /// When a dispatcher last asked for its share.
+    asked: Mutex<Option<Instant>>,
 }
 
 /// The place of one connection.
@@ -112,6 +118,8 @@ impl Connections {
             attempts: tokio::sync::Mutex::default(),
             outage: Mutex::default(),
             skew: AtomicI64::new(0),
+            share: Mutex::new(HostShare::WHOLE),
+            asked: Mutex::default(),
         });
         let mut tasks = JoinSet::new();
         for index in 0..shared.slots.len() {
@@ -218,6 +226,22 @@ impl Shared {
     /// Returns the database's clock minus this machine's, in milliseconds.
     pub(super) fn skew(&self) -> i64 {
         self.skew.load(Ordering::Relaxed)
+    }
+
+    /// Returns the share of the wakeups of this host, which runs a dispatcher.
+    pub(super) fn share_of_dispatcher(&self) -> HostShare {
+        *self.asked.lock() = Some(Instant::now());
+        *self.share.lock()
+    }
+
+    /// Returns whether this host runs a dispatcher.
+    pub(super) fn dispatches(&self) -> bool {
+        let asked = *self.asked.lock();
+        asked.is_some_and(|asked| asked.elapsed() < DISPATCHER_MEMORY)
+    }
+
+    pub(super) fn note_share(&self, share: HostShare) {
+        *self.share.lock() = share;
     }
 
     /// Notes the database's clock minus this machine's, in milliseconds.

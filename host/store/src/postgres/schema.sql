@@ -152,7 +152,9 @@ CREATE TABLE relation.holders (
     id      text COLLATE "C" PRIMARY KEY,
     name    text NOT NULL,
     version text NOT NULL,
-    seen    timestamptz NOT NULL
+    seen    timestamptz NOT NULL,
+    -- Whether it begins due wakeups, which hosts share.
+    dispatches boolean NOT NULL DEFAULT false
 );
 
 CREATE TABLE relation.data_keys (

@@ -10,6 +10,7 @@ use super::Lane;
 use super::connections::{Connections, Shared, jitter};
 use super::error::Result;
 use super::inspect::{NOW, compare_clocks};
+use crate::HostShare;
 
 /// The time between two heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -19,9 +20,14 @@ const REMOVAL: Duration = Duration::from_secs(10 * 60);
 /// The number of rows that one statement removes.
 const BATCH: i64 = 5000;
 
-const BEAT: &str = "INSERT INTO relation.holders (id, name, version, seen)
-    VALUES ($1, $2, $3, clock_timestamp())
-    ON CONFLICT (id) DO UPDATE SET seen = excluded.seen WHERE holders.seen > '-infinity'";
+/// Returns how many other hosts run a dispatcher, and how many of them have a lower id.
+const BEAT: &str = "WITH beat AS (
+        INSERT INTO relation.holders (id, name, version, seen, dispatches)
+        VALUES ($1, $2, $3, clock_timestamp(), $4)
+        ON CONFLICT (id) DO UPDATE SET seen = excluded.seen, dispatches = excluded.dispatches
+        WHERE holders.seen > '-infinity')
+    SELECT count(*), count(*) FILTER (WHERE id < $1) FROM relation.holders
+    WHERE dispatches AND id <> $1 AND seen > clock_timestamp() - interval '15 seconds'";
 
 /// Stores that this host has ended: a late heartbeat does not change that any more.
 const GOODBYE: &str = "UPDATE relation.holders SET seen = '-infinity' WHERE id = $1";
@@ -51,7 +57,8 @@ pub(super) struct Holder {
 /// Stores that this host is alive.
 pub(super) async fn beat(shared: &Shared, holder: &Holder) -> Result<()> {
     let version = env!("CARGO_PKG_VERSION");
-    shared
+    let dispatches = shared.dispatches();
+    let rows = shared
         .read(
             Lane::Read,
             BEAT,
@@ -59,9 +66,18 @@ pub(super) async fn beat(shared: &Shared, holder: &Holder) -> Result<()> {
                 (&holder.id, Type::TEXT),
                 (&holder.name, Type::TEXT),
                 (&version, Type::TEXT),
+                (&dispatches, Type::BOOL),
             ],
         )
         .await?;
+    if let Some(row) = rows.first() {
+        let (others, lower): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+        let number = |count: i64| u32::try_from(count).unwrap_or_default();
+        shared.note_share(HostShare::new(
+            number(lower),
+            number(others).saturating_add(1),
+        ));
+    }
     Ok(())
 }
 

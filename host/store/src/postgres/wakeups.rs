@@ -7,7 +7,7 @@ use tokio_postgres::types::Type;
 use super::error::{Result, corrupt, from_millis, from_sql_count, parse_reference, to_millis};
 use super::{Lane, PostgresStore, due, upcoming};
 use crate::cursor::{Listing, build_page, validate_limit};
-use crate::{DueWakeup, KindFilter, StoreError, WakeupStore};
+use crate::{DueWakeup, HostShare, KindFilter, StoreError, WakeupStore};
 use relation_types::{Hierarchy, Page, Reference, Timestamp, Wakeup};
 
 const OF_SUBJECT: &str = "SELECT model, pkid, id, due, payload, revision, attempts, deadline
@@ -18,6 +18,10 @@ const NEXT_DUE: &str = "SELECT due FROM relation.wakeups WHERE due > $1 ORDER BY
 
 #[async_trait]
 impl WakeupStore for PostgresStore {
+    fn share(&self) -> HostShare {
+        self.connections.shared().share_of_dispatcher()
+    }
+
     async fn wakeups(&self, subject: &Reference) -> Result<Vec<DueWakeup>, StoreError> {
         if subject.model.contains('\0') {
             return Ok(Vec::new());

@@ -2,6 +2,7 @@
 
 mod handled;
 mod long_call;
+mod shares;
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};

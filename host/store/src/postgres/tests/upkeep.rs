@@ -1,7 +1,8 @@
 //! The tasks of an open store.
 
 use super::*;
-use crate::postgres::upkeep::remove_old;
+use crate::postgres::upkeep::{Holder, beat, remove_old};
+use crate::{HostShare, WakeupStore as _};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn old_ids_of_writes_and_old_hosts_are_removed() {
@@ -18,6 +19,37 @@ async fn old_ids_of_writes_and_old_hosts_are_removed() {
     let left = "SELECT (SELECT count(*) FROM relation.writes), (SELECT string_agg(id, ',') FROM relation.holders)";
     let left = cluster.execute(database.name(), left).unwrap();
     assert_eq!(left, format!("1|{}", store.holder));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_with_a_dispatcher_share_the_wakeups() {
+    let Some(cluster) = Cluster::shared().unwrap() else {
+        return;
+    };
+    let (database, one) = open_new(cluster).await;
+    let two = PostgresStore::open(options(database.url())).await.unwrap();
+    // A store without a dispatcher, as that of a command.
+    let _command = PostgresStore::open(options(database.url())).await.unwrap();
+    let beat_all = async |stores: &[&PostgresStore]| {
+        for store in stores {
+            let holder = Holder {
+                id: store.holder.clone(),
+                name: String::new(),
+            };
+            beat(store.connections.shared(), &holder).await.unwrap();
+        }
+    };
+    assert_eq!(one.share(), HostShare::WHOLE);
+    beat_all(&[&one]).await;
+    assert_eq!(one.share(), HostShare::WHOLE);
+    assert_eq!(two.share(), HostShare::WHOLE);
+    beat_all(&[&one, &two, &one]).await;
+    let rank = u32::from(one.holder > two.holder);
+    assert_eq!(one.share(), HostShare::new(rank, 2));
+    assert_eq!(two.share(), HostShare::new(1 - rank, 2));
+    drop(two);
+    beat_all(&[&one]).await;
+    assert_eq!(one.share(), HostShare::WHOLE);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -123,7 +123,7 @@ pub fn test(args: &[OsString]) -> Result<ExitCode> {
 const TEST_STORE: &str = "RELATION_TEST_STORE";
 
 /// The suites whose promises hold for every store that hosts share.
-const HOST_SUITES: &[&str] = &["embed", "faults", "hosts", "sweep"];
+const HOST_SUITES: &[&str] = &["embed", "faults", "hosts"];
 
 /// Returns whether PostgreSQL is installed. Debian installs the programs of the server outside of PATH.
 fn has_postgres() -> bool {

@@ -19,7 +19,7 @@ impl WorldStore {
     pub(crate) fn new(directory: &Path) -> Self {
         match std::env::var("RELATION_TEST_STORE").as_deref() {
             Ok("postgres") => {
-                let cluster = Cluster::shared().expect("the server starts");
+                let cluster = Cluster::shared_without_fsync().expect("the server starts");
                 let cluster = cluster.expect("PostgreSQL is installed");
                 Self::Database(cluster.database().expect("a database"))
             }
@@ -39,6 +39,7 @@ impl WorldStore {
                 let mut options = PostgresOptions::new(database.url()).expect("an address");
                 // Leases expire by the world's clock.
                 options.clock = LeaseClock::Caller;
+                options.allow_unsafe_server = true;
                 let store = PostgresStore::open(options).await;
                 Arc::new(store.expect("the store opens"))
             }

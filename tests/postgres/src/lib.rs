@@ -71,6 +71,17 @@ impl Cluster {
         }
     }
 
+    /// Returns the server without `fsync` that all tests of this process share. It is fast, and its data does not survive a
+    /// crash of the machine. `None` as for [`Cluster::shared`].
+    pub fn shared_without_fsync() -> Result<Option<&'static Self>> {
+        static SHARED: OnceLock<Result<Option<Cluster>, String>> = OnceLock::new();
+        let settings = "fsync = off\nfull_page_writes = off";
+        match SHARED.get_or_init(|| Self::start(settings).map_err(|error| format!("{error:#}"))) {
+            Ok(cluster) => Ok(cluster.as_ref()),
+            Err(error) => Err(anyhow::anyhow!("{error}")),
+        }
+    }
+
     /// Starts a server with more settings, as lines of `postgresql.conf`.
     pub fn start(settings: &str) -> Result<Option<Self>> {
         Self::start_on(5432, settings)

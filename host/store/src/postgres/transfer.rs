@@ -188,7 +188,7 @@ pub(super) async fn require_unmarked(
     client: &Client,
     accepted: impl Fn(&TransferMark) -> bool,
 ) -> Result<(), OpenError> {
-    let found = client.query_opt(MARK, &[]).await;
+    let found = client.query_typed_opt(MARK, &[]).await;
     let row = found.map_err(|error| describe(&error))?;
     let json: Option<String> = match row {
         Some(row) => row.try_get(0).map_err(|error| describe(&error))?,

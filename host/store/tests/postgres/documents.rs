@@ -152,7 +152,7 @@ const REST: &str = "SELECT (SELECT count(*) FROM relation.documents) + (SELECT c
 
 #[test]
 fn listings_are_those_of_sqlite() {
-    let Some(cluster) = Cluster::shared().unwrap() else {
+    let Some(cluster) = Cluster::shared_without_fsync().unwrap() else {
         return;
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -231,7 +231,7 @@ async fn compare(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn text_that_cannot_be_stored_is_refused() {
-    let Some(cluster) = Cluster::shared().unwrap() else {
+    let Some(cluster) = Cluster::shared_without_fsync().unwrap() else {
         return;
     };
     let store = open(&cluster.database().unwrap()).await;
@@ -259,7 +259,7 @@ async fn text_that_cannot_be_stored_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn longest_texts_are_indexed() {
-    let Some(cluster) = Cluster::shared().unwrap() else {
+    let Some(cluster) = Cluster::shared_without_fsync().unwrap() else {
         return;
     };
     let store = open(&cluster.database().unwrap()).await;
@@ -297,7 +297,7 @@ async fn longest_texts_are_indexed() {
 
 #[test]
 fn functions_know_the_sort_keys() {
-    let Some(cluster) = Cluster::shared().unwrap() else {
+    let Some(cluster) = Cluster::shared_without_fsync().unwrap() else {
         return;
     };
     let database = cluster.database().unwrap();
@@ -336,7 +336,7 @@ const WORK: &str = "SELECT coalesce(sum(seq_scan), 0), coalesce(sum(idx_scan + i
 
 #[test]
 fn work_of_a_search_follows_its_results() {
-    let Some(cluster) = Cluster::shared().unwrap() else {
+    let Some(cluster) = Cluster::shared_without_fsync().unwrap() else {
         return;
     };
     let database = cluster.database().unwrap();

@@ -99,7 +99,7 @@ impl Situation {
 
 #[test]
 fn due_wakeups_are_those_of_a_sort() {
-    let Some(cluster) = Cluster::shared().unwrap() else {
+    let Some(cluster) = Cluster::shared_without_fsync().unwrap() else {
         return;
     };
     let database = cluster.database().unwrap();
@@ -158,7 +158,7 @@ pub(super) const BACKLOG: &str = "
 
 #[tokio::test(flavor = "multi_thread")]
 async fn backlog_is_ordered_and_listed_like_a_sort() {
-    let Some(cluster) = Cluster::shared().unwrap() else {
+    let Some(cluster) = Cluster::shared_without_fsync().unwrap() else {
         return;
     };
     let database = cluster.database().unwrap();

@@ -33,7 +33,7 @@ const SCANS: &str = "SELECT relname FROM pg_stat_user_tables WHERE seq_scan > 0 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reads_and_removals_scan_no_table() {
-    let Some(cluster) = Cluster::shared().unwrap() else {
+    let Some(cluster) = Cluster::shared_without_fsync().unwrap() else {
         return;
     };
     let database = cluster.database().unwrap();

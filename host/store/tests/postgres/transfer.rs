@@ -46,7 +46,7 @@ fn file() -> Arc<dyn TransferStores> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn transfers_to_postgres_pass_the_suite() {
-    let Some(cluster) = Cluster::shared().unwrap() else {
+    let Some(cluster) = Cluster::shared_without_fsync().unwrap() else {
         return;
     };
     transfer::run(async || TransferPair {
@@ -58,7 +58,7 @@ async fn transfers_to_postgres_pass_the_suite() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn transfers_from_postgres_pass_the_suite() {
-    let Some(cluster) = Cluster::shared().unwrap() else {
+    let Some(cluster) = Cluster::shared_without_fsync().unwrap() else {
         return;
     };
     transfer::run(async || TransferPair {
@@ -70,7 +70,7 @@ async fn transfers_from_postgres_pass_the_suite() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn host_cannot_write_to_a_moved_store() {
-    let Some(cluster) = Cluster::shared().unwrap() else {
+    let Some(cluster) = Cluster::shared_without_fsync().unwrap() else {
         return;
     };
     let database = cluster.database().unwrap();

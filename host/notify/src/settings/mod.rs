@@ -35,7 +35,7 @@ pub use self::visible::VisibleSettings;
 pub use self::zone::{TimeOfDay, Zone};
 use crate::NoticeKind;
 
-/// The model of the documents with settings. A node has at most one: see [`reference`].
+/// The model of the documents with settings. A node has at most one: see [`reference()`].
 pub const NOTICE_SETTINGS_MODEL: &str = "host/NoticeSettings";
 /// The maximum number of thresholds of one level.
 pub const MAX_THRESHOLDS: usize = 16;

@@ -31,6 +31,7 @@ impl TransferStores for Moved {
 
 fn options(database: &Database) -> PostgresOptions {
     let mut options = PostgresOptions::new(database.url()).unwrap();
+    options.allow_unsafe_server = true;
     options.clock = LeaseClock::Caller;
     options
 }

@@ -253,7 +253,9 @@ pub(super) async fn backlog_is_ordered_by_deadline(stores: Arc<dyn Stores>) {
             deadline(number),
         ));
     }
-    write(&store, all).await;
+    for changes in all.chunks(1_000) {
+        write(&store, changes.to_vec()).await;
+    }
     let mut expected: Vec<u64> = (0..MANY).collect();
     expected.sort_by_key(|number| deadline(*number));
     let first = |count: usize| expected[..count].iter().map(|number| record(*number));

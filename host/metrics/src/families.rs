@@ -72,7 +72,7 @@ impl Definition {
     }
 }
 
-/// What a metric tells, besides its labels.
+/// The description of a metric, without its labels.
 #[derive(Clone, Copy)]
 pub(crate) struct About {
     pub name: &'static str,

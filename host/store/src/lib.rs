@@ -8,6 +8,8 @@
 //! `dyn Store` can use all of them; for the methods of a concrete store, import their traits.
 
 mod calls;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod columns;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod cursor;

@@ -163,7 +163,7 @@ pub(super) async fn add_recent(
 /// hour to its recipients.
 ///
 /// # Errors
-/// The store or a document cannot be read. The text contains no secret.
+/// The store or a document cannot be read. The error contains no secret.
 pub async fn load_history(
     store: &dyn Store,
     facts: &ConnectionFacts,
@@ -193,7 +193,7 @@ async fn load(
 /// the runner. A delivery that a later notice replaces while it waits is not made.
 ///
 /// # Errors
-/// The store or a document cannot be read. The text contains no secret.
+/// The store or a document cannot be read. The error contains no secret.
 pub async fn preview_record(
     store: &dyn Store,
     facts: &ConnectionFacts,

@@ -2,10 +2,12 @@
 
 use std::error::Error as _;
 
-use relation_types::{Hierarchy, Pkid, Reference, Timestamp};
+use relation_types::{Hierarchy, Reference};
 use tokio_postgres::error::{DbError, Severity};
 
-use crate::StoreError;
+use crate::{StoreError, columns};
+
+pub(super) use crate::columns::{from_millis, to_millis, to_sql_count};
 
 /// A [`StoreError`] that the errors of PostgreSQL convert to with `?`, so that PostgreSQL is not visible to users of
 /// the store.
@@ -99,7 +101,7 @@ pub(super) enum Class {
     Again,
     /// The prepared statement does not exist or has changed: nothing was changed.
     Stale,
-    /// Nothing was changed, and repeating does not help.
+    /// The statement changed no data, and repeating it does not help.
     Final,
 }
 
@@ -204,32 +206,14 @@ pub(super) fn require_text(what: &str, text: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Converts a time for PostgreSQL, whose integers are signed. A later time than the largest integer is stored as that
-/// integer.
-pub(super) fn to_millis(at: Timestamp) -> i64 {
-    i64::try_from(at.0).unwrap_or(i64::MAX)
-}
-
-pub(super) fn from_millis(millis: i64) -> Timestamp {
-    Timestamp(u64::try_from(millis).unwrap_or_default())
-}
-
-/// Converts a count for PostgreSQL. A count that it cannot represent matches no row.
-pub(super) fn to_sql_count(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(-1)
-}
-
 pub(super) fn from_sql_count(stored: i64, what: &str) -> Result<u64> {
-    u64::try_from(stored).map_err(|_| corrupt(format!("{what} is {stored}")))
+    Ok(columns::from_sql_count(stored, what)?)
 }
 
 pub(super) fn parse_reference(model: String, pkid: String) -> Result<Reference> {
-    match Pkid::try_from(pkid) {
-        Ok(pkid) => Ok(Reference { model, pkid }),
-        Err(error) => Err(corrupt(format!("a row of {model} has a bad key: {error}"))),
-    }
+    Ok(columns::parse_reference(model, pkid)?)
 }
 
 pub(super) fn parse_hierarchy(text: String, owner: &Reference) -> Result<Hierarchy> {
-    Hierarchy::try_from(text).map_err(|error| corrupt(format!("{owner}: {error}")))
+    Ok(columns::parse_hierarchy(text, owner)?)
 }

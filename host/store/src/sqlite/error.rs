@@ -2,8 +2,10 @@
 
 use rusqlite::ErrorCode;
 
-use crate::StoreError;
-use relation_types::{Hierarchy, Pkid, Reference, Timestamp};
+use crate::{StoreError, columns};
+use relation_types::{Hierarchy, Reference};
+
+pub(super) use crate::columns::{from_millis, to_millis, to_sql_count};
 
 /// A [`StoreError`] that SQLite's errors convert to with `?`, so that SQLite is not visible to users of
 /// the store.
@@ -88,32 +90,14 @@ pub(super) fn copy_error(error: &StoreError) -> StoreError {
     }
 }
 
-/// Converts a time for SQLite, whose integers are signed. A later time than the largest integer, some
-/// 292 million years from now, is stored as that integer.
-pub(super) fn to_millis(at: Timestamp) -> i64 {
-    i64::try_from(at.0).unwrap_or(i64::MAX)
-}
-
-pub(super) fn from_millis(millis: i64) -> Timestamp {
-    Timestamp(u64::try_from(millis).unwrap_or_default())
-}
-
-/// Converts a count for SQLite. A count that SQLite cannot represent matches no row.
-pub(super) fn to_sql_count(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(-1)
-}
-
 pub(super) fn from_sql_count(stored: i64, what: &str) -> Result<u64> {
-    u64::try_from(stored).map_err(|_| corrupt(format!("{what} is {stored}")))
+    Ok(columns::from_sql_count(stored, what)?)
 }
 
 pub(super) fn parse_reference(model: String, pkid: String) -> Result<Reference> {
-    match Pkid::try_from(pkid) {
-        Ok(pkid) => Ok(Reference { model, pkid }),
-        Err(error) => Err(corrupt(format!("a row of {model} has a bad key: {error}"))),
-    }
+    Ok(columns::parse_reference(model, pkid)?)
 }
 
 pub(super) fn parse_hierarchy(text: String, owner: &Reference) -> Result<Hierarchy> {
-    Hierarchy::try_from(text).map_err(|error| corrupt(format!("{owner}: {error}")))
+    Ok(columns::parse_hierarchy(text, owner)?)
 }

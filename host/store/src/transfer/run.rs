@@ -66,7 +66,7 @@ pub struct PlannedRows {
     pub copied: u64,
 }
 
-/// What a transfer would do.
+/// The plan of a transfer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TransferPlan {
     /// The rows by kind.

@@ -1,13 +1,15 @@
 //! Builds the components and publishes them where the host's build and the tests look for them.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
 use crate::workspace::{self, Folders};
 use crate::{step, toolchain};
 
-const PROFILE: &str = "component";
+/// The profile of all components. The fixtures define it differently in their workspace.
+pub const PROFILE: &str = "component";
 
 /// The plugin, which the host embeds.
 const PLUGIN: &str = "spark-customer";
@@ -16,7 +18,7 @@ const PLUGIN: &str = "spark-customer";
 const SUITE: &str = "host-conformance";
 
 /// The workspace of the test plugins.
-const FIXTURES: &str = "tests/fixtures";
+pub const FIXTURES: &str = "tests/fixtures";
 
 /// The components that a command needs.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,12 +39,20 @@ pub fn build(folders: &Folders, selection: Selection) -> Result<()> {
     Ok(())
 }
 
+/// Returns cargo as components are compiled. A wrapper around the compiler, with which `.ci/run` checks lints, does not
+/// compile them: it optimizes less.
+pub fn cargo() -> Command {
+    let mut command = workspace::cargo();
+    command.env_remove("RUSTC_WORKSPACE_WRAPPER");
+    command
+}
+
 /// Builds one package as a component.
 ///
 /// Uses `cargo rustc --crate-type cdylib`: `cargo build` would also build the plugin's rlib, and cargo
 /// skips link-time optimization when a build makes both.
 fn build_one(package: &str, target_directory: &Path) -> Result<()> {
-    step::run(workspace::cargo().args([
+    step::run(cargo().args([
         "rustc",
         "--package",
         package,
@@ -73,7 +83,7 @@ fn build_one(package: &str, target_directory: &Path) -> Result<()> {
 fn build_fixtures(folders: &Folders) -> Result<()> {
     let workspace = folders.root.join(FIXTURES);
     step::run(
-        workspace::cargo()
+        cargo()
             .args(["build", "--locked", "--examples", "--target"])
             .args([toolchain::TARGET, "--profile", PROFILE, "--manifest-path"])
             .arg(workspace.join("Cargo.toml"))
@@ -104,7 +114,7 @@ fn build_fixtures(folders: &Folders) -> Result<()> {
 }
 
 /// Returns the folder of components that cargo has built.
-fn built(target_directory: &Path) -> PathBuf {
+pub fn built(target_directory: &Path) -> PathBuf {
     target_directory.join(toolchain::TARGET).join(PROFILE)
 }
 

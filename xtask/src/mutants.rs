@@ -3,7 +3,8 @@
 //! Each `tests/fixtures/broken/NAME.fault` names a file of the plugin, a text that occurs there exactly
 //! once, and its replacement. The plugin is copied below the target directory, changed there and
 //! compiled to `component/broken/NAME.wasm`. A copy has a package name of its own, and all copies share their
-//! compiled dependencies.
+//! compiled dependencies. They have the profile of the fixtures, which compiles quickly, and so share the compiled
+//! macros with them.
 //!
 //! `cargo mutants` is not a substitute: it changes operators and return values, and runs unit tests. These
 //! faults are mistakes that a person would make in a rule, and must be caught through the component.
@@ -14,8 +15,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::component::publish;
-use crate::workspace::{self, Folders};
+use crate::component::{self, publish};
+use crate::workspace::Folders;
 use crate::{step, toolchain};
 
 const FAULTS: &str = "tests/fixtures/broken";
@@ -108,20 +109,22 @@ fn build_one(folders: &Folders, file: &Path) -> Result<()> {
         write(&copy.join(file), &fs::read(folders.root.join(file))?)?;
     }
     let manifest = fs::read_to_string(folders.root.join("Cargo.toml"))?;
+    let fixtures = fs::read_to_string(folders.root.join(component::FIXTURES).join("Cargo.toml"))?;
     write(
         &copy.join("Cargo.toml"),
-        keep_only_plugin(&manifest).as_bytes(),
+        manifest_of_copy(&manifest, &fixtures).as_bytes(),
     )?;
 
     step::run(
-        workspace::cargo()
+        component::cargo()
             .args([
                 "rustc",
                 "--package",
                 &package,
                 "--lib",
                 "--crate-type=cdylib",
-                "--profile=mutant",
+                "--profile",
+                component::PROFILE,
                 "--target",
             ])
             .args([toolchain::TARGET, "--manifest-path"])
@@ -129,30 +132,32 @@ fn build_one(folders: &Folders, file: &Path) -> Result<()> {
             .arg("--target-dir")
             .arg(&folders.target),
     )?;
-    let built = folders.target.join(toolchain::TARGET);
-    let built = built.join(format!("mutant/{package}.wasm"));
+    let built = component::built(&folders.target).join(format!("{package}.wasm"));
     let published = folders.target.join("component/broken").join(name);
     publish(&built, &published.with_extension("wasm"))?;
     Ok(())
 }
 
-/// Returns the workspace's manifest with the plugin as its only member, and without the profile of the host's
-/// dependencies, which the copy does not have.
-fn keep_only_plugin(manifest: &str) -> String {
-    let mut in_host_profile = false;
+/// Returns the workspace's manifest with the plugin as its only member, and with the profiles of the fixtures.
+fn manifest_of_copy(workspace: &str, fixtures: &str) -> String {
     let mut kept = String::new();
-    for line in manifest.lines() {
-        if line.starts_with('[') {
-            in_host_profile = line.starts_with("[profile.dev.package");
-        }
-        let key = line.split('=').next().unwrap_or_default().trim();
-        match key {
-            _ if in_host_profile => {}
-            "exclude" => {}
-            "members" | "default-members" => kept.push_str(&format!("{key} = [\"plugin\"]\n")),
-            _ => {
-                kept.push_str(line);
-                kept.push('\n');
+    for (manifest, keeps_profiles) in [(workspace, false), (fixtures, true)] {
+        let mut in_profile = false;
+        for line in manifest.lines() {
+            if line.starts_with('[') {
+                in_profile = line.starts_with("[profile.");
+            }
+            let key = line.split('=').next().unwrap_or_default().trim();
+            match key {
+                _ if in_profile != keeps_profiles => {}
+                "exclude" => {}
+                "members" | "default-members" => {
+                    kept.push_str(&format!("{key} = [\"plugin\"]\n"));
+                }
+                _ => {
+                    kept.push_str(line);
+                    kept.push('\n');
+                }
             }
         }
     }
@@ -270,14 +275,14 @@ mod tests {
     }
 
     #[test]
-    fn copied_manifest_has_one_member() {
-        let manifest = "[workspace]\nmembers = [\"a\", \"b\"]\nexclude = [\"c\"]\n[workspace.dependencies]\n\
-             [profile.dev.package]\nring.opt-level = 2\n\n[profile.component]\nlto = true\n";
-        let alone = keep_only_plugin(manifest);
+    fn copied_manifest_has_one_member_and_the_profiles_of_the_fixtures() {
+        let workspace = "[workspace]\nmembers = [\"a\", \"b\"]\nexclude = [\"c\"]\n[workspace.dependencies]\n\
+             [profile.dev.package]\nring.opt-level = 2\n\n[profile.component]\nlto = true\n[workspace.lints]\n";
+        let fixtures = "[package]\nname = \"f\"\n[profile.component]\nopt-level = \"s\"\n";
         assert_eq!(
-            alone,
-            "[workspace]\nmembers = [\"plugin\"]\n[workspace.dependencies]\n\
-             [profile.component]\nlto = true\n"
+            manifest_of_copy(workspace, fixtures),
+            "[workspace]\nmembers = [\"plugin\"]\n[workspace.dependencies]\n[workspace.lints]\n\
+             [profile.component]\nopt-level = \"s\"\n"
         );
     }
 }

@@ -98,8 +98,14 @@ impl Clock for BackwardClock {
 
 async fn backward_clock() -> Conformance {
     let looks = Arc::default();
-    let run = on(Arc::new(SqliteStore::in_memory().unwrap())).await;
-    run.modify_hosts(move |host, clock| {
+    // A call that waits for a time ends by its limit only.
+    let limits = Limits {
+        time: Duration::from_secs(15),
+        ..run_limits()
+    };
+    let store = Arc::new(SqliteStore::in_memory().unwrap());
+    let run = with(suite_within(limits.clone()), store).await;
+    run.limits(limits).modify_hosts(move |host, clock| {
         host.clock(Arc::new(BackwardClock {
             steady: Arc::clone(clock),
             looks: Arc::clone(&looks),

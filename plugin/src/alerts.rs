@@ -199,8 +199,8 @@ impl ActiveAlerts {
         }
     }
 
-    /// Raises `notice` about `grant` of the record: creates an alert, or increases the count of the
-    /// same alert, which is of this generation unless it is about a state. The change must be committed with the record.
+    /// Raises `notice` about `grant` of the record: creates an alert, or increases the count of the same alert. The
+    /// same alert is of this generation, unless it is about a state. The change must be committed with the record.
     ///
     /// # Errors
     /// `internal` when the alert cannot be written as JSON.
@@ -281,8 +281,9 @@ impl ActiveAlerts {
         Ok(Some(change))
     }
 
-    /// Raises the alert that the refreshes of `grant` have failed for long; `None` if they have not failed for
-    /// `failing_after`, or because Webex does not accept the integration: the alert of the installation tells that. The change must be committed with the record.
+    /// Raises the alert that the refreshes of `grant` have failed for long. `None` if they have not failed for
+    /// `failing_after`. Also `None` if Webex does not accept the integration, which the alert of the installation
+    /// tells. The change must be committed with the record.
     ///
     /// # Errors
     /// `internal` when the alert cannot be written as JSON.

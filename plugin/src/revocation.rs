@@ -17,8 +17,8 @@ use crate::webex::errors::{ErrorKind, WebexError};
 use crate::webex::ids::OrgId;
 use crate::webex::oauth;
 
-/// Revokes what was granted for `record`, with the access token of each grant and through `proxies`, which the caller
-/// revealed before they were deleted with the record.
+/// Revokes the grants of `record`, with the access token of each and through `proxies`. The caller has revealed both
+/// before they were deleted with the record.
 ///
 /// Never fails: errors are part of the outcome.
 pub fn revoke(

@@ -72,8 +72,8 @@ pub enum GiveUpReason {
 
 /// Returns the step after a failed attempt.
 ///
-/// The next attempt is after the pause of the plan, or after the receiver's `retry_after` if that is longer, plus up to
-/// a tenth of it by `entropy`. It is not after `deadline`: see [`find_deadline`].
+/// The next attempt is after the pause of the plan, or after the receiver's `retry_after` if that is longer. `entropy`
+/// adds up to a tenth of the pause. It is not after `deadline`: see [`find_deadline`].
 #[must_use]
 pub fn plan(failed: FailedAttempt, deadline: Option<DateTime<Utc>>, entropy: u32) -> NextStep {
     let retry_after = match failed.kind {

@@ -112,7 +112,7 @@ impl std::fmt::Display for Grant {
 pub struct FailedRefresh {
     /// The number of consecutive failures.
     pub attempts: u32,
-    /// The time when the first of these failures began; `None` if it is not known, for a refusal, and while Webex does
+    /// The time when the first of these failures began. `None` if it is not known, for a refusal, and while Webex does
     /// not accept the integration.
     pub since: Option<Timestamp>,
     /// The reason, for the administrator.
@@ -191,7 +191,7 @@ pub struct OwnedDocument {
 pub struct RecordDetails {
     /// The state of the connection.
     pub connection: ConnectionReport,
-    /// The model's fields, with those that the plugin sets. None is a secret.
+    /// The model's fields, with those that the plugin sets, without secrets.
     pub fields: Map<String, Value>,
     /// The documents that belong to the record.
     pub owned_documents: Vec<OwnedDocument>,

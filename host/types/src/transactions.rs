@@ -281,8 +281,8 @@ impl Transaction {
         IMPORT_ACTIONS.contains(&self.action.as_str())
     }
 
-    /// Returns whether a cancellation can have an effect: the call waits, it is an import, which can end early, or it was
-    /// queued, so that it may wait for another attempt a moment later. A bulk is queued until its end.
+    /// Returns whether a cancellation can have an effect. It can for a call that waits, for an import, which can end
+    /// early, and for a queued call, which may wait for another attempt a moment later. A bulk is queued until its end.
     pub fn can_cancel(&self) -> bool {
         match self.status {
             Status::Queued => true,

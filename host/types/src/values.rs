@@ -177,9 +177,8 @@ impl TryFrom<String> for Hierarchy {
 impl std::str::FromStr for Hierarchy {
     type Err = InvalidHierarchy;
 
-    /// Parses a path as typed by a person: white space around the path and around its nodes is
-    /// ignored, and the path gets Unicode's normalization form C. A stored path is read by `try_from`,
-    /// as it is.
+    /// Parses a path as typed by a person. White space around the path and around its nodes is ignored, and the path
+    /// gets Unicode's normalization form C. A stored path is read by `try_from`, as it is.
     fn from_str(text: &str) -> Result<Self, InvalidHierarchy> {
         let nodes: Vec<&str> = text.split('.').map(trim_text).collect();
         let path = nodes.join(".");

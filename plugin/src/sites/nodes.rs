@@ -8,8 +8,8 @@
 //! 4. A full stop, a slash and a backslash each become `_`.
 //! 5. The text is cut to [`MAX_NODE_BYTES`], or to the room that the parent's path leaves.
 //! 6. An empty text becomes `Location`.
-//! 7. If the node is in use, ignoring case, `_` and 8 hexadecimal digits of the location's id are appended; if that is
-//!    in use too, 24 digits, and then a number.
+//! 7. If the node is in use, ignoring case, `_` and 8 hexadecimal digits of the location's id are appended. If that is
+//!    in use too, 24 digits are appended, and then a number.
 
 use std::collections::HashSet;
 

@@ -11,8 +11,8 @@ const MAX_ERROR_BODY_BYTES: usize = 64 * 1024;
 const MAX_DETAILS: usize = 50;
 
 /// An error body in one of two formats: RFC 6749's `{error, error_description}` or Webex's
-/// `{message, errors: [{description}], trackingId}`. Of `{error: {message}}` only the messages are
-/// used. Not redacted: the body may repeat a secret.
+/// `{message, errors: [{description}], trackingId}`. Only the messages of `{error: {message}}` are used. Not redacted:
+/// the body may repeat a secret.
 #[derive(Clone, Default)]
 pub(super) struct ErrorBody {
     pub(super) error: Option<String>,

@@ -40,8 +40,8 @@ pub struct Page {
     pub link_error: Option<String>,
     /// Whether the next page begins with the last entry of this one.
     pub overlaps: bool,
-    /// Whether an entry may move unnoticed from the next page to this one before the next page is requested: that page has a
-    /// number or a position, and does not [overlap](Self::overlaps) with this one.
+    /// Whether an entry may move unnoticed from the next page to this one before the next page is requested. Then that
+    /// page has a number or a position, and does not [overlap](Self::overlaps) with this one.
     pub can_shift: bool,
     /// The number of all entries of the list, if Webex says so.
     pub total: Option<u64>,

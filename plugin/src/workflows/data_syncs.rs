@@ -101,7 +101,7 @@ pub struct DeleteReport {
 ///
 /// # Errors
 /// `invalid` with all errors, by member: every member with which the data sync cannot be executed, a name that is taken
-/// or cannot be changed, and too many data syncs; `not-found`, `conflict`, `unavailable`.
+/// or cannot be changed, and too many data syncs. `not-found`, `conflict`, `unavailable`.
 pub fn save_data_sync(
     platform: &dyn Platform,
     pkid: &str,

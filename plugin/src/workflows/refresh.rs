@@ -62,9 +62,9 @@ impl Prefetched {
 /// attempt that began at or after `requested_at` instead of starting another.
 ///
 /// # Errors
-/// `not-found`; `conflict` when the record changed so that the response no longer applies, or the
-/// lease was lost; `reauthorize` when the record has no refresh token; `unavailable` of the storage.
-/// An error response of Webex is an outcome, not an error.
+/// `not-found`. `conflict` when the record changed so that the response no longer applies, or the lease was lost.
+/// `reauthorize` when the record has no refresh token. `unavailable` when the storage is. An error response of Webex is
+/// an outcome, not an error.
 pub fn refresh(
     platform: &dyn Platform,
     pkid: &str,

@@ -63,8 +63,8 @@ pub struct UnscheduleReport {
 /// Puts a schedule on the data sync `selector` of the record `pkid`, in place of an earlier one.
 ///
 /// # Errors
-/// `invalid` with all errors, by the name of the argument: an unknown data sync or one that cannot be executed, an
-/// unusable time, and a schedule without a run in the future; `not-found`, `conflict`, `unavailable`.
+/// `invalid` with all errors, by the name of the argument: a data sync that is unknown or cannot be executed, an
+/// unusable time, and a schedule without a future run. `not-found`, `conflict`, `unavailable`.
 pub fn schedule_data_sync(
     platform: &dyn Platform,
     pkid: &str,

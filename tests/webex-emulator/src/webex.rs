@@ -186,8 +186,8 @@ impl Webex {
         self.shared.recorder.idle().await;
     }
 
-    /// Returns violations by clients: two requests in flight with one refresh token, or the use of a token or code that
-    /// its holder knew to be invalid.
+    /// Returns violations by clients: two requests in flight with one refresh token, or the use of a token or code
+    /// known to be invalid.
     ///
     /// A client learns this from a whole response that rotates out, exchanges or rejects the token or code, or from its
     /// own revocation. The first use of a token that was revoked without its knowledge, or whose successor was lost on

@@ -132,7 +132,7 @@ impl WebConfig {
     /// ends with a slash.
     ///
     /// # Errors
-    /// None is configured, and the host listens on all addresses of the machine.
+    /// No name is configured, and the host listens on all addresses of the machine.
     pub fn public_url(&self) -> Result<Url, AppError> {
         if self.public_url.is_none() && self.listen.ip().is_unspecified() {
             let message = format!(

@@ -343,7 +343,7 @@ async fn remove(context: &Context, args: NodeArgs) -> Result<(), AppError> {
     let removed =
         notice_settings::remove(&parts, &Authority::Operator, &node.hierarchy, version).await;
     removed.map_err(explain_errors)?;
-    // What was removed can be set again.
+    // Removed settings can be set again.
     let output = SettingsOutput::new(&node, &[]);
     context.output.print(&output, |_| {
         format!("the settings of {} are removed", node.hierarchy)

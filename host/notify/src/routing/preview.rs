@@ -26,7 +26,7 @@ pub struct PlannedNotice {
     pub plan: RoutePlan,
 }
 
-/// Lists the notices that are to come for a connection, in the order of time: a threshold that is crossed and not told
+/// Lists the coming notices of a connection in the order of time. They are for a crossed threshold that is not told
 /// yet, further thresholds, failed refreshes, the expiry, and the next reminders.
 ///
 /// Each plan is the result of [`route`] for the event at its time, with the history as it is then. If nobody is told,

@@ -125,8 +125,8 @@ pub fn route(
     router.plan
 }
 
-/// Finds the threshold that an expiry notice tells of, and the notice's severity: the smallest threshold is major,
-/// the second smallest minor, as in the plugin.
+/// Finds the threshold that an expiry notice tells of, and the notice's severity. As in the plugin, the smallest
+/// threshold is major and the second smallest minor.
 fn find_threshold(
     event: &mut Event,
     thresholds: &[Duration],

@@ -80,8 +80,8 @@ impl NoticeRunner {
         Err(RunError::Contended)
     }
 
-    /// Makes the deliveries that tell a change of an endpoint: to the other recipients of its level, or else to those of the
-    /// nearest level above that has some.
+    /// Makes the deliveries that tell a change of an endpoint. They go to the other recipients of its level, or else to
+    /// those of the nearest level above that has some.
     async fn tell_change(
         &self,
         run: &Run<'_>,

@@ -1,4 +1,5 @@
-//! The documents that deliveries are stored in. None has a secret: an endpoint's address is stored without its path.
+//! The documents that deliveries are stored in. They contain no secrets: an endpoint's address is stored without its
+//! path.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use relation_host::types::{Document, Hierarchy, Key, Pkid, RECORD_KEY, Reference, Timestamp};

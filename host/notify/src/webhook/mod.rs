@@ -130,7 +130,7 @@ impl Channel for Webhook {
     }
 }
 
-/// Returns `webhook-id`. It has no dot, which separates the parts of the signed content; an id with other characters
+/// Returns `webhook-id`. It has no dot, which separates the parts of the signed content. An id with other characters
 /// than letters, digits, `-` and `_` is replaced by its hash.
 fn to_webhook_id(id: &str) -> Cow<'_, str> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');

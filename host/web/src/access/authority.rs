@@ -143,8 +143,8 @@ impl<P: Permission> Authority<'_, P> {
         }
     }
 
-    /// Returns whether the administrator may use a node that is not stored yet: the node of an own role, or with the
-    /// right to add nodes there.
+    /// Returns whether the administrator may use a node that is not stored yet. The node of an own role may be used,
+    /// and any node with the right to add nodes there.
     pub(super) fn may_add_node(&self, node: &Hierarchy) -> bool {
         match self {
             Self::Principal(allowed, _) => {

@@ -1,8 +1,8 @@
 //! Log-in at an OpenID provider.
 //!
 //! [`begin`] gives the browser a random token in a cookie, from which the state, the nonce and the verifier of PKCE are
-//! derived. The store has only its SHA-256, so that [`complete`] accepts a log-in once, in the same browser, on any host
-//! of the store, and within ten minutes.
+//! derived. The store has only its SHA-256. So [`complete`] accepts a log-in once, in the same browser, on any host of
+//! the store, and within ten minutes.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -359,8 +359,8 @@ pub(crate) async fn find_errors(
 /// Replaces the operations of a role, which ends the sessions of its holders.
 ///
 /// # Errors
-/// 404 as for [`get`]; 403 if the role permits more than the administrator may; an operation is more than the
-/// administrator has; 409 if too many users have the role.
+/// 404 as for [`get`]. 403 if the role permits more than the administrator may. An error of an operation that the
+/// administrator does not have. 409 if too many users have the role.
 pub async fn set_operations(
     parts: &AccessParts,
     authority: &Authority<'_>,
@@ -392,8 +392,8 @@ pub async fn set_operations(
     Ok(entry.into())
 }
 
-/// Replaces the names of own roles by their pkids: a name is that of the nearest own role at or above the node of its
-/// grant. A name without a role stays, and [`exists`] is false for it.
+/// Replaces the names of own roles by their pkids. A name means the nearest own role at or above the node of its grant.
+/// A name without a role stays, and [`exists`] is false for it.
 ///
 /// # Errors
 /// The store cannot be read.

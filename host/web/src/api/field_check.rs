@@ -1,5 +1,5 @@
-//! The check of a new record's fields against the description of the model, for a request whose node is wrong: the plugin
-//! checks fields only together with a node.
+//! The check of a new record's fields against the description of the model, for a request whose node is wrong. The
+//! plugin checks fields only together with a node.
 
 use relation_app::names::find_hidden_character;
 use relation_host::reports::{Field, FieldKind, Model};

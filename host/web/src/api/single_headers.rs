@@ -1,4 +1,4 @@
-//! Headers that a request has once. Of two, one would be ignored, and the caller would not know which.
+//! Headers that a request has once. With two, one would be ignored, and the caller would not know which.
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, header};

@@ -75,7 +75,7 @@ fn settings_are_set_shown_and_inherited() {
     let language: Vec<&str> = language.unwrap().split_whitespace().collect();
     assert_eq!(language, ["language", "de", "sys"]);
 
-    // What `show` prints is what `set` takes.
+    // `set` takes the output of `show`.
     let again = world.workspace.relation(["settings", "set", "--json"]);
     let again = again.args(["--hierarchy", CUSTOMER, "-"]);
     let again = again.stdin(own.to_string()).run().succeeds().json();

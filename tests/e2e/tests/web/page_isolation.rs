@@ -165,7 +165,7 @@ fn rows(route: PageRoute, tenant: &Tenant, own: &Tenant, name: &str) -> Vec<Row>
         }
         PageRoute::ListData => vec![row(format!("{record}/data?model=device/spark/User"), 200)],
         PageRoute::CreateConsentLink => vec![row(format!("{record}/connect-link"), 200)],
-        // Whoever has the link sees the name of the organization.
+        // Every holder of the link sees the name of the organization.
         PageRoute::ShowConsent => vec![row(&tenant.consent, 200).everywhere()],
         PageRoute::BeginConsent => vec![row(&tenant.consent, 303).everywhere()],
         PageRoute::CompleteConsent => {

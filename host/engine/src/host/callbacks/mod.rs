@@ -83,7 +83,7 @@ pub enum CallbackState {
     Waiting,
     /// The receiver has accepted the callback.
     Delivered,
-    /// The receiver accepted no attempt. None follows.
+    /// The receiver accepted no attempt, and no further one is made.
     Failed,
 }
 

@@ -47,8 +47,8 @@ impl World {
         thresholds_within(&values, facts.lifetime)
     }
 
-    /// Checks the expiry as the plugin does: raises an alert for the smallest threshold that is crossed, unless it or a
-    /// smaller one was raised in this generation, and one after the expiry.
+    /// Checks the expiry as the plugin does. Raises an alert for the smallest crossed threshold, unless it or a smaller
+    /// one was raised in this generation. Raises another one after the expiry.
     pub(super) async fn check_expiry(
         &self,
         record: &Pkid,

@@ -79,7 +79,7 @@ async fn threshold_that_told_nobody_is_told_after_the_change() {
     let own = json!({"notify": false});
     world.set(NODE, own).await;
     let record = world.add_record(1, NODE, 14 * DAY).await;
-    // Nothing is known about the alerts of the other record.
+    // The alerts of the other record are unknown.
     world.add_record(2, NODE, 14 * DAY).await;
     world
         .notice(&record, &Alert::expiring(14), NoticeChange::Raised, 1)

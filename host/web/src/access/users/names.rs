@@ -29,8 +29,8 @@ pub(crate) fn find_name_error(name: &str) -> Option<String> {
     }
 }
 
-/// Returns the reason why nothing belongs to a node that does not exist yet: its path has a character that cannot be seen,
-/// or white space other than single spaces.
+/// Returns the reason why a new node cannot have any objects. Its path has an invisible character, or white space other
+/// than single spaces.
 pub(super) fn find_new_node_error(node: &Hierarchy) -> Option<String> {
     let path = node.as_str();
     find_hidden_character(path).or_else(|| path.split('.').find_map(find_white_space_error))

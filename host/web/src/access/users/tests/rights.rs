@@ -158,7 +158,7 @@ proptest! {
                 let user = add(parts, &authority, user).await.ok();
                 let changed = roles::set_operations(parts, &authority, &role, operations).await;
                 if let Some(user) = user {
-                    // Who has the role, and what it permits now.
+                    // The users of the role, and its present permissions.
                     let user = principal_of(parts, &user).await;
                     prop_assert_eq!(find_excess(&user, &actor), None);
                 }

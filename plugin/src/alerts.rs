@@ -40,12 +40,13 @@ pub mod code {
     /// A change of a wholesale customer did not succeed at Webex. The connection itself works.
     pub const ORDER_FAILED: &str = "WEBEX_WHOLESALE_ORDER_FAILED";
 
-    /// Whether the alert is about an import or an order: only another one ends it.
+    /// Returns whether the alert is about an import or an order: only another one ends it.
     pub fn is_about_import(code: &str) -> bool {
         matches!(code, REMOVALS_HELD | LIST_FAILED | ORDER_FAILED)
     }
 
-    /// Whether the alert is about the present state of a grant. A new refresh token alone does not end such an alert.
+    /// Returns whether the alert is about the present state of a grant. A new refresh token alone does not end such an
+    /// alert.
     pub fn is_about_state(code: &str) -> bool {
         matches!(code, FAILING | MISSING_SCOPE)
     }
@@ -237,7 +238,7 @@ impl ActiveAlerts {
         Ok((report(&reference, &body), put(record, &reference, &body)?))
     }
 
-    /// Whether an alert exists for this `threshold` and the grant's current generation.
+    /// Returns whether an alert exists for this `threshold` and the grant's current generation.
     pub fn has_threshold_alert(&self, record: &Record, grant: Grant, threshold: Millis) -> bool {
         let generation = record.grant_state(grant).generation;
         self.0.iter().any(|(_, body)| {
@@ -391,7 +392,7 @@ impl ActiveAlerts {
     }
 }
 
-/// Whether a grant that has not ended lacks scopes.
+/// Returns whether a grant that has not ended lacks scopes.
 fn lacks_scopes(connection: &GrantState) -> bool {
     let has_ended = matches!(
         connection.state,
@@ -417,7 +418,7 @@ pub fn raise_import(
     put(record, &reference, &body)
 }
 
-/// Whether the stored alert has this code.
+/// Returns whether the stored alert has this code.
 pub fn has_code(alert: &Document, code: &str) -> bool {
     serde_json::from_str::<AlertBody>(&alert.body).is_ok_and(|body| body.code == code)
 }

@@ -203,7 +203,7 @@ impl TokenChecker<'_> {
         }
     }
 
-    /// Asks Webex when the access token expires. None when Webex cannot be asked, or names an impossible time. This is
+    /// Asks Webex when the access token expires. `None` when Webex cannot be asked, or names an impossible time. This is
     /// one in the past although the token works, or after the lifetime that the response names.
     fn fetch_expiry(
         &self,

@@ -115,7 +115,7 @@ fn revoke_own(
     }
 }
 
-/// Finds the authorization that was created nearest to `begun`. None if one has no time, if another
+/// Finds the authorization that was created nearest to `begun`. `None` if one has no time, if another
 /// is as near, or if the found one may belong to another record.
 fn find_nearest<'a>(
     listed: &'a [Authorization],

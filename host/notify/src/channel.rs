@@ -48,7 +48,7 @@ pub struct DeliveryError {
     pub text: String,
 }
 
-/// Whether a later attempt can succeed.
+/// The kind of a failed delivery, which says whether a later attempt can succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliveryErrorKind {
     /// The receiver accepted nothing; try again, not before the time that it named.

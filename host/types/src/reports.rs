@@ -241,12 +241,12 @@ pub struct RefreshReport {
 }
 
 impl RefreshReport {
-    /// Whether Webex returned tokens, to this call or to the attempt that it joined.
+    /// Returns whether Webex returned tokens, to this call or to the attempt that it joined.
     pub fn is_connected(&self) -> bool {
         self.outcome == RefreshOutcome::Connected
     }
 
-    /// Whether refreshes of this grant fail until the operator corrects the cause.
+    /// Returns whether refreshes of this grant fail until the operator corrects the cause.
     pub fn needs_change(&self) -> bool {
         let mut grants = self.connection.grants.iter();
         grants

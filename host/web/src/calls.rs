@@ -212,7 +212,7 @@ fn log_error(recorded: Result<(), WebError>) {
     }
 }
 
-/// Returns the object of a call's event from its result; `None`: the call has changed nothing, and has no event.
+/// A function that returns the object of a call's event from its result. `None` if the call has changed nothing.
 type FindObject<T> = fn(&T) -> Option<AuditObject>;
 
 /// A call that a request starts.

@@ -76,7 +76,7 @@ pub fn find_node_error(text: &str) -> Option<String> {
     find_hidden_character(text)
 }
 
-/// Whether the path of `parent` leaves room for the name of a node.
+/// Returns whether the path of `parent` leaves room for the name of a node.
 pub fn has_room(parent: &str) -> bool {
     find_room(parent) >= MIN_NODE_BYTES
 }

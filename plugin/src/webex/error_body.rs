@@ -88,7 +88,7 @@ impl ErrorBody {
         }
     }
 
-    /// Whether Webex's API wrote the body: it has a tracking id, or a list of errors. A message
+    /// Returns whether Webex's API wrote the body: it has a tracking id, or a list of errors. A message
     /// alone may be that of a gateway.
     pub(super) fn is_webex(&self, head: &ResponseHead) -> bool {
         let has_tracking_id = self.tracking_id.is_some();
@@ -125,7 +125,7 @@ impl ErrorBody {
         }
     }
 
-    /// Whether the messages may refuse a credential. Those of an `error` object may not: neither
+    /// Returns whether the messages may refuse a credential. Those of an `error` object may not: neither
     /// OAuth nor Webex's token endpoint uses that format.
     pub(super) fn can_refuse(&self) -> bool {
         !self.has_error_object

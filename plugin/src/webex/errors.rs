@@ -251,7 +251,7 @@ impl WebexError {
         Self { details, ..self }
     }
 
-    /// Whether the error is about the integration that all customers share: OAuth's code says that
+    /// Returns whether the error is about the integration that all customers share: OAuth's code says that
     /// Webex does not accept the integration.
     pub fn is_about_client(&self) -> bool {
         let coded = matches!(
@@ -274,7 +274,7 @@ impl WebexError {
         }
     }
 
-    /// Whether the request did not reach Webex: a proxy, the network or the host's policy is the cause.
+    /// Returns whether the request did not reach Webex: a proxy, the network or the host's policy is the cause.
     pub fn is_before_webex(&self) -> bool {
         match self.kind {
             ErrorKind::ProxyCredentials | ErrorKind::Denied => true,

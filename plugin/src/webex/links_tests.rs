@@ -135,7 +135,7 @@ fn every_link_header_of_a_response_is_read() {
     assert_eq!(two, (b, Some(LinkError::Ambiguous)));
 }
 
-/// Whether a header names the next page outside of titles, which the headers of these tests do not
+/// Returns whether a header names the next page outside of titles, which the headers of these tests do not
 /// have.
 fn mentions_next(header: &[u8]) -> bool {
     header

@@ -102,7 +102,7 @@ fn drop_unreadable_members(body: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// Whether the body of a success is an error of Webex.
+/// Returns whether the body of a success is an error of Webex.
 fn is_error_body(body: &[u8]) -> bool {
     // Nearly every response has tokens, so this check avoids parsing those twice.
     let text = String::from_utf8_lossy(body);

@@ -114,7 +114,7 @@ struct ImportRun<'a> {
     settings: Settings,
     record: Record,
     sync: DataSync,
-    // None until the first request.
+    // `None` until the first request.
     access: Option<WebexAccess<'a>>,
     import: Import,
     // The version of its stored document; 0: not stored.
@@ -136,7 +136,7 @@ struct ImportRun<'a> {
 }
 
 impl ImportRun<'_> {
-    /// Whether the call should begin no further step. A due refresh of the record goes first.
+    /// Returns whether the call should begin no further step. A due refresh of the record goes first.
     fn is_pause_due(&self) -> bool {
         let now = self.platform.now();
         self.pages >= MAX_PAGES_PER_CALL

@@ -177,7 +177,7 @@ const DATA_SYNC_FIELDS: &[&str] = &[
     "model_instance_filter",
 ];
 
-/// Whether the contract lists this failure for the function; another check handles `internal`.
+/// Returns whether the contract lists this failure for the function; another check handles `internal`.
 fn in_contract(function: &str, failure: &Failure) -> bool {
     let gives = |fields: &[&str]| match failure {
         Failure::Invalid(faults) => {

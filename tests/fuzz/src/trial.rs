@@ -143,7 +143,7 @@ impl<'b> Trial<'b> {
         })
     }
 
-    /// Whether both tokens of the organization's grant are sealed.
+    /// Returns whether both tokens of the organization's grant are sealed.
     pub(crate) async fn has_tokens(&self) -> bool {
         let Some(record) = self.record().map(Reference::record) else {
             return false;

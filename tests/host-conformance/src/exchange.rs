@@ -58,7 +58,7 @@ impl Response {
     }
 }
 
-/// Whether the code means that the request was not sent. Other codes leave that open.
+/// Returns whether the code means that the request was not sent. Other codes leave that open.
 pub fn certainly_not_sent(code: &ErrorCode) -> bool {
     matches!(
         code,

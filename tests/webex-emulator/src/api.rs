@@ -36,7 +36,7 @@ impl Caller {
         }
     }
 
-    /// Whether the person's roles permit what the scope names: an administrator's scope granted by
+    /// Returns whether the person's roles permit what the scope names: an administrator's scope granted by
     /// anybody else permits nothing, and a read-only administrator cannot manage tokens.
     fn is_permitted(&self, scope: &str) -> bool {
         let mut roles = self.0.roles.iter();

@@ -173,7 +173,7 @@ pub(crate) fn validate(
     })
 }
 
-/// Whether this has the length and alphabet of 32 bytes in unpadded base64url.
+/// Returns whether this has the length and alphabet of 32 bytes in unpadded base64url.
 fn is_sha256(challenge: &str) -> bool {
     let base64url = |c: u8| c.is_ascii_alphanumeric() || b"-_".contains(&c);
     challenge.len() == 43 && challenge.bytes().all(base64url)

@@ -147,7 +147,7 @@ impl Webex {
         }
     }
 
-    /// Whether a request with this access or refresh token would be accepted now. The check changes
+    /// Returns whether a request with this access or refresh token would be accepted now. The check changes
     /// nothing and is not recorded.
     pub fn accepts(&self, token: &str) -> bool {
         self.shared.state().accepts(token)
@@ -191,7 +191,7 @@ impl Webex {
     ///
     /// A client learns this from a whole response that rotates out, exchanges or rejects the token or code, or from its
     /// own revocation. The first use of a token that was revoked without its knowledge, or whose successor was lost on
-    /// the way, is no violation.
+    /// the way, is not a violation.
     pub fn violations(&self) -> Vec<String> {
         self.shared.recorder.violations()
     }

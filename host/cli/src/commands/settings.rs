@@ -121,7 +121,7 @@ struct SettingsOutput<'a> {
     new_secrets: Vec<NewSecretOutput<'a>>,
 }
 
-/// Whether a recipient has a secret.
+/// The state of a recipient's secret.
 #[derive(Serialize)]
 struct SecretOutput<'a> {
     id: &'a str,

@@ -78,7 +78,7 @@ impl CallSummary {
         }
     }
 
-    /// Whether the log line is enabled.
+    /// Returns whether the log line is enabled.
     pub(super) fn is_logged(&self) -> bool {
         match self.level {
             Level::ERROR => tracing::enabled!(target: TARGET, Level::ERROR),

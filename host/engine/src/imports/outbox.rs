@@ -242,7 +242,7 @@ fn derive_notice(
 }
 
 impl NewNotice {
-    /// Whether the alert is about this record. One that does not say so is.
+    /// Returns whether the alert is about this record. One that does not say so is.
     fn is_about(&self, record: &Reference) -> bool {
         let subject = self
             .content

@@ -49,7 +49,7 @@ pub fn preview(
 }
 
 /// Returns the next time at which the connection must be checked, because somebody is told then if its facts do not
-/// change. None if only a change can lead to a notice.
+/// change. `None` if only a change can lead to a notice.
 #[must_use]
 pub fn next_check(
     facts: &ConnectionFacts,

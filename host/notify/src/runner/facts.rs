@@ -11,7 +11,7 @@ use super::model::read;
 use crate::routing::{ConnectionFacts, count_key};
 use crate::settings::{self, Defaults, Level, Recipient, Resolved, resolve};
 
-/// Finds the facts about records. The application asks the plugin.
+/// A source of facts about records. The application's asks the plugin.
 #[async_trait]
 pub trait RecordFacts: Send + Sync + 'static {
     /// Returns the facts about one grant of a record, as they are now; `None` if the record does not exist.
@@ -25,7 +25,7 @@ pub trait RecordFacts: Send + Sync + 'static {
     ) -> Result<Option<ConnectionFacts>, HandlerError>;
 
     /// Has the plugin check the expiries of a record now, since the thresholds of its node have changed. A record that does
-    /// not exist any more is no error.
+    /// not exist any more is not an error.
     ///
     /// # Errors
     /// The check was not made, and is to be repeated later. The text must not contain a secret.

@@ -225,7 +225,7 @@ pub struct ResentPage {
 
 /// Sends the dead letters of a filter again that have ended at `since` or later, such as after an outage. Those that have
 /// lost their point are left out. The state of the filter does not matter. One call looks at a bounded number; the caller goes on with [`ResentPage::next`]. A call that is
-/// repeated sends none twice, since those are no dead letters any more.
+/// repeated sends none twice, since they are not dead letters any more.
 ///
 /// # Errors
 /// [`ResendError::Store`]; the deliveries before it are sent again nevertheless.

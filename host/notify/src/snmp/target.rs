@@ -81,7 +81,7 @@ pub struct SnmpPrivacy {
     pub secret: SecretString,
 }
 
-/// Whether the receiver confirms notifications.
+/// The kind of notifications, with or without the receiver's confirmation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SnmpKind {
     /// Not confirmed.

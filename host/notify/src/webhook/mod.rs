@@ -96,7 +96,7 @@ impl Webhook {
         let signature = self.keys.sign(&id, now, payload.as_str());
         let unreadable = |what| response::temporary(format!("cannot send the message: {what}"));
         let mut signature = HeaderValue::try_from(signature)
-            .map_err(|_| unreadable("its signature is no header value"))?;
+            .map_err(|_| unreadable("its signature is not a header value"))?;
         signature.set_sensitive(true);
         Request::post(self.url.expose())
             .header(CONTENT_TYPE, "application/json")

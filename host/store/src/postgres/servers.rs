@@ -166,7 +166,7 @@ impl Servers {
 }
 
 impl Live {
-    /// Returns the connection for statements that are no calls of the store's functions.
+    /// Returns the connection for statements that are not calls of the store's functions.
     pub(super) fn client(&self) -> &Client {
         &self.client
     }

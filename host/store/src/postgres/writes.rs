@@ -18,7 +18,7 @@ const CONFLICT_LIMIT: Duration = Duration::from_secs(5);
 const PREVENT: &str =
     "INSERT INTO relation.writes (id) VALUES ($1) ON CONFLICT DO NOTHING RETURNING true";
 
-/// Reads the result of a write. None: it was prevented.
+/// Reads the result of a write. `None`: it was prevented.
 const RESULT: &str = "SELECT result FROM relation.writes WHERE id = $1";
 
 impl Connections {

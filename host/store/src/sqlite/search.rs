@@ -7,7 +7,7 @@
 //! the subtree is a filter on the walk, which fills a page quickly if much of the model is below the
 //! node. If it does not, all documents below the node are listed after all, up to a bound. Above that
 //! bound the walk continues: pkids are random, so enough of the documents match for the walk to be
-//! short. A subtree with all documents of the model is no condition.
+//! short. A subtree with all documents of the model is not a condition.
 
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 

@@ -152,7 +152,7 @@ pub(crate) async fn resolve(parts: &AccessParts, name: NodeName) -> Result<Hiera
     }
 }
 
-/// As [`resolve`], for a parameter that may be absent.
+/// Works like [`resolve`], for a parameter that may be absent.
 pub(crate) async fn resolve_optional(
     parts: &AccessParts,
     name: Option<NodeName>,
@@ -397,7 +397,7 @@ pub(super) async fn delete(
     Ok(())
 }
 
-/// Whether all documents from before nodes were stored have a node.
+/// The body of the document that exists once all earlier documents have a stored node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct IndexBody {}
 

@@ -122,7 +122,7 @@ impl fmt::Display for Badge {
     }
 }
 
-/// How a time is shown.
+/// The format of a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Style {
     /// The time from now until then: `3 d 4 h`, or `2 h ago`.

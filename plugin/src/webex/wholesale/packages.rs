@@ -64,7 +64,7 @@ pub fn check_packages(packages: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// Whether a customer with these packages needs a location of calling.
+/// Returns whether a customer with these packages needs a location of calling.
 pub fn needs_location(packages: &[String]) -> bool {
     packages.iter().any(|name| CALLING.contains(&name.as_str()))
 }

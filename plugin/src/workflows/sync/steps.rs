@@ -369,7 +369,7 @@ impl ImportRun<'_> {
         Ok(Step::Done)
     }
 
-    /// Whether the first entry of a page was on an earlier page.
+    /// Returns whether the first entry of a page was on an earlier page.
     fn begins_with_seen(&self, directory: &Directory, page: &Page) -> bool {
         let first = page.items.first().and_then(|item| Entry::parse(item).ok());
         let id =

@@ -71,7 +71,7 @@ impl OrderState {
     /// The number of steps of an order: the request, and Webex's work.
     pub const STEPS: u32 = 2;
 
-    /// Whether nothing of the order is left to do.
+    /// Returns whether nothing of the order is left to do.
     pub fn is_ended(self) -> bool {
         !matches!(self, Self::Sending | Self::Working)
     }

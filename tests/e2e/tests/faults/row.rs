@@ -27,7 +27,7 @@ pub struct RefreshVariant {
 }
 
 impl RefreshVariant {
-    /// Whether the old refresh token becomes invalid when a new one is issued.
+    /// Returns whether the old refresh token becomes invalid when a new one is issued.
     pub fn rotates(self) -> bool {
         self.mode == Mode::Rotate
     }

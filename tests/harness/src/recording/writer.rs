@@ -91,7 +91,7 @@ fn collect_secrets(notes: &Notes, setup: &Setup) -> SecretCollector {
     collector
 }
 
-/// Whether no text contains a secret: the last check, over the whole file.
+/// Returns whether no text contains a secret: the last check, over the whole file.
 fn is_free_of_secrets(value: &Value, placeholders: &Placeholders) -> bool {
     match value {
         Value::String(text) => !placeholders.contains_secret(text),

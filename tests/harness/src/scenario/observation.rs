@@ -69,7 +69,7 @@ pub struct StorageChanges {
 }
 
 impl StorageChanges {
-    /// Whether nothing changed.
+    /// Returns whether nothing changed.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

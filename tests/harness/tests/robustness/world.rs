@@ -325,7 +325,7 @@ impl World {
     }
 }
 
-/// Whether the call failed with `not-found`.
+/// Returns whether the call failed with `not-found`.
 pub fn is_not_found(failed: &CallFailure) -> bool {
     matches!(failed.refusal(), Some(Failure::NotFound(_)))
 }

@@ -200,7 +200,7 @@ impl Host {
     /// Checks the address of a callback, as far as that is possible before its name is resolved.
     ///
     /// # Errors
-    /// The text is no address, or the policy does not permit it. The error names the setting, and has no path or query.
+    /// The text is not an address, or the policy does not permit it. The error names the setting, and has no path or query.
     pub fn check_callback_url(&self, text: &str) -> Result<CallbackUrl, String> {
         let expected =
             "must be an absolute http or https address without user name, password and fragment";

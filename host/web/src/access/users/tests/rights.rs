@@ -117,7 +117,7 @@ fn any_operations() -> impl Strategy<Value = Vec<Operation>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Own roles are no way around the rule: neither the administrator's own ones nor those of others.
+    /// Own roles do not evade the rule: neither the administrator's own ones nor those of others.
     #[test]
     fn nobody_grants_more_by_own_roles(
         own in any_grants(),

@@ -147,7 +147,7 @@ pub fn event_from_alert(
 }
 
 /// Returns whether notices of this kind say that the connection does not work, or soon will not. When the connection
-/// works again, their deliveries that are still to come have no point and must be dropped.
+/// works again, their coming deliveries are obsolete and must be dropped.
 #[must_use]
 pub const fn ends_with_recovery(kind: NoticeKind) -> bool {
     match kind {

@@ -48,7 +48,7 @@ pub struct Delivery {
     pub earliest: DateTime<Utc>,
     /// The reasons for an earliest time after the event.
     pub holds: Vec<Hold>,
-    /// The time after which it has no point.
+    /// The time after which the notice is obsolete.
     pub deadline: DateTime<Utc>,
 }
 

@@ -345,8 +345,8 @@ impl Router<'_> {
         }
     }
 
-    /// Finds the time after which a delivery that is due at `earliest` has no point. A notice before an expiry has
-    /// none once the next threshold is crossed, since a tighter notice is told then.
+    /// Finds the time after which a delivery that is due at `earliest` is obsolete. A notice before an expiry has none
+    /// once the next threshold is crossed, since a tighter notice is told then.
     fn find_deadline(&self, earliest: DateTime<Utc>) -> DateTime<Utc> {
         let notice = &self.event.notice;
         let lifetime = match notice.kind {

@@ -88,7 +88,7 @@ impl KnownNotices {
 }
 
 impl KnownNotices {
-    /// Returns whether a later notice of the connection makes a dead letter pointless. Such a notice went to the same
+    /// Returns whether a later notice of the connection makes a dead letter obsolete. Such a notice went to the same
     /// recipient, even if it is a dead letter too. Otherwise it tells that the connection works, or that it does not
     /// after a notice of another kind.
     pub(super) fn replaces(&self, dead: &StoredDelivery) -> bool {

@@ -63,8 +63,7 @@ impl NoticeRunner {
         })
     }
 
-    /// Returns the recipient, if the message still has a point, or the end of the message. Leaves out notices about
-    /// deleted records.
+    /// Returns the recipient, or the end of the message if it is obsolete. Leaves out notices about deleted records.
     async fn check_message(
         &self,
         run: &Run<'_>,

@@ -49,7 +49,7 @@ pub enum DeliveryState {
     Confirmed,
     /// The delivery has failed for good: a dead letter.
     Dead,
-    /// The delivery lost its point.
+    /// The delivery became obsolete.
     Dropped,
 }
 

@@ -99,8 +99,8 @@ impl NoticeRunner {
         }
     }
 
-    /// Drops the deliveries that have no point since the connection works. Returns the present time if one of them
-    /// tells or may have told somebody.
+    /// Drops the deliveries that are obsolete since the connection works. Returns the present time if one of them tells
+    /// or may have told somebody.
     async fn drop_ended(
         &self,
         run: &Run<'_>,

@@ -112,7 +112,7 @@ pub fn render(listed: &ListedDelivery, now: Timestamp) -> String {
             false => format!(", held by {}", holds.join(", ")),
         };
         pairs.push(("due", format!("{} ({due}{because})", utc(earliest))));
-        pairs.push(("no point after", utc(deadline)));
+        pairs.push(("obsolete after", utc(deadline)));
     }
     pairs.extend(stored.ended.iter().map(|ended| ("ended", utc(ended))));
     let reason = stored.reason.iter();

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn enabled_endpoint_is_not_disabled_by_the_next_failure() {
+    fn enabled_endpoint_survives_the_next_failure() {
         let mut health = EndpointHealth::default();
         for hour in 0..=72 {
             fail(&mut health, hour);

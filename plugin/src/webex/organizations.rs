@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn token_without_any_object_needs_another_base_address() {
+    fn token_without_objects_needs_another_base_address() {
         let own = json!({"message": "no", "errors": [{"description": "no"}]});
         for response in [
             raw_response(404, &[("content-type", "text/html")], "<p>"),

@@ -499,7 +499,7 @@ fn documented_limits_are_the_defaults() {
 
 #[cfg(feature = "postgres")]
 #[test]
-fn store_in_a_database_has_its_stash_beside_the_configuration() {
+fn stash_of_a_database_is_beside_the_configuration() {
     let text = "store = \"postgres://relation:canary@db/relation?password-file=p&nonsense=1\"";
     let found = errors(text).join("\n");
     assert!(found.starts_with("line 1: store: "), "{found}");

@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn modification_of_a_changed_record_is_done_if_committed() {
+    fn modification_is_done_if_it_was_committed_before() {
         let changed = CallErrorKind::Changed {
             subject: Reference::record(Pkid::random()),
             expected: 2,

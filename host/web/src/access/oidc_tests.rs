@@ -63,7 +63,7 @@ async fn refuse(world: &World, headers: &HeaderMap, callback: Callback) -> Strin
 }
 
 #[tokio::test]
-async fn callback_counts_once_in_its_browser_for_ten_minutes() {
+async fn callback_counts_once_for_ten_minutes_per_browser() {
     let world = World::new();
     let token = add_pending(&world).await;
     let state = derive(&token).state;

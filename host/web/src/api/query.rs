@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_parameters_are_reported_with_the_known_ones() {
+    fn unknown_parameters_are_reported_with_known_ones() {
         let mut query = Query::parse(Some("q=a&q=b&name=c"));
         query.text("name");
         query.flag("count", true);

@@ -115,7 +115,7 @@ fn killed_move_is_continued() {
 }
 
 #[test]
-fn move_is_refused_while_a_host_runs_or_the_target_has_customers() {
+fn move_with_a_host_or_onto_customers_is_refused() {
     let world = CliWorld::new();
     let workspace = &world.workspace;
     world.add_customer("Contoso");

@@ -165,14 +165,14 @@ async fn moved_record_has_the_thresholds_of_its_new_node() {
 }
 
 #[tokio::test]
-async fn node_without_settings_has_those_of_the_installation() {
+async fn node_without_settings_has_the_installations() {
     let world = world_with(&Thresholds::new(&[])).await;
     let pkid = world.add_customer("Contoso").await.pkid;
     assert_eq!(next_check(&world, &pkid).await, START_TIME.after(60 * DAY));
 }
 
 #[tokio::test]
-async fn source_that_fails_leaves_the_settings_of_the_installation() {
+async fn failing_source_leaves_the_installations_settings() {
     let source = Thresholds::new(&[(NODE, "60d")]);
     let world = world_with(&source).await;
     let Customer { pkid, .. } = world.add_customer("Contoso").await;

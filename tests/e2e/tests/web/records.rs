@@ -295,7 +295,7 @@ async fn password_never_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn errors_of_the_framework_have_the_form_of_all_errors() {
+async fn errors_of_the_framework_have_the_common_form() {
     let (_world, root) = world().await;
     let refused = root.json(Method::PUT, RECORDS, &json!({})).await;
     assert_eq!(refused.expect(405)["title"], "Method Not Allowed");

@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn several_recipients_of_one_name_are_not_removed_together() {
+    fn recipients_with_the_same_name_are_not_removed() {
         let hook = |id: &str, name: &str| json!({"type": "webhook", "id": id, "name": name});
         let (one, two, three) = (hook("one", "Chat"), hook("two", "chat"), hook("x", "two"));
         let list = |values: &[&Value]| json!({"recipients": {"mode": "replace", "values": values}});

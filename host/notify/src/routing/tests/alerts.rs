@@ -69,7 +69,7 @@ fn repeated_alert_is_told_if_its_severity_rose() {
 }
 
 #[test]
-fn cleared_alert_is_a_recovery_if_the_connection_works() {
+fn cleared_alert_means_recovery_if_connection_works() {
     let cleared = |code: &str, is_connected| {
         let alert = parse(&alert(code, "critical"));
         event(&alert, AlertTransition::Cleared { is_connected })

@@ -74,7 +74,7 @@ async fn record_that_fails_is_tried_again_and_left_out() {
 }
 
 #[tokio::test]
-async fn threshold_that_told_nobody_is_told_after_the_change() {
+async fn untold_threshold_is_told_after_the_change() {
     let world = World::with_settings(json!({"recipients": ["noc@provider.example"]})).await;
     let own = json!({"notify": false});
     world.set(NODE, own).await;

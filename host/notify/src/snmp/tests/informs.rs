@@ -255,7 +255,7 @@ async fn forged_responses_do_not_confirm() {
 }
 
 #[tokio::test]
-async fn unencrypted_response_to_an_encrypted_inform_is_ignored() {
+async fn clear_response_to_an_encrypted_inform_is_ignored() {
     let engine = Engine::new("receiver", 1, 10);
     let script = move |_, datagram: &[u8]| {
         let message = ReceivedMessage::read(datagram).unwrap();

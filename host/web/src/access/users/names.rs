@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_new_belongs_to_a_node_with_a_hidden_character() {
+    async fn node_with_a_hidden_character_takes_no_objects() {
         let world = World::new();
         let parts = &world.parts;
         let hidden: Hierarchy = node("sys.Con\u{202e}toso");

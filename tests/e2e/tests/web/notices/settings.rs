@@ -160,7 +160,7 @@ async fn all_errors_of_settings_are_reported_together() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn webhooks_of_servers_that_are_not_listed_are_refused() {
+async fn webhooks_of_unlisted_servers_are_refused() {
     let world = WorldBuilder::default().start().await;
     let path = format!("{SETTINGS}{NODE}/");
     let client = async |origins: &[&str]| {

@@ -153,12 +153,12 @@ impl Web {
         &self.parts.live
     }
 
-    /// The records that the plugin has shown lately.
+    /// Returns the records that the plugin has shown lately.
     pub(crate) fn shown_records(&self) -> &ShownRecords {
         &self.parts.shown_records
     }
 
-    /// The lists that were too long to be counted a moment ago.
+    /// Returns the lists that were too long to be counted a moment ago.
     pub(crate) fn long_lists(&self) -> &LongLists {
         &self.parts.long_lists
     }

@@ -268,7 +268,7 @@ impl<'de> Deserialize<'de> for WireResponse {
 }
 
 impl Serialize for WireResponse {
-    /// Required by the library, which never calls it; tokens are not written.
+    /// Writes an empty map instead of the tokens. The library requires the function and never calls it.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_map(Some(0))?.end()
     }
@@ -320,7 +320,7 @@ impl<'de> Deserialize<'de> for WireErrorResponse {
 }
 
 impl Serialize for WireErrorResponse {
-    /// Required by the library, which never calls it.
+    /// Writes an empty map. The library requires the function and never calls it.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_map(Some(0))?.end()
     }

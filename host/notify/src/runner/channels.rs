@@ -262,7 +262,7 @@ fn to_version(
     }
 }
 
-/// A change of the settings or the configuration can help.
+/// Creates an error that a change of the settings or the configuration can correct.
 fn not_attempted(text: String) -> DeliveryError {
     fail(DeliveryErrorKind::NotAttempted, text)
 }

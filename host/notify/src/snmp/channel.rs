@@ -305,7 +305,7 @@ impl fmt::Debug for SnmpChannel {
     }
 }
 
-/// A repair at the receiver or in the network can help.
+/// Creates an error that a repair at the receiver or in the network can correct.
 fn temporary(text: String) -> DeliveryError {
     DeliveryError {
         kind: DeliveryErrorKind::Temporary { retry_after: None },

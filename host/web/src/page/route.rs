@@ -25,29 +25,29 @@ macro_rules! routes {
             /// Every route.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
-            /// The method.
+            /// Returns the method.
             pub fn method(self) -> Method {
                 match self {
                     $(Self::$name => Method::$method,)*
                 }
             }
 
-            /// The path, with its parameters in braces.
+            /// Returns the path, with its parameters in braces.
             pub fn path(self) -> &'static str {
                 match self {
                     $(Self::$name => $path,)*
                 }
             }
 
-            /// The operation that a principal needs at the object's node; `None`: the route needs no principal, or only
-            /// a session. The routes of an action and of the changes of a transaction need that of the action as well.
+            /// Returns the operation that a principal needs at the object's node. `None` if the route needs no
+            /// principal, or only a session. The routes of an action and of the changes of a transaction need that of the action as well.
             pub fn operation(self) -> Option<Operation> {
                 match self {
                     $(Self::$name => $operation,)*
                 }
             }
 
-            /// The handler.
+            /// Returns the handler.
             pub(super) fn handler(self) -> MethodRouter<Web> {
                 match self {
                     $(Self::$name => on(MethodFilter::$method, $handler),)*

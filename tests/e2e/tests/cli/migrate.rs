@@ -4,7 +4,7 @@ use relation_e2e::cli_world::CliWorld;
 use relation_e2e::process::eventually;
 use serde_json::Value;
 
-/// The tokens of the first grant, which no output may have.
+/// Asserts that an output has none of the tokens.
 fn assert_hidden(output: &str, tokens: &[&str]) {
     for token in tokens {
         assert!(!output.contains(token), "{output}");

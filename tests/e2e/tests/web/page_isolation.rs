@@ -50,7 +50,7 @@ impl Row {
         self
     }
 
-    /// The response is the same for all places.
+    /// Expects the same response for all places.
     fn everywhere(self) -> Self {
         let status = self.inside.unwrap();
         self.outside(status)

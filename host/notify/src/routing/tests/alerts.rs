@@ -7,7 +7,7 @@ use crate::routing::{AlertFacts, AlertTransition, ConnectionFacts, Event, event_
 use crate::settings::tests::node;
 use crate::{NoticeKind, Severity};
 
-/// An alert as the plugin writes it.
+/// Returns an alert as the plugin writes it.
 fn alert(code: &str, severity: &str) -> Value {
     json!({
         "id": "00000000000000000000000a", "code": code, "category": "webex", "severity": severity,

@@ -87,7 +87,7 @@ fn is_provider_administrator(user: &Entry<UserBody>, node: &Hierarchy) -> bool {
     !user.body.disabled && user.body.grants.iter().any(covers)
 }
 
-/// For each node where the change takes the role of a provider administrator from the user, finds another one. The
+/// Finds another provider administrator for each node where the change takes that role from the user. The
 /// returned conditions hold as long as the others are unchanged, so that two administrators cannot disable each other
 /// at the same moment.
 ///

@@ -46,8 +46,7 @@ fn reference_of(wakeup: &DueWakeup) -> (Reference, String) {
     (wakeup.wakeup.subject.clone(), wakeup.wakeup.id.clone())
 }
 
-/// Returns, for each subject with due wakeups, the wakeup before `now` with the largest key from
-/// `choose`.
+/// Returns the wakeup before `now` with the largest key from `choose`, for each subject with due wakeups.
 async fn largest<K: Ord>(
     inner: &dyn Store,
     of_each: Vec<DueWakeup>,

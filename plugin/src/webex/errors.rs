@@ -368,7 +368,7 @@ impl WebexError {
                 let until = self.retry_after.map(|pause| now + pause);
                 Failure::RateLimited(until)
             }
-            // The text is Webex's answer, which says more to the caller than an error of the plugin's own.
+            // The text is Webex's response, which says more to the caller than an error of the plugin's own.
             ErrorKind::Rejected
             | ErrorKind::Unavailable
             | ErrorKind::Malformed

@@ -53,7 +53,7 @@ async fn while_looking_up_the_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_connecting() {
+async fn deadline_holds_while_connecting() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(1).unwrap();
@@ -90,7 +90,7 @@ async fn while_the_proxy_opens_a_tunnel() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_waiting_for_the_response() {
+async fn deadline_holds_while_waiting_for_the_response() {
     let server = Server::start(|connection| connection.silent()).await;
     let ended = timeout_at(&server).await;
     assert_eq!(ended, (RequestPhase::Response, 5));

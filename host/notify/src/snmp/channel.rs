@@ -194,7 +194,7 @@ impl SnmpChannel {
                         reply: format!("confirmed by {address}, request id {request_id}"),
                     });
                 }
-                // The next answer would be the same.
+                // The next response would be the same.
                 Err(error @ ExchangeError::Status { .. }) => {
                     return Err(temporary(error.to_string()));
                 }
@@ -254,7 +254,7 @@ impl SnmpChannel {
         }
     }
 
-    /// Returns the things to check at a receiver that does not answer.
+    /// Returns the things to check at a receiver that does not respond.
     fn silence_advice(&self) -> &'static str {
         match &self.target.version {
             SnmpVersion::V2c { .. } => {

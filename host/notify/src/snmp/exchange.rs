@@ -41,7 +41,7 @@ pub enum ExchangeError {
     #[error("{address} refused the inform with {report}")]
     Report { address: SocketAddr, report: Report },
     /// The receiver could not process the inform.
-    #[error("{address} answered with the error status {status} ({})", name_status(*.status))]
+    #[error("{address} responded with the error status {status} ({})", name_status(*.status))]
     Status { address: SocketAddr, status: i32 },
     /// The receiver's engine id or time changed with every message.
     #[error("{address} did not agree with this host on an engine id and a time")]

@@ -87,7 +87,7 @@ fn lifecycle_in_tables() {
 }
 
 #[test]
-fn lifecycle_in_json() {
+fn json_reports_the_whole_lifecycle() {
     let world = CliWorld::new();
     let customer = world.add_customer("Contoso");
     let workspace = &world.workspace;

@@ -167,7 +167,7 @@ pub(super) fn transaction(status: Status) -> Transaction {
         log: vec![
             line(0, Level::Info, "asking Webex for the tokens of the consent"),
             line(1, Level::Warning, HOSTILE),
-            line(2, Level::Error, "Webex does not answer"),
+            line(2, Level::Error, "Webex does not respond"),
         ],
         secret_accesses: Vec::new(),
         omitted_accesses: 0,

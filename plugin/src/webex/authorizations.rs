@@ -68,8 +68,12 @@ pub fn list_authorizations(
         .finish();
     let list = webex.get_json(&format!("{AUTHORIZATIONS}?{query}"), token)?;
     let items = list.get("items").and_then(Value::as_array);
-    let items = items
-        .ok_or_else(|| unusable("asking for the authorizations", "the response is not a list"))?;
+    let items = items.ok_or_else(|| {
+        unusable(
+            "asking for the authorizations",
+            "the response is not a list",
+        )
+    })?;
     let text = |item: &Value, name: &str| item.get(name)?.as_str().map(str::to_owned);
     let matching = items.iter().filter(|item| {
         let kind = text(item, "type").unwrap_or_default();

@@ -385,7 +385,7 @@ pub(super) async fn authenticate(
         }
     }
     Ok(Some(Principal {
-        own_roles: roles::load(parts, &entry.body.grants).await?,
+        custom_roles: roles::load(parts, &entry.body.grants).await?,
         kind: PrincipalKind::ApiKey,
         pkid: entry.pkid,
         name: entry.body.name,

@@ -391,14 +391,14 @@ fn to_grant(grant: &OidcGrant) -> RoleGrant {
     }
 }
 
-/// Replaces the names of own roles by their pkids, and splits off the grants whose role does not exist.
+/// Replaces the names of custom roles by their pkids, and splits off the grants whose role does not exist.
 async fn split_missing(
     parts: &AccessParts,
     mut grants: Vec<RoleGrant>,
 ) -> Result<(Vec<RoleGrant>, Vec<RoleGrant>), StoreError> {
     roles::resolve_names(parts, &mut grants).await?;
-    let own_roles = roles::load(parts, &grants).await?;
-    let exists = |grant: &RoleGrant| roles::exists(grant, &own_roles);
+    let custom_roles = roles::load(parts, &grants).await?;
+    let exists = |grant: &RoleGrant| roles::exists(grant, &custom_roles);
     Ok(grants.into_iter().partition(exists))
 }
 

@@ -158,7 +158,7 @@ fn each_group_grants_its_roles() {
 }
 
 #[tokio::test]
-async fn groups_grant_own_roles_that_exist() {
+async fn groups_grant_custom_roles_that_exist() {
     let world = World::new();
     let new = roles::NewRole {
         name: "desk".to_owned(),

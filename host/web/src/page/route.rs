@@ -188,7 +188,7 @@ routes! {
     DisableUser: POST "/users/{pkid}/disable", ADMINISTER, users::disable;
     /// Enables a user.
     EnableUser: POST "/users/{pkid}/enable", ADMINISTER, users::enable;
-    /// Lists own roles.
+    /// Lists custom roles.
     ListRoles: GET "/roles", ADMINISTER, roles::list;
     /// Shows the form of a new role.
     ShowNewRole: GET "/roles/new", ADMINISTER, roles::show_new;

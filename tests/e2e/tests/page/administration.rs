@@ -102,7 +102,7 @@ pub fn invite_and_disable_a_user(world: &PageWorld) {
 
 pub fn add_and_delete_a_role(world: &PageWorld) {
     world.follow("Roles");
-    world.see_and_check("roles-empty", "Own roles", &["No own roles"]);
+    world.see_and_check("roles-empty", "Custom roles", &["No custom roles"]);
     world.follow("Add role");
     world.see("Add role", &["What the role permits"]);
     world.fill(&[("name", "service desk"), ("hierarchy", NODE)]);
@@ -119,7 +119,7 @@ pub fn add_and_delete_a_role(world: &PageWorld) {
     world.follow("Delete");
     world.see_and_check("role-delete", "Delete service-desk?", &["removed for good"]);
     world.follow("Delete for good");
-    world.see("Own roles", &["No own roles"]);
+    world.see("Custom roles", &["No custom roles"]);
 }
 
 pub fn add_and_revoke_a_key(world: &PageWorld) {

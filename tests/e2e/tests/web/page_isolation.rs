@@ -109,7 +109,7 @@ fn rows(route: PageRoute, tenant: &Tenant, own: &Tenant, name: &str) -> Vec<Row>
     let delivery = format!("/deliveries/{}", tenant.delivery);
     let user_path = format!("/users/{user}");
     let role_path = format!("/roles/{role}");
-    // A user or a key at the own node, with a built-in role or the own role of a place at that place.
+    // A user or a key at the principal's node, with a built-in role or the custom role of a place at that place.
     let members = |path: &str| {
         let member = |suffix: &str, node: &str| {
             row(path, 200)

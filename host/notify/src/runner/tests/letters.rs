@@ -173,7 +173,7 @@ async fn stored_deliveries_have_no_secrets_or_other_tenants() {
             }
         }
     }
-    // A customer's administrator sees the deliveries to the own recipients only.
+    // A customer's administrator sees only the deliveries to the customer's recipients.
     let seen = world.deliveries_from("sys.Provider.Contoso").await;
     assert_eq!(seen.len(), 1);
     assert_eq!(seen[0].delivery.origin, node("sys.Provider.Contoso"));

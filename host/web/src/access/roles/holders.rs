@@ -1,4 +1,4 @@
-//! The users and keys that have an own role, and the deletion of a role that nobody has.
+//! The users and keys that have a custom role, and the deletion of a role that nobody has.
 
 use relation_app::{AppError, ErrorKind};
 use relation_host::store::{Check, StoreError};

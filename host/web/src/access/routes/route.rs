@@ -59,15 +59,15 @@ pub enum AccessRoute {
     GetNode,
     /// Deletes a node.
     DeleteNode,
-    /// Lists own roles.
+    /// Lists custom roles.
     ListRoles,
-    /// Adds an own role.
+    /// Adds a custom role.
     AddRole,
-    /// Shows an own role.
+    /// Shows a custom role.
     GetRole,
-    /// Replaces the operations of an own role.
+    /// Replaces the operations of a custom role.
     SetRoleOperations,
-    /// Deletes an own role.
+    /// Deletes a custom role.
     DeleteRole,
     /// Lists the nodes that have notice settings.
     ListNoticeSettings,
@@ -334,13 +334,13 @@ impl AccessRoute {
             Self::AddNode => "Adds a node below another one",
             Self::GetNode => "Shows a node",
             Self::DeleteNode => "Deletes a node at and below which nothing is",
-            Self::ListRoles => "Lists own roles",
-            Self::AddRole => "Adds an own role",
-            Self::GetRole => "Shows an own role",
+            Self::ListRoles => "Lists custom roles",
+            Self::AddRole => "Adds a custom role",
+            Self::GetRole => "Shows a custom role",
             Self::SetRoleOperations => {
-                "Replaces the operations of an own role, which ends sessions of its users"
+                "Replaces the operations of a custom role, which ends sessions of its users"
             }
-            Self::DeleteRole => "Deletes an own role that nobody has",
+            Self::DeleteRole => "Deletes a custom role that nobody has",
             Self::ListNoticeSettings => "Lists the nodes that have notice settings",
             Self::GetNoticeSettings => "Shows the notice settings of a node, without secrets",
             Self::SaveNoticeSettings => {

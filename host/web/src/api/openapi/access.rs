@@ -291,7 +291,7 @@ pub(super) fn optional_time() -> Value {
 fn grants() -> Value {
     let roles: Vec<&str> = ROLES.iter().map(|role| role.name).collect();
     let description = format!(
-        "A built-in role ({}), or the pkid of an own role. Requests may have the name of an own role.",
+        "A built-in role ({}), or the pkid of a custom role. Requests may have the name of a custom role.",
         roles.join(", ")
     );
     json!({
@@ -305,13 +305,13 @@ fn grants() -> Value {
     })
 }
 
-/// Returns the schema of the operations of an own role.
+/// Returns the schema of the operations of a custom role.
 fn operations() -> Value {
     let names = Operation::ALL.map(Operation::as_str);
     json!({ "type": "array", "minItems": 1, "items": { "type": "string", "enum": names } })
 }
 
-/// Returns the schema of an own role.
+/// Returns the schema of a custom role.
 pub(super) fn role() -> Value {
     json!({
         "type": "object",

@@ -13,7 +13,7 @@ use relation_host::types::{Pkid, Reference, Timestamp};
 use serde_json::{Value, json};
 
 use crate::access::Operation;
-use crate::access::roles::OwnRole;
+use crate::access::roles::CustomRole;
 use crate::page::organizations::Row;
 use crate::page::ui::Ui;
 
@@ -251,8 +251,8 @@ pub(super) fn wholesale() -> Vec<WholesaleCustomer> {
 }
 
 /// Returns a role with a long name, in one word.
-pub(super) fn long_role() -> OwnRole {
-    OwnRole {
+pub(super) fn long_role() -> CustomRole {
+    CustomRole {
         pkid: pkid(6),
         name: "service-desk-".repeat(7),
         hierarchy: "sys.Provider".parse().unwrap(),

@@ -19,7 +19,7 @@ pub struct Attempt<'a> {
     pub now: DateTime<Utc>,
 }
 
-/// Delivers messages to one recipient by one way.
+/// Delivers messages to one recipient.
 #[async_trait]
 pub trait Channel: Send + Sync {
     /// Makes one attempt, which takes a bounded time.

@@ -153,7 +153,7 @@ impl Web {
         &self.parts.live
     }
 
-    /// Returns the records that the plugin has shown lately.
+    /// Returns the records that the plugin has shown recently.
     pub(crate) fn shown_records(&self) -> &ShownRecords {
         &self.parts.shown_records
     }

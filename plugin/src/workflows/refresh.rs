@@ -401,7 +401,7 @@ impl Attempt<'_> {
         })
     }
 
-    /// Returns when the failures began to which this attempt belongs. Records of older releases only have the time of the
+    /// Returns the beginning of the failures that this attempt continues. Records of older releases only have the time of the
     /// last one.
     fn find_first_failure(&self, connection: &GrantState) -> UnixMillis {
         let retry = connection.retry.as_ref();

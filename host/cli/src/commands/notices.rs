@@ -43,8 +43,8 @@ pub enum Command {
 /// Arguments of `notices list`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-A delivery is pending, sent (the way has no confirmation), confirmed, dead (it has failed for good), or dropped (it lost \
-its point). It belongs to the node whose settings name the recipient.
+A delivery is pending, sent (the channel has no confirmation), confirmed, dead (it has failed for good), or dropped \
+(it became obsolete). It belongs to the node whose settings name the recipient.
 
 Examples:
   relation-host notices list --state dead

@@ -81,7 +81,7 @@ impl From<SessionError> for Cause {
 /// The maximum length of a server's reply in a receipt or an error.
 const MAX_REPLY: usize = 500;
 
-/// Makes the error of an attempt at `server` (host and port) that failed at `step`.
+/// Creates the error of an attempt at `server` (host and port) that failed at `step`.
 pub(super) fn describe(
     server: &str,
     step: Step,

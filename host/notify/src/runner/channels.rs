@@ -106,7 +106,7 @@ pub struct SnmpChannels {
     pub allow_sha1: bool,
 }
 
-/// The channels of a host. A way without its part is not configured.
+/// The channels of a host. A channel without its part is not configured.
 #[derive(Clone)]
 pub struct HostChannels {
     /// The mail server.
@@ -267,9 +267,9 @@ fn not_attempted(text: String) -> DeliveryError {
     fail(DeliveryErrorKind::NotAttempted, text)
 }
 
-fn not_configured(way: &str) -> DeliveryError {
+fn not_configured(channel: &str) -> DeliveryError {
     not_attempted(format!(
-        "the operator of this host has not configured {way}"
+        "the operator of this host has not configured {channel}"
     ))
 }
 

@@ -80,7 +80,7 @@ impl NoticeRunner {
         Err(RunError::Contended)
     }
 
-    /// Makes the deliveries that tell a change of an endpoint. They go to the other recipients of its level, or else to
+    /// Creates the deliveries that tell a change of an endpoint. They go to the other recipients of its level, or else to
     /// those of the nearest level above that has some.
     async fn tell_change(
         &self,

@@ -164,7 +164,7 @@ pub async fn list_routings(
     })
 }
 
-/// Sends a delivery again that has ended, with the same id: such as a dead letter after its cause was repaired. It is
+/// Sends an ended delivery again with the same id, such as a dead letter after its cause was repaired. It is
 /// sent alone, without waiting for the budget, if the settings still name the recipient. It may be obsolete, since a
 /// person chose it.
 ///
@@ -223,7 +223,7 @@ pub struct ResentPage {
     pub next: Option<String>,
 }
 
-/// Sends dead letters of a filter again that have ended at `since` or later, such as after an outage. Obsolete ones are
+/// Sends dead letters of a filter again if they have ended at `since` or later, such as after an outage. Obsolete ones are
 /// left out. The state of the filter does not matter. One call looks at a bounded number; the caller goes on with
 /// [`ResentPage::next`]. A call that is repeated sends none twice, since they are not dead letters any more.
 ///

@@ -43,7 +43,7 @@ const MAX_REPLY: usize = 500;
 pub enum DeliveryState {
     /// The delivery is still to come.
     Pending,
-    /// The message was sent; the way has no confirmation.
+    /// The message was sent; the channel has no confirmation.
     Sent,
     /// The receiver confirmed the message.
     Confirmed,

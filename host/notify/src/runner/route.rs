@@ -222,7 +222,7 @@ impl NoticeRunner {
         Ok(())
     }
 
-    /// Makes the deliveries of a plan that do not exist yet. `account` is the key of the account e-mail.
+    /// Creates the deliveries of a plan that do not exist yet. `account` is the key of the account e-mail.
     pub(super) async fn make_deliveries(
         &self,
         run: &Run<'_>,

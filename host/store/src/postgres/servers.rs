@@ -26,7 +26,7 @@ use crate::StoreError;
 /// The time in which one server must accept a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
-/// Makes the settings of a session, and returns the server's time. `synchronous_commit` may be stricter than `on`.
+/// Applies the settings of a session, and returns the server's time. `synchronous_commit` may be stricter than `on`.
 const GREETING: &str = "SELECT (1000 * extract(epoch FROM clock_timestamp()))::bigint,
     set_config('synchronous_commit',
         CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false),

@@ -107,7 +107,7 @@ pub async fn resend(
     audit::record(parts, event).await
 }
 
-/// Sends the dead letters of a filter again that have ended at `since` or later. One call looks at a bounded number: the
+/// Sends dead letters of a filter again if they have ended at `since` or later. One call looks at a bounded number: the
 /// next one goes on at [`ResentPage::next`].
 ///
 /// # Errors

@@ -39,7 +39,7 @@ pub enum Route {
     PollTransaction,
     /// Polls several transactions.
     PollTransactions,
-    /// Submits the request of a transaction once more.
+    /// Submits the request of a transaction again.
     ReplayTransaction,
     /// Cancels a transaction.
     CancelTransaction,

@@ -182,7 +182,7 @@ pub(super) async fn poll_several(
     Ok(Json(polled).into_response())
 }
 
-/// Submits the request of a transaction that has ended once more.
+/// Submits the request of an ended transaction again.
 pub(super) async fn replay(
     State(web): State<Web>,
     allowed: Allowed<permission::Read>,

@@ -109,7 +109,7 @@ fn consent_is_completed_by_another_process() {
     }
     assert_eq!(handover.state(), "connected");
 
-    // A second time, nothing is to be done.
+    // The second time, there is nothing to do.
     let repeated = handover.complete(&callback).succeeds().json();
     let message = repeated["message"].as_str().unwrap();
     assert!(message.contains("used already"), "{message}");

@@ -227,7 +227,7 @@ fn modify_changes_fields_and_renames_documents() {
         .relation(["modify", pkid])
         .run()
         .exits(2)
-        .reports(&["nothing is to be changed"]);
+        .reports(&["there is nothing to change"]);
     let again = world
         .emulator
         .grant(&customer.organization, customer.grant.scopes().to_vec());

@@ -152,7 +152,7 @@ fn find_reason(stored: &StoredDelivery) -> String {
     stored.reason.clone().or(latest).unwrap_or_default()
 }
 
-/// Describes a recipient with its way.
+/// Describes a recipient with its channel.
 pub fn describe_recipient(recipient: &Recipient) -> String {
     match recipient {
         Recipient::Mail(address) => address.as_str().to_owned(),

@@ -93,7 +93,7 @@ pub enum AccessRoute {
     GetDelivery,
     /// Sends a notice again.
     ResendDelivery,
-    /// Sends the notices again that were not delivered since a time.
+    /// Sends undelivered notices since a time again.
     ResendDeliveries,
     /// Shows who the request comes from.
     GetSession,
@@ -360,7 +360,7 @@ impl AccessRoute {
             Self::GetDelivery => "Shows a delivery of a notice",
             Self::ResendDelivery => "Sends a notice again",
             Self::ResendDeliveries => {
-                "Sends the notices again that were not delivered since a time"
+                "Sends undelivered notices since a time again"
             }
             Self::GetSession => "Shows who the request comes from",
             Self::LogIn => "Logs in",

@@ -192,7 +192,7 @@ fn summary(route: Route) -> &'static str {
         Route::PollTransactions => "Returns the status of several transactions",
         Route::ModifyRecords => "Changes the same fields of several records",
         Route::DeleteRecords => "Deletes several records",
-        Route::ReplayTransaction => "Submits the request of a transaction that has ended once more",
+        Route::ReplayTransaction => "Submits the request of an ended transaction again",
         Route::CancelTransaction => "Cancels a transaction that has not ended",
         Route::ListData => "Lists the instances of a data model",
         Route::GetData => "Shows an instance of a data model",

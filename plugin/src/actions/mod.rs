@@ -301,7 +301,7 @@ pub const ACTIONS: &[Action] = &[
     Action {
         name: "ScheduleDataSync",
         title: "Schedule Data Sync",
-        help: "Executes one of the customer's data syncs at a time, or again and again. Replaces its earlier schedule.",
+        help: "Executes one of the customer's data syncs once or repeatedly. Replaces its earlier schedule.",
         parameters: SCHEDULE_PARAMETERS,
         check: no_check,
         result_schema: schema::<ScheduleReport>,

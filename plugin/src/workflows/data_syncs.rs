@@ -17,7 +17,7 @@ use crate::record::{Record, key};
 use crate::sync_schedule::{self, SyncSchedule};
 use crate::text::trim_text;
 
-/// The most data syncs that an administrator can add to a record.
+/// The maximum number of data syncs that an administrator can add to a record.
 const MAX_ADDED: usize = 50;
 /// The maximum number of conditions of a data sync.
 const MAX_CONDITIONS: usize = 100;

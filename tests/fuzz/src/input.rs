@@ -1,4 +1,4 @@
-//! Structured values from a fuzzer's bytes. Once the bytes run out, every value is the plainest.
+//! Structured values from a fuzzer's bytes. Once the bytes run out, every value is the simplest.
 
 use arbitrary::Unstructured;
 use serde_json::{Map, Number, Value};

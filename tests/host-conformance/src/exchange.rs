@@ -8,7 +8,7 @@ use crate::bindings::wasi::http::types::{
 use crate::bindings::wasi::io::streams::StreamError;
 use crate::outcome::{CheckFailure, fail};
 
-/// The most bytes of one write.
+/// The maximum number of bytes of one write.
 const CHUNK: usize = 4096;
 /// The bytes requested by one read.
 const READ: u64 = 64 * 1024;

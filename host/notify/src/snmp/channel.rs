@@ -19,7 +19,7 @@ use super::target::{InvalidTarget, SnmpKind, SnmpTarget, SnmpVersion, TargetAddr
 use super::usm::UserKeys;
 use crate::{Attempt, Channel, DeliveryError, DeliveryErrorKind, Receipt};
 
-/// The most addresses of a name that are tried.
+/// The maximum number of addresses of a name that are tried.
 const MAX_ADDRESSES: usize = 4;
 
 /// Resolves a receiver's name and applies the egress policy.

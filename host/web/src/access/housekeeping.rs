@@ -1,4 +1,4 @@
-//! Removes what has ended.
+//! Removes sessions, links and events that have ended.
 
 use relation_host::store::StoreError;
 

@@ -35,7 +35,7 @@ pub const CALLBACK_PATH: &str = "login/oidc/callback";
 const LOG_IN_PATH: &str = "login";
 /// The longest ID token that is kept for the log-out. Browsers refuse cookies of more than 4096 bytes.
 const MAX_COOKIE_BYTES: usize = 3800;
-/// The most log-ins that are in progress in an installation.
+/// The maximum number of log-ins that are in progress in an installation.
 const MAX_PENDING: u64 = 10_000;
 
 /// A log-in that continues at the provider.

@@ -26,7 +26,7 @@ async fn world(receiver: &WebhookReceiver) -> World {
     world.notices(notices).start().await
 }
 
-/// Two hosts on one store, which are restarted again and again.
+/// Two hosts on one store, which are restarted repeatedly.
 struct Hosts<'w> {
     world: &'w World,
     hosts: [Host; 2],

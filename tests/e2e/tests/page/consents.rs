@@ -11,7 +11,7 @@ use crate::world::PageWorld;
 const CONNECT: &str = "Connect to Webex Control Hub";
 /// A permission that every organization needs.
 const SCOPE: &str = "spark-admin:people_read";
-/// After this, refresh tokens have expired.
+/// A time after which refresh tokens have expired.
 const LONG: Duration = Duration::from_hours(91 * 24);
 
 pub fn correct_all_errors_of_a_form(world: &PageWorld) {

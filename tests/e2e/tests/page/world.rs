@@ -175,7 +175,7 @@ impl PageWorld {
         text
     }
 
-    /// Opens a page again and again, until it has this text.
+    /// Opens a page repeatedly, until it has this text.
     pub fn open_until(&self, path: &str, text: &str) {
         eventually(&format!("{path} has {text}"), || {
             self.open(path);

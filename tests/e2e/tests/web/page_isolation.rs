@@ -16,7 +16,7 @@ use crate::support::{Client, Response, location, post, principal};
 struct Row {
     path: String,
     form: Vec<(&'static str, String)>,
-    /// The status for a principal who may do it; `None`: any.
+    /// The status for a principal who may make the request; `None`: any.
     inside: Option<u16>,
     /// The status for what is outside.
     outside: u16,

@@ -20,7 +20,7 @@ use super::{limits, outcome};
 const DEFAULT_SETTING: &str = "webex.client-id";
 /// The secret that scenarios have by default.
 const DEFAULT_SECRET: &str = "webex.client-secret";
-/// The most omitted calls that are listed.
+/// The maximum number of omitted calls that are listed.
 const MAX_NAMED: usize = 50;
 
 /// The reason why the file is not written.

@@ -26,7 +26,7 @@ pub mod code {
     pub const EXPIRED: &str = "WEBEX_REFRESH_TOKEN_EXPIRED";
     /// Webex refused the refresh token.
     pub const REAUTHORIZE: &str = "WEBEX_REAUTHORIZE";
-    /// The refreshes of a grant have failed for long. The host tries again by itself.
+    /// The refreshes of a grant have failed for long. The host tries again automatically.
     pub const FAILING: &str = "WEBEX_REFRESH_FAILING";
     /// A grant lacks a scope that it requires. The connection itself works.
     pub const MISSING_SCOPE: &str = "WEBEX_MISSING_SCOPE";
@@ -305,7 +305,7 @@ impl ActiveAlerts {
         }
         let outlook = match retry.needs_change {
             true => "further attempts fail too until the cause is corrected",
-            false => "the host tries again by itself",
+            false => "the host tries again automatically",
         };
         let notice = Notice {
             code: code::FAILING,

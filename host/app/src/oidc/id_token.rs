@@ -45,7 +45,7 @@ pub enum TokenError {
     /// The token has expired, or is older than the log-in.
     #[error("the ID token has expired, or is older than the log-in")]
     Expired,
-    /// The token is of the future.
+    /// The token is from the future.
     #[error("the ID token is not valid yet")]
     NotYetValid,
     /// The token belongs to another log-in.

@@ -271,7 +271,7 @@ fn default_text(kind: NoticeKind, facts: &ConnectionFacts) -> String {
             format!("the connection of {name} lacks a scope: connect this customer again")
         }
         NoticeKind::Retrying => format!(
-            "the access token of {name} cannot be refreshed; the host tries again by itself"
+            "the access token of {name} cannot be refreshed; the host tries again automatically"
         ),
         NoticeKind::ImportFailed => format!("an import of {name} did not succeed"),
         NoticeKind::HostTrouble => "the host needs the operator".to_owned(),

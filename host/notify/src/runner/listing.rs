@@ -66,7 +66,7 @@ pub enum ResendError {
     #[error("the delivery does not exist")]
     NotFound,
     /// The delivery has not ended.
-    #[error("the delivery is pending: it is made by itself; wait for its result")]
+    #[error("the delivery is pending: the host makes it; wait for its result")]
     Pending,
     /// The position belongs to another list.
     #[error("the position is not one of these deliveries")]

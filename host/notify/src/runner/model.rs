@@ -149,7 +149,7 @@ pub struct StoredDelivery {
     pub reason: Option<String>,
     /// The time of the end.
     pub ended: Option<DateTime<Utc>>,
-    /// The id of the digest that told it.
+    /// The id of the digest that contained the delivery.
     pub digest: Option<String>,
     /// The number of times that an administrator had it sent again.
     pub resent: u32,

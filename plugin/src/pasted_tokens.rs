@@ -111,8 +111,7 @@ impl ConfirmedTokens {
         Ok(update)
     }
 
-    /// Adds a note to `failure`, because of which the tokens were not stored, if the pasted refresh
-    /// token was used.
+    /// Adds a note to `failure`, the reason why the tokens were not stored, if the pasted refresh token was used.
     pub fn explain(&self, failure: Failure) -> Failure {
         match self.source {
             TokenSource::Pasted => failure,

@@ -281,7 +281,7 @@ mod tests {
     }
 
     proptest! {
-        /// Runs deliveries of which every attempt fails.
+        /// Runs deliveries whose attempts all fail.
         #[test]
         fn attempts_grow_in_time_and_end(
             results in prop::collection::vec((any_kind(), any::<u32>(), 0_i64..60), 12),

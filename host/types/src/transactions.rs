@@ -207,7 +207,7 @@ impl TransactionOutcome {
         }
     }
 
-    /// Returns the outcome of a bulk of `calls`, of which `succeeded` had success, at the end of its last call.
+    /// Returns the outcome of a bulk of `calls`, of which `succeeded` have succeeded, at the end of its last call.
     pub fn bulk(calls: u64, succeeded: u64, completed: Timestamp) -> Self {
         let status = match succeeded {
             all if all == calls => Status::Success,

@@ -169,7 +169,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn any_bytes_that_name_next_are_no_end(header in prop::collection::vec(any::<u8>(), 0..60)) {
+    fn any_bytes_that_name_next_are_not_an_end(header in prop::collection::vec(any::<u8>(), 0..60)) {
         let mut header = header;
         let _ = read(&header);
         header.extend(b"rel=next");
@@ -177,7 +177,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_next_link_is_no_end(
+    fn damaged_next_link_is_not_an_end(
         header in any_header_with_next(),
         at in any::<prop::sample::Index>(),
         damage in prop_oneof![Just(None), any::<u8>().prop_map(Some)],
@@ -196,7 +196,7 @@ proptest! {
     }
 
     #[test]
-    fn header_cut_inside_a_link_is_no_end(
+    fn header_cut_inside_a_link_is_not_an_end(
         header in any_header_with_next(),
         at in any::<prop::sample::Index>(),
     ) {

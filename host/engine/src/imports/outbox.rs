@@ -304,7 +304,7 @@ impl NewNotice {
     }
 }
 
-/// The body of an alert, of which an embedder's plugin may leave out members.
+/// The body of an alert. An embedder's plugin may leave out members.
 struct AlertBody(Value);
 
 impl AlertBody {

@@ -5,7 +5,7 @@
 pub struct Package {
     /// The name at Webex.
     pub name: &'static str,
-    /// Packages of which the customer must have one as well; empty: the package needs no other one.
+    /// The packages of which the customer must also have one; empty if the package needs none.
     pub needs: &'static [&'static str],
 }
 

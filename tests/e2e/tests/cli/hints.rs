@@ -235,7 +235,7 @@ fn failed_import_shows_until_the_next_success() {
 }
 
 #[test]
-fn refused_tokens_show_no_remaining_life() {
+fn refused_tokens_show_no_remaining_lifetime() {
     let world = CliWorld::new();
     let customer = world.add_customer(NAME);
     let workspace = &world.workspace;

@@ -1,4 +1,4 @@
-//! Notices over the life of a connection: the plugin raises alerts, the host routes them, and receivers get webhooks.
+//! Notices over the lifetime of a connection: the plugin raises alerts, the host routes them, and receivers get webhooks.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -114,7 +114,7 @@ async fn sweep_notice_of_a_refused_refresh() {
     }
 }
 
-/// Creates the same customer, of whom a webhook is told.
+/// Creates the same customer, whose notices a webhook receives.
 async fn world_with_webhook(receiver: &WebhookReceiver) -> (World, String) {
     let notices = NoticesConfig {
         webhook_origins: vec![receiver.origin()],

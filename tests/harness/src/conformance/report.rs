@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn notes_of_another_component_are_no_report() {
+    fn notes_of_another_component_are_not_a_report() {
         assert!(Report::parse("the token expires soon").is_err());
     }
 }

@@ -29,7 +29,7 @@ pub(super) enum Rule {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Filter {
     pub(crate) parameter: &'static str,
-    /// JSON pointers to the values, of which one has to match.
+    /// JSON pointers to the values, one of which has to match.
     pointers: &'static [&'static str],
     rule: Rule,
     /// Stands for a value that the entry lacks.

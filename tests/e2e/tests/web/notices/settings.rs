@@ -1,4 +1,4 @@
-//! The life of settings, their errors, and their inheritance.
+//! The lifecycle of settings, their errors, and their inheritance.
 
 use axum::body::Body;
 use axum::http::{Method, Request, header};

@@ -42,7 +42,7 @@ pub struct AddArgs {
     name: String,
     #[command(flatten)]
     grant: GrantArgs,
-    /// The time after which the key ends by itself, such as 365d [default: never]
+    /// The time after which the key expires, such as 365d [default: never]
     #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
     expires: Option<Duration>,
 }

@@ -321,7 +321,7 @@ async fn test(context: &Context, args: TestArgs) -> Result<(), AppError> {
     let channel = recipient.channel();
     if !context.installation.config.notices.has_channel(channel) {
         let section = settings::find_section(channel);
-        let message = format!("{name} cannot be told: the configuration does not have {section}");
+        let message = format!("{name} cannot be told: the configuration lacks {section}");
         let hint = "docs/configuration.md has an example in [notices]";
         return Err(AppError::new(ErrorKind::Problem, message).hint(hint));
     }

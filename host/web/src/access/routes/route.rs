@@ -359,9 +359,7 @@ impl AccessRoute {
             Self::ListDeliveries => "Lists deliveries of notices, the newest first",
             Self::GetDelivery => "Shows a delivery of a notice",
             Self::ResendDelivery => "Sends a notice again",
-            Self::ResendDeliveries => {
-                "Sends undelivered notices since a time again"
-            }
+            Self::ResendDeliveries => "Sends undelivered notices since a time again",
             Self::GetSession => "Shows who the request comes from",
             Self::LogIn => "Logs in",
             Self::LogOut => "Logs out",

@@ -284,7 +284,7 @@ impl ActiveAlerts {
 
     /// Raises the alert that the refreshes of `grant` have failed for long. `None` if they have not failed for
     /// `failing_after`. Also `None` if Webex does not accept the integration, which the alert of the installation
-    /// tells. The change must be committed with the record.
+    /// reports. The change must be committed with the record.
     ///
     /// # Errors
     /// `internal` when the alert cannot be written as JSON.

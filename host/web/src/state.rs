@@ -40,7 +40,7 @@ pub struct WebOptions {
     pub trusted_proxies: Vec<IpAddr>,
     /// How long a request waits for the end of its call, before the response has the call's transaction instead.
     pub call_wait: Duration,
-    /// Cancelled when the server stops, which ends streams.
+    /// Canceled when the server stops, which ends streams.
     pub shutdown: CancellationToken,
     /// How long audit events are kept.
     pub audit_retention: Duration,

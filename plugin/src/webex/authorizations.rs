@@ -10,7 +10,7 @@ use crate::platform::{Secret, UnixMillis};
 
 /// The scope required for requesting a token's expiry.
 pub const TOKENS_READ: &str = "identity:tokens_read";
-/// The characters that an id in a path must not have as they are.
+/// The characters that are percent-encoded in an id in a path.
 const OUTSIDE_IDS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 const AUTHORIZATIONS: &str = "/authorizations";
 const TOKEN_EXPIRY: &str = "/authorizations/tokenExpiry";

@@ -32,7 +32,7 @@ pub mod member {
     pub const DESCRIPTION: &str = "description";
     /// One of [`SYNC_TYPES`].
     pub const SYNC_TYPE: &str = "sync_type";
-    /// Whether stored documents are replaced by what Webex has.
+    /// Whether stored documents are replaced by those of Webex.
     pub const REFRESH_EXISTING_DATA: &str = "refresh_existing_data";
     /// The models to import, in order.
     pub const MODELS: &str = "model_type_list";

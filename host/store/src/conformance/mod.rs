@@ -156,7 +156,7 @@ pub const CASES: &[Case] = cases![
     calls::a_lost_lease_writes_nothing,
     calls::a_released_lease_writes_nothing,
     calls::an_epoch_is_never_used_twice,
-    calls::settled_moved_or_cancelled_wakeup_is_gone,
+    calls::settled_moved_or_canceled_wakeup_is_gone,
     calls::a_call_that_ran_removes_its_wakeup,
     calls::a_wakeup_that_its_own_call_moved_stays,
     calls::a_call_that_failed_leaves_its_wakeup_for_later,

@@ -275,7 +275,7 @@ fn operation_of_transaction(action: &str) -> Operation {
     }
 }
 
-/// Reads a transaction that the principal may see. One whose node is unknown is for those alone who may see every node.
+/// Reads a transaction that the principal may see. One whose node is unknown is only for those who may see every node.
 async fn find(
     web: &Web,
     allowed: &Allowed<permission::Read>,

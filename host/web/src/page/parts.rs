@@ -52,7 +52,7 @@ pub(crate) fn needs_consent(state: State) -> bool {
 /// A word with an icon, for a state, a status or a severity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Badge {
-    /// The name of the icon and of the colour.
+    /// The name of the icon and of the color.
     icon: &'static str,
     word: String,
 }

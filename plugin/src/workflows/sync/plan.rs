@@ -42,7 +42,7 @@ pub struct DataSync {
 pub struct AllowedChanges {
     /// New documents may be added.
     pub add: bool,
-    /// Stored documents may be replaced by what Webex has.
+    /// Stored documents may be replaced by those of Webex.
     pub update: bool,
     /// Documents of vanished entries may be removed.
     pub remove: bool,

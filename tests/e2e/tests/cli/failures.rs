@@ -29,7 +29,7 @@ fn exit_code_2_for_command_line_errors() {
     let workspace = &world.workspace;
     for arguments in [
         vec!["refrsh"],
-        vec!["list", "--colour"],
+        vec!["list", "--color"],
         vec!["show"],
         vec!["add", "--name", "Contoso"],
         vec!["add", "--hierarchy", "sys..Contoso", "--name", "Contoso"],

@@ -199,7 +199,7 @@ async fn only_permitted_organizations_can_be_selected() {
     let partial = send(&mixed, DELETE, &[&own, &foreign], true).await;
     contains_all(&partial.text, &["Fabrikam", "do not permit"]);
 
-    // The parts of a bulk are shown to those only who may see their nodes.
+    // The parts of a bulk are shown only to those who may see their nodes.
     let third = test.add("sys.A", "Globex").await;
     let both = [third.as_str(), foreign.as_str()];
     let mut wide = principal("provider-administrator", "sys.A");

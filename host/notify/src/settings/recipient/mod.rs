@@ -129,7 +129,7 @@ pub enum SnmpKind {
     /// Not acknowledged.
     #[default]
     Trap,
-    /// Acknowledged, and repeated without an acknowledgement.
+    /// Acknowledged, and repeated without an acknowledgment.
     Inform,
 }
 

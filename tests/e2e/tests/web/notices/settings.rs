@@ -135,7 +135,7 @@ async fn all_errors_of_settings_are_reported_together() {
             { "type": "snmp", "name": "NOC", "address": "192.0.2.1", "version": "v3" },
             { "type": "webhook", "name": "W", "url": "http://hooks.example.com/", "secret": "canary-1" },
         ],
-        "colour": "red",
+        "color": "red",
         "request_meta": { "callback_url": "https://crm.example.com/" },
     });
     let refused = client
@@ -145,7 +145,7 @@ async fn all_errors_of_settings_are_reported_together() {
     let mut fields = refused.error_fields();
     fields.sort();
     let expected = [
-        "colour",
+        "color",
         "recipients.0",
         "recipients.1.user",
         "recipients.2.secret",

@@ -51,7 +51,7 @@ pub enum SnmpVersion {
         level: SecurityLevel,
         /// The authentication.
         auth: SnmpAuth,
-        /// The encryption, exactly if the level has it.
+        /// The encryption; present if and only if the level has it.
         privacy: Option<SnmpPrivacy>,
     },
 }

@@ -1,4 +1,4 @@
-//! The manager of users, keys and the like: a principal with the right to, or the operator of the command line.
+//! The manager of users, keys and other objects: a principal with this right, or the operator of the command line.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -43,7 +43,7 @@ impl fmt::Display for ClientAddress {
     }
 }
 
-/// The manager of users and keys, or of what another operation permits.
+/// The manager of users and keys, or of the objects of another operation.
 pub enum Authority<'a, P: Permission = permission::Administer> {
     /// A principal, at its nodes and with its custom roles at most.
     Principal(&'a Allowed<P>, ClientAddress),

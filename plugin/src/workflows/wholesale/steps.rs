@@ -202,7 +202,7 @@ impl<'a> OrderRun<'a> {
         self.commit_progress()
     }
 
-    /// Stores that the request is to be sent, or the customer to be asked for, later.
+    /// Stores that the request will be sent, or Webex asked for the customer, later.
     fn postpone(mut self, error: RequestError) -> Result<OrderReport, Failure> {
         let now = self.now();
         let (reason, retry_at) = self.explain(error)?;

@@ -322,8 +322,8 @@ impl Host {
         }
     }
 
-    /// Makes the callbacks of a transaction and of its bulk due, as far as they have ended. If this fails, the wakeups
-    /// find the end later.
+    /// Makes the callbacks of a transaction and of its bulk due, if the transaction or the bulk has ended. If this fails,
+    /// the wakeups find the end later.
     pub(super) async fn wake_callbacks(&self, id: &str) {
         for id in [Some(id), parent_of(id)].into_iter().flatten() {
             if let Err(error) = self.wake_callback(id).await {

@@ -17,8 +17,11 @@ use super::servers::{Live, Servers};
 use super::{Lane, Parameters};
 use crate::{HostShare, StoreError};
 
-/// The tries of a statement that reads, when its connection breaks.
+/// How often a statement that reads is tried at least, when its connection breaks.
 const READ_TRIES: usize = 3;
+
+/// The pause before a statement that reads is repeated.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The longest pause between attempts to connect.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -148,7 +151,7 @@ impl Connections {
         Arc::clone(&self.shared)
     }
 
-    /// Runs a statement that reads, and repeats it when its connection breaks.
+    /// Runs a statement that reads, and repeats it when its connection breaks, until the end of the patience.
     pub(super) async fn read(
         &self,
         lane: Lane,
@@ -180,17 +183,20 @@ impl Shared {
         statement: &str,
         parameters: Parameters<'_>,
     ) -> Result<Vec<Row>> {
-        let mut tries = READ_TRIES;
+        let end = self.deadline();
+        let mut tries = 0;
         loop {
             let until = self.deadline();
             let failure = match self.attempt(lane, statement, parameters, until).await {
                 Ok(rows) => return Ok(rows),
                 Err(failure) => failure,
             };
-            tries -= 1;
-            if tries == 0 || failure.class() == Class::Final {
+            tries += 1;
+            let ended = tries >= READ_TRIES && Instant::now() > end;
+            if ended || failure.class() == Class::Final {
                 return Err(failure.into_error().into());
             }
+            tokio::time::sleep(jitter(PAUSE)).await;
         }
     }
 

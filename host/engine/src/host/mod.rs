@@ -21,8 +21,8 @@ use crate::reports::{
     AccessTokenReport, AddReport, Authorization, ConnectReport, ConnectionReport, Deletion,
     ExpiryReport, Grant, Model, RefreshReport,
 };
-use crate::store::stash::Stash;
 use crate::store::Store;
+use crate::store::stash::Stash;
 use crate::text::format_count;
 use crate::transactions::Originator;
 use crate::types::{Failure, Hierarchy, Pkid, RECORD_MODEL};

@@ -37,6 +37,7 @@ mod search;
 mod secrets;
 mod sequence;
 mod sorted;
+mod transaction_columns;
 mod transaction_listing;
 mod transactions;
 mod transfer;

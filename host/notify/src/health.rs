@@ -33,7 +33,7 @@ pub struct EndpointHealth {
 pub enum DisabledReason {
     /// It had only failures for [`DISABLE_AFTER`].
     Failures,
-    /// It responded that it wants no messages (HTTP 410).
+    /// The receiver responded that it refuses messages (HTTP 410).
     Gone,
 }
 

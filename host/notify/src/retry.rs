@@ -65,7 +65,7 @@ pub enum GiveUpReason {
     /// The receiver refused the message permanently.
     #[error("the receiver refused the message permanently")]
     Permanent,
-    /// The receiver wants no further messages.
+    /// The receiver refuses further messages.
     #[error("the receiver wants no further messages")]
     Gone,
 }

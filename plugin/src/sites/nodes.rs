@@ -19,7 +19,7 @@ use crate::names::{find_hidden_character, normalize_name, remove_hidden_characte
 pub const MAX_NODE_BYTES: usize = 256;
 /// The maximum length of a node's path in bytes, as the contract defines it.
 const MAX_PATH_BYTES: usize = 1024;
-/// The least room for a node's name, in bytes: no suffix is as long.
+/// The minimum room for a node's name, in bytes: no suffix is as long.
 const MIN_NODE_BYTES: usize = 32;
 /// The maximum length of a site's name in bytes.
 const MAX_NAME_BYTES: usize = 1024;

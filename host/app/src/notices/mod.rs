@@ -57,7 +57,7 @@ pub(crate) struct Links {
     pub base: Option<Url>,
 }
 
-/// The notices that are to come for one grant of a record.
+/// The coming notices of one grant of a record.
 #[derive(Clone, Debug)]
 pub struct GrantPreview {
     /// The grant.
@@ -166,7 +166,7 @@ impl Notices {
         Ok(resolve(&levels, &self.defaults))
     }
 
-    /// Lists the notices that are to come for each grant of a record that has tokens.
+    /// Lists the coming notices of each grant of a record that has tokens.
     ///
     /// # Errors
     /// The record does not exist, or it or the settings cannot be read.

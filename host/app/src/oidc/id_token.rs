@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 /// How far the clocks of the provider and of this host may differ.
 pub const LEEWAY: Duration = Duration::from_secs(300);
 
-/// The maximum number of keys of a provider that are looked at.
+/// The maximum number of keys of a provider that are read.
 const MAX_KEYS: usize = 100;
 
 /// The reason why an ID token is refused.

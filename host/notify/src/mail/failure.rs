@@ -96,7 +96,7 @@ pub(super) fn describe(
     let (kind, reason) = match cause {
         Cause::Session(SessionError::Refused(reply)) => {
             let code = reply.code();
-            // 530: the relay wants AUTH or TLS first.
+            // 530: the relay requires AUTH or TLS first.
             let is_final = code.severity == Severity::PermanentNegativeCompletion
                 && step.is_about_message()
                 && u16::from(code) != 530;

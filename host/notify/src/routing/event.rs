@@ -233,7 +233,7 @@ const fn default_severity(kind: NoticeKind) -> Severity {
     }
 }
 
-/// Returns the code of an event without an alert, or of one that is still to come.
+/// Returns the code of an event without an alert, or of a coming one.
 const fn default_code(kind: NoticeKind) -> &'static str {
     match kind {
         NoticeKind::Expiring => "WEBEX_REFRESH_TOKEN_EXPIRING",

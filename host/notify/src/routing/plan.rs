@@ -97,7 +97,7 @@ pub enum Reason {
     InvalidAddress,
     /// A notice has more deliveries than allowed.
     TooManyRecipients,
-    /// The settings want it at a later time.
+    /// The settings require a later time.
     NotYet {
         /// The time.
         at: DateTime<Utc>,

@@ -28,7 +28,7 @@ pub struct History {
     /// The smallest threshold that was told in this generation of the refresh token.
     pub told_threshold: Option<Duration>,
     /// The latest time at which somebody was told of a problem of the connection: those of [`ends_with_recovery`].
-    /// Deliveries that are still to come do not count, since a recovery drops them.
+    /// Pending deliveries do not count, since a recovery drops them.
     pub problem_told: Option<DateTime<Utc>>,
     /// The latest time at which it was routed that the connection does not work, whether or not somebody was told.
     /// Reminders count from it.

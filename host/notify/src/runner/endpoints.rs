@@ -183,7 +183,7 @@ pub async fn list_endpoints(
 pub struct FailureCounts {
     /// The dead letters.
     pub dead: u64,
-    /// The recipients that are disabled, because they had only failures or want no messages.
+    /// The recipients that are disabled, because they had only failures or refuse messages.
     pub disabled: u64,
 }
 

@@ -190,7 +190,7 @@ async fn load(
     Ok(history)
 }
 
-/// Lists the notices that are to come for a connection: see [`preview`]. It reads the same settings and the same history as
+/// Lists the coming notices of a connection: see [`preview`]. It reads the same settings and the same history as
 /// the runner. A delivery that a later notice replaces while it waits is not made.
 ///
 /// # Errors

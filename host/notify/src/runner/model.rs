@@ -41,7 +41,7 @@ const MAX_REPLY: usize = 500;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DeliveryState {
-    /// The delivery is still to come.
+    /// The delivery is pending.
     Pending,
     /// The message was sent; the channel has no confirmation.
     Sent,

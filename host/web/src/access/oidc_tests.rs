@@ -1,4 +1,4 @@
-//! Log-ins at a provider that is not there, and callbacks that nobody has begun. `tests/e2e/` has a real provider.
+//! Log-ins at a provider that does not exist, and callbacks of log-ins that were never begun. `tests/e2e/` has a real provider.
 
 use relation_app::config::{OidcConfig, OidcSecret};
 
@@ -130,7 +130,7 @@ fn values_of_a_log_in_do_not_reveal_each_other() {
         .into_iter()
         .collect();
     assert_eq!(values.len(), 4);
-    // RFC 7636 wants 43 to 128 characters.
+    // RFC 7636 requires 43 to 128 characters.
     assert_eq!(secrets.verifier.expose_secret().len(), 64);
 }
 

@@ -98,7 +98,7 @@ routes! {
     RunAction: POST "/organizations/{pkid}/actions/{action}", READ, actions::run;
     /// Lists imported data of an organization.
     ListData: GET "/organizations/{pkid}/data", READ, data::list;
-    /// Shows the notices that are to come for an organization.
+    /// Shows the coming notices of an organization.
     PreviewNotices: GET "/organizations/{pkid}/notices", READ, notice_preview::show;
     /// Shows the page of a link that was handed on.
     ShowConsent: GET "/consent/{token}", None, consent::show;

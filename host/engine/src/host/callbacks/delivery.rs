@@ -33,7 +33,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(2 * 3600);
 /// The reason why an attempt failed, in words without secrets.
 struct AttemptError {
     reason: String,
-    /// Whether the receiver wants no further attempt.
+    /// Whether the receiver refuses further attempts.
     is_final: bool,
 }
 

@@ -185,7 +185,7 @@ fn summary(route: Route) -> &'static str {
         Route::ModifyRecord => "Changes the given fields of a record",
         Route::DeleteRecord => "Deletes a record with everything that belongs to it",
         Route::RunAction => "Runs an action of a record",
-        Route::PreviewNotices => "Shows the notices that are to come for a record",
+        Route::PreviewNotices => "Shows the coming notices of a record",
         Route::ListTransactions => "Lists transactions, the newest first",
         Route::GetTransaction => "Shows a transaction with its log",
         Route::PollTransaction => "Returns the status of a transaction",

@@ -373,7 +373,7 @@ pub(super) fn delivery() -> Value {
     })
 }
 
-/// Returns the schema of the notices that are to come for a record.
+/// Returns the schema of the coming notices of a record.
 pub(super) fn preview() -> Value {
     let delivery = json!({
         "type": "object",

@@ -335,7 +335,7 @@ pub struct TransactionFilter {
 }
 
 impl TransactionFilter {
-    /// Returns whether parts of other transactions are excluded, but for calls of bulks.
+    /// Returns whether parts of other transactions are excluded, except calls of bulks.
     pub fn excludes_parts(&self) -> bool {
         let prefix = self.id_prefix.as_deref().unwrap_or_default();
         self.parent.is_none() && parent_of(prefix).is_none()

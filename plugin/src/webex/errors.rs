@@ -25,7 +25,7 @@ pub enum ErrorKind {
     /// A person must act: a scope was not granted, or the account lacks a role.
     Forbidden,
     /// The resource does not exist. The operator must act if that is the token endpoint or a list: the base address is
-    /// mostly wrong.
+    /// usually wrong.
     NotFound,
     /// The request can be retried later: Webex limits the rate.
     RateLimited,

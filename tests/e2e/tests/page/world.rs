@@ -213,8 +213,8 @@ impl PageWorld {
         self.path()
     }
 
-    /// Answers on the consent page of Webex for an organization: `accept` or `decline`.
-    pub fn answer(&self, organization: &Organization, decision: &str) {
+    /// Decides on the consent page of Webex for an organization: `accept` or `decline`.
+    pub fn decide(&self, organization: &Organization, decision: &str) {
         self.see_webex();
         let choose = format!(
             "document.querySelector('#organization').value = '{}'",

@@ -40,7 +40,7 @@ pub fn find_name(recipient: &Recipient) -> &str {
     }
 }
 
-/// Returns the part of the configuration that permits a way.
+/// Returns the part of the configuration that permits a channel.
 pub fn find_section(channel: ChannelKind) -> &'static str {
     match channel {
         ChannelKind::Mail => "the section [notices.mail]",

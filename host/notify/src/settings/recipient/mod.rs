@@ -102,7 +102,7 @@ pub enum SnmpVersion {
     V3 {
         /// The name of the user.
         user: String,
-        /// The name of the context, mostly empty.
+        /// The name of the context, usually empty.
         context: String,
         /// The algorithm of the authentication.
         auth: SnmpAuth,

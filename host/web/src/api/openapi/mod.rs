@@ -106,7 +106,7 @@ fn operation(route: Route, model: &Model) -> Value {
         );
     }
     if matches!(route, Route::CancelTransaction) {
-        let description = "Calls that run already end by themselves; `detail` says how. The transaction has the outcome.";
+        let description = "Running calls are not stopped; `detail` says how they end. The transaction has the outcome.";
         responses.insert(
             "202".to_owned(),
             schemas::success(description, cancellation()),
@@ -181,7 +181,7 @@ fn summary(route: Route) -> &'static str {
         Route::ListRecords => "Lists records",
         Route::AddRecord => "Adds a record",
         Route::GetRecord => "Shows a record",
-        Route::ReplaceRecord => "Replaces the fields of a record, but for passwords",
+        Route::ReplaceRecord => "Replaces the fields of a record, except passwords",
         Route::ModifyRecord => "Changes the given fields of a record",
         Route::DeleteRecord => "Deletes a record with everything that belongs to it",
         Route::RunAction => "Runs an action of a record",

@@ -91,7 +91,7 @@ fn latest_pause(left: Millis) -> Millis {
     (left - Millis(1)).max(Millis(1))
 }
 
-/// Computes when tokens with these `expiries`, issued at `issued`, are to be refreshed. The time is the policy's
+/// Computes when tokens with these `expiries`, issued at `issued`, must be refreshed. The time is the policy's
 /// period, or its fraction of the shorter lifetime, less the record's jitter.
 ///
 /// The result is after `now` and before the next expiry, provided that this expiry is at least two

@@ -66,7 +66,7 @@ pub enum GiveUpReason {
     #[error("the receiver refused the message permanently")]
     Permanent,
     /// The receiver refuses further messages.
-    #[error("the receiver wants no further messages")]
+    #[error("the receiver accepts no further messages")]
     Gone,
 }
 

@@ -401,7 +401,7 @@ pub enum Failure {
     /// A person acts at Webex: only a new consent helps.
     #[error("{0}")]
     Reauthorize(String),
-    /// No action needed: the call is to be retried, at the given time if there is one.
+    /// No action needed: the call will be retried, at the given time if there is one.
     #[error("{}", match .0 { Some(at) => format!("rate-limited until {at}"), None => "rate-limited".to_owned() })]
     RateLimited(Option<Timestamp>),
     /// No action needed: a temporary error.

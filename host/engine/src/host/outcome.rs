@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn condition_is_that_of_the_worst_grant() {
+    fn health_is_that_of_the_worst_grant() {
         let mut report = refreshed(RefreshOutcome::Connected, State::Connected);
         let mut add = |state, failed_refresh| {
             report.connection.grants.push(GrantStatus {

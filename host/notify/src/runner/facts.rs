@@ -28,7 +28,7 @@ pub trait RecordFacts: Send + Sync + 'static {
     /// not exist any more is not an error.
     ///
     /// # Errors
-    /// The check was not made, and is to be repeated later. The text must not contain a secret.
+    /// The check was not made, and must be repeated later. The text must not contain a secret.
     async fn recheck(&self, record: &Pkid) -> Result<(), HandlerError>;
 }
 

@@ -78,7 +78,7 @@ pub struct TableRows {
     pub table: String,
     /// The number of rows.
     pub live: u64,
-    /// The number of dead rows, which are to be removed by the autovacuum.
+    /// The number of dead rows, which the autovacuum removes.
     pub dead: u64,
 }
 

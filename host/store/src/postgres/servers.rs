@@ -46,7 +46,7 @@ pub(super) struct Servers {
     /// The server that was the right one before.
     preferred: AtomicUsize,
     prepare: bool,
-    /// Whether a server is accepted that refuses writes.
+    /// Whether a server that refuses writes is accepted.
     read_only: bool,
 }
 

@@ -170,7 +170,7 @@ impl Drop for Writer {
 trait Job: Send {
     fn durability(&self) -> Durability;
 
-    /// Runs the work; returns false when its writes are to be undone.
+    /// Runs the work; returns false if its writes must be undone.
     fn run(&mut self, batch: &Batch<'_>) -> bool;
 
     /// Sends the caller the result of the work, or that the transaction failed.

@@ -4,8 +4,8 @@
 //! is added there, when a response shows a document there, or by `index` when a server starts. No request reads more
 //! nodes than its page shows.
 //!
-//! A node exists as long as an object is there. The commit of an added object stores the node again, and the commit of
-//! a deletion checks that no object is there.
+//! A node exists as long as an object is at it or below it. The commit of an added object stores the node again,
+//! and the commit of a deletion checks that no such object exists.
 
 mod spelling;
 #[cfg(test)]

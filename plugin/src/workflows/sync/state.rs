@@ -285,7 +285,7 @@ impl Import {
         {
             return earlier;
         }
-        // Documents of an abandoned import are to be removed.
+        // Documents of an abandoned import must be removed.
         let lost = earlier.lists.iter().filter(|before| {
             before.seen_documents > 0 && self.lists.iter().all(|list| list.model != before.model)
         });

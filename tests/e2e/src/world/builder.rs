@@ -148,7 +148,7 @@ impl WorldBuilder {
         self
     }
 
-    /// Has every host send notices by these ways.
+    /// Has every host send notices by these channels.
     pub fn notices(mut self, notices: NoticesConfig) -> Self {
         self.notices = Some(notices);
         self

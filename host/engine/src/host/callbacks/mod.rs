@@ -79,7 +79,7 @@ pub struct Callback {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CallbackState {
-    /// The transaction has not ended, or another attempt is to be made.
+    /// The transaction has not ended, or another attempt follows.
     Waiting,
     /// The receiver has accepted the callback.
     Delivered,

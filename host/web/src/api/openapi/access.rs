@@ -89,7 +89,10 @@ fn errors(route: AccessRoute) -> Vec<(&'static str, &'static str)> {
     ];
     if route.operation().is_some() {
         errors.push(("403", "The roles of the caller do not permit this."));
-        errors.push(("404", "Nothing is there, or the caller may not see it."));
+        errors.push((
+            "404",
+            "The object does not exist, or the caller may not see it.",
+        ));
     } else if route.method() != Method::GET {
         errors.push(("403", "The request comes from another site."));
     }

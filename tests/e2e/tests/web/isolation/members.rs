@@ -77,7 +77,7 @@ fn access_row(route: AccessRoute, members: &Members, role: &Role) -> Option<Row>
             Row::write("POST", "/api/data/HierarchyNode/".to_owned(), input, 201)
         }
         AccessRoute::GetNode => Row::get(format!("/api/data/HierarchyNode/{node_pkid}/")),
-        // The user and the key are there.
+        // The user and the key exist.
         AccessRoute::DeleteNode => {
             let path = format!("/api/data/HierarchyNode/{node_pkid}/");
             Row::write("DELETE", path, json!({}), 409)

@@ -272,7 +272,7 @@ impl<T: Send + 'static> Call<T> {
     }
 
     /// Runs the call in a task of its own, and waits for its end for as long as the options say. A call that takes
-    /// longer goes on, and its transaction is returned as soon as it is stored.
+    /// longer continues, and its transaction is returned as soon as it is stored.
     pub(crate) async fn run_for_a_while<F>(
         self,
         web: &Web,

@@ -115,7 +115,7 @@ pub fn schedule_data_sync(
     })
 }
 
-/// Removes the schedule of the data sync `selector` of the record `pkid`. An import that runs goes on.
+/// Removes the schedule of the data sync `selector` of the record `pkid`. An import that runs continues.
 ///
 /// # Errors
 /// `invalid` for an unknown data sync, field `sync`; `not-found`, `conflict`, `unavailable`.
@@ -250,7 +250,7 @@ pub(super) fn run_schedule(
 
 /// Returns the next run of a schedule whose next run `due` is after `now`. If the clock was ahead by at most a day or
 /// an occurrence, that run stays, since the earlier ones have been done. If the clock was further ahead, the schedule
-/// goes on from `now`.
+/// continues from `now`.
 fn correct_next(recurrence: &Recurrence, due: UnixMillis, now: UnixMillis) -> Option<UnixMillis> {
     let Some(next) = recurrence.next_after(now) else {
         return Some(due);

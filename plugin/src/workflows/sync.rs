@@ -188,7 +188,7 @@ impl ImportRun<'_> {
         let now = self.platform.now();
         let competes = |other: &&Import| {
             let mut lists = other.lists.iter().map(|list| list.model.as_str());
-            // If both imports have begun, the earlier one goes on.
+            // If both imports have begun, the earlier one continues.
             let is_first = self.import.steps_done() > 0
                 && (self.import.begun, &self.sync.pkid) < (other.begun, &other.sync);
             !is_first

@@ -96,7 +96,7 @@ impl NoticeRunner {
         }
     }
 
-    /// Waits for a message that tells the delivery, or takes its result over.
+    /// Waits for a message that tells the delivery, or copies its result.
     fn follow(
         &self,
         run: &Run<'_>,

@@ -219,12 +219,12 @@ pub async fn resend(
 pub struct ResentPage {
     /// The number of deliveries that are sent again.
     pub resent: u32,
-    /// The position at which the next call goes on; `None`: all are sent again.
+    /// The position at which the next call continues; `None`: all are sent again.
     pub next: Option<String>,
 }
 
 /// Sends dead letters of a filter again if they have ended at `since` or later, such as after an outage. Obsolete ones are
-/// left out. The state of the filter does not matter. One call looks at a bounded number; the caller goes on with
+/// left out. The state of the filter does not matter. One call looks at a bounded number; the caller continues with
 /// [`ResentPage::next`]. A call that is repeated sends none twice, since they are not dead letters any more.
 ///
 /// # Errors

@@ -108,7 +108,7 @@ pub async fn resend(
 }
 
 /// Sends dead letters of a filter again if they have ended at `since` or later. One call looks at a bounded number: the
-/// next one goes on at [`ResentPage::next`].
+/// next one continues at [`ResentPage::next`].
 ///
 /// # Errors
 /// As for [`list`].

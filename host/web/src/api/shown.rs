@@ -1,4 +1,4 @@
-//! The records that the plugin has shown recently. Pages and clients that look for changes request lists again and again,
+//! The records that the plugin has shown recently. Pages and clients that look for changes request lists repeatedly,
 //! and most of their records are the same each time.
 
 use std::collections::HashMap;

@@ -212,7 +212,7 @@ pub(super) async fn replay(
     Ok(accepted(&new, None))
 }
 
-/// Cancels a transaction that has not ended. The response is 202 if a call runs that goes on to its end.
+/// Cancels a transaction that has not ended. The response is 202 if a running call continues to its end.
 pub(super) async fn cancel(
     State(web): State<Web>,
     allowed: Allowed<permission::Read>,

@@ -33,7 +33,7 @@ pub struct Gate {
     pub is_closed: AtomicBool,
     /// A commit waits.
     pub reached: Notify,
-    /// The commit may go on.
+    /// The commit may continue.
     pub opened: Notify,
     /// The import that waits in place of the commit.
     pub import: Option<Import>,

@@ -80,7 +80,7 @@ pub(super) fn response(route: AccessRoute) -> Option<Value> {
                 "resent": { "type": "integer", "minimum": 0 },
                 "next": {
                     "type": ["string", "null"],
-                    "description": "The `cursor` of the request that goes on.",
+                    "description": "The `cursor` of the request that continues.",
                 },
             },
         }),

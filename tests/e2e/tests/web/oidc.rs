@@ -293,7 +293,7 @@ async fn refused_log_ins_say_what_to_do() {
     check_refused(&world.log_in().await, "has expired");
     world.world.clock.set_wall(START_TIME);
 
-    // The provider is not there, with nothing known of it.
+    // The provider cannot be reached before anything is known of it.
     let wrong_secret = OidcConfig {
         client_secret: OidcSecret::Text("wrong".into()),
         ..config(&world.provider)

@@ -4,7 +4,7 @@ use relation_app::names::find_hidden_character;
 use relation_app::white_space::find_white_space_error;
 use relation_host::types::Hierarchy;
 
-/// The longest name in characters.
+/// The maximum length of a name, in characters.
 const MAX_NAME_CHARS: usize = 100;
 
 /// Returns a name as it is compared.

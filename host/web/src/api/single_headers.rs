@@ -41,7 +41,7 @@ fn find_repeated(headers: &HeaderMap) -> Vec<FieldError> {
     repeated
         .map(|(_, name)| FieldError {
             field: (*name).to_owned(),
-            message: "is there more than once".to_owned(),
+            message: "is given more than once".to_owned(),
         })
         .collect()
 }

@@ -89,7 +89,7 @@ impl Reader {
         }
         let is_known = self.repeated.iter().any(|error| error.field == field);
         if !is_known && self.repeated.len() < MAX_NAMED {
-            let message = "is there more than once".to_owned();
+            let message = "is given more than once".to_owned();
             self.repeated.push(FieldError { field, message });
         }
     }

@@ -140,7 +140,7 @@ fn errors_of_settings_are_reported_together() {
     settings(&world, &["set", "--hierarchy", "sys", "twice.json"])
         .exits(2)
         .reports(&[
-            "twice.json: members are there more than once",
+            "twice.json: members are given more than once",
             "quiet_hours.from: ",
         ]);
     settings(

@@ -123,7 +123,7 @@ pub enum FaultKind {
         #[serde(default)]
         announced: bool,
     },
-    /// Resets the connection and never carries the request out.
+    /// Resets the connection and never carries out the request.
     ResetBefore,
     /// Carries the request out, then resets the connection: the response is lost.
     ResetAfter,

@@ -129,7 +129,7 @@ async fn wholesale_customers_are_added_and_changed() {
         "{shown}"
     );
     assert!(!shown.contains("add: provisioned"), "{shown}");
-    // The record shows when Webex has carried the request out, without another request of a person.
+    // The record shows when Webex has carried out the request, without another request of a person.
     world.run_for(Duration::from_mins(10)).await;
     let shown = client.get(&path).await.text;
     for part in ["add: provisioned", ">provisioned</td>", "webex_meetings"] {

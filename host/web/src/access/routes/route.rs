@@ -333,7 +333,7 @@ impl AccessRoute {
             Self::ListNodes => "Lists the nodes of the hierarchy",
             Self::AddNode => "Adds a node below another one",
             Self::GetNode => "Shows a node",
-            Self::DeleteNode => "Deletes a node at and below which nothing is",
+            Self::DeleteNode => "Deletes a node without objects at or below it",
             Self::ListRoles => "Lists custom roles",
             Self::AddRole => "Adds a custom role",
             Self::GetRole => "Shows a custom role",

@@ -18,7 +18,8 @@ pub const HOST_MODELS: &str = "host/";
 /// The model of the documents that hold the requests of queued calls.
 pub const QUEUED_CALL_MODEL: &str = "host/QueuedCall";
 
-/// The model of the documents of callbacks. [`to_callback`](crate::transactions::to_callback) returns that of a transaction.
+/// The model of the documents of callbacks. [`to_callback`](crate::transactions::to_callback) returns that of a
+/// transaction.
 pub const CALLBACK_MODEL: &str = "host/Callback";
 
 /// The model of alerts.

@@ -401,8 +401,8 @@ impl Attempt<'_> {
         })
     }
 
-    /// Returns the beginning of the failures that this attempt continues. Records of older releases only have the time of the
-    /// last one.
+    /// Returns the beginning of the failures that this attempt continues. Records of older releases only have the time
+    /// of the last one.
     fn find_first_failure(&self, connection: &GrantState) -> UnixMillis {
         let retry = connection.retry.as_ref();
         let earlier = retry.and_then(|retry| retry.since.or(connection.attempted));

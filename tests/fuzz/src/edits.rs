@@ -139,8 +139,8 @@ fn nudge(value: &mut Value, by: i64) {
     }
 }
 
-/// Replaces `secret` everywhere except in the members of the outermost object named in `members_to_keep`. A token that a server
-/// sends as a scope is not a leak of the plugin.
+/// Replaces `secret` everywhere except in the members of the outermost object named in `members_to_keep`. A token that
+/// a server sends as a scope is not a leak of the plugin.
 pub fn keep_only_in(value: &mut Value, secret: &str, members_to_keep: &[&str]) {
     match value {
         Value::Object(members) => {

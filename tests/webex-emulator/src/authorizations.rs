@@ -18,7 +18,8 @@ use crate::state::Authorization;
 const TOKENS_READ: &str = "identity:tokens_read";
 const TOKENS_WRITE: &str = "identity:tokens_write";
 
-/// Serves `GET /v1/authorizations/tokenExpiry`: the expiry of the caller's access token, in milliseconds since the epoch, unlike the rest of the API.
+/// Serves `GET /v1/authorizations/tokenExpiry`: the expiry of the caller's access token, in milliseconds since the
+/// epoch, unlike the rest of the API.
 pub(crate) async fn token_expiry(caller: Caller) -> Result<Json<Value>, ApiError> {
     caller.require_any(&[TOKENS_READ])?;
     Ok(Json(json!({"exp": caller.0.expires_at})))

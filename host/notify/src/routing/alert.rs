@@ -98,7 +98,7 @@ impl AlertFacts {
     }
 }
 
-/// Returns the event that a change of an alert is, in a commit at `now`:
+/// Returns the event of an alert's change in a commit at `now`:
 ///
 /// - An alert that is raised is an event.
 /// - An alert that is repeated is one only if its severity rose.

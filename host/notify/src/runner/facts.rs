@@ -47,8 +47,8 @@ pub(super) struct LoadedSettings {
     pub unreadable: Vec<Hierarchy>,
 }
 
-/// Reads the settings of a node and of the nodes above, and resolves them. A level whose settings cannot be read is logged and
-/// left out, so that the recipients of the other levels are told.
+/// Reads the settings of a node and of the nodes above, and resolves them. A level whose settings cannot be read is
+/// logged and left out, so that the recipients of the other levels are told.
 pub(super) async fn load_settings(
     store: &dyn Store,
     node: &Hierarchy,

@@ -18,7 +18,8 @@ use super::usm::{LocalizedKeys, SALT, UserKeys};
 
 /// The maximum number of datagrams that are read for one reply.
 const MAX_DATAGRAMS: usize = 32;
-/// The maximum number of messages for one inform: with an outdated engine id, with the new one, and with its time. One is spare.
+/// The maximum number of messages for one inform: with an outdated engine id, with the new one, and with its time. One
+/// is spare.
 const MAX_ROUNDS: usize = 4;
 
 /// The reason why an inform was not confirmed.

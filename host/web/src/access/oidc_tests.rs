@@ -1,4 +1,5 @@
-//! Log-ins at a provider that does not exist, and callbacks of log-ins that were never begun. `tests/e2e/` has a real provider.
+//! Log-ins at a provider that does not exist, and callbacks of log-ins that were never begun. `tests/e2e/` has a real
+//! provider.
 
 use relation_app::config::{OidcConfig, OidcSecret};
 

@@ -1,8 +1,8 @@
 //! Custom roles: names for sets of operations, beyond the built-in roles.
 //!
-//! A role belongs to a node, and can be granted at and below that node. An administrator puts only operations into a role
-//! that he or she has at the role's node. A grant has the pkid of a custom role, so that a later role with the same name does
-//! not replace it.
+//! A role belongs to a node, and can be granted at and below that node. An administrator puts only operations into a
+//! role that he or she has at the role's node. A grant has the pkid of a custom role, so that a later role with the
+//! same name does not replace it.
 
 mod holders;
 #[cfg(test)]
@@ -392,8 +392,8 @@ pub async fn set_operations(
     Ok(entry.into())
 }
 
-/// Replaces the names of custom roles by their pkids. A name means the nearest custom role at or above the node of its grant.
-/// A name without a role stays, and [`exists`] is false for it.
+/// Replaces the names of custom roles by their pkids. A name means the nearest custom role at or above the node of its
+/// grant. A name without a role stays, and [`exists`] is false for it.
 ///
 /// # Errors
 /// The store cannot be read.

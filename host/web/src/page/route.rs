@@ -40,7 +40,8 @@ macro_rules! routes {
             }
 
             /// Returns the operation that a principal needs at the object's node. `None` if the route needs no
-            /// principal, or only a session. The routes of an action and of the changes of a transaction need that of the action as well.
+            /// principal, or only a session. The routes of an action and of the changes of a transaction need that of
+            /// the action as well.
             pub fn operation(self) -> Option<Operation> {
                 match self {
                     $(Self::$name => $operation,)*

@@ -1,4 +1,5 @@
-//! The routes for users, keys, credentials, notices, the audit log and sessions: one table for the router, the OpenAPI document and the tests.
+//! The routes for users, keys, credentials, notices, the audit log and sessions: one table for the router, the OpenAPI
+//! document and the tests.
 
 use axum::extract::FromRef;
 use axum::http::Method;

@@ -1,4 +1,4 @@
-//! A host that dies at any store operation: nobody is left untold, and a repetition has the same id.
+//! A host that dies at any store operation: every recipient is told, and a repetition has the same id.
 
 use std::collections::BTreeMap;
 

@@ -39,7 +39,7 @@ pub fn keys(context: &CheckContext) -> Outcome {
     ensure_eq("by two keys", by(&both)?, pkids(&[&large]))?;
     let none = [("color", "red"), ("size", "small")];
     ensure_eq(
-        "by two keys of which one does not match",
+        "by two keys, one of which does not match",
         by(&none)?,
         Vec::new(),
     )?;

@@ -260,7 +260,7 @@ def submit(api: Api, customer: Customer, meta: dict) -> None:
 
 
 def settle(waiting: dict[str, Customer], response: dict) -> int:
-    """Takes ended transactions of a poll response out of those that are waited for."""
+    """Removes the transactions that a response reports as ended from the waiting ones."""
     count = 0
     for transaction, entry in response.items():
         if transaction in waiting and isinstance(entry, dict) and entry.get("status") in ENDED:

@@ -19,7 +19,7 @@ const MAX_BODY = 64 * 1024;
 // How many ids are remembered. A program that runs as several processes keeps the ids in its
 // database, for at least ten days.
 const MAX_IDS = 100_000;
-// What precedes the 32 bytes of an ed25519 key in its DER form.
+// The prefix of an ed25519 key's DER form, before its 32 bytes.
 const ED25519_DER = Buffer.from("302a300506032b6570032100", "hex");
 
 class Refused extends Error {

@@ -26,7 +26,7 @@ pub mod code {
     pub const EXPIRED: &str = "WEBEX_REFRESH_TOKEN_EXPIRED";
     /// Webex refused the refresh token.
     pub const REAUTHORIZE: &str = "WEBEX_REAUTHORIZE";
-    /// The refreshes of a grant have failed for long. The host tries again by itself.
+    /// The refreshes of a grant have failed for long. The host tries again automatically.
     pub const FAILING: &str = "WEBEX_REFRESH_FAILING";
     /// A grant lacks a scope that it requires. The connection itself works.
     pub const MISSING_SCOPE: &str = "WEBEX_MISSING_SCOPE";
@@ -40,12 +40,13 @@ pub mod code {
     /// A change of a wholesale customer did not succeed at Webex. The connection itself works.
     pub const ORDER_FAILED: &str = "WEBEX_WHOLESALE_ORDER_FAILED";
 
-    /// Whether the alert is about an import or an order: only another one ends it.
+    /// Returns whether the alert is about an import or an order: only another one ends it.
     pub fn is_about_import(code: &str) -> bool {
         matches!(code, REMOVALS_HELD | LIST_FAILED | ORDER_FAILED)
     }
 
-    /// Whether the alert is about the present state of a grant. A new refresh token alone does not end such an alert.
+    /// Returns whether the alert is about the present state of a grant. A new refresh token alone does not end such an
+    /// alert.
     pub fn is_about_state(code: &str) -> bool {
         matches!(code, FAILING | MISSING_SCOPE)
     }
@@ -199,8 +200,8 @@ impl ActiveAlerts {
         }
     }
 
-    /// Raises `notice` about `grant` of the record: creates an alert, or increases the count of the
-    /// same alert, which is of this generation unless it is about a state. The change must be committed with the record.
+    /// Raises `notice` about `grant` of the record: creates an alert, or increases the count of the same alert. The
+    /// same alert is of this generation, unless it is about a state. The change must be committed with the record.
     ///
     /// # Errors
     /// `internal` when the alert cannot be written as JSON.
@@ -237,7 +238,7 @@ impl ActiveAlerts {
         Ok((report(&reference, &body), put(record, &reference, &body)?))
     }
 
-    /// Whether an alert exists for this `threshold` and the grant's current generation.
+    /// Returns whether an alert exists for this `threshold` and the grant's current generation.
     pub fn has_threshold_alert(&self, record: &Record, grant: Grant, threshold: Millis) -> bool {
         let generation = record.grant_state(grant).generation;
         self.0.iter().any(|(_, body)| {
@@ -281,8 +282,9 @@ impl ActiveAlerts {
         Ok(Some(change))
     }
 
-    /// Raises the alert that the refreshes of `grant` have failed for long; `None` if they have not failed for
-    /// `failing_after`, or because Webex does not accept the integration: the alert of the installation tells that. The change must be committed with the record.
+    /// Raises the alert that the refreshes of `grant` have failed for long. `None` if they have not failed for
+    /// `failing_after`. Also `None` if Webex does not accept the integration, which the alert of the installation
+    /// reports. The change must be committed with the record.
     ///
     /// # Errors
     /// `internal` when the alert cannot be written as JSON.
@@ -303,7 +305,7 @@ impl ActiveAlerts {
         }
         let outlook = match retry.needs_change {
             true => "further attempts fail too until the cause is corrected",
-            false => "the host tries again by itself",
+            false => "the host tries again automatically",
         };
         let notice = Notice {
             code: code::FAILING,
@@ -390,7 +392,7 @@ impl ActiveAlerts {
     }
 }
 
-/// Whether a grant that has not ended lacks scopes.
+/// Returns whether a grant that has not ended lacks scopes.
 fn lacks_scopes(connection: &GrantState) -> bool {
     let has_ended = matches!(
         connection.state,
@@ -416,7 +418,7 @@ pub fn raise_import(
     put(record, &reference, &body)
 }
 
-/// Whether the stored alert has this code.
+/// Returns whether the stored alert has this code.
 pub fn has_code(alert: &Document, code: &str) -> bool {
     serde_json::from_str::<AlertBody>(&alert.body).is_ok_and(|body| body.code == code)
 }

@@ -94,7 +94,7 @@ impl Callback {
         self.error.as_ref()
     }
 
-    /// Whether the browser was sent to `redirect_uri`: scheme, host, port and path are equal, and
+    /// Returns whether the browser was sent to `redirect_uri`: scheme, host, port and path are equal, and
     /// the query begins with the query of the redirect URI.
     pub fn matches_redirect(&self, redirect_uri: &str) -> bool {
         let Ok(redirect) = Url::parse(redirect_uri) else {

@@ -80,7 +80,7 @@ pub enum ConsentMatch {
 }
 
 impl Consents {
-    /// Whether no consent is stored.
+    /// Returns whether no consent is stored.
     pub fn is_empty(&self) -> bool {
         self.pending.is_empty() && self.past.is_empty()
     }
@@ -121,7 +121,7 @@ impl Consents {
         }
     }
 
-    /// Whether the finished consent with the hashed `state` is the latest one for `grant`.
+    /// Returns whether the finished consent with the hashed `state` is the latest one for `grant`.
     fn is_latest(&self, grant: Grant, state: &str) -> bool {
         let is_past = |past: &PastConsent| past.state == state;
         !self.pending.contains_key(&grant) && self.past.get(&grant).is_some_and(is_past)

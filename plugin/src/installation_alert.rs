@@ -20,7 +20,7 @@ fn reference() -> Reference {
 }
 
 /// Returns the change that raises the alert for `error`, which `record` received, at the root of
-/// the hierarchy. None when the alert cannot be read now: the record's own failure is stored all
+/// the hierarchy. `None` when the alert cannot be read now: the record's own failure is stored all
 /// the same.
 ///
 /// # Errors

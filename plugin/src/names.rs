@@ -42,7 +42,7 @@ pub fn list_spellings(name: &str) -> Vec<String> {
 }
 
 /// Describes the first character of a text that is not visible as it is, as a fragment that follows
-/// the field's name. None when all characters are visible.
+/// the field's name. `None` when all characters are visible.
 pub fn find_hidden_character(text: &str) -> Option<String> {
     let characters: Vec<char> = text.chars().collect();
     let (index, hidden) = characters

@@ -240,7 +240,7 @@ impl StoredSchedule {
         ])
     }
 
-    /// Returns the change that updates the schedule. None when the schedule is up to date, or the
+    /// Returns the change that updates the schedule. `None` when the schedule is up to date, or the
     /// record has no such document. `executed` is the time of a run that has just happened.
     pub fn reschedule(
         &self,

@@ -111,8 +111,7 @@ impl ConfirmedTokens {
         Ok(update)
     }
 
-    /// Adds a note to `failure`, because of which the tokens were not stored, if the pasted refresh
-    /// token was used.
+    /// Adds a note to `failure`, the reason why the tokens were not stored, if the pasted refresh token was used.
     pub fn explain(&self, failure: Failure) -> Failure {
         match self.source {
             TokenSource::Pasted => failure,
@@ -203,7 +202,7 @@ impl TokenChecker<'_> {
         }
     }
 
-    /// Asks Webex when the access token expires. None when Webex cannot be asked, or names an impossible time. This is
+    /// Asks Webex when the access token expires. `None` when Webex cannot be asked, or names an impossible time. This is
     /// one in the past although the token works, or after the lifetime that the response names.
     fn fetch_expiry(
         &self,

@@ -28,14 +28,14 @@ impl Reference {
         Self::new(RECORD_MODEL, pkid)
     }
 
-    /// Whether the reference is well-formed; a reference that is read from storage may contain
+    /// Returns whether the reference is well-formed; a reference that is read from storage may contain
     /// anything.
     pub fn is_valid(&self) -> bool {
         (1..=MAX_MODEL_BYTES).contains(&self.model.len()) && is_pkid(&self.pkid)
     }
 }
 
-/// Whether a text is a primary key: 24 lower-case hexadecimal characters.
+/// Returns whether a text is a primary key: 24 lower-case hexadecimal characters.
 pub fn is_pkid(text: &str) -> bool {
     let hexadecimal = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     text.len() == 24 && text.bytes().all(hexadecimal)
@@ -117,12 +117,12 @@ fn join_field_errors(errors: &[FieldError]) -> String {
 }
 
 impl Document {
-    /// Whether both documents have the same node, body and keys.
+    /// Returns whether both documents have the same node, body and keys.
     pub fn has_content_of(&self, other: &Self) -> bool {
         self.hierarchy == other.hierarchy && self.body == other.body && self.has_keys_of(other)
     }
 
-    /// Whether both documents have the same keys, in any order. No document has a key twice.
+    /// Returns whether both documents have the same keys, in any order. No document has a key twice.
     pub fn has_keys_of(&self, other: &Self) -> bool {
         self.keys.len() == other.keys.len() && self.keys.iter().all(|key| other.keys.contains(key))
     }
@@ -137,7 +137,7 @@ impl Key {
         }
     }
 
-    /// Whether the value is at most [`MAX_KEY_BYTES`] long. No document has a longer key.
+    /// Returns whether the value is at most [`MAX_KEY_BYTES`] long. No document has a longer key.
     pub fn fits(&self) -> bool {
         self.value.len() <= MAX_KEY_BYTES
     }
@@ -152,7 +152,7 @@ pub const MAX_KEY_BYTES: usize = 4096;
 const MAX_MODEL_BYTES: usize = 128;
 
 impl Filter {
-    /// Whether the filter can match a document: a key made of stored values may be longer than any
+    /// Returns whether the filter can match a document: a key made of stored values may be longer than any
     /// document's key.
     pub fn can_match(&self) -> bool {
         self.equals.iter().all(Key::fits)
@@ -214,7 +214,7 @@ pub enum HttpError {
 }
 
 impl HttpError {
-    /// Whether the server may have received the request although no response arrived.
+    /// Returns whether the server may have received the request although no response arrived.
     pub fn may_have_been_received(&self) -> bool {
         matches!(self, Self::Lost(_) | Self::TooLarge(_))
     }

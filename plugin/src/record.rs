@@ -74,7 +74,7 @@ pub struct Retry {
 }
 
 impl Retry {
-    /// Returns when the failures began; `None` while Webex refuses the integration, which is no failure of the grant.
+    /// Returns when the failures began; `None` while Webex refuses the integration, which is not a failure of the grant.
     pub fn own_since(&self) -> Option<UnixMillis> {
         self.since.filter(|_| !self.client)
     }
@@ -129,7 +129,7 @@ pub struct GrantState {
 }
 
 impl GrantState {
-    /// Whether Webex refused the stored refresh token.
+    /// Returns whether Webex refused the stored refresh token.
     pub fn is_refused(&self) -> bool {
         match self.state {
             State::Reauthorize => true,
@@ -138,7 +138,7 @@ impl GrantState {
         }
     }
 
-    /// Whether the record has times after `now`, written by a host whose clock was ahead.
+    /// Returns whether the record has times after `now`, written by a host whose clock was ahead.
     pub fn has_future_times(&self, now: UnixMillis) -> bool {
         let latest = now + MAX_CLOCK_SKEW;
         [self.refreshed, self.attempted]
@@ -331,7 +331,7 @@ impl Record {
         }
     }
 
-    /// Whether any grant has tokens.
+    /// Returns whether any grant has tokens.
     pub fn has_tokens(&self) -> bool {
         let further = self.body.further_grants.values();
         std::iter::once(&self.body.connection)

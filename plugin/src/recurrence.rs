@@ -69,7 +69,7 @@ pub struct Recurrence {
 pub struct Zone(TimeZone);
 
 impl Recurrence {
-    /// Returns the first occurrence after `time`. None when there is none any more.
+    /// Returns the first occurrence after `time`. `None` when there is none any more.
     pub fn next_after(&self, time: UnixMillis) -> Option<UnixMillis> {
         let first = self.zone.first_instant(self.start.0)?;
         let next = match self.every {
@@ -166,7 +166,7 @@ impl Zone {
         })
     }
 
-    /// Returns the local time at `time`, to the second. None beyond the calendar.
+    /// Returns the local time at `time`, to the second. `None` beyond the calendar.
     pub fn local_time(&self, time: UnixMillis) -> Option<LocalTime> {
         let seconds = i64::try_from(time.0 / 1_000).ok()?;
         let time = Timestamp::from_second(seconds).ok()?;

@@ -68,7 +68,7 @@ impl RefreshReport {
         }
     }
 
-    /// Whether the refreshed grant fails until the operator corrects the cause.
+    /// Returns whether the refreshed grant fails until the operator corrects the cause.
     fn needs_change(&self) -> bool {
         let mut grants = self.connection.grants.iter();
         let grant = grants.find(|status| status.grant == self.grant);

@@ -17,8 +17,8 @@ use crate::webex::errors::{ErrorKind, WebexError};
 use crate::webex::ids::OrgId;
 use crate::webex::oauth;
 
-/// Revokes what was granted for `record`, with the access token of each grant and through `proxies`, which the caller
-/// revealed before they were deleted with the record.
+/// Revokes the grants of `record`, with the access token of each and through `proxies`. The caller has revealed both
+/// before they were deleted with the record.
 ///
 /// Never fails: errors are part of the outcome.
 pub fn revoke(
@@ -115,7 +115,7 @@ fn revoke_own(
     }
 }
 
-/// Finds the authorization that was created nearest to `begun`. None if one has no time, if another
+/// Finds the authorization that was created nearest to `begun`. `None` if one has no time, if another
 /// is as near, or if the found one may belong to another record.
 fn find_nearest<'a>(
     listed: &'a [Authorization],

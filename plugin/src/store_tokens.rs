@@ -60,7 +60,7 @@ pub trait StorageSteps {
 /// Stores `tokens` in `record` and returns the record as it was stored.
 ///
 /// # Errors
-/// `not-found` when the record was deleted; `conflict` and `unavailable` of the last attempt; errors of
+/// `not-found` when the record was deleted; `conflict` and `unavailable` from the last attempt; errors of
 /// the `steps`.
 pub fn store_tokens(
     platform: &dyn Platform,

@@ -58,7 +58,7 @@ pub struct Expiries {
 }
 
 impl Expiries {
-    /// Returns the time from `now` to the next expiry. None when both tokens have expired.
+    /// Returns the time from `now` to the next expiry. `None` when both tokens have expired.
     fn time_to_next(self, now: UnixMillis) -> Option<Millis> {
         [self.access, self.refresh]
             .into_iter()
@@ -91,7 +91,7 @@ fn latest_pause(left: Millis) -> Millis {
     (left - Millis(1)).max(Millis(1))
 }
 
-/// Computes when tokens with these `expiries`, issued at `issued`, are to be refreshed. The time is the policy's
+/// Computes when tokens with these `expiries`, issued at `issued`, must be refreshed. The time is the policy's
 /// period, or its fraction of the shorter lifetime, less the record's jitter.
 ///
 /// The result is after `now` and before the next expiry, provided that this expiry is at least two
@@ -244,7 +244,7 @@ pub fn merge_refresh(
     }
 }
 
-/// Whether an expiry is after `now` by no more than its lifetime; otherwise a wrong clock has
+/// Returns whether an expiry is after `now` by no more than its lifetime; otherwise a wrong clock has
 /// written it.
 fn is_plausible(known: Expiry, now: UnixMillis) -> bool {
     (Millis(1)..=known.lifetime + MAX_CLOCK_SKEW).contains(&(known.at - now))

@@ -254,7 +254,7 @@ pub fn apply(
     })
 }
 
-/// Determines the state of a grant whose refresh token works: `expiring` within the smallest of
+/// Determines the state of a grant whose refresh token works. The state is `expiring` within the smallest of
 /// `thresholds`, if there are any; else `missing-scope` when a scope is missing, else `connected`.
 ///
 /// Both `expiring` and `missing-scope` need a person; the state with a date takes precedence.

@@ -25,7 +25,7 @@ impl Profile {
     ///
     /// Cargo unifies the features of a dependency over the selected packages. With less than the whole
     /// workspace, wasmtime and tokio would be compiled once for the demo and again for the tests.
-    /// Features of dev-dependencies count once a test is selected, hence `--test=xtask`.
+    /// Features of dev-dependencies count once a test is selected: therefore `--test=xtask`.
     fn selection(self) -> &'static [&'static str] {
         match self {
             Self::Dev => &[

@@ -114,8 +114,8 @@ impl CheckFinding {
 }
 
 /// Checks the parts of an installation, and with `ask_webex` also the integration at Webex, if the parts have no error.
-/// Without a configuration and a store, that is the only finding. Waiting entries of the stash are applied when Webex is
-/// asked, as by every command that opens the host.
+/// Without a configuration and a store, their absence is the only finding. Waiting entries of the stash are applied when
+/// Webex is asked, as by every command that opens the host.
 pub async fn check(installation: &Installation, ask_webex: bool) -> Vec<CheckFinding> {
     let configuration = check_configuration(installation);
     if configuration.kind.is_some() {

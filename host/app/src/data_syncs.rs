@@ -128,7 +128,7 @@ async fn read(
     Ok(store.find(&filter, None, MAX_DOCUMENTS).await?.items)
 }
 
-/// Reads a schedule, and the primary key of the data sync that it is for. None for a schedule of something else.
+/// Reads a schedule, and the primary key of the data sync that it is for. `None` for a schedule of something else.
 fn parse_schedule(document: &Document) -> Option<(String, ScheduleRow)> {
     let body: ScheduleBody = serde_json::from_str(&document.body).ok()?;
     let resource = body.scheduled_resources.get(0)?;

@@ -396,7 +396,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn contact_center_has_a_budget_at_every_reachable_address() {
+    fn contact_center_has_a_budget_at_each_address() {
         let mut config = Config::without_file(Path::new("."));
         let urls = "EU=https://cc.example.com/eu".to_owned();
         config.settings.insert(CONTACT_CENTER_URLS.to_owned(), urls);

@@ -19,7 +19,7 @@ const READ_PAGE_SIZE: u32 = 1000;
 /// The order of a list of customers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
-    /// By what needs a person most: the most urgent state of a customer's grants, then the name.
+    /// By urgency: the most urgent state of a customer's grants, then the name.
     #[default]
     Urgency,
     /// By name.

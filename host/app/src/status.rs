@@ -63,7 +63,7 @@ pub struct Status {
     pub notices: FailureCounts,
 }
 
-/// Whether somebody must act, and who.
+/// The need for action, and the person who must act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {

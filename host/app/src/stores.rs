@@ -186,7 +186,7 @@ impl StoreUrl {
     }
 }
 
-/// Removes what may be a password from a text that may be no valid URL, for errors and hints.
+/// Removes a possible password from a text that may not be a valid URL, for errors and hints.
 pub fn hide_password(text: &str) -> Cow<'_, str> {
     let mut shown = Cow::Borrowed(text);
     // A password may itself contain an `@` that should have been encoded.

@@ -1,4 +1,4 @@
-//! The components embedded in the binary. `None` for those that did not exist when it was built.
+//! The components embedded in the binary. `None` for those that did not exist when the binary was built.
 
 /// The plugin's bytes.
 #[cfg(embedded_component)]

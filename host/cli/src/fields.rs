@@ -44,8 +44,8 @@ pub struct FieldArgs {
     /// The organization's e-mail domain
     #[arg(long, value_name = "DOMAIN")]
     email_domain: Option<String>,
-    /// The organization's default calling behaviour
-    #[arg(long, value_name = "BEHAVIOUR")]
+    /// The organization's default calling behavior
+    #[arg(long, value_name = "BEHAVIOR")]
     calling_behaviour: Option<String>,
     /// The token endpoint's JSON response, from a file or, as -, from stdin or a prompt
     #[arg(long, value_name = "FILE|-")]

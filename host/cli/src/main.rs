@@ -181,7 +181,7 @@ enum Command {
     /// Add, list, rotate and revoke API keys, with which programs use the API
     #[command(subcommand)]
     Key(commands::key::Command),
-    /// List, show, add, modify and delete own roles, beyond the built-in ones
+    /// List, show, add, modify and delete custom roles, beyond the built-in ones
     #[command(subcommand)]
     Role(commands::role::Command),
     /// Copy the store to a file while hosts run; the key is not in the copy

@@ -107,7 +107,7 @@ impl SecretSource {
         })?;
         let repeated = find_repeated_members(text.expose_secret());
         if !repeated.is_empty() {
-            let message = format!("{what} from {self}: members are there more than once");
+            let message = format!("{what} from {self}: members are given more than once");
             let mut error = AppError::usage(message);
             error.field_errors = repeated;
             return Err(error.hint("give each member of an object once"));

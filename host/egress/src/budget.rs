@@ -29,7 +29,7 @@ pub(super) struct Pacer {
 }
 
 impl Pacer {
-    /// Creates the pacer of a budget. None if the root is not the address of a server.
+    /// Creates the pacer of a budget. `None` if the root is not the address of a server.
     pub(super) fn new(budget: &RequestBudget) -> Option<Self> {
         Some(Self {
             origin: Origin::from_uri(&budget.root).ok()?,
@@ -39,7 +39,7 @@ impl Pacer {
         })
     }
 
-    /// Whether a request to `path` at `origin` counts.
+    /// Returns whether a request to `path` at `origin` counts.
     pub(super) fn covers(&self, origin: &Origin, path: &str) -> bool {
         let rest = path.strip_prefix(self.path.as_str());
         self.origin == *origin && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

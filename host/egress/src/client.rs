@@ -379,7 +379,7 @@ pub(super) fn status_error(status: StatusCode, route: &Route) -> Option<EgressEr
     }
 }
 
-/// Whether a response explicitly promises to keep its connection open.
+/// Returns whether a response explicitly promises to keep its connection open.
 ///
 /// HTTP/1.1 implies it, but tinyproxy closes the connection after each response without notice. The
 /// next request would be written to the closing connection, and it would be unknown whether the

@@ -233,7 +233,7 @@ fn proxy_refusal(status: StatusCode, had_credentials: bool) -> String {
     }
 }
 
-/// Whether a proxy's status is about its user name and password. tinyproxy sends 401 for wrong
+/// Returns whether a proxy's status is about its user name and password. tinyproxy sends 401 for wrong
 /// credentials and 407 only for missing ones.
 fn is_about_credentials(status: StatusCode) -> bool {
     matches!(
@@ -277,12 +277,12 @@ impl EgressError {
         }
     }
 
-    /// Whether a proxy rejected the customer's user name and password, or requires them.
+    /// Returns whether a proxy rejected the customer's user name and password, or requires them.
     pub fn is_about_proxy_credentials(&self) -> bool {
         matches!(self, Self::Proxy { status, .. } if is_about_credentials(*status))
     }
 
-    /// Whether the target may have received a part of the request and acted on it.
+    /// Returns whether the target may have received a part of the request and acted on it.
     ///
     /// `false` is certain, `true` is not.
     pub fn may_have_been_sent(&self) -> bool {

@@ -11,9 +11,9 @@
 //!    built from the origin, so that check and connection cannot read one text in two ways.
 //! 2. **Allow-list.** `egress.allow` names scheme, host and port; an empty list allows no request.
 //!    See [`Policy::parse`] for the form of an entry.
-//! 3. **The request itself.** Rejected, not silently dropped: header fields that control the
-//!    connection (`Connection`, `Transfer-Encoding`, `Upgrade`, `Proxy-…`, …), a `Host` that
-//!    differs from the URI, `CONNECT` and `TRACE`. See [`EgressError::Refused`].
+//! 3. **The request itself.** These are rejected, not silently dropped: header fields that control the connection
+//!    (`Connection`, `Transfer-Encoding`, `Upgrade`, `Proxy-…`, …), a `Host` that differs from the URI, `CONNECT` and
+//!    `TRACE`. See [`EgressError::Refused`].
 //! 4. **Budget.** A request to an API with a [`RequestBudget`] waits for its turn.
 //! 5. **Resolve and drop.** Every resolved address that is not globally reachable is dropped (see
 //!    [`AddressClass`]), unless `egress.allow` lists the address itself with the same scheme and port.

@@ -127,7 +127,7 @@ impl Origin {
         &self.host
     }
 
-    /// Whether the host is `localhost` or a name below it, which always means the machine itself
+    /// Returns whether the host is `localhost` or a name below it, which always means the machine itself
     /// (RFC 6761, section 6.3).
     pub(super) fn is_localhost(&self) -> bool {
         match &self.host {

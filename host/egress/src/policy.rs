@@ -210,7 +210,7 @@ enum Rule {
 }
 
 impl Rule {
-    /// Whether the rule can match a public address: it is not a literal of a non-public one.
+    /// Returns whether the rule can match a public address: it is not a literal of a non-public one.
     fn may_be_public(&self) -> bool {
         match self {
             Self::Exactly(listed) => listed

@@ -90,7 +90,7 @@ impl ProxyUrl {
         &self.0.origin
     }
 
-    /// Whether the URL has a user name or password.
+    /// Returns whether the URL has a user name or password.
     pub fn has_credentials(&self) -> bool {
         self.0.authorization.is_some()
     }

@@ -124,7 +124,7 @@ fn digits(text: &str) -> Option<u64> {
     if plain { text.parse().ok() } else { None }
 }
 
-/// Whether a `Host` field matches the URI, with or without the default port.
+/// Returns whether a `Host` field matches the URI, with or without the default port.
 fn is_host_of(value: &HeaderValue, origin: &Origin) -> bool {
     let stated = value.to_str().ok();
     let uri = stated.and_then(|text| {

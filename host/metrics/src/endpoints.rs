@@ -34,7 +34,7 @@ struct Parts {
 }
 
 impl Endpoints {
-    /// Creates the endpoints of a host that is starting. `stopping` is cancelled when the process is asked to stop.
+    /// Creates the endpoints of a host that is starting. `stopping` is canceled when the process is asked to stop.
     /// Without a `token`, everybody who reaches the listener may read the metrics.
     #[must_use]
     pub fn new(

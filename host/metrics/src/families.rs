@@ -53,7 +53,7 @@ pub struct Definition {
     pub kind: MetricKind,
     /// The meaning.
     pub help: &'static str,
-    /// When to act; empty: the value alone is no reason.
+    /// When to act; empty: the value alone is not a reason.
     pub worry: &'static str,
     /// The labels, each with all of its values. A label without values has one value in a process.
     pub labels: Vec<(&'static str, Vec<&'static str>)>,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::families::{Definition, ROUTE};
 
-/// The most values of a label that the reference lists.
+/// The maximum number of values of a label that the reference lists.
 const MAX_LISTED: usize = 32;
 
 /// Renders `docs/metrics.md`.

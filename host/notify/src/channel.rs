@@ -19,7 +19,7 @@ pub struct Attempt<'a> {
     pub now: DateTime<Utc>,
 }
 
-/// Delivers messages to one recipient by one way.
+/// Delivers messages to one recipient.
 #[async_trait]
 pub trait Channel: Send + Sync {
     /// Makes one attempt, which takes a bounded time.
@@ -48,7 +48,7 @@ pub struct DeliveryError {
     pub text: String,
 }
 
-/// Whether a later attempt can succeed.
+/// The kind of a failed delivery, which says whether a later attempt can succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliveryErrorKind {
     /// The receiver accepted nothing; try again, not before the time that it named.

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::DeliveryErrorKind;
 
-/// The time of failures only after which people are warned by another channel.
+/// The time without a success after which people are warned by another channel.
 pub const WARN_AFTER: Duration = Duration::from_secs(6 * 3600);
-/// The time of failures only after which the endpoint is disabled.
+/// The time without a success after which an endpoint is disabled.
 pub const DISABLE_AFTER: Duration = Duration::from_secs(3 * 24 * 3600);
 /// The minimum number of failures before a warning: two messages far apart say nothing about the time between.
 const MIN_FAILURES: u32 = 3;
@@ -33,7 +33,7 @@ pub struct EndpointHealth {
 pub enum DisabledReason {
     /// It had only failures for [`DISABLE_AFTER`].
     Failures,
-    /// It responded that it wants no messages (HTTP 410).
+    /// The receiver responded that it refuses messages (HTTP 410).
     Gone,
 }
 
@@ -67,13 +67,13 @@ impl EndpointHealth {
         self.failures
     }
 
-    /// Returns whether the endpoint works, or fails too shortly for a warning.
+    /// Returns whether the endpoint works, or has not failed long enough for a warning.
     #[must_use]
     pub fn is_usable(&self) -> bool {
         !self.warned && self.disabled.is_none()
     }
 
-    /// Records a success, which resets everything. A test can so enable an endpoint that was disabled.
+    /// Records a success, which resets everything. So a test can enable an endpoint that was disabled.
     pub fn record_success(&mut self) -> Option<HealthChange> {
         let was_reported = self.warned || self.disabled.is_some();
         self.enable();
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn enabled_endpoint_is_not_disabled_by_the_next_failure() {
+    fn enabled_endpoint_survives_the_next_failure() {
         let mut health = EndpointHealth::default();
         for hour in 0..=72 {
             fail(&mut health, hour);
@@ -228,7 +228,7 @@ mod tests {
     }
 
     proptest! {
-        /// A warning or an end needs failures only, for that long.
+        /// A warning and a disabled endpoint need only failures, for that long.
         #[test]
         fn changes_need_their_time_of_failures(steps in prop::collection::vec((any::<bool>(), 0_i64..600), 1..200)) {
             let mut health = EndpointHealth::default();

@@ -1,7 +1,7 @@
 //! Notices about alerts: who is told, by which channel, and the delivery.
 //!
 //! An alert becomes a [`Notice`]. The settings of the record's node and of the nodes above it say who is told, when and
-//! by which channel; a [`Channel`] delivers a [`Message`] to one recipient.
+//! by which channel. A [`Channel`] delivers a [`Message`] to one recipient.
 
 mod channel;
 pub mod health;

@@ -16,7 +16,7 @@ pub enum NoticeKind {
     Reauthorize,
     /// The grant lacks a scope.
     MissingScope,
-    /// Refreshes have failed for a passing reason for longer than the settings allow.
+    /// Refreshes have failed for a temporary reason for longer than the settings allow.
     Retrying,
     /// An import or an order did not succeed; the connection works.
     ImportFailed,

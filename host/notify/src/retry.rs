@@ -65,15 +65,15 @@ pub enum GiveUpReason {
     /// The receiver refused the message permanently.
     #[error("the receiver refused the message permanently")]
     Permanent,
-    /// The receiver wants no further messages.
-    #[error("the receiver wants no further messages")]
+    /// The receiver refuses further messages.
+    #[error("the receiver accepts no further messages")]
     Gone,
 }
 
 /// Returns the step after a failed attempt.
 ///
-/// The next attempt is after the pause of the plan, or after the receiver's `retry_after` if that is longer, plus up to
-/// a tenth of it by `entropy`. It is not after `deadline`: see [`find_deadline`].
+/// The next attempt is after the pause of the plan, or after the receiver's `retry_after` if that is longer. `entropy`
+/// adds up to a tenth of the pause. It is not after `deadline`: see [`find_deadline`].
 #[must_use]
 pub fn plan(failed: FailedAttempt, deadline: Option<DateTime<Utc>>, entropy: u32) -> NextStep {
     let retry_after = match failed.kind {
@@ -281,7 +281,7 @@ mod tests {
     }
 
     proptest! {
-        /// Runs deliveries of which every attempt fails.
+        /// Runs deliveries whose attempts all fail.
         #[test]
         fn attempts_grow_in_time_and_end(
             results in prop::collection::vec((any_kind(), any::<u32>(), 0_i64..60), 12),

@@ -11,7 +11,7 @@ use relation_types::{Page, Timestamp};
 pub struct PruneRequest {
     /// Transactions that succeeded and ended before this moment are removed.
     pub succeeded_before: Timestamp,
-    /// Transactions that failed, in part too, and ended before this moment are removed.
+    /// Transactions that failed at least in part, and ended before this moment are removed.
     pub failed_before: Timestamp,
     /// The id after which this step begins: [`PruneReport::next`] of the previous step.
     pub after: Option<String>,

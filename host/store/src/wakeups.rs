@@ -41,7 +41,7 @@ impl KindFilter<'_> {
 }
 
 /// The share of the wakeups that a dispatcher begins first, where several hosts use one store. Without shares, all hosts
-/// would begin the same wakeups, and all but one of them in vain.
+/// would begin the same wakeups, and all except one would be useless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostShare {
     /// The number of hosts with a dispatcher. Not 0.

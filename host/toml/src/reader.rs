@@ -22,7 +22,7 @@ pub struct Section {
 }
 
 impl Section {
-    /// Whether the section allows this key.
+    /// Returns whether the section allows this key.
     pub fn knows(&self, key: &str) -> bool {
         self.keys.contains(&key)
     }
@@ -310,7 +310,7 @@ impl<'s, 'r> Table<'s, 'r> {
         self.reader.report(&self.span, &self.key, error);
     }
 
-    /// Whether `key` is present and not taken yet.
+    /// Returns whether `key` is present and not taken yet.
     pub fn has(&self, key: &str) -> bool {
         self.entries.contains_key(key)
     }

@@ -112,7 +112,7 @@ impl std::fmt::Display for Grant {
 pub struct FailedRefresh {
     /// The number of consecutive failures.
     pub attempts: u32,
-    /// The time when the first of these failures began; `None` if it is not known, for a refusal, and while Webex does
+    /// The time when the first of these failures began. `None` if it is not known, for a refusal, and while Webex does
     /// not accept the integration.
     pub since: Option<Timestamp>,
     /// The reason, for the administrator.
@@ -191,7 +191,7 @@ pub struct OwnedDocument {
 pub struct RecordDetails {
     /// The state of the connection.
     pub connection: ConnectionReport,
-    /// The model's fields, with those that the plugin sets. None is a secret.
+    /// The model's fields, with those that the plugin sets, without secrets.
     pub fields: Map<String, Value>,
     /// The documents that belong to the record.
     pub owned_documents: Vec<OwnedDocument>,
@@ -241,12 +241,12 @@ pub struct RefreshReport {
 }
 
 impl RefreshReport {
-    /// Whether Webex returned tokens, to this call or to the attempt that it joined.
+    /// Returns whether Webex returned tokens, to this call or to the attempt that it joined.
     pub fn is_connected(&self) -> bool {
         self.outcome == RefreshOutcome::Connected
     }
 
-    /// Whether refreshes of this grant fail until the operator corrects the cause.
+    /// Returns whether refreshes of this grant fail until the operator corrects the cause.
     pub fn needs_change(&self) -> bool {
         let mut grants = self.connection.grants.iter();
         grants

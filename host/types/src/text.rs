@@ -71,7 +71,7 @@ pub fn strip_bom(text: &str) -> &str {
     text.trim_start_matches('\u{feff}')
 }
 
-/// Whether a terminal may obey `character` or show nothing for it: a control character, a change of
+/// Returns whether a terminal may obey `character` or show nothing for it: a control character, a change of
 /// text direction, or a character without width.
 pub fn is_invisible(character: char) -> bool {
     character.is_control()

@@ -207,7 +207,7 @@ impl TransactionOutcome {
         }
     }
 
-    /// Returns the outcome of a bulk of `calls`, of which `succeeded` had success, at the end of its last call.
+    /// Returns the outcome of a bulk of `calls`, of which `succeeded` have succeeded, at the end of its last call.
     pub fn bulk(calls: u64, succeeded: u64, completed: Timestamp) -> Self {
         let status = match succeeded {
             all if all == calls => Status::Success,
@@ -281,8 +281,8 @@ impl Transaction {
         IMPORT_ACTIONS.contains(&self.action.as_str())
     }
 
-    /// Returns whether a cancellation can have an effect: the call waits, it is an import, which can end early, or it was
-    /// queued, so that it may wait for another attempt a moment later. A bulk is queued until its end.
+    /// Returns whether a cancellation can have an effect. It can for a call that waits, for an import, which can end
+    /// early, and for a queued call, which may wait for another attempt a moment later. A bulk is queued until its end.
     pub fn can_cancel(&self) -> bool {
         match self.status {
             Status::Queued => true,
@@ -335,7 +335,7 @@ pub struct TransactionFilter {
 }
 
 impl TransactionFilter {
-    /// Whether parts of other transactions are excluded, but for calls of bulks.
+    /// Returns whether parts of other transactions are excluded, except calls of bulks.
     pub fn excludes_parts(&self) -> bool {
         let prefix = self.id_prefix.as_deref().unwrap_or_default();
         self.parent.is_none() && parent_of(prefix).is_none()

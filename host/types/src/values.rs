@@ -18,7 +18,8 @@ pub const HOST_MODELS: &str = "host/";
 /// The model of the documents that hold the requests of queued calls.
 pub const QUEUED_CALL_MODEL: &str = "host/QueuedCall";
 
-/// The model of the documents of callbacks. [`to_callback`](crate::transactions::to_callback) returns that of a transaction.
+/// The model of the documents of callbacks. [`to_callback`](crate::transactions::to_callback) returns that of a
+/// transaction.
 pub const CALLBACK_MODEL: &str = "host/Callback";
 
 /// The model of alerts.
@@ -177,9 +178,8 @@ impl TryFrom<String> for Hierarchy {
 impl std::str::FromStr for Hierarchy {
     type Err = InvalidHierarchy;
 
-    /// Parses a path as typed by a person: white space around the path and around its nodes is
-    /// ignored, and the path gets Unicode's normalization form C. A stored path is read by `try_from`,
-    /// as it is.
+    /// Parses a path as typed by a person. White space around the path and around its nodes is ignored, and the path
+    /// gets Unicode's normalization form C. A stored path is read by `try_from`, as it is.
     fn from_str(text: &str) -> Result<Self, InvalidHierarchy> {
         let nodes: Vec<&str> = text.split('.').map(trim_text).collect();
         let path = nodes.join(".");
@@ -402,7 +402,7 @@ pub enum Failure {
     /// A person acts at Webex: only a new consent helps.
     #[error("{0}")]
     Reauthorize(String),
-    /// No action needed: the call is to be retried, at the given time if there is one.
+    /// No action needed: the call will be retried, at the given time if there is one.
     #[error("{}", match .0 { Some(at) => format!("rate-limited until {at}"), None => "rate-limited".to_owned() })]
     RateLimited(Option<Timestamp>),
     /// No action needed: a temporary error.

@@ -212,7 +212,7 @@ fn log_error(recorded: Result<(), WebError>) {
     }
 }
 
-/// Returns the object of a call's event from its result; `None`: the call has changed nothing, and has no event.
+/// A function that returns the object of a call's event from its result. `None` if the call has changed nothing.
 type FindObject<T> = fn(&T) -> Option<AuditObject>;
 
 /// A call that a request starts.
@@ -272,7 +272,7 @@ impl<T: Send + 'static> Call<T> {
     }
 
     /// Runs the call in a task of its own, and waits for its end for as long as the options say. A call that takes
-    /// longer goes on, and its transaction is returned as soon as it is stored.
+    /// longer continues, and its transaction is returned as soon as it is stored.
     pub(crate) async fn run_for_a_while<F>(
         self,
         web: &Web,

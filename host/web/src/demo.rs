@@ -13,7 +13,7 @@ use crate::access::create_token;
 
 /// The time of a demo.
 pub trait SimulatedTime: Send + Sync + 'static {
-    /// Moves the time ahead, and runs what becomes due on the way, each at its time. The move goes on if the returned
+    /// Moves the time ahead, and runs what becomes due on the way, each at its time. The move continues if the returned
     /// future is dropped.
     fn advance(&self, by: Duration) -> BoxFuture<'_, Result<(), AppError>>;
 }

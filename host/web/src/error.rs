@@ -54,7 +54,7 @@ impl WebError {
         AppError::new(ErrorKind::NotFound, "there is nothing at this address").into()
     }
 
-    /// The request has no session and no API key, or one that is not valid any more.
+    /// Creates the error of a request without a session or API key, or with an invalid one.
     pub fn unauthenticated() -> Self {
         let error = AppError::new(
             ErrorKind::Usage,
@@ -64,7 +64,7 @@ impl WebError {
         Self::new(StatusCode::UNAUTHORIZED, error.hint(hint))
     }
 
-    /// The principal sees the object, but may not do this with it.
+    /// Creates the error of a principal who sees the object, but may not do this with it.
     pub fn forbidden(operation: &str) -> Self {
         let error = AppError::new(
             ErrorKind::Usage,

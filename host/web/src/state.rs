@@ -40,7 +40,7 @@ pub struct WebOptions {
     pub trusted_proxies: Vec<IpAddr>,
     /// How long a request waits for the end of its call, before the response has the call's transaction instead.
     pub call_wait: Duration,
-    /// Cancelled when the server stops, which ends streams.
+    /// Canceled when the server stops, which ends streams.
     pub shutdown: CancellationToken,
     /// How long audit events are kept.
     pub audit_retention: Duration,
@@ -153,12 +153,12 @@ impl Web {
         &self.parts.live
     }
 
-    /// The records that the plugin has shown lately.
+    /// Returns the records that the plugin has shown recently.
     pub(crate) fn shown_records(&self) -> &ShownRecords {
         &self.parts.shown_records
     }
 
-    /// The lists that were too long to be counted a moment ago.
+    /// Returns the lists that were too long to be counted a moment ago.
     pub(crate) fn long_lists(&self) -> &LongLists {
         &self.parts.long_lists
     }

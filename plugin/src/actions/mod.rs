@@ -106,7 +106,7 @@ const SAVE_PARAMETERS: &[Parameter] = &[
     },
     Parameter {
         name: member::REFRESH_EXISTING_DATA,
-        help: "Whether stored documents are replaced by what Webex has; of an added data sync, true by default.",
+        help: "Whether stored documents are replaced by those of Webex; true by default for an added data sync.",
         kind: ParameterKind::Boolean { default: None },
         required: false,
     },
@@ -267,7 +267,7 @@ pub const ACTIONS: &[Action] = &[
     Action {
         name: "SaveDataSync",
         title: "Save Data Sync",
-        help: "Changes one of the customer's data syncs, or adds one. What is not given stays as it is.",
+        help: "Changes one of the customer's data syncs, or adds one. Members that are not given stay unchanged.",
         parameters: SAVE_PARAMETERS,
         check: no_check,
         result_schema: schema::<SaveReport>,
@@ -301,7 +301,7 @@ pub const ACTIONS: &[Action] = &[
     Action {
         name: "ScheduleDataSync",
         title: "Schedule Data Sync",
-        help: "Executes one of the customer's data syncs at a time, or again and again. Replaces its earlier schedule.",
+        help: "Executes one of the customer's data syncs once or repeatedly. Replaces its earlier schedule.",
         parameters: SCHEDULE_PARAMETERS,
         check: no_check,
         result_schema: schema::<ScheduleReport>,

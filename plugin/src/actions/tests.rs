@@ -194,7 +194,7 @@ fn failed_refresh_is_an_error() {
 }
 
 #[test]
-fn refresh_joins_an_attempt_that_began_after_the_request() {
+fn refresh_joins_an_attempt_begun_after_the_request() {
     let platform = MemoryPlatform::new();
     let mut record = connected_record(platform.now());
     record.body.connection.attempted = Some(platform.now());

@@ -1,8 +1,8 @@
 //! Keeps `wasi:cli` out of the component's imports.
 //!
 //! Rust's standard library links the C library's access to arguments, environment, terminal and standard streams,
-//! although no workflow uses them. These definitions take the place of the imports. None is ever called, because
-//! a panic is logged and not written to standard error: see `panics.rs`.
+//! although no workflow uses them. These definitions take the place of the imports. They are never called, because a
+//! panic is logged and not written to standard error: see `panics.rs`.
 
 /// Defines functions in place of imports of the C library, by the names that it gives them.
 macro_rules! unused {

@@ -27,7 +27,7 @@ impl FieldErrors {
         self.0.push(FieldError::new(field, message));
     }
 
-    /// Whether `field` has an error already, so that a consequence of it need not be reported.
+    /// Returns whether `field` has an error already, so that a consequence of it need not be reported.
     pub(crate) fn has_error_for(&self, field: &str) -> bool {
         self.0.iter().any(|error| error.field == field)
     }

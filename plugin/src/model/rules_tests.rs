@@ -52,7 +52,7 @@ fn all_errors_are_reported_together_by_field() {
         "token": "a",
         "token_repeat": "b",
         "notes": "hello",
-        "colour": "red",
+        "color": "red",
         "shadow": [{"name": ""}],
         "dirsync_enabled": 1,
     }));
@@ -62,7 +62,7 @@ fn all_errors_are_reported_together_by_field() {
             "account_email",
             "account_number",
             "base_url_setting",
-            "colour",
+            "color",
             "dirsync_enabled",
             "http_proxy",
             "https_proxy",
@@ -416,7 +416,7 @@ fn at_most_one_shadow_is_accepted() {
         (json!({"name": "a"}), "shadow"),
         (json!(["a"]), "shadow[0]"),
         (json!([{}]), "shadow[0].name"),
-        (json!([{"name": "a", "colour": "red"}]), "shadow[0].colour"),
+        (json!([{"name": "a", "color": "red"}]), "shadow[0].color"),
     ] {
         assert_eq!(
             invalid_fields(validate_new(json!({"shadow": given}))),
@@ -428,7 +428,7 @@ fn at_most_one_shadow_is_accepted() {
 #[test]
 fn errors_of_every_shadow_have_its_index() {
     let long = "x".repeat(1_025);
-    let given = json!([{"name": long}, {"name": ""}, 7, {"name": "a", "colour": "red"}]);
+    let given = json!([{"name": long}, {"name": ""}, 7, {"name": "a", "color": "red"}]);
     assert_eq!(
         invalid_fields(validate_new(json!({"shadow": given}))),
         [
@@ -436,7 +436,7 @@ fn errors_of_every_shadow_have_its_index() {
             "shadow[0].name",
             "shadow[1].name",
             "shadow[2]",
-            "shadow[3].colour"
+            "shadow[3].color"
         ]
     );
 }

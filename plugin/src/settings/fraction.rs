@@ -47,7 +47,7 @@ impl Fraction {
         u64::try_from(part).map_or(span, Millis)
     }
 
-    /// Whether the fraction is 0.
+    /// Returns whether the fraction is 0.
     pub fn is_zero(self) -> bool {
         self.0 == 0
     }

@@ -39,17 +39,17 @@ impl Mapping {
         }
     }
 
-    /// Whether both mappings have the same effect.
+    /// Returns whether both mappings have the same effect.
     pub fn is_same(&self, other: &Self) -> bool {
         self.intermediate_node == other.intermediate_node && self.searches_same(other)
     }
 
-    /// Whether both mappings search for the same text.
+    /// Returns whether both mappings search for the same text.
     pub fn searches_same(&self, other: &Self) -> bool {
         fold(&self.search_string) == fold(&other.search_string)
     }
 
-    /// Whether both mappings name the same node, ignoring case, in different spellings.
+    /// Returns whether both mappings name the same node, ignoring case, in different spellings.
     pub fn spells_node_differently(&self, other: &Self) -> bool {
         let (node, other) = (&self.intermediate_node, &other.intermediate_node);
         node != other && fold(node) == fold(other)
@@ -143,7 +143,7 @@ impl Mappings {
     }
 
     /// Returns the intermediate node for a location: that of the first mapping, by node and search string, whose text
-    /// the location's name contains. None: the site is placed directly below the customer.
+    /// the location's name contains. `None`: the site is placed directly below the customer.
     pub fn find_node(&self, location: &str) -> Option<&str> {
         let name = fold(location);
         let mut all = self.iter();

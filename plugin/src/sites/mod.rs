@@ -56,7 +56,7 @@ pub fn build(reference: Reference, node: String, location: Location<'_>, list: &
     }
 }
 
-/// Returns `site` with the new name of its `location`. None if the location's name is unchanged, or the site does not
+/// Returns `site` with the new name of its `location`. `None` if the location's name is unchanged, or the site does not
 /// have the location's old name any more. A name that a person has given stays.
 pub fn rename(site: &Document, location: Location<'_>) -> Option<Document> {
     let mut body: Map<String, Value> = serde_json::from_str(&site.body).ok()?;
@@ -129,7 +129,7 @@ pub fn list_filter(hierarchy: &str) -> Filter {
     }
 }
 
-/// Describes what a delete leaves to other services at the customer's node `hierarchy`. None if there is nothing.
+/// Describes what a delete leaves to other services at the customer's node `hierarchy`. `None` if there is nothing.
 ///
 /// # Errors
 /// Those of the storage.

@@ -8,8 +8,8 @@
 //! 4. A full stop, a slash and a backslash each become `_`.
 //! 5. The text is cut to [`MAX_NODE_BYTES`], or to the room that the parent's path leaves.
 //! 6. An empty text becomes `Location`.
-//! 7. If the node is in use, ignoring case, `_` and 8 hexadecimal digits of the location's id are appended; if that is
-//!    in use too, 24 digits, and then a number.
+//! 7. If the node is in use, ignoring case, `_` and 8 hexadecimal digits of the location's id are appended. If that is
+//!    in use too, 24 digits are appended, and then a number.
 
 use std::collections::HashSet;
 
@@ -19,7 +19,7 @@ use crate::names::{find_hidden_character, normalize_name, remove_hidden_characte
 pub const MAX_NODE_BYTES: usize = 256;
 /// The maximum length of a node's path in bytes, as the contract defines it.
 const MAX_PATH_BYTES: usize = 1024;
-/// The least room for a node's name, in bytes: no suffix is as long.
+/// The minimum room for a node's name, in bytes: no suffix is as long.
 const MIN_NODE_BYTES: usize = 32;
 /// The maximum length of a site's name in bytes.
 const MAX_NAME_BYTES: usize = 1024;
@@ -76,7 +76,7 @@ pub fn find_node_error(text: &str) -> Option<String> {
     find_hidden_character(text)
 }
 
-/// Whether the path of `parent` leaves room for the name of a node.
+/// Returns whether the path of `parent` leaves room for the name of a node.
 pub fn has_room(parent: &str) -> bool {
     find_room(parent) >= MIN_NODE_BYTES
 }

@@ -144,7 +144,7 @@ impl MemoryPlatform {
         self.log_lines.borrow().clone()
     }
 
-    /// Whether a line of `level` or above contains `text`.
+    /// Returns whether a line of `level` or above contains `text`.
     pub fn logged(&self, level: Level, text: &str) -> bool {
         self.log_lines
             .borrow()

@@ -95,7 +95,7 @@ proptest! {
     }
 
     #[test]
-    fn retry_honours_backoff_and_retry_after(
+    fn retry_honors_backoff_and_retry_after(
         now in 0..u64::MAX / 2, pause in MIN_DELAY..BACKOFF_CAP,
         after in proptest::option::of(0..RETRY_AFTER_CAP), expiries in any_expiries(),
     ) {

@@ -10,7 +10,7 @@ use crate::platform::{Secret, UnixMillis};
 
 /// The scope required for requesting a token's expiry.
 pub const TOKENS_READ: &str = "identity:tokens_read";
-/// The characters that an id in a path must not have as they are.
+/// The characters that are percent-encoded in an id in a path.
 const OUTSIDE_IDS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 const AUTHORIZATIONS: &str = "/authorizations";
 const TOKEN_EXPIRY: &str = "/authorizations/tokenExpiry";
@@ -68,8 +68,12 @@ pub fn list_authorizations(
         .finish();
     let list = webex.get_json(&format!("{AUTHORIZATIONS}?{query}"), token)?;
     let items = list.get("items").and_then(Value::as_array);
-    let items = items
-        .ok_or_else(|| unusable("asking for the authorizations", "the response is no list"))?;
+    let items = items.ok_or_else(|| {
+        unusable(
+            "asking for the authorizations",
+            "the response is not a list",
+        )
+    })?;
     let text = |item: &Value, name: &str| item.get(name)?.as_str().map(str::to_owned);
     let matching = items.iter().filter(|item| {
         let kind = text(item, "type").unwrap_or_default();

@@ -39,7 +39,7 @@ pub struct Directory {
     pub keys: &'static [(&'static str, &'static str)],
     /// The search keys whose value is the pkid of another imported document.
     pub links: &'static [Link],
-    /// Whether Webex announced the end of the list: 404 and 410 are then no errors.
+    /// Whether Webex announced the end of the list: 404 and 410 are then not errors.
     pub is_deprecated: bool,
     /// Whether each entry has a site at the customer.
     pub has_sites: bool,
@@ -146,7 +146,7 @@ pub struct Entry {
     pub json: String,
 }
 
-/// The members with the name of an entry, the first one that is there.
+/// The members with the name of an entry, in order of preference.
 const NAMES: &[&str] = &["name", "displayName"];
 
 /// The reason why an entry cannot be used.

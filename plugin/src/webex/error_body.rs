@@ -11,8 +11,8 @@ const MAX_ERROR_BODY_BYTES: usize = 64 * 1024;
 const MAX_DETAILS: usize = 50;
 
 /// An error body in one of two formats: RFC 6749's `{error, error_description}` or Webex's
-/// `{message, errors: [{description}], trackingId}`. Of `{error: {message}}` only the messages are
-/// used. Not redacted: the body may repeat a secret.
+/// `{message, errors: [{description}], trackingId}`. Only the messages of `{error: {message}}` are used. Not redacted:
+/// the body may repeat a secret.
 #[derive(Clone, Default)]
 pub(super) struct ErrorBody {
     pub(super) error: Option<String>,
@@ -88,7 +88,7 @@ impl ErrorBody {
         }
     }
 
-    /// Whether Webex's API wrote the body: it has a tracking id, or a list of errors. A message
+    /// Returns whether Webex's API wrote the body: it has a tracking id, or a list of errors. A message
     /// alone may be that of a gateway.
     pub(super) fn is_webex(&self, head: &ResponseHead) -> bool {
         let has_tracking_id = self.tracking_id.is_some();
@@ -125,7 +125,7 @@ impl ErrorBody {
         }
     }
 
-    /// Whether the messages may refuse a credential. Those of an `error` object may not: neither
+    /// Returns whether the messages may refuse a credential. Those of an `error` object may not: neither
     /// OAuth nor Webex's token endpoint uses that format.
     pub(super) fn can_refuse(&self) -> bool {
         !self.has_error_object

@@ -25,7 +25,7 @@ pub enum ErrorKind {
     /// A person must act: a scope was not granted, or the account lacks a role.
     Forbidden,
     /// The resource does not exist. The operator must act if that is the token endpoint or a list: the base address is
-    /// mostly wrong.
+    /// usually wrong.
     NotFound,
     /// The request can be retried later: Webex limits the rate.
     RateLimited,
@@ -251,7 +251,7 @@ impl WebexError {
         Self { details, ..self }
     }
 
-    /// Whether the error is about the integration that all customers share: OAuth's code says that
+    /// Returns whether the error is about the integration that all customers share: OAuth's code says that
     /// Webex does not accept the integration.
     pub fn is_about_client(&self) -> bool {
         let coded = matches!(
@@ -274,7 +274,7 @@ impl WebexError {
         }
     }
 
-    /// Whether the request did not reach Webex: a proxy, the network or the host's policy is the cause.
+    /// Returns whether the request did not reach Webex: a proxy, the network or the host's policy is the cause.
     pub fn is_before_webex(&self) -> bool {
         match self.kind {
             ErrorKind::ProxyCredentials | ErrorKind::Denied => true,
@@ -368,7 +368,7 @@ impl WebexError {
                 let until = self.retry_after.map(|pause| now + pause);
                 Failure::RateLimited(until)
             }
-            // The text is Webex's answer, which says more to the caller than an error of the plugin's own.
+            // The text is Webex's response, which says more to the caller than an error of the plugin's own.
             ErrorKind::Rejected
             | ErrorKind::Unavailable
             | ErrorKind::Malformed

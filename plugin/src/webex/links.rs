@@ -200,7 +200,7 @@ fn names_next(text: &str) -> bool {
     text.to_ascii_lowercase().contains("next")
 }
 
-/// Whether a relation may be a damaged `next`, or describes the next page in other words.
+/// Returns whether a relation may be a damaged `next`, or describes the next page in other words.
 fn resembles_next(relation: &str) -> bool {
     let relation = relation.to_ascii_lowercase();
     names_next(&relation)
@@ -217,7 +217,7 @@ fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-/// Whether a byte is allowed in a token (RFC 9110, section 5.6.2).
+/// Returns whether a byte is allowed in a token (RFC 9110, section 5.6.2).
 fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

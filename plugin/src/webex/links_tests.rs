@@ -135,7 +135,7 @@ fn every_link_header_of_a_response_is_read() {
     assert_eq!(two, (b, Some(LinkError::Ambiguous)));
 }
 
-/// Whether a header names the next page outside of titles, which the headers of these tests do not
+/// Returns whether a header names the next page outside of titles, which the headers of these tests do not
 /// have.
 fn mentions_next(header: &[u8]) -> bool {
     header
@@ -169,7 +169,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn any_bytes_that_name_next_are_no_end(header in prop::collection::vec(any::<u8>(), 0..60)) {
+    fn any_bytes_that_name_next_are_not_an_end(header in prop::collection::vec(any::<u8>(), 0..60)) {
         let mut header = header;
         let _ = read(&header);
         header.extend(b"rel=next");
@@ -177,7 +177,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_next_link_is_no_end(
+    fn damaged_next_link_is_not_an_end(
         header in any_header_with_next(),
         at in any::<prop::sample::Index>(),
         damage in prop_oneof![Just(None), any::<u8>().prop_map(Some)],
@@ -196,7 +196,7 @@ proptest! {
     }
 
     #[test]
-    fn header_cut_inside_a_link_is_no_end(
+    fn header_cut_inside_a_link_is_not_an_end(
         header in any_header_with_next(),
         at in any::<prop::sample::Index>(),
     ) {

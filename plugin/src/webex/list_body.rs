@@ -120,7 +120,7 @@ pub(super) fn read_text_member(entry: &[u8], name: &str) -> Option<String> {
     found
 }
 
-/// Rebuilds the JSON object in `body` without the members whose values cannot be parsed. None when
+/// Rebuilds the JSON object in `body` without the members whose values cannot be parsed. `None` when
 /// the body cannot be split into members.
 pub(super) fn keep_readable_members(body: &[u8]) -> Option<Vec<u8>> {
     let body = strip_byte_order_mark(body);
@@ -178,7 +178,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Whether the next byte is `byte`; if so, skips it.
+    /// Returns whether the next byte is `byte`; if so, skips it.
     fn accept(&mut self, byte: u8) -> bool {
         self.skip_blanks();
         let is_next = self.peek() == Some(byte);

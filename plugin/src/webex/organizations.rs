@@ -45,8 +45,8 @@ pub enum OrganizationError {
 /// organization in the token itself counts only when Webex accepts the token and names none.
 ///
 /// A pasted token is proven by a response of Webex's own: the requested object, or a refusal for
-/// lack of permission. A 404 says nothing about the token, because another server may have sent it: the base address
-/// is mostly wrong.
+/// lack of permission. A 404 says nothing about the token, because another server may have sent it. Usually the
+/// base address is wrong then.
 ///
 /// # Errors
 /// See [`OrganizationError`].
@@ -111,8 +111,8 @@ pub fn resolve_organization(
     }
 }
 
-/// The requested object: none when the JSON is something else, `Some(None)` when it names no
-/// single organization.
+/// A function that reads the requested object. `None` for unexpected JSON, `Some(None)` when the object names no single
+/// organization.
 type Reader = fn(&Value) -> Option<Option<OrgId>>;
 
 /// The evidence about a token from the responses so far.
@@ -140,7 +140,7 @@ impl Evidence {
                 let organization = read(&found);
                 self.is_proven |= organization.is_some();
                 if organization.is_none() {
-                    self.note_response(format!("{request} received JSON of something else"));
+                    self.note_response(format!("{request} received unexpected JSON"));
                 }
                 return Ok(organization.flatten());
             }
@@ -358,12 +358,12 @@ mod tests {
             (page(403), "403 Forbidden and text/html"),
             (raw_response(200, &[], ""), "200 OK and no content type"),
             (raw_response(401, &[], ""), "401 Unauthorized and no"),
-            (json_response(200, json!({})), "JSON of something else"),
+            (json_response(200, json!({})), "unexpected JSON"),
             (
                 json_response(200, json!({"items": [], "id": "x", "orgId": "x"})),
-                "JSON of something else",
+                "unexpected JSON",
             ),
-            (json_response(200, json!([1])), "JSON of something else"),
+            (json_response(200, json!([1])), "unexpected JSON"),
             (
                 json_response(403, json!({"message": "Forbidden"})),
                 "403 Forbidden and application/json",
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn token_without_any_object_needs_another_base_address() {
+    fn token_without_objects_needs_another_base_address() {
         let own = json!({"message": "no", "errors": [{"description": "no"}]});
         for response in [
             raw_response(404, &[("content-type", "text/html")], "<p>"),

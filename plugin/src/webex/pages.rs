@@ -35,13 +35,13 @@ pub struct Page {
     pub items: Vec<Vec<u8>>,
     /// The URL of the next page, if it is known.
     pub next: Option<String>,
-    /// Why the list may continue after this page and [`next`](Self::next). None when the link, or
+    /// Why the list may continue after this page and [`next`](Self::next). `None` when the link, or
     /// the end of the list, is certain.
     pub link_error: Option<String>,
     /// Whether the next page begins with the last entry of this one.
     pub overlaps: bool,
-    /// Whether an entry may move unnoticed from the next page to this one before the next page is requested: that page has a
-    /// number or a position, and does not [overlap](Self::overlaps) with this one.
+    /// Whether an entry may move unnoticed from the next page to this one before the next page is requested. Then that
+    /// page has a number or a position, and does not [overlap](Self::overlaps) with this one.
     pub can_shift: bool,
     /// The number of all entries of the list, if Webex says so.
     pub total: Option<u64>,
@@ -71,7 +71,8 @@ impl Webex<'_> {
         self.address(&format!("{path}{query}"))
     }
 
-    /// Whether `address` is at this API. An operator may have changed the API's root since an address was stored.
+    /// Returns whether `address` is at this API. An operator may have changed the API's root since an address was
+    /// stored.
     pub fn has_address(&self, address: &str) -> bool {
         let origin = |address: &str| Url::parse(address).map(|url| url.origin()).ok();
         let base = origin(&self.address("/"));
@@ -231,7 +232,7 @@ fn find_next_position(
 }
 
 /// Returns the URL of a page that begins one entry before the page at `link`: with the last of the `count` entries at
-/// `current`. None if `link` does not name the position after these entries.
+/// `current`. `None` if `link` does not name the position after these entries.
 fn overlap_link(
     link: &str,
     current: &str,

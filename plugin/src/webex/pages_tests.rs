@@ -233,7 +233,7 @@ fn positions_follow_the_entries_until_the_list_ends() {
 }
 
 #[test]
-fn link_to_the_following_position_is_moved_back_by_one() {
+fn link_to_the_next_position_is_moved_back_by_one() {
     let next = |directory: &Directory, address: &str, link: &str| {
         let platform = MemoryPlatform::new();
         let body = format!(

@@ -104,7 +104,7 @@ fn remove_whitespace(text: &str) -> String {
     text.split_whitespace().collect()
 }
 
-/// Whether a character reorders or hides what follows it.
+/// Returns whether a character reorders or hides what follows it.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }

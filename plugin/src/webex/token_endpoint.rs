@@ -102,7 +102,7 @@ fn drop_unreadable_members(body: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// Whether the body of a success is an error of Webex.
+/// Returns whether the body of a success is an error of Webex.
 fn is_error_body(body: &[u8]) -> bool {
     // Nearly every response has tokens, so this check avoids parsing those twice.
     let text = String::from_utf8_lossy(body);
@@ -268,7 +268,7 @@ impl<'de> Deserialize<'de> for WireResponse {
 }
 
 impl Serialize for WireResponse {
-    /// Required by the library, which never calls it; tokens are not written.
+    /// Writes an empty map instead of the tokens. The library requires the function and never calls it.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_map(Some(0))?.end()
     }
@@ -320,7 +320,7 @@ impl<'de> Deserialize<'de> for WireErrorResponse {
 }
 
 impl Serialize for WireErrorResponse {
-    /// Required by the library, which never calls it.
+    /// Writes an empty map. The library requires the function and never calls it.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_map(Some(0))?.end()
     }

@@ -53,7 +53,7 @@ impl Lifetime {
         self.usable().map_or(self, Self::Assumed)
     }
 
-    /// Whether the lifetime is assumed.
+    /// Returns whether the lifetime is assumed.
     pub fn is_assumed(self) -> bool {
         matches!(self, Self::Assumed(_))
     }
@@ -185,7 +185,7 @@ impl Fields {
     }
 }
 
-/// Whether a member with two values makes a response unusable.
+/// Returns whether a member with two values makes a response unusable.
 fn is_required(member: &str) -> bool {
     matches!(member, "access_token" | "refresh_token")
 }
@@ -352,8 +352,8 @@ impl TryFrom<Fields> for TokenResponse {
     }
 }
 
-/// Whether a text can be a token: visible ASCII (RFC 6749, appendix A.12, without the space), short enough for a
-/// header, and not in quotes.
+/// Returns whether a text can be a token: visible ASCII (RFC 6749, appendix A.12, without the space), short enough for
+/// a header, and not in quotes.
 pub fn is_token(text: &str) -> bool {
     find_token_error(text).is_none()
 }

@@ -143,7 +143,7 @@ impl Customer {
         &self.entry.id
     }
 
-    /// Whether the customer has exactly these packages.
+    /// Returns whether the customer has exactly these packages.
     pub fn has_packages(&self, packages: &[String]) -> bool {
         packages.iter().all(|name| self.packages.contains(name))
             && self.packages.iter().all(|name| packages.contains(name))

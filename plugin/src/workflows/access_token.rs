@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn token_that_lives_long_enough_is_given_without_a_request() {
+    fn long_lived_token_is_returned_without_a_request() {
         let platform = MemoryPlatform::connected().unwrap();
         assert_eq!(token(&platform, 13 * DAY).unwrap(), ACCESS_TOKEN);
         assert!(platform.sent().is_empty());

@@ -123,7 +123,7 @@ fn add_with_tokens_creates_everything_in_one_commit() {
 }
 
 #[test]
-fn import_follows_tokens_unless_its_scopes_are_missing() {
+fn tokens_start_an_import_unless_scopes_are_missing() {
     for (scope, imports) in [
         (None, true),
         (

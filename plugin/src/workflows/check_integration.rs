@@ -35,7 +35,7 @@ const USED_SCOPES: [(&str, &str); 5] = [
 /// Asks Webex about the integration and returns what was found. Sends two requests, which change nothing.
 ///
 /// # Errors
-/// `invalid` for unusable settings; `unavailable` of the storage of secrets.
+/// `invalid` for unusable settings; `unavailable` when the storage of secrets is.
 pub fn check_integration(platform: &dyn Platform) -> Result<Vec<Finding>, Failure> {
     let settings = Settings::load(platform)?;
     let mut findings = vec![check_base_url(&settings), check_scopes(&settings)];

@@ -17,7 +17,7 @@ use crate::webex::oauth;
 ///
 /// # Errors
 /// `not-found`; `invalid` (`redirect-uri`, `grant`); `limit-exceeded` when a setting is missing,
-/// so that no person consents in vain; `conflict` and `unavailable` of the storage.
+/// so that no consent is useless; `conflict` and `unavailable` from the storage.
 pub fn connect(
     platform: &dyn Platform,
     pkid: &str,

@@ -17,7 +17,7 @@ use crate::record::{Record, key};
 use crate::sync_schedule::{self, SyncSchedule};
 use crate::text::trim_text;
 
-/// The most data syncs that an administrator can add to a record.
+/// The maximum number of data syncs that an administrator can add to a record.
 const MAX_ADDED: usize = 50;
 /// The maximum number of conditions of a data sync.
 const MAX_CONDITIONS: usize = 100;
@@ -32,7 +32,7 @@ pub mod member {
     pub const DESCRIPTION: &str = "description";
     /// One of [`SYNC_TYPES`].
     pub const SYNC_TYPE: &str = "sync_type";
-    /// Whether stored documents are replaced by what Webex has.
+    /// Whether stored documents are replaced by those of Webex.
     pub const REFRESH_EXISTING_DATA: &str = "refresh_existing_data";
     /// The models to import, in order.
     pub const MODELS: &str = "model_type_list";
@@ -101,7 +101,7 @@ pub struct DeleteReport {
 ///
 /// # Errors
 /// `invalid` with all errors, by member: every member with which the data sync cannot be executed, a name that is taken
-/// or cannot be changed, and too many data syncs; `not-found`, `conflict`, `unavailable`.
+/// or cannot be changed, and too many data syncs. `not-found`, `conflict`, `unavailable`.
 pub fn save_data_sync(
     platform: &dyn Platform,
     pkid: &str,

@@ -215,7 +215,7 @@ fn rename_renames_the_schedule() {
 }
 
 #[test]
-fn delete_takes_schedule_wakeups_and_unfinished_import() {
+fn delete_removes_schedule_wakeups_and_import() {
     let platform = MemoryPlatform::connected().unwrap();
     let members = json!({"name": "Nightly", "model_type_list": ["device/spark/License"]});
     let added = save(&platform, None, members).unwrap();

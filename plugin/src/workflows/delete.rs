@@ -127,7 +127,7 @@ pub fn delete(platform: &dyn Platform, pkid: &str, dry_run: bool) -> Result<Dele
     Ok(deletion)
 }
 
-/// Whether the installation's alert reports a failure of this record.
+/// Returns whether the installation's alert reports a failure of this record.
 fn has_client_error(record: &Record) -> bool {
     let mut grants = record.grants().iter();
     grants.any(|grant| {

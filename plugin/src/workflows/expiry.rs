@@ -20,7 +20,7 @@ use crate::tokens::{derive_state, expiry_wakeup, refresh_wakeup};
 /// refresh that asks Webex is due immediately: a clock alone ends no connection.
 ///
 /// # Errors
-/// `not-found`; `invalid` (field `grant`); `conflict` and `unavailable` of the storage.
+/// `not-found`; `invalid` (field `grant`); `conflict` and `unavailable` from the storage.
 pub fn check_expiry(
     platform: &dyn Platform,
     pkid: &str,

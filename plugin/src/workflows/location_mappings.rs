@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn node_of_a_site_and_a_used_text_are_refused_together() {
+    fn site_node_and_used_text_are_refused_together() {
         let platform = MemoryPlatform::connected().unwrap();
         add(&platform, "Germany", "Berlin").unwrap();
         let location = Location {

@@ -19,7 +19,7 @@ use crate::workflows::sync::schedule_for_pasted;
 ///
 /// A new name also renames the syncs and schedules that contain the name. New tokens, in the fields or in
 /// the token endpoint's response, are checked at Webex. They replace the old tokens, restart the schedule
-/// and end the alerts about the old tokens. A change of the proxies makes refreshes due now that wait for
+/// and end the alerts about the old tokens. A change of the proxies makes refreshes due now, if they wait for
 /// another attempt because Webex was not reached.
 ///
 /// # Errors
@@ -135,8 +135,7 @@ fn check_duplicates(
     errors.into_result()
 }
 
-/// Makes the refreshes due now that are retried because Webex was not reached, after a change of the
-/// proxies.
+/// Makes refreshes due now after a change of the proxies, if they are retried because Webex was not reached.
 fn hasten_retries(platform: &dyn Platform, record: &mut Record) -> Result<Vec<Change>, Failure> {
     let due = platform.now() + MIN_DELAY;
     let mut changes = Vec::new();

@@ -437,7 +437,7 @@ fn modify_of_missing_record_is_not_found() {
 }
 
 #[test]
-fn stored_name_too_long_for_a_key_is_no_duplicate() {
+fn stored_name_too_long_for_a_key_is_not_a_duplicate() {
     let platform = connected(json!({"name": "Acme", "account_number": ORGANIZATION}));
     let mut record = Record::load(&platform, PKID).unwrap();
     for field in ["name", "account_number_external"] {

@@ -62,9 +62,9 @@ impl Prefetched {
 /// attempt that began at or after `requested_at` instead of starting another.
 ///
 /// # Errors
-/// `not-found`; `conflict` when the record changed so that the response no longer applies, or the
-/// lease was lost; `reauthorize` when the record has no refresh token; `unavailable` of the storage.
-/// An error response of Webex is an outcome, not an error.
+/// `not-found`. `conflict` when the record changed so that the response no longer applies, or the lease was lost.
+/// `reauthorize` when the record has no refresh token. `unavailable` when the storage is. An error response of Webex is
+/// an outcome, not an error.
 pub fn refresh(
     platform: &dyn Platform,
     pkid: &str,
@@ -401,8 +401,8 @@ impl Attempt<'_> {
         })
     }
 
-    /// Returns when the failures began to which this attempt belongs. Records of older releases only have the time of the
-    /// last one.
+    /// Returns the beginning of the failures that this attempt continues. Records of older releases only have the time
+    /// of the last one.
     fn find_first_failure(&self, connection: &GrantState) -> UnixMillis {
         let retry = connection.retry.as_ref();
         let earlier = retry.and_then(|retry| retry.since.or(connection.attempted));

@@ -63,8 +63,8 @@ pub struct UnscheduleReport {
 /// Puts a schedule on the data sync `selector` of the record `pkid`, in place of an earlier one.
 ///
 /// # Errors
-/// `invalid` with all errors, by the name of the argument: an unknown data sync or one that cannot be executed, an
-/// unusable time, and a schedule without a run in the future; `not-found`, `conflict`, `unavailable`.
+/// `invalid` with all errors, by the name of the argument: a data sync that is unknown or cannot be executed, an
+/// unusable time, and a schedule without a future run. `not-found`, `conflict`, `unavailable`.
 pub fn schedule_data_sync(
     platform: &dyn Platform,
     pkid: &str,
@@ -115,7 +115,7 @@ pub fn schedule_data_sync(
     })
 }
 
-/// Removes the schedule of the data sync `selector` of the record `pkid`. An import that runs goes on.
+/// Removes the schedule of the data sync `selector` of the record `pkid`. An import that runs continues.
 ///
 /// # Errors
 /// `invalid` for an unknown data sync, field `sync`; `not-found`, `conflict`, `unavailable`.
@@ -250,7 +250,7 @@ pub(super) fn run_schedule(
 
 /// Returns the next run of a schedule whose next run `due` is after `now`. If the clock was ahead by at most a day or
 /// an occurrence, that run stays, since the earlier ones have been done. If the clock was further ahead, the schedule
-/// goes on from `now`.
+/// continues from `now`.
 fn correct_next(recurrence: &Recurrence, due: UnixMillis, now: UnixMillis) -> Option<UnixMillis> {
     let Some(next) = recurrence.next_after(now) else {
         return Some(due);

@@ -114,7 +114,7 @@ struct ImportRun<'a> {
     settings: Settings,
     record: Record,
     sync: DataSync,
-    // None until the first request.
+    // `None` until the first request.
     access: Option<WebexAccess<'a>>,
     import: Import,
     // The version of its stored document; 0: not stored.
@@ -136,7 +136,7 @@ struct ImportRun<'a> {
 }
 
 impl ImportRun<'_> {
-    /// Whether the call should begin no further step. A due refresh of the record goes first.
+    /// Returns whether the call should begin no further step. A due refresh of the record goes first.
     fn is_pause_due(&self) -> bool {
         let now = self.platform.now();
         self.pages >= MAX_PAGES_PER_CALL
@@ -188,7 +188,7 @@ impl ImportRun<'_> {
         let now = self.platform.now();
         let competes = |other: &&Import| {
             let mut lists = other.lists.iter().map(|list| list.model.as_str());
-            // If both imports have begun, the earlier one goes on.
+            // If both imports have begun, the earlier one continues.
             let is_first = self.import.steps_done() > 0
                 && (self.import.begun, &self.sync.pkid) < (other.begun, &other.sync);
             !is_first

@@ -26,9 +26,9 @@ pub struct ConnectionTest {
 /// Asks Webex whether the access token of `grant` works. Changes nothing, neither tokens nor state.
 ///
 /// # Errors
-/// `not-found`; `invalid` (`grant`); `reauthorize` when there is no access token, Webex refuses it, or it
-/// belongs to another organization; `unavailable` and `rate-limited` when Webex could not be asked;
-/// `limit-exceeded` when a policy or a limit of the host forbids the request.
+/// `not-found`. `invalid` (`grant`). `reauthorize` when there is no access token, Webex refuses it, or it belongs to
+/// another organization. `unavailable` and `rate-limited` when Webex could not be asked. `limit-exceeded` when a policy
+/// or a limit of the host forbids the request.
 pub fn test_connection(
     platform: &dyn Platform,
     pkid: &str,

@@ -75,7 +75,7 @@ pub fn wake(platform: &dyn Platform, wakeup: &Wakeup) -> Result<WakeReport, Fail
     }
 }
 
-/// Whether `wakeup` is still scheduled as delivered. If so, an attempt that seems later was made while
+/// Returns whether `wakeup` is still scheduled as delivered. If so, an attempt that seems later was made while
 /// the clock was ahead.
 fn is_scheduled(platform: &dyn Platform, wakeup: &Wakeup) -> Result<bool, Failure> {
     let scheduled = platform.wakeups(&wakeup.subject)?;

@@ -277,7 +277,7 @@ fn in_progress(field: &str, order: &Order) -> Failure {
     Failure::Invalid(vec![FieldError::new(field, message)])
 }
 
-/// Whether Webex works on a customer with this status.
+/// Returns whether Webex works on a customer with this status.
 fn is_in_progress(status: &str) -> bool {
     matches!(status, "provisioning" | "updating" | "deleting")
 }

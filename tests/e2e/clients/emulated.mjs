@@ -1,4 +1,4 @@
-// What each JavaScript client needs besides its own library: the emulator's address, an administrator who
+// The parts that each JavaScript client needs besides its own library: the emulator's address, an administrator who
 // consents, and the control plane.
 
 import {writeFileSync} from 'node:fs';

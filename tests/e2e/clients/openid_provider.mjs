@@ -1,9 +1,10 @@
 // A real OpenID provider for the tests of the log-in: oidc-provider, with a person whom the test sends.
 //
 // The environment has OPENID_PROVIDER: client_id, client_secret, redirect_uri, post_logout_redirect_uri, and now, the
-// time of the test. The first line of the output is the port. POST /control changes the person (sub, name, groups), how
-// many seconds he or she stays logged in (session), declines (declines), has another key (rotates), has no log-out
-// (withoutLogOut), or answers all requests with an error (fails). The response has these and the number of log-ins.
+// time of the test. The first line of the output is the port. POST /control changes the person (sub, name, groups) and
+// the seconds of a log-in (session). It also makes the provider decline (declines), change its key (rotates), have no
+// log-out (withoutLogOut), or answer all requests with an error (fails). The response has these and the number of
+// log-ins.
 
 import crypto from 'node:crypto';
 import http from 'node:http';

@@ -91,7 +91,7 @@ ACCEPTED = [
         ["ModifyRecords", "DeleteRecords"],
         ["negative_data_rejection"],
         "202",
-        "an address that is no record's does not stop the others; the response has a 404 for it",
+        "an address without a record does not stop the others; the response has a 404 for it",
     ),
 ]
 

@@ -43,7 +43,7 @@ const ARGUMENTS: [&str; 10] = [
     "--disable-sync",
 ];
 
-/// A key that is no character.
+/// A key that is not a character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     /// To the next control.

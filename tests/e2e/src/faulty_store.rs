@@ -103,7 +103,7 @@ impl StoreFault {
         .times(u32::MAX)
     }
 
-    /// Advances the clock by `time`, then carries the operation out.
+    /// Advances the clock by `time`, then carries out the operation.
     pub fn slow(operation: Operation, time: Duration) -> Self {
         Self::new(&[operation], Effect::Slow, time)
     }

@@ -358,7 +358,7 @@ impl RunningProgram {
         text(&self.stderr)
     }
 
-    /// Whether it still runs.
+    /// Returns whether it still runs.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("it is our child").is_none()
     }

@@ -1,5 +1,5 @@
-//! A plugin that panics or is stopped while it holds a secret does not reveal it: not in errors, stored data or the
-//! finest traces of any library.
+//! A plugin that panics or is stopped while it holds a secret does not reveal it in errors, stored data or the finest
+//! traces of any library.
 
 use std::error::Error;
 use std::io;

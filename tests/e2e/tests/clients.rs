@@ -14,7 +14,7 @@ use relation_e2e::packages::{Package, REQUIRED, Registry};
 use serde_json::{Value, json};
 use webex_emulator::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, Emulator};
 
-/// No server is there: the programs read the code from the redirect.
+/// No server listens: the programs read the code from the redirect.
 const REDIRECT: &str = "http://127.0.0.1:9/callback";
 
 const SCOPES: &str = "spark-admin:organizations_read spark-admin:licenses_read spark-admin:roles_read \

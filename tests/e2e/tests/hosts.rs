@@ -1,5 +1,5 @@
-//! Hosts on one store file in real time: concurrent calls, a lost lease, a stopped call, and an import as large as the
-//! default limits allow.
+//! Hosts on one store file in real time: concurrent calls, a lost lease, a stopped call, and the largest import within
+//! the default limits.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -75,7 +75,7 @@ fn state(workspace: &Workspace) -> String {
 }
 
 #[test]
-fn lifecycle_in_real_time() {
+fn lifecycle_runs_in_real_time() {
     // The emulator must run before its address can be configured.
     let beside = Workspace::new("http://127.0.0.1:9/v1", SECRET);
     let webex = Webex::start(beside.program(

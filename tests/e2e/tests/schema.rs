@@ -1,8 +1,8 @@
 //! schemathesis over the served OpenAPI document, as each role: all checks of all routes, without a failure.
 //!
-//! `tests/e2e/clients/run_schemathesis.py` has the list of exclusions with their reasons. The requests are the same each
-//! time; only the provider administrator goes through all boundary values. `RELATION_SCHEMATHESIS_SECONDS` runs more of them, for that long for each role; with
-//! `RELATION_SCHEMATHESIS_SEED`, they are others.
+//! `tests/e2e/clients/run_schemathesis.py` has the list of exclusions with their reasons. The requests are the same
+//! each time; only the provider administrator goes through all boundary values. `RELATION_SCHEMATHESIS_SECONDS` runs
+//! more of them, for that long for each role; with `RELATION_SCHEMATHESIS_SEED`, they are others.
 
 use std::path::Path;
 use std::process::Command;

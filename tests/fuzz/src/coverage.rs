@@ -53,8 +53,8 @@ pub fn run(target: Target, bytes: &[u8]) {
 /// On a finding, with its description.
 #[allow(clippy::panic, reason = "a panic is what libFuzzer understands")]
 pub fn run_on(runner: &TrialRunner, target: Target, bytes: &[u8]) {
-    // libFuzzer learns texts from comparisons, so also the mark of secrets from the code that looks for it. In an
-    // input, the mark is not a leak.
+    // libFuzzer learns texts from comparisons, including the mark of secrets from the code that looks for it. In
+    // an input, the mark is not a leak.
     let mark = CANARY.as_bytes();
     if bytes.windows(mark.len()).any(|part| part == mark) {
         return;

@@ -26,9 +26,9 @@ enum EditKind {
     Nudge(i64),
 }
 
-/// Returns up to `most` changes, with member names from `names`.
-pub fn edits(input: &mut Input<'_>, names: &[&str], most: usize) -> Vec<Edit> {
-    let count = input.below(most.saturating_add(1));
+/// Returns up to `max` changes, with member names from `names`.
+pub fn edits(input: &mut Input<'_>, names: &[&str], max: usize) -> Vec<Edit> {
+    let count = input.below(max.saturating_add(1));
     (0..count).map(|_| edit(input, names)).collect()
 }
 
@@ -139,8 +139,8 @@ fn nudge(value: &mut Value, by: i64) {
     }
 }
 
-/// Replaces `secret` everywhere except in the members of the outermost object named in `places`: a token that a server
-/// sends as a scope is not a leak of the plugin.
+/// Replaces `secret` everywhere except in the members of the outermost object named in `members_to_keep`. A token that
+/// a server sends as a scope is not a leak of the plugin.
 pub fn keep_only_in(value: &mut Value, secret: &str, members_to_keep: &[&str]) {
     match value {
         Value::Object(members) => {

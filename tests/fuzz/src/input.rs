@@ -1,4 +1,4 @@
-//! Structured values from a fuzzer's bytes. Once the bytes run out, every value is the plainest.
+//! Structured values from a fuzzer's bytes. Once the bytes run out, every value is the simplest.
 
 use arbitrary::Unstructured;
 use serde_json::{Map, Number, Value};
@@ -111,9 +111,9 @@ impl<'a> Input<'a> {
         choices.get(index).or(choices.first()).expect("a choice")
     }
 
-    /// Returns up to `most` bytes.
-    pub fn bytes(&mut self, most: usize) -> &'a [u8] {
-        let length = self.below(most.saturating_add(1)).min(self.0.len());
+    /// Returns up to `max` bytes.
+    pub fn bytes(&mut self, max: usize) -> &'a [u8] {
+        let length = self.below(max.saturating_add(1)).min(self.0.len());
         self.0.bytes(length).unwrap_or_default()
     }
 

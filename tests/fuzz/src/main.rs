@@ -109,7 +109,7 @@ fn run(options: &Options) -> Result<ExitCode> {
                 let (paths, findings) = progress.counts();
                 let executions = progress.executions();
                 eprintln!(
-                    "{target:9} {executions:>10} executions, {paths} ways, {findings} findings"
+                    "{target:9} {executions:>10} executions, {paths} paths, {findings} findings"
                 );
             }
         })?;
@@ -206,7 +206,7 @@ fn rate(report: &Report) -> f64 {
 fn table(reports: &[Report], seed: u64, jobs: usize) -> String {
     let mut text = format!(
         "{:<10} {:>11} {:>11} {:>7} {:>6} {:>9} {:>8} {:>8}\n",
-        "target", "executions", "inputs", "idle", "ways", "findings", "seconds", "per s"
+        "target", "executions", "inputs", "idle", "paths", "findings", "seconds", "per s"
     );
     for report in reports {
         text.push_str(&format!(
@@ -246,7 +246,7 @@ fn as_json(reports: &[Report], seed: u64, jobs: usize) -> serde_json::Value {
             "executions": report.executions,
             "inputs": report.inputs,
             "idle": report.idle,
-            "ways": report.paths,
+            "paths": report.paths,
             "seconds": report.took.as_secs_f64(),
             "findings": findings,
         })

@@ -18,7 +18,7 @@ use crate::verdict::{Finding, FindingKind, Verdict, fingerprint};
 pub struct Allowances {
     /// Unreadable documents: the target broke them. `internal` is permitted.
     pub unreadable: bool,
-    /// Webex responded that it does not understand, or does not know: `internal` is permitted.
+    /// Responses by which Webex rejects a request as invalid or unknown: `internal` is permitted.
     pub rejected: bool,
 }
 
@@ -177,7 +177,7 @@ const DATA_SYNC_FIELDS: &[&str] = &[
     "model_instance_filter",
 ];
 
-/// Whether the contract lists this failure for the function; another check handles `internal`.
+/// Returns whether the contract lists this failure for the function; another check handles `internal`.
 fn in_contract(function: &str, failure: &Failure) -> bool {
     let gives = |fields: &[&str]| match failure {
         Failure::Invalid(faults) => {
@@ -274,7 +274,7 @@ async fn check_unchanged(
     let kept = call.function == "wake"
         || *stored_state == StoredState::read(&trial.untouched_store).await?;
     if *documents != *trial.before || !kept {
-        let description = format!("it changed what is stored, and said no: {failure}");
+        let description = format!("it was rejected, but changed stored data: {failure}");
         return Err(Violation(FindingKind::State, description));
     }
     Ok(())
@@ -294,7 +294,7 @@ async fn check_tokens_kept(
     let lost = trial.had_tokens && !trial.has_tokens().await;
     if before != after || lost {
         let description =
-            format!("a passing fault took {before:?} for {after:?}, tokens lost: {lost}");
+            format!("a temporary error took {before:?} for {after:?}, tokens lost: {lost}");
         return Err(Violation(FindingKind::State, description));
     }
     Ok(())

@@ -108,10 +108,10 @@ impl<'b> Trial<'b> {
         self.runner.webex.prepare(mutations);
     }
 
-    /// Changes stored documents, past every workflow.
+    /// Changes stored documents without a workflow.
     ///
     /// # Errors
-    /// Changes that no store would keep.
+    /// The store refuses the changes.
     pub async fn change(&mut self, changes: Vec<Change>) -> Result<(), StoreError> {
         let commit = Commit {
             changes,
@@ -143,7 +143,7 @@ impl<'b> Trial<'b> {
         })
     }
 
-    /// Whether both tokens of the organization's grant are sealed.
+    /// Returns whether both tokens of the organization's grant are sealed.
     pub(crate) async fn has_tokens(&self) -> bool {
         let Some(record) = self.record().map(Reference::record) else {
             return false;

@@ -53,7 +53,7 @@ fn finds_nothing(target: Target) {
         plan.seed,
         reported.join("\n")
     );
-    assert!(report.paths > 10, "only {} ways were seen", report.paths);
+    assert!(report.paths > 10, "only {} paths were seen", report.paths);
     assert!(report.idle < report.inputs, "{report:?}");
 }
 

@@ -103,7 +103,7 @@ pub enum Body {
 }
 
 impl Body {
-    /// Whether there is no body.
+    /// Returns whether there is no body.
     pub fn is_empty(&self) -> bool {
         *self == Self::Empty
     }

@@ -16,7 +16,7 @@ use crate::state::{CheckStatus, State};
 /// A wakeup of the record: its id, and the moments of its due time and deadline.
 type PlannedWakeup = (&'static str, u64, Option<u64>);
 
-/// Written in this order, which is not the order of delivery.
+/// The wakeups in the order in which they are scheduled, which is not the order of delivery.
 const PLAN: &[PlannedWakeup] = &[
     ("order-3", 3, None),
     ("order-1", 1, None),

@@ -148,7 +148,13 @@ fn check_proxy_reset(state: &mut State) {
     let context = state.context(CHECK);
     let outcome = egress::server(&context)
         .and_then(proxies::request_form)
-        .and_then(|way| ensure_eq("the next call's way", way.as_deref(), Some("origin")));
+        .and_then(|form| {
+            ensure_eq(
+                "the next call's request form",
+                form.as_deref(),
+                Some("origin"),
+            )
+        });
     state.record_outcome(CHECK, outcome);
 }
 

@@ -8,7 +8,7 @@ use crate::bindings::wasi::http::types::{
 use crate::bindings::wasi::io::streams::StreamError;
 use crate::outcome::{CheckFailure, fail};
 
-/// The most bytes of one write.
+/// The maximum number of bytes of one write.
 const CHUNK: usize = 4096;
 /// The bytes requested by one read.
 const READ: u64 = 64 * 1024;
@@ -58,7 +58,7 @@ impl Response {
     }
 }
 
-/// Whether the code means that the request was not sent. Other codes leave that open.
+/// Returns whether the code means that the request was not sent. Other codes leave that open.
 pub fn certainly_not_sent(code: &ErrorCode) -> bool {
     matches!(
         code,

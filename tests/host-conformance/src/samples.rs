@@ -192,7 +192,7 @@ pub fn read(reference: &Reference) -> Result<Document, CheckFailure> {
     }
 }
 
-/// Whether the document exists.
+/// Returns whether the document exists.
 pub fn is_there(document: &Document) -> Result<bool, Failure> {
     Ok(storage::get(&document.reference)?.is_some())
 }

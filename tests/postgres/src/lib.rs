@@ -206,7 +206,7 @@ impl Cluster {
         self.crash()?;
         let directory = self.directory();
         let data = directory.join("data");
-        // Of a server that has crashed.
+        // Left by a server that has crashed.
         let _ = std::fs::remove_file(data.join("postmaster.pid"));
         let server = Supervised::start(
             &self.programs,

@@ -36,7 +36,7 @@ impl Caller {
         }
     }
 
-    /// Whether the person's roles permit what the scope names: an administrator's scope granted by
+    /// Returns whether the person's roles permit what the scope names: an administrator's scope granted by
     /// anybody else permits nothing, and a read-only administrator cannot manage tokens.
     fn is_permitted(&self, scope: &str) -> bool {
         let mut roles = self.0.roles.iter();
@@ -72,7 +72,7 @@ impl FromRequestParts<Shared> for Caller {
     }
 }
 
-/// `GET /v1/organizations`: an ordinary administrator's token sees its own organization.
+/// Serves `GET /v1/organizations`: an ordinary administrator's token sees its own organization.
 pub(crate) async fn organizations(caller: Caller) -> Result<Json<Value>, ApiError> {
     caller.require_any(&[ORGANIZATIONS_READ])?;
     Ok(Json(
@@ -80,7 +80,7 @@ pub(crate) async fn organizations(caller: Caller) -> Result<Json<Value>, ApiErro
     ))
 }
 
-/// `GET /v1/organizations/{id}`.
+/// Serves `GET /v1/organizations/{id}`.
 pub(crate) async fn organization(
     State(shared): State<Shared>,
     caller: Caller,
@@ -99,7 +99,7 @@ pub(crate) async fn organization(
     }
 }
 
-/// `GET /v1/people/me`: the administrator who authorized the token.
+/// Serves `GET /v1/people/me`: the administrator who authorized the token.
 pub(crate) async fn me(
     State(shared): State<Shared>,
     caller: Caller,
@@ -109,8 +109,8 @@ pub(crate) async fn me(
     Ok(Json(people.administrator(&query)))
 }
 
-/// `GET /v1/identity/organizations/{uuid}`: the caller's organization or, for a partner, that of a
-/// customer, to which the partner has access from then on.
+/// Serves `GET /v1/identity/organizations/{uuid}`: the caller's organization or, for a partner, that of a customer, to
+/// which the partner has access from then on.
 pub(crate) async fn identity_organization(
     State(shared): State<Shared>,
     caller: Caller,

@@ -18,8 +18,8 @@ use crate::state::Authorization;
 const TOKENS_READ: &str = "identity:tokens_read";
 const TOKENS_WRITE: &str = "identity:tokens_write";
 
-/// `GET /v1/authorizations/tokenExpiry`: the expiry of the caller's access token, in milliseconds
-/// since the epoch, unlike the rest of the API.
+/// Serves `GET /v1/authorizations/tokenExpiry`: the expiry of the caller's access token, in milliseconds since the
+/// epoch, unlike the rest of the API.
 pub(crate) async fn token_expiry(caller: Caller) -> Result<Json<Value>, ApiError> {
     caller.require_any(&[TOKENS_READ])?;
     Ok(Json(json!({"exp": caller.0.expires_at})))
@@ -33,7 +33,7 @@ pub(crate) struct PersonQuery {
     person_email: Option<String>,
 }
 
-/// `GET /v1/authorizations?personId=` or `?personEmail=`: the valid tokens that a person of the caller's
+/// Serves `GET /v1/authorizations?personId=` or `?personEmail=`: the valid tokens that a person of the caller's
 /// organization has granted, to any client.
 pub(crate) async fn list(
     State(shared): State<Shared>,
@@ -84,7 +84,7 @@ pub(crate) struct ClientQuery {
     org_id: Option<String>,
 }
 
-/// `DELETE /v1/authorizations?clientId=&orgId=`: revokes all that the organization granted to a
+/// Serves `DELETE /v1/authorizations?clientId=&orgId=`: revokes all that the organization granted to a
 /// client. Without `orgId` the organization is the token's.
 pub(crate) async fn revoke_client(
     State(shared): State<Shared>,
@@ -108,7 +108,7 @@ pub(crate) async fn revoke_client(
     Ok(revoked(invalidated))
 }
 
-/// `DELETE /v1/authorizations/{id}`: revokes a refresh token with all its access tokens, or one access
+/// Serves `DELETE /v1/authorizations/{id}`: revokes a refresh token with all its access tokens, or one access
 /// token.
 pub(crate) async fn revoke_one(
     State(shared): State<Shared>,

@@ -173,7 +173,7 @@ pub(crate) fn validate(
     })
 }
 
-/// Whether this has the length and alphabet of 32 bytes in unpadded base64url.
+/// Returns whether this has the length and alphabet of 32 bytes in unpadded base64url.
 fn is_sha256(challenge: &str) -> bool {
     let base64url = |c: u8| c.is_ascii_alphanumeric() || b"-_".contains(&c);
     challenge.len() == 43 && challenge.bytes().all(base64url)
@@ -250,7 +250,7 @@ fn with_parameters(address: &str, pairs: &[(&str, &str)]) -> String {
     format!("{address}{separator}{query}")
 }
 
-/// `GET /v1/authorize`: the consent page.
+/// Serves `GET /v1/authorize`: the consent page.
 pub(crate) async fn show_page(State(shared): State<Shared>, RawQuery(query): RawQuery) -> Response {
     let parameters = Parameters::parse(query.unwrap_or_default().as_bytes());
     render(validate(&shared, &parameters).and_then(|request| {
@@ -269,7 +269,7 @@ pub(crate) async fn show_page(State(shared): State<Shared>, RawQuery(query): Raw
     }))
 }
 
-/// `POST /v1/authorize`: the request again, with `decision`: `accept`, `decline` or `fail`.
+/// Serves `POST /v1/authorize`: the request again, with the `decision` `accept`, `decline` or `fail`.
 ///
 /// With `choose=scopes`, as the page sends it, exactly the scopes in `grant` fields are granted. A
 /// script may omit both and so grants the scopes that the page would have ticked. `organization` is

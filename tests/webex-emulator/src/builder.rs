@@ -181,7 +181,7 @@ impl Builder {
     }
 
     /// Sets how many entries of a list each organization has at the start. They are generated from the
-    /// organization's UUID, hence from the [seed](Self::seed), and need no memory. Default: a few.
+    /// organization's UUID, and so from the [seed](Self::seed), and need no memory. Default: a few.
     /// Roles and licenses are not generated; workspace locations are as many as locations.
     pub fn generate(mut self, listing: Listing, count: usize) -> Self {
         self.settings.generated.insert(listing, count);

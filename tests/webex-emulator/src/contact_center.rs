@@ -64,7 +64,7 @@ pub(crate) struct ContactCenterSettings {
     pub(crate) requests_per_minute: Option<u64>,
 }
 
-/// Whether a path belongs to this API.
+/// Returns whether a path belongs to this API.
 pub(crate) fn is_path(path: &str) -> bool {
     path.starts_with(PREFIX) || path.starts_with(OWN_HOST)
 }

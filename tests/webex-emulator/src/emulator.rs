@@ -63,7 +63,7 @@ impl Emulator {
     /// Stops: no new connections; requests in flight have two seconds to end.
     pub async fn shutdown(mut self) {
         self.stop.send_replace(true);
-        // Cancelled or done, it is over.
+        // Canceled or done, the task is over.
         let _ = (&mut self.task).await;
     }
 }

@@ -123,7 +123,7 @@ pub enum FaultKind {
         #[serde(default)]
         announced: bool,
     },
-    /// Resets the connection and never carries the request out.
+    /// Resets the connection and never carries out the request.
     ResetBefore,
     /// Carries the request out, then resets the connection: the response is lost.
     ResetAfter,
@@ -313,7 +313,7 @@ impl Fault {
             && named.is_none_or(|named| Some(named) == grant_type)
     }
 
-    /// Whether this matching request is one of those that pass first; counts it down.
+    /// Returns whether this matching request is one of those that pass first; counts it down.
     fn consume_skip(&mut self) -> bool {
         let passes = self.skip > 0;
         self.skip = self.skip.saturating_sub(1);

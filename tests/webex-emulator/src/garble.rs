@@ -24,7 +24,7 @@ pub(crate) struct GarbledResponse {
     pub(crate) understood: bool,
 }
 
-/// Returns the response that replaces carrying the request out, if the fault is of this kind.
+/// Returns the response in place of processing the request, if the fault is of this kind.
 pub(crate) fn replacement_response(fault: &FaultKind) -> Option<Response> {
     match fault {
         FaultKind::Status { status, body, .. } => Some(with_status(*status, body.as_ref())),

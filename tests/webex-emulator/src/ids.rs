@@ -14,7 +14,7 @@ pub(crate) fn encode(kind: &str, uuid: &str) -> String {
     URL_SAFE_NO_PAD.encode(format!("ciscospark://us/{kind}/{uuid}"))
 }
 
-/// Returns the UUID inside a `/v1` id of the given kind, in any cluster, padding and base64 alphabet; `None` if it is
+/// Returns the UUID inside a `/v1` id of the given kind, in any cluster, padding and base64 alphabet. `None` if it is
 /// not such an id.
 pub(crate) fn decode(kind: &str, id: &str) -> Option<String> {
     let text = decode_text(id)?;
@@ -35,8 +35,8 @@ fn decode_text(id: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// Returns the UUID at the beginning of the last part of a `/v1` id of any kind begins, or that of a bare UUID, with or
-/// without hyphens.
+/// Returns the UUID at the beginning of the last part of a `/v1` id of any kind, or a bare UUID, with or without
+/// hyphens.
 pub(crate) fn uuid_in(id: &str) -> Option<Uuid> {
     if let Ok(uuid) = Uuid::parse_str(id) {
         return Some(uuid);

@@ -37,7 +37,7 @@ pub struct TimedOutcome {
     /// The outcome.
     pub outcome: ClientOutcome,
     /// The duration according to the injected latencies; nothing has waited. If the client
-    /// [disconnected](ClientOutcome::Disconnected) this is its timeout.
+    /// [disconnected](ClientOutcome::Disconnected), this is its timeout.
     pub elapsed: Duration,
 }
 
@@ -68,7 +68,7 @@ impl Webex {
     /// connection and no wait for a latency.
     ///
     /// The request's URI may be absolute, on any host; without a `Host` header it is also the
-    /// origin of the URLs in the response. Dropping the future is the client hanging up. It runs on
+    /// origin of the URLs in the response. Dropping the future means that the client hangs up. It runs on
     /// any runtime, or none.
     pub fn handle(
         &self,

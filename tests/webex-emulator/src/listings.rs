@@ -249,7 +249,7 @@ impl Entries for Matching<'_> {
     }
 }
 
-/// `GET` of a list.
+/// Serves `GET` of a list.
 fn list(
     shared: &Shared,
     caller: &Caller,
@@ -322,7 +322,7 @@ fn people_by_id(snapshot: &Snapshot, list: &str, query: &Query) -> Result<Respon
     Ok(Json(json!({"notFoundIds": missing, "items": items})).into_response())
 }
 
-/// `GET` of one entry.
+/// Serves `GET` of one entry.
 fn one(
     shared: &Shared,
     caller: &Caller,

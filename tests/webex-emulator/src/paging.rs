@@ -264,7 +264,7 @@ impl PageRequest<'_> {
         named.map_or(default, |size| size.min(limit)).max(1)
     }
 
-    /// Whether the page, which has entries or none, gets a next URL, and which.
+    /// Returns whether the page, which has entries or none, gets a next URL, and which.
     fn next_url(&self, page: usize, is_empty: bool, has_next: bool) -> Option<NextUrl> {
         match self.defect() {
             Some(PagingDefect::RepeatedPage { page: from }) if page >= *from => {

@@ -29,7 +29,7 @@ impl Query {
         self.get(name)?.parse().ok()
     }
 
-    /// Whether the parameter is `true`.
+    /// Returns whether the parameter is `true`.
     pub(crate) fn is_true(&self, name: &str) -> bool {
         self.get(name) == Some("true")
     }

@@ -3,8 +3,8 @@
 //! There are two rules. Both concern the client's knowledge, because a client can only be blamed
 //! for what it could know:
 //! - never two requests in flight with one refresh token;
-//! - never a token or code that its holder knows to be invalid: rotated out or exchanged by a whole response, revoked
-//!   by the holder itself, or rejected before.
+//! - never a token or code that its holder knows to be invalid, because it was rotated out, exchanged, revoked by the
+//!   holder itself, or rejected before.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

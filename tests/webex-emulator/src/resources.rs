@@ -327,7 +327,7 @@ impl Resource {
         }
     }
 
-    /// Checks an entry that is to be stored, and adds an id with this UUID if it has none.
+    /// Checks an entry before it is stored, and adds an id with this UUID if it has none.
     ///
     /// # Errors
     /// The reason why the list cannot have the entry.

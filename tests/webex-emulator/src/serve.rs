@@ -1,5 +1,4 @@
-//! The processing of one request: recorded, held, carried out or not, garbled or not, responded to or
-//! reset.
+//! The processing of one request, from its recording to its response or a reset.
 
 use std::time::Duration;
 
@@ -84,7 +83,7 @@ pub(crate) async fn serve(
     request: Request<Incoming>,
 ) -> Result<Response, ConnectionEnd> {
     let (head, body) = request.into_parts();
-    // The rest of a longer one does not matter.
+    // The rest of a longer body does not matter.
     let body = match Limited::new(body, MAX_REQUEST_BODY + 1).collect().await {
         Ok(body) => body.to_bytes(),
         Err(_) => return Ok(too_large(&webex.shared, head.uri.path())),

@@ -147,7 +147,7 @@ impl Webex {
         }
     }
 
-    /// Whether a request with this access or refresh token would be accepted now. The check changes
+    /// Returns whether a request with this access or refresh token would be accepted now. The check changes
     /// nothing and is not recorded.
     pub fn accepts(&self, token: &str) -> bool {
         self.shared.state().accepts(token)
@@ -186,12 +186,12 @@ impl Webex {
         self.shared.recorder.idle().await;
     }
 
-    /// Returns violations by clients: two requests in flight with one refresh token, or the use of a token or code that
-    /// its holder knew to be invalid.
+    /// Returns violations by clients: two requests in flight with one refresh token, or the use of a token or code
+    /// known to be invalid.
     ///
     /// A client learns this from a whole response that rotates out, exchanges or rejects the token or code, or from its
     /// own revocation. The first use of a token that was revoked without its knowledge, or whose successor was lost on
-    /// the way, is no violation.
+    /// the way, is not a violation.
     pub fn violations(&self) -> Vec<String> {
         self.shared.recorder.violations()
     }

@@ -106,7 +106,7 @@ fn accepted(request: &Parts, id: &str) -> Response {
     response
 }
 
-/// `POST /v1/wholesale/customers`.
+/// Serves `POST /v1/wholesale/customers`.
 async fn create(
     State(shared): State<Shared>,
     caller: Caller,
@@ -121,7 +121,7 @@ async fn create(
     Ok(accepted(&request, &id))
 }
 
-/// `POST /v1/wholesale/customers/validate`: the checks of a new customer, without creating it.
+/// Serves `POST /v1/wholesale/customers/validate`: the checks of a new customer, without creating it.
 async fn validate(caller: Caller, body: Bytes) -> Result<Json<Value>, ApiError> {
     caller.require_any(&[CUSTOMERS_WRITE])?;
     parse(&body, RequestKind::Validate)?;
@@ -131,7 +131,7 @@ async fn validate(caller: Caller, body: Bytes) -> Result<Json<Value>, ApiError> 
     })))
 }
 
-/// `PUT /v1/wholesale/customers/{id}`: `packages` is the full list.
+/// Serves `PUT /v1/wholesale/customers/{id}`: `packages` is the full list.
 async fn update(
     State(shared): State<Shared>,
     caller: Caller,
@@ -148,7 +148,7 @@ async fn update(
     Ok(accepted(&request, &id))
 }
 
-/// `DELETE /v1/wholesale/customers/{id}`: 202 without a body.
+/// Serves `DELETE /v1/wholesale/customers/{id}`: 202 without a body.
 async fn delete(
     State(shared): State<Shared>,
     caller: Caller,

@@ -1,4 +1,4 @@
-//! Checks the ways of notices, and the recipients that administrators have named. Their problems are warnings: nothing
+//! Checks the channels of notices, and the recipients that administrators have named. Their problems are warnings: nothing
 //! about notices stops a refresh.
 
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ const CHECK: &str = "notices";
 /// The number of documents that are read at once.
 const PAGE_SIZE: u32 = 200;
 
-/// Checks the ways and the settings of all nodes. Without a way and without settings, there is no finding.
+/// Checks the channels and the settings of all nodes. Without channels and settings, there is no finding.
 pub(super) async fn check(installation: &Installation) -> Vec<CheckFinding> {
     let mut findings = check_channels(installation);
     let settings = match installation.store_to_read().await {
@@ -39,7 +39,7 @@ pub(super) async fn check(installation: &Installation) -> Vec<CheckFinding> {
     findings
 }
 
-/// Checks the configuration of the ways.
+/// Checks the configuration of the channels.
 pub(super) fn check_channels(installation: &Installation) -> Vec<CheckFinding> {
     let notices = &installation.config.notices;
     let mut findings = Vec::new();
@@ -75,7 +75,7 @@ pub(super) fn check_channels(installation: &Installation) -> Vec<CheckFinding> {
     findings
 }
 
-/// Names the ways that are configured.
+/// Names the configured channels.
 fn describe_channels(installation: &Installation) -> Option<CheckFinding> {
     let named = ChannelKind::ALL.into_iter();
     let named = named.filter(|channel| installation.config.notices.has_channel(*channel));
@@ -92,7 +92,7 @@ fn describe_channel(channel: ChannelKind) -> &'static str {
     }
 }
 
-/// Returns the part of the configuration that permits a way.
+/// Returns the part of the configuration that permits a channel.
 fn find_section(channel: ChannelKind) -> &'static str {
     match channel {
         ChannelKind::Mail => "the section [notices.mail]",
@@ -101,13 +101,13 @@ fn find_section(channel: ChannelKind) -> &'static str {
     }
 }
 
-/// Reads the settings of all nodes. Finds those that cannot be read, and recipients by a way that is not configured.
+/// Reads the settings of all nodes. Finds those that cannot be read, and recipients of a channel that is not configured.
 async fn read_settings(
     store: &dyn Store,
     installation: &Installation,
 ) -> Result<Vec<CheckFinding>, StoreError> {
     let mut findings = Vec::new();
-    // The nodes by way.
+    // The nodes by channel.
     let mut unreachable: BTreeMap<ChannelKind, Vec<String>> = BTreeMap::new();
     for document in list_settings(store).await? {
         let level = match read_level(&document) {

@@ -60,7 +60,7 @@ pub struct MailConfig {
     pub port: u16,
     /// The encryption.
     pub tls: TlsMode,
-    /// The permission to talk to it without TLS.
+    /// The permission to connect without TLS.
     pub plaintext: Plaintext,
     /// The user for `AUTH`.
     pub user: Option<String>,

@@ -52,7 +52,7 @@ pub struct OidcConfig {
 pub struct OidcGrant {
     /// The group, as the claim names it.
     pub group: String,
-    /// The role: a built-in one, or an own role by name or by pkid.
+    /// The role: a built-in one, or a custom role by name or by pkid.
     pub role: String,
     /// The node at and below which the role is granted.
     pub node: Hierarchy,

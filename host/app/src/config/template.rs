@@ -21,7 +21,7 @@ pub struct NewConfig {
 }
 
 impl NewConfig {
-    /// Renders the commented file. It allows the host to reach the API's server, and no other one.
+    /// Renders the commented file. It allows the host to reach only the API's server.
     pub fn render(&self) -> String {
         let store = quote(self.store.as_deref().unwrap_or("sqlite:relation.db"));
         let base_url = self.base_url.as_ref().map(|url| url.as_str());

@@ -132,11 +132,11 @@ impl WebConfig {
     /// ends with a slash.
     ///
     /// # Errors
-    /// None is configured, and the host listens on all addresses of the machine.
+    /// No name is configured, and the host listens on all addresses of the machine.
     pub fn public_url(&self) -> Result<Url, AppError> {
         if self.public_url.is_none() && self.listen.ip().is_unspecified() {
             let message = format!(
-                "the host listens on {}, which is no address for a browser",
+                "the host listens on {}, which is not an address for a browser",
                 self.listen
             );
             let hint = "set web.public-url, such as \"https://relation.example.com/\"";

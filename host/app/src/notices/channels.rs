@@ -75,7 +75,7 @@ impl InstallationChannels {
     }
 
     /// Returns why the operator does not permit the server of a webhook, as far as that is known before its name is
-    /// resolved. Nothing is refused before the operator has listed servers: deliveries wait.
+    /// resolved. Every server is accepted until the operator has listed some: deliveries wait.
     pub fn find_webhook_denial(&self, url: &Url) -> Option<String> {
         if self.webhook_origins.is_empty() {
             return None;

@@ -57,7 +57,7 @@ pub(crate) struct Links {
     pub base: Option<Url>,
 }
 
-/// The notices that are to come for one grant of a record.
+/// The coming notices of one grant of a record.
 #[derive(Clone, Debug)]
 pub struct GrantPreview {
     /// The grant.
@@ -71,7 +71,7 @@ pub struct GrantPreview {
 }
 
 impl Notices {
-    /// Creates the notices of an installation. Nothing is connected and no file is read before something is sent.
+    /// Creates the notices of an installation. Connections are made and files are read only when a message is sent.
     pub fn new(config: &Config, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Self {
         let rules = Rules {
             allow_http: config.notices.allows_http(),
@@ -144,8 +144,8 @@ impl Notices {
         self.rules
     }
 
-    /// Returns why the operator does not permit the server of a webhook; `None` if it is permitted, or if the operator has
-    /// listed no servers yet.
+    /// Returns why the operator does not permit the server of a webhook. `None` if it is permitted, or if the operator
+    /// has listed no servers yet.
     pub fn find_webhook_denial(&self, url: &Url) -> Option<String> {
         self.channels.find_webhook_denial(url)
     }
@@ -166,7 +166,7 @@ impl Notices {
         Ok(resolve(&levels, &self.defaults))
     }
 
-    /// Lists the notices that are to come for each grant of a record that has tokens.
+    /// Lists the coming notices of each grant of a record that has tokens.
     ///
     /// # Errors
     /// The record does not exist, or it or the settings cannot be read.
@@ -191,7 +191,7 @@ impl Notices {
         Ok(previews)
     }
 
-    /// Sends a test to a recipient of a level, and returns the receiver's reply. Nothing is stored.
+    /// Sends a test to a recipient of a level, and returns the receiver's reply. The test is not stored.
     ///
     /// # Errors
     /// The test was not delivered. The text says why, without secrets.

@@ -1,5 +1,5 @@
-//! The plugin's settings that follow the notice settings of a record's node, so that it raises its alerts at the times at
-//! which somebody is told.
+//! The plugin's settings that follow the notice settings of a record's node. With them, the plugin raises alerts when
+//! notices are due.
 
 use std::collections::BTreeMap;
 

@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 /// How far the clocks of the provider and of this host may differ.
 pub const LEEWAY: Duration = Duration::from_secs(300);
 
-/// The maximum number of keys of a provider that are looked at.
+/// The maximum number of keys of a provider that are read.
 const MAX_KEYS: usize = 100;
 
 /// The reason why an ID token is refused.
@@ -45,7 +45,7 @@ pub enum TokenError {
     /// The token has expired, or is older than the log-in.
     #[error("the ID token has expired, or is older than the log-in")]
     Expired,
-    /// The token is of the future.
+    /// The token is from the future.
     #[error("the ID token is not valid yet")]
     NotYetValid,
     /// The token belongs to another log-in.

@@ -39,7 +39,7 @@ use crate::config::OidcConfig;
 const MAX_RESPONSE_BYTES: u64 = 256 << 10;
 /// How long the discovery document and the keys are used.
 const CACHE_LIFETIME: Duration = Duration::from_secs(3600);
-/// The maximum number of groups of a person that are looked at.
+/// The maximum number of groups of a person that are read.
 const MAX_GROUPS: usize = 10_000;
 
 /// The reason why a log-in at a provider failed. Its texts are for the operator, and contain
@@ -58,7 +58,7 @@ pub enum OidcError {
     /// A response of the provider is too large.
     #[error("a response of the provider is larger than {MAX_RESPONSE_BYTES} bytes")]
     TooLarge,
-    /// The configuration and the provider do not fit.
+    /// The configuration and the provider are not compatible.
     #[error("the provider cannot be used: {0}")]
     Unusable(String),
     /// The provider does not accept this installation.
@@ -280,7 +280,7 @@ impl Provider {
         Ok(url)
     }
 
-    /// Returns the address at which a person logs out at the provider, which leads to `back` then. `id_token` is that of
+    /// Returns the address at which a person logs out at the provider, which then leads to `back`. `id_token` is that of
     /// the log-in. `None` if the provider has no such address, or is not available.
     pub async fn log_out_url(
         &self,

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::OidcError;
 
-/// The longest time until a connection is there.
+/// The longest time until a connection is established.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest time of a whole request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);

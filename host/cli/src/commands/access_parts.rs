@@ -8,7 +8,7 @@ use relation_app::{AppError, ErrorKind, Installation};
 use relation_host::store::Store;
 use relation_host::types::{Hierarchy, Page, Pkid};
 use relation_web::access::oidc::find_missing_roles;
-use relation_web::access::roles::{self, OwnRole};
+use relation_web::access::roles::{self, CustomRole};
 use relation_web::access::{AccessParts, ROLES, RoleGrant, nodes};
 use relation_web::{WebError, WebOptions};
 
@@ -22,7 +22,7 @@ use crate::record_selector::find_node;
 #[derive(Debug, clap::Args)]
 pub struct GrantArgs {
     /// The role: provider-administrator, reseller-administrator, customer-administrator, operator, auditor or
-    /// machine; or an own role, by name or by pkid
+    /// machine; or a custom role, by name or by pkid
     #[arg(long, value_name = "ROLE")]
     role: String,
     /// The node at and below which the role is granted, and to which the user or key belongs
@@ -36,15 +36,18 @@ impl GrantArgs {
         Ok(nodes::find_spelling(parts.store(), &self.hierarchy).await?)
     }
 
-    /// Returns the granted roles, an own role by its pkid.
+    /// Returns the granted roles, a custom role by its pkid.
     pub async fn to_grants(&self, parts: &AccessParts) -> Result<Vec<RoleGrant>, AppError> {
         let mut grants = vec![RoleGrant {
             role: self.role.clone(),
             node: self.find_node(parts).await?,
         }];
         roles::resolve_names(parts, &mut grants).await?;
-        let own_roles = roles::load(parts, &grants).await?;
-        match grants.iter().all(|grant| roles::exists(grant, &own_roles)) {
+        let custom_roles = roles::load(parts, &grants).await?;
+        match grants
+            .iter()
+            .all(|grant| roles::exists(grant, &custom_roles))
+        {
             true => Ok(grants),
             false => {
                 let message = format!("there is no role {:?} at {}", self.role, self.hierarchy);
@@ -58,12 +61,12 @@ impl GrantArgs {
 pub fn role_hint() -> String {
     let names: Vec<&str> = ROLES.iter().map(|role| role.name).collect();
     format!(
-        "the built-in roles are {}; `relation-host role list` lists the own roles, which are granted at and below their nodes",
+        "the built-in roles are {}; `relation-host role list` lists the custom roles, which are granted at and below their nodes",
         names.join(", ")
     )
 }
 
-/// The part of a list of users, keys, own roles or settings to print.
+/// The part of a list of users, keys, custom roles or settings to print.
 #[derive(Debug, clap::Args)]
 pub struct ListArgs {
     /// Only those at or below this node
@@ -89,12 +92,12 @@ impl ListArgs {
     }
 }
 
-/// Opens the store to change users, keys and own roles.
+/// Opens the store to change users, keys and custom roles.
 pub async fn open(context: &Context) -> Result<AccessParts, AppError> {
     create(&context.installation, context.installation.store().await?)
 }
 
-/// Opens the store to list users, keys and own roles.
+/// Opens the store to list users, keys and custom roles.
 pub async fn open_to_read(context: &Context) -> Result<AccessParts, AppError> {
     create(
         &context.installation,
@@ -189,10 +192,10 @@ pub async fn find_one<T>(
     })
 }
 
-/// Formats roles with their nodes: `operator at sys.A, auditor at sys.B`. `own_roles` has the own roles.
-pub fn format_grants(grants: &[RoleGrant], own_roles: &[OwnRole]) -> String {
+/// Formats roles with their nodes: `operator at sys.A, auditor at sys.B`. `custom_roles` has the custom roles.
+pub fn format_grants(grants: &[RoleGrant], custom_roles: &[CustomRole]) -> String {
     let texts = grants.iter().map(|grant| {
-        let name = escape_control_chars(roles::name(grant, own_roles));
+        let name = escape_control_chars(roles::name(grant, custom_roles));
         format!("{name} at {}", grant.node)
     });
     texts.collect::<Vec<_>>().join(", ")

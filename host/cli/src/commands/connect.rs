@@ -93,7 +93,7 @@ enum Event<'a> {
     Refused { message: &'a str },
 }
 
-/// Connects the grants one after the other, and prints the expiries; or does the one half that is asked for.
+/// Connects the grants one after the other, and prints the expiries; or performs only the requested half.
 pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let shutdown = Shutdown::listen()?;
     let redirect = redirect(context, args.redirect.clone())?;
@@ -117,7 +117,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
         }
         false => check::require_prerequisites(&context.installation)?,
     }
-    // Before the link is printed: if it fails, no person has consented for nothing.
+    // Checked before the link is printed, so that no consent is wasted.
     let source = match (args.begin, args.no_listen) {
         (true, _) => None,
         (false, true) => Some(CallbackSource::Stdin(StdinLines::start(

@@ -117,7 +117,8 @@ async fn ask(address: SocketAddr, token: Option<&str>) -> Result<(StatusCode, Va
         request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
     }
     let request = request.body(Empty::<Bytes>::new());
-    let request = request.map_err(|_| "the token of the metrics is no header".to_owned())?;
+    let request =
+        request.map_err(|_| "the token of the metrics is not a header value".to_owned())?;
     let response = sender.send_request(request).await;
     let (head, body) = response.map_err(|error| error.to_string())?.into_parts();
     let body = Limited::new(body, MAX_RESPONSE).collect().await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use relation_app::AppError;
 use relation_host::types::Timestamp;
 use relation_web::access::api_keys::{self, ApiKey, IssuedApiKey, NewApiKey};
-use relation_web::access::roles::{self, OwnRole};
+use relation_web::access::roles::{self, CustomRole};
 use relation_web::access::{AccessParts, Authority};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
@@ -42,7 +42,7 @@ pub struct AddArgs {
     name: String,
     #[command(flatten)]
     grant: GrantArgs,
-    /// The time after which the key ends by itself, such as 365d [default: never]
+    /// The time after which the key expires, such as 365d [default: never]
     #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
     expires: Option<Duration>,
 }
@@ -93,11 +93,11 @@ async fn add(context: &Context, args: AddArgs) -> Result<(), AppError> {
     };
     let issued = api_keys::add(&parts, &Authority::Operator, new).await;
     let issued = issued.map_err(to_app_error)?;
-    let own_roles = roles::load(&parts, &issued.api_key.grants).await?;
+    let custom_roles = roles::load(&parts, &issued.api_key.grants).await?;
     print_issued(context, &issued, |key| {
         let expires = key.expires.map(time::format_utc);
         let expires = expires.map_or_else(String::new, |at| format!(", until {at}"));
-        format_grants(&key.grants, &own_roles) + &expires
+        format_grants(&key.grants, &custom_roles) + &expires
     })
 }
 
@@ -108,12 +108,12 @@ async fn list(context: &Context, args: ListArgs) -> Result<(), AppError> {
     });
     let page = page.await?;
     let grants = page.items.iter().flat_map(|key| &key.grants);
-    let own_roles = roles::load(&parts, grants).await?;
+    let custom_roles = roles::load(&parts, grants).await?;
     let now = context.installation.now();
     context
         .output
         .page(&page.items, page.next.as_deref(), |keys| {
-            render_list(keys, &own_roles, now)
+            render_list(keys, &custom_roles, now)
         })
 }
 
@@ -172,7 +172,7 @@ async fn find(parts: &AccessParts, text: &str) -> Result<ApiKey, AppError> {
     .await
 }
 
-fn render_list(keys: &[ApiKey], own_roles: &[OwnRole], now: Timestamp) -> String {
+fn render_list(keys: &[ApiKey], custom_roles: &[CustomRole], now: Timestamp) -> String {
     let mut table = Table::with_columns(&[
         Column::new("name").shortened(12).at_most(MAX_NAME_WIDTH),
         Column::new("state"),
@@ -192,7 +192,7 @@ fn render_list(keys: &[ApiKey], own_roles: &[OwnRole], now: Timestamp) -> String
         table.add([
             key.name.clone(),
             state,
-            format_grants(&key.grants, own_roles),
+            format_grants(&key.grants, custom_roles),
             key.hierarchy.to_string(),
             last_used.unwrap_or_else(|| "never".to_owned()),
             key.pkid.to_string(),

@@ -30,7 +30,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
         .read(vec![("name", args.name.map(Value::from))])?;
     input.clear(args.clear)?;
     if input.is_empty() {
-        return Err(AppError::usage("nothing is to be changed")
+        return Err(AppError::usage("there is nothing to change")
             .hint("`relation-host modify --help` lists the options that give fields"));
     }
     let host = context.installation.host().await?;

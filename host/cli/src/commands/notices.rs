@@ -43,8 +43,8 @@ pub enum Command {
 /// Arguments of `notices list`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-A delivery is pending, sent (the way has no confirmation), confirmed, dead (it has failed for good), or dropped (it lost \
-its point). It belongs to the node whose settings name the recipient.
+A delivery is pending, sent (the channel has no confirmation), confirmed, dead (it has failed for good), or dropped \
+(it became obsolete). It belongs to the node whose settings name the recipient.
 
 Examples:
   relation-host notices list --state dead
@@ -321,7 +321,7 @@ async fn test(context: &Context, args: TestArgs) -> Result<(), AppError> {
     let channel = recipient.channel();
     if !context.installation.config.notices.has_channel(channel) {
         let section = settings::find_section(channel);
-        let message = format!("{name} cannot be told: the configuration does not have {section}");
+        let message = format!("{name} cannot be told: the configuration lacks {section}");
         let hint = "docs/configuration.md has an example in [notices]";
         return Err(AppError::new(ErrorKind::Problem, message).hint(hint));
     }

@@ -1,8 +1,8 @@
-//! `role`: own roles, beyond the built-in ones.
+//! `role`: custom roles, beyond the built-in ones.
 
 use relation_app::AppError;
 use relation_host::types::Hierarchy;
-use relation_web::access::roles::{self, NewRole, OwnRole, RoleHolders};
+use relation_web::access::roles::{self, CustomRole, NewRole, RoleHolders};
 use relation_web::access::{AccessParts, Authority, Operation, RoleGrant, find_operation, nodes};
 use serde::Serialize;
 
@@ -14,15 +14,15 @@ use crate::table::{Column, MAX_NAME_WIDTH, Table};
 /// Subcommands of `role`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// List own roles with the operations that they permit
+    /// List custom roles with the operations that they permit
     List(ListArgs),
-    /// Show an own role, and who has it
+    /// Show a custom role, and who has it
     Show(RoleArgs),
-    /// Add an own role
+    /// Add a custom role
     Add(AddArgs),
-    /// Replace the operations of an own role, which ends the sessions of its users
+    /// Replace the operations of a custom role, which ends the sessions of its users
     Modify(ModifyArgs),
-    /// Delete an own role that nobody has
+    /// Delete a custom role that nobody has
     Delete(RoleArgs),
 }
 
@@ -43,7 +43,7 @@ docs/access.md has the built-in roles.
 
 Example: relation-host role add service-desk --hierarchy sys.Provider --operations read,refresh")]
 pub struct AddArgs {
-    /// The name, unique among the own roles of the node
+    /// The name, unique among the custom roles of the node
     #[arg(value_name = "NAME")]
     name: String,
     /// The node at and below which the role can be granted
@@ -66,10 +66,10 @@ pub struct ModifyArgs {
     operations: OperationsArgs,
 }
 
-/// Selects an own role.
+/// Selects a custom role.
 #[derive(Debug, clap::Args)]
 pub struct RoleArgs {
-    /// The own role, by name or by pkid
+    /// The custom role, by name or by pkid
     #[arg(value_name = "ROLE")]
     role: String,
 }
@@ -78,7 +78,7 @@ pub struct RoleArgs {
 #[derive(Serialize)]
 struct RoleOutput<'a> {
     #[serde(flatten)]
-    role: &'a OwnRole,
+    role: &'a CustomRole,
     holders: &'a RoleHolders,
 }
 
@@ -158,25 +158,25 @@ async fn delete(context: &Context, args: RoleArgs) -> Result<(), AppError> {
     })
 }
 
-/// Finds an own role by name if the name is unique, or by pkid.
-async fn find(parts: &AccessParts, text: &str) -> Result<OwnRole, AppError> {
+/// Finds a custom role by name if the name is unique, or by pkid.
+async fn find(parts: &AccessParts, text: &str) -> Result<CustomRole, AppError> {
     let named = roles::find(parts, &Authority::Operator, text).await;
     let named = named.map_err(to_app_error)?;
-    let place = |role: &OwnRole| (role.pkid.clone(), role.hierarchy.clone());
+    let place = |role: &CustomRole| (role.pkid.clone(), role.hierarchy.clone());
     find_one("role", text, named, place, async |pkid| {
         roles::get(parts, &Authority::Operator, &pkid).await
     })
     .await
 }
 
-fn join_operations(role: &OwnRole) -> String {
+fn join_operations(role: &CustomRole) -> String {
     let operations = role.operations.iter();
     let names: Vec<&str> = operations.map(|operation| operation.as_str()).collect();
     names.join(", ")
 }
 
 /// Describes a role in one line.
-fn describe(role: &OwnRole) -> String {
+fn describe(role: &CustomRole) -> String {
     let name = escape_control_chars(&role.name);
     format!("{name} at {}: {}", role.hierarchy, join_operations(role))
 }
@@ -213,7 +213,7 @@ fn render_role(output: &RoleOutput<'_>) -> String {
     lines.join("\n")
 }
 
-fn render_list(roles: &[OwnRole]) -> String {
+fn render_list(roles: &[CustomRole]) -> String {
     let mut table = Table::with_columns(&[
         Column::new("name").shortened(12).at_most(MAX_NAME_WIDTH),
         Column::new("operations").wrapped(24),

@@ -140,7 +140,7 @@ impl ActiveRun {
     }
 }
 
-/// Opens the host. A missing or unusable client secret is no error here, because a changed file is read again.
+/// Opens the host. A missing or unusable client secret is not an error here, because a changed file is read again.
 async fn open_host(context: &Context, telemetry: &Telemetry) -> Result<Host, AppError> {
     let mut parts = context.installation.open_parts().await?;
     telemetry.equip(&mut parts);

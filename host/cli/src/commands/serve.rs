@@ -94,12 +94,12 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
             json!({ "event": "first-administrator", "url": link.url, "expires": link.expires });
         context.output.line(&event, |_| {
             format!(
-                "nobody can log in yet: open {} to make the first administrator; the address works once, until {}",
+                "nobody can log in yet: open {} to create the first administrator; the address works once, until {}",
                 link.url, link.expires
             )
         })?;
     }
-    let housekeeping = keep_house(web.access().clone(), shutdown.token().clone());
+    let housekeeping = run_housekeeping(web.access().clone(), shutdown.token().clone());
     let router = telemetry.observe_router(relation_web::router(web));
     let serving = server.run(router, shutdown.token().clone());
     let dispatching = async {
@@ -131,8 +131,8 @@ async fn first_link(web: &Web) -> Result<Option<OneTimeLink>, AppError> {
     link.map_err(|WebError { error, .. }| error)
 }
 
-/// Removes sessions, links and audit events that have ended, again and again.
-pub(crate) async fn keep_house(parts: AccessParts, stop: CancellationToken) {
+/// Removes sessions, links and audit events that have ended, once an hour.
+pub(crate) async fn run_housekeeping(parts: AccessParts, stop: CancellationToken) {
     loop {
         let removed = tokio::select! {
             removed = access::remove_expired(&parts) => removed,
@@ -156,7 +156,7 @@ pub(crate) fn callback_address(public_url: &Url) -> Result<RedirectAddress, AppE
     callback
         .and_then(|url| RedirectAddress::parse(url.as_str()))
         .map_err(|error| {
-            let message = format!("web.public-url cannot be redirected to by Webex: it {error}");
+            let message = format!("Webex cannot redirect a browser to web.public-url: it {error}");
             AppError::new(ErrorKind::Problem, message)
         })
 }

@@ -121,7 +121,7 @@ struct SettingsOutput<'a> {
     new_secrets: Vec<NewSecretOutput<'a>>,
 }
 
-/// Whether a recipient has a secret.
+/// The state of a recipient's secret.
 #[derive(Serialize)]
 struct SecretOutput<'a> {
     id: &'a str,
@@ -343,7 +343,7 @@ async fn remove(context: &Context, args: NodeArgs) -> Result<(), AppError> {
     let removed =
         notice_settings::remove(&parts, &Authority::Operator, &node.hierarchy, version).await;
     removed.map_err(explain_errors)?;
-    // What was removed can be set again.
+    // Removed settings can be set again.
     let output = SettingsOutput::new(&node, &[]);
     context.output.print(&output, |_| {
         format!("the settings of {} are removed", node.hierarchy)

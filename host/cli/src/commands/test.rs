@@ -44,7 +44,7 @@ pub struct Args {
     /// The component, like --plugin
     #[arg(long, value_name = "FILE", conflicts_with = "plugin")]
     component: Option<PathBuf>,
-    /// Rewrite the expectations in the files that the component does not meet
+    /// Rewrite expectations that the component does not meet, in their files
     #[arg(long, conflicts_with_all = ["list", "junit"])]
     update: bool,
     /// Run affected scenarios again when a scenario or the file of --component changes, until stopped

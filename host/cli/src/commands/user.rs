@@ -1,7 +1,7 @@
 //! `user`: the people who may log in to the page and the API.
 
 use relation_app::{AppError, ErrorKind};
-use relation_web::access::roles::{self, OwnRole};
+use relation_web::access::roles::{self, CustomRole};
 use relation_web::access::users::{self, NewUser, OneTimeLink, User};
 use relation_web::access::{AccessParts, Authority};
 use serde::Serialize;
@@ -30,7 +30,7 @@ pub enum Command {
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 There is no default password: the user sets one at the printed address, which works once and for 24 hours. Its beginning \
-is web.public-url of the configuration. docs/access.md has the built-in roles, `relation-host role list` the own ones.
+is web.public-url of the configuration. docs/access.md has the built-in roles, `relation-host role list` the custom ones.
 
 Example: relation-host user add ada --role provider-administrator --hierarchy sys")]
 pub struct AddArgs {
@@ -97,11 +97,11 @@ async fn list(context: &Context, args: ListArgs) -> Result<(), AppError> {
     });
     let page = page.await?;
     let grants = page.items.iter().flat_map(|user| &user.grants);
-    let own_roles = roles::load(&parts, grants).await?;
+    let custom_roles = roles::load(&parts, grants).await?;
     context
         .output
         .page(&page.items, page.next.as_deref(), |users| {
-            render_list(users, &own_roles)
+            render_list(users, &custom_roles)
         })
 }
 
@@ -138,7 +138,7 @@ async fn link(context: &Context, args: NameArgs) -> Result<(), AppError> {
 async fn print_link(context: &Context, parts: &AccessParts, user: &User) -> Result<(), AppError> {
     let link = users::set_up_link(parts, &Authority::Operator, &user.pkid).await;
     let OneTimeLink { url, expires } = link.map_err(to_app_error)?;
-    let own_roles = roles::load(parts, &user.grants).await?;
+    let custom_roles = roles::load(parts, &user.grants).await?;
     let output = UserWithLink {
         user,
         link: LinkOutput {
@@ -150,7 +150,7 @@ async fn print_link(context: &Context, parts: &AccessParts, user: &User) -> Resu
         format!(
             "{}: {}\nTo set the password, open this address until {}. It works once.\n{}",
             escape_control_chars(&user.name),
-            format_grants(&user.grants, &own_roles),
+            format_grants(&user.grants, &custom_roles),
             time::format_utc(expires),
             output.link.url
         )
@@ -174,7 +174,7 @@ async fn find(parts: &AccessParts, name: &str) -> Result<User, AppError> {
     })
 }
 
-fn render_list(users: &[User], own_roles: &[OwnRole]) -> String {
+fn render_list(users: &[User], custom_roles: &[CustomRole]) -> String {
     let mut table = Table::with_columns(&[
         Column::new("name").shortened(12).at_most(MAX_NAME_WIDTH),
         Column::new("state"),
@@ -193,7 +193,7 @@ fn render_list(users: &[User], own_roles: &[OwnRole]) -> String {
         table.add([
             user.name.clone(),
             state.to_owned(),
-            format_grants(&user.grants, own_roles),
+            format_grants(&user.grants, custom_roles),
             user.hierarchy.to_string(),
             time::format_timestamp(user.created),
             user.pkid.to_string(),

@@ -54,7 +54,7 @@ pub struct ShowArgs {
 /// Arguments of `wholesale add`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Webex accepts the request and provisions the customer later. The command waits for the end, mostly a few seconds and at
+Webex accepts the request and provisions the customer later. The command waits for the end, usually a few seconds and at
 most two minutes. `relation-host run` continues after an interruption, or with --no-wait. The same command again continues
 as well; it never adds the customer twice.
 

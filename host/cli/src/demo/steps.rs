@@ -16,7 +16,7 @@ use crate::output::{Output, escape_control_chars};
 use crate::table::pair_table;
 use crate::time;
 
-/// Every model of which the store may contain documents.
+/// The models whose documents the store may contain.
 const MODELS: [&str; 8] = [
     "data/SparkCustomer",
     "data/SparkCustomerShadow",

@@ -44,7 +44,7 @@ impl Resolve for StuckResolver {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_looking_up_the_name() {
+async fn deadline_holds_while_looking_up_the_name() {
     let options = ClientOptions::default();
     let policy = policy(&["https://webexapis.com"], &[]);
     let client = Client::with_resolver(policy, options, Arc::new(StuckResolver)).unwrap();
@@ -53,7 +53,7 @@ async fn while_looking_up_the_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_connecting() {
+async fn deadline_holds_while_connecting() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(1).unwrap();
@@ -71,7 +71,7 @@ async fn while_connecting() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn during_the_tls_handshake() {
+async fn deadline_holds_during_the_tls_handshake() {
     let server = Server::start(|connection| connection.silent()).await;
     let url = format!("https://{}", server.address);
     let client = super::tls::untrusting_client(&[&url], &[]);
@@ -80,7 +80,7 @@ async fn during_the_tls_handshake() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_proxy_opens_a_tunnel() {
+async fn deadline_holds_while_the_proxy_opens_a_tunnel() {
     let proxy = Server::start(|connection| connection.silent()).await;
     let options = ClientOptions::default();
     let policy = policy(&["https://webexapis.com"], &[&proxy.url()]);
@@ -90,14 +90,14 @@ async fn while_the_proxy_opens_a_tunnel() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_waiting_for_the_response() {
+async fn deadline_holds_while_waiting_for_the_response() {
     let server = Server::start(|connection| connection.silent()).await;
     let ended = timeout_at(&server).await;
     assert_eq!(ended, (RequestPhase::Response, 5));
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_response_head_never_ends() {
+async fn deadline_holds_while_the_response_head_never_ends() {
     let server = Server::start(|mut connection| async move {
         connection.request().await;
         connection.write("HTTP/1.1 200 OK\r\nx-half: ").await;
@@ -109,7 +109,7 @@ async fn while_the_response_head_never_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_body_stalls() {
+async fn deadline_holds_while_the_body_stalls() {
     let server = Server::start(|mut connection| async move {
         connection.request().await;
         connection
@@ -123,7 +123,7 @@ async fn while_the_body_stalls() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_body_drips() {
+async fn deadline_holds_while_the_body_drips() {
     let server = Server::start(|mut connection| async move {
         connection.request().await;
         connection

@@ -60,7 +60,7 @@ pub struct Inspection {
 }
 
 impl Inspection {
-    /// Whether this host can run the component.
+    /// Returns whether this host can run the component.
     pub fn is_compatible(&self) -> bool {
         self.problem.is_none()
             && self
@@ -138,7 +138,7 @@ pub fn inspect_with(
     ))
 }
 
-/// Whether all imports of a component are part of the contract.
+/// Returns whether all imports of a component are part of the contract.
 pub(crate) fn provides_imports(engine: &Engine, component: &Component) -> bool {
     let of_type = component.component_type();
     of_type

@@ -174,7 +174,7 @@ impl Host {
 
     /// Checks the version of a record whose lease is held. A record that does not exist is an error of the workflow.
     ///
-    /// Returns the mark for the commits of a queued call. A commit of an interrupted attempt is no change by others.
+    /// Returns the mark for the commits of a queued call. A commit of an interrupted attempt is not a change by others.
     async fn check_version(
         &self,
         subject: &Reference,
@@ -434,7 +434,7 @@ impl Host {
     }
 }
 
-/// Whether the next call must know that this call may have used a token without storing the
+/// Returns whether the next call must know that this call may have used a token without storing the
 /// response. A stopped instance cannot report this itself.
 fn was_interrupted<T>(started: &StartedCall, result: &Result<T, CallErrorKind>) -> bool {
     let was_interrupted_before = || {

@@ -1,4 +1,4 @@
-//! The number of calls in flight. A call whose future is dropped counts no more.
+//! The number of calls in flight. A call whose future is dropped does not count any more.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,8 +1,9 @@
 //! Wakeups of the host's own documents that a handler of the embedder runs, and not the plugin.
 //!
-//! A run begins with a commit that claims the document: it counts the attempt, raises the document's version and moves
-//! the wakeup to the end of the claim. The result is a second commit, which settles the wakeup and checks that version.
-//! Two hosts therefore never run one wakeup concurrently, and the wakeup of a run that did not end is due again.
+//! A run begins with a commit that claims the document. The commit counts the attempt, raises the document's version
+//! and moves the wakeup to the end of the claim. The result is a second commit, which settles the wakeup and checks
+//! that version. Two hosts therefore never run one wakeup concurrently, and the wakeup of a run that did not end is due
+//! again.
 
 use std::sync::Arc;
 use std::time::Duration;

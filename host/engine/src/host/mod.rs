@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::clock::Clock;
-use crate::component::{GuestError, Plugin, convert};
+use crate::component::{Plugin, convert};
 use crate::egress::Client;
 use crate::imports::Services;
 use crate::imports::bindings::exports::automate::spark_customer::workflows as guest;
@@ -21,17 +21,18 @@ use crate::reports::{
     AccessTokenReport, AddReport, Authorization, ConnectReport, ConnectionReport, Deletion,
     ExpiryReport, Grant, Model, RefreshReport,
 };
+use crate::store::Store;
 use crate::store::stash::Stash;
-use crate::store::{Store, StoreError};
 use crate::text::format_count;
 use crate::transactions::Originator;
-use crate::types::{Failure, Hierarchy, Pkid, RECORD_MODEL, Reference, Timestamp};
+use crate::types::{Failure, Hierarchy, Pkid, RECORD_MODEL};
 
 mod builder;
 mod call;
 pub mod callbacks;
 mod calls_in_flight;
 mod clear_text;
+mod error;
 mod handlers;
 mod housekeeping;
 mod ids;
@@ -53,6 +54,7 @@ pub use builder::{BuildError, ComponentSource, HostBuilder};
 use call::CallRequest;
 use callbacks::{Callback, Callbacks};
 use calls_in_flight::CallsInFlight;
+pub use error::{CallError, CallErrorKind};
 use handlers::RegisteredHandler;
 pub use handlers::{
     HandledWakeup, HandlerError, HandlerOptions, NextRun, WakeupHandler, WakeupResult,
@@ -107,53 +109,6 @@ pub struct CallOutput<T> {
     pub transaction: String,
     /// The workflow's result.
     pub value: T,
-}
-
-/// A call that failed.
-#[derive(Debug, thiserror::Error)]
-#[error("{kind}")]
-pub struct CallError {
-    /// The transaction's id, if the transaction began.
-    pub transaction: Option<String>,
-    /// The reason.
-    #[source]
-    pub kind: CallErrorKind,
-}
-
-/// The reason why a call failed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CallErrorKind {
-    /// The workflow refused; the case says who acts next.
-    #[error(transparent)]
-    Refused(Failure),
-    /// The plugin did not return a result.
-    #[error(transparent)]
-    Guest(GuestError),
-    /// Another host runs a workflow on this record.
-    #[error("another call holds {subject} until {until} at the latest")]
-    Busy {
-        /// The record's reference.
-        subject: Reference,
-        /// The expiry of the other call's lease.
-        until: Timestamp,
-    },
-    /// The store could not begin or end the call.
-    #[error(transparent)]
-    Store(StoreError),
-    /// The record has another version than the caller expects: see [`Host::for_version`].
-    #[error("{subject} was changed in the meantime: its version is {found}, not {expected}")]
-    Changed {
-        /// The record's reference.
-        subject: Reference,
-        /// The version that the caller expects.
-        expected: u64,
-        /// The version of the record.
-        found: u64,
-    },
-    /// The queued call was canceled, or has ended, before this attempt began.
-    #[error("the queued call was canceled or has ended")]
-    Canceled,
 }
 
 /// The input of `add`. Its JSON has the token response in clear text.

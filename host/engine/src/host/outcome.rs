@@ -78,7 +78,7 @@ impl CallSummary {
         }
     }
 
-    /// Whether the log line is enabled.
+    /// Returns whether the log line is enabled.
     pub(super) fn is_logged(&self) -> bool {
         match self.level {
             Level::ERROR => tracing::enabled!(target: TARGET, Level::ERROR),
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn condition_is_that_of_the_worst_grant() {
+    fn health_is_that_of_the_worst_grant() {
         let mut report = refreshed(RefreshOutcome::Connected, State::Connected);
         let mut add = |state, failed_refresh| {
             report.connection.grants.push(GrantStatus {

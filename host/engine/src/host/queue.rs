@@ -255,7 +255,7 @@ impl Host {
         Ok(id)
     }
 
-    /// Submits the request of a transaction that has ended once more, and returns the id of the new transaction.
+    /// Submits the request of an ended transaction again, and returns the id of the new transaction.
     ///
     /// The request of a queued call is kept until the call succeeds, or as long as its failed transaction. Any other
     /// call can be replayed if its action needs no arguments: `refresh`, `check-expiry`, `sync` and `delete`, then with

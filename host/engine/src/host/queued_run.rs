@@ -58,7 +58,7 @@ impl QueuedRun {
         }
     }
 
-    /// Whether the call failed only because an earlier attempt, or another call, had done its work.
+    /// Returns whether the call failed only because an earlier attempt, or another call, had done its work.
     pub(super) fn is_done_already(&self, error: &CallErrorKind) -> bool {
         match error {
             CallErrorKind::Refused(Failure::NotFound(missing)) => {
@@ -116,7 +116,7 @@ impl QueuedRun {
     }
 }
 
-/// Whether the same call may succeed later without a change by anyone.
+/// Returns whether the same call may succeed later without a change by anyone.
 fn is_temporary(error: &CallErrorKind) -> bool {
     matches!(
         error,
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn modification_of_a_changed_record_is_done_if_committed() {
+    fn modification_is_done_if_it_was_committed_before() {
         let changed = CallErrorKind::Changed {
             subject: Reference::record(Pkid::random()),
             expected: 2,

@@ -88,12 +88,12 @@ mod tests {
 
     #[test]
     fn misspelt_setting_gets_a_suggestion() {
-        let found = errors(&["webex.client_id", "colour"], &["webex.clientsecret"]);
+        let found = errors(&["webex.client_id", "color"], &["webex.clientsecret"]);
         let text = |field: &str, message: &str| (field.to_owned(), message.to_owned());
         assert_eq!(
             found,
             [
-                text("colour", "unknown setting; `describe` lists the settings"),
+                text("color", "unknown setting; `describe` lists the settings"),
                 text(
                     "webex.client_id",
                     "unknown setting; did you mean `webex.client-id`?"

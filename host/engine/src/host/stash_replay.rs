@@ -92,7 +92,7 @@ impl Host {
         total
     }
 
-    /// Whether the stash has an entry of this record.
+    /// Returns whether the stash has an entry of this record.
     pub(super) fn has_stashed_commits(&self, subject: &Reference) -> Result<bool, StoreError> {
         match self.stash() {
             Some(stash) => Ok(!stash.entries_for(subject).map_err(unreadable)?.is_empty()),
@@ -255,7 +255,7 @@ impl Host {
         done
     }
 
-    /// Whether the record already has the commit's result: a crash or a lost reply came between the
+    /// Returns whether the record already has the commit's result: a crash or a lost reply came between the
     /// commit and the removal of its entry.
     async fn is_applied(&self, stashed: &StashedCommit) -> Result<bool, StoreError> {
         let Some(wanted) = stashed.record() else {

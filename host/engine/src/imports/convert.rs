@@ -26,8 +26,8 @@ pub(crate) fn malformed(field: &str, message: impl Into<String>) -> Failure {
     }])
 }
 
-/// Checks the name of a model. The host's own documents are none of the plugin's: users, sessions and keys are
-/// among them.
+/// Checks the name of a model. The host's own documents, such as users, sessions and keys, are not
+/// the plugin's.
 fn model(from: String) -> Result<String, Failure> {
     if from.is_empty() || from.len() > MAX_MODEL_BYTES {
         let message = format!("a model's name has 1 to {MAX_MODEL_BYTES} bytes");

@@ -84,7 +84,7 @@ impl RetryPolicy {
         ends.and_then(|ends| ends.checked_sub(self.reserve))
     }
 
-    /// Whether there is time for another attempt after `delay`, counted from `monotonic`.
+    /// Returns whether there is time for another attempt after `delay`, counted from `monotonic`.
     fn has_time(&self, monotonic: Duration, delay: Duration) -> bool {
         let needed = delay.saturating_add(self.reserve);
         self.lease_until
@@ -232,7 +232,7 @@ impl Call {
         }
     }
 
-    /// Whether the record already has the commit's result.
+    /// Returns whether the record already has the commit's result.
     async fn is_stored(&self, stash_guard: &StashOnDrop) -> bool {
         let Some(wanted) = stash_guard.commit.as_ref().and_then(StashedCommit::record) else {
             return false;

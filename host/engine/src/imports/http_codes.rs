@@ -90,7 +90,7 @@ mod tests {
         RequestPhase::Body,
     ];
 
-    /// Whether a code says that nothing was sent, as a plugin decides it: by a list of codes.
+    /// Returns whether a code says that nothing was sent, as a plugin decides it: by a list of codes.
     fn is_certainly_not_sent(code: &Error) -> bool {
         matches!(
             code,

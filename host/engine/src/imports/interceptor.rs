@@ -102,7 +102,7 @@ impl Import {
         }
     }
 
-    /// Whether the import's result can be a [`Failure`].
+    /// Returns whether the import's result can be a [`Failure`].
     pub fn can_fail(self) -> bool {
         !matches!(
             self,

@@ -135,12 +135,12 @@ impl UnreportedEffects {
         self.lost.store(true, Ordering::Release);
     }
 
-    /// Whether an unsafe request may have reached a server.
+    /// Returns whether an unsafe request may have reached a server.
     pub(crate) fn is_sent(&self) -> bool {
         self.sent.load(Ordering::Acquire)
     }
 
-    /// Whether a response was lost.
+    /// Returns whether a response was lost.
     pub(crate) fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Acquire)
     }

@@ -242,7 +242,7 @@ fn derive_notice(
 }
 
 impl NewNotice {
-    /// Whether the alert is about this record. One that does not say so is.
+    /// Returns whether the alert is about this record. One that does not say so is.
     fn is_about(&self, record: &Reference) -> bool {
         let subject = self
             .content
@@ -304,7 +304,7 @@ impl NewNotice {
     }
 }
 
-/// The body of an alert, of which an embedder's plugin may leave out members.
+/// The body of an alert. An embedder's plugin may leave out members.
 struct AlertBody(Value);
 
 impl AlertBody {

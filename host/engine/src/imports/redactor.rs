@@ -16,8 +16,8 @@ impl Redactor {
     /// The minimum length of a redacted secret: shorter values would match ordinary words.
     const MIN_LENGTH: usize = 4;
 
-    /// Adds a secret unless it is known. Returns false if that would exceed `most` secrets.
-    pub(crate) fn add(&self, secret: &SecretString, most: usize) -> bool {
+    /// Adds a secret unless it is known. Returns false if that would exceed `max` secrets.
+    pub(crate) fn add(&self, secret: &SecretString, max: usize) -> bool {
         let text = secret.expose_secret();
         if text.len() < Self::MIN_LENGTH {
             return true;
@@ -26,7 +26,7 @@ impl Redactor {
         if secrets.iter().any(|known| known.expose_secret() == text) {
             return true;
         }
-        if secrets.len() >= most {
+        if secrets.len() >= max {
             return false;
         }
         // Longest first: a secret that contains another is redacted completely.
@@ -47,14 +47,14 @@ impl Redactor {
         redacted.into_owned()
     }
 
-    /// Returns the beginning of a text, at most `most` bytes. Never cuts within a secret, because
+    /// Returns the beginning of a text, at most `max` bytes. Never cuts within a secret, because
     /// half a secret would not be recognized. The rest of the text is not scanned.
-    pub(crate) fn truncate<'a>(&self, text: &'a str, most: usize) -> &'a str {
-        if text.len() <= most {
+    pub(crate) fn truncate<'a>(&self, text: &'a str, max: usize) -> &'a str {
+        if text.len() <= max {
             return text;
         }
         let secrets = self.0.lock();
-        let mut end = text.floor_char_boundary(most);
+        let mut end = text.floor_char_boundary(max);
         let cut_through = |end| {
             let starts = secrets
                 .iter()
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn text_is_not_cut_within_a_secret() {
         let redactor = redactor_with(&["secret", "a secret word"]);
-        let beginning = |most| redactor.truncate("äsecret, then a secret word.", most);
+        let beginning = |max| redactor.truncate("äsecret, then a secret word.", max);
         assert_eq!(beginning(1), "", "half a character is none");
         assert_eq!(beginning(2), "ä");
         assert_eq!(beginning(7), "ä");

@@ -57,7 +57,7 @@ impl settings::Host for Call {
 
 impl Call {
     /// Notes the node of the call's record, if one of the documents that were read is the record. The settings then
-    /// need no visit to the store to find the node.
+    /// need no read of the store to find the node.
     pub(super) fn note_node<'a>(&mut self, read: impl IntoIterator<Item = &'a Document>) {
         if self.services.node_settings.is_none() || self.settings.is_complete {
             return;

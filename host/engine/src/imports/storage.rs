@@ -270,7 +270,7 @@ impl Call {
         }
     }
 
-    /// Whether anybody is told of changed alerts.
+    /// Returns whether anybody is told of changed alerts.
     fn follows_alerts(&self) -> bool {
         !self.services.observers.is_empty() || self.services.outbox.is_some()
     }
@@ -384,7 +384,7 @@ fn compare(document: &storage::Document, stored: Option<&Document>) -> storage::
     }
 }
 
-/// Whether both lists have the same keys, in any order.
+/// Returns whether both lists have the same keys, in any order.
 fn has_same_keys(keys: &[storage::Key], stored: &[Key]) -> bool {
     let given = keys.iter().map(|key| (&key.name, &key.value));
     let stored = stored.iter().map(|key| (&key.name, &key.value));

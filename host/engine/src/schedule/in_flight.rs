@@ -124,14 +124,14 @@ impl InFlight {
         self.calls.is_empty()
     }
 
-    /// Whether a call of the plugin is in flight.
+    /// Returns whether a call of the plugin is in flight.
     pub fn has_plugin_calls(&self) -> bool {
         self.lanes
             .get(PLUGIN)
             .is_some_and(|lane| lane.in_flight > 0)
     }
 
-    /// Whether any lane has a free slot.
+    /// Returns whether any lane has a free slot.
     pub fn has_room(&self) -> bool {
         self.lanes.iter().any(Lane::has_room)
     }

@@ -223,7 +223,7 @@ pub struct MailChannel {
 }
 
 impl MailChannel {
-    /// Makes the channel.
+    /// Creates the channel.
     #[must_use]
     pub fn new(server: Arc<MailServer>, recipient: Recipient) -> Self {
         Self { server, recipient }

@@ -36,7 +36,7 @@ pub(super) struct ConnectError {
     pub(super) reason: String,
 }
 
-/// Resolves the host, drops addresses that are not permitted, and connects to the first that answers in time.
+/// Resolves the host, drops addresses that are not permitted, and connects to the first that responds in time.
 pub(super) async fn connect(
     host: &Host<String>,
     port: u16,
@@ -76,7 +76,7 @@ pub(super) async fn connect(
     }
     let mut left = u32::try_from(permitted.len()).unwrap_or(u32::MAX);
     for address in permitted {
-        // An address that does not answer must not use up the time of the next ones.
+        // An address that does not respond must not use up the time of the next ones.
         let now = Instant::now();
         let share = until.saturating_duration_since(now) / left.max(1);
         left = left.saturating_sub(1);

@@ -19,7 +19,7 @@ pub struct Zone(Arc<ZoneRule>);
 type ZoneRule = dyn Fn(DateTime<Utc>) -> (FixedOffset, String) + Send + Sync;
 
 impl Zone {
-    /// Makes a zone of a rule.
+    /// Creates a zone from a rule.
     pub fn new(
         rule: impl Fn(DateTime<Utc>) -> (FixedOffset, String) + Send + Sync + 'static,
     ) -> Self {
@@ -238,9 +238,9 @@ impl Writer<'_> {
         }
     }
 
-    fn collect_facts(&self, notice: &Notice, most: usize) -> Facts {
+    fn collect_facts(&self, notice: &Notice, max: usize) -> Facts {
         Facts {
-            customer: clean(&notice.customer, most),
+            customer: clean(&notice.customer, max),
             grant: clean(&notice.grant, MAX_IN_SUBJECT),
             due: notice.expires.map(|time| self.compute_due(time)),
             date: notice
@@ -327,22 +327,22 @@ fn usable(link: Option<&Url>) -> Option<&str> {
     link.filter(is_plain).map(Url::as_str)
 }
 
-/// Returns a text in one line, at most `most` characters, without characters that change what a reader sees of others.
+/// Returns a text in one line, at most `max` characters, without characters that change how others are shown.
 ///
-/// White space, line breaks among it, becomes one space. Control characters, direction marks and other invisible
+/// White space, including line breaks, becomes one space. Control characters, direction marks and other invisible
 /// characters become U+FFFD.
-pub(super) fn clean(text: &str, most: usize) -> String {
+pub(super) fn clean(text: &str, max: usize) -> String {
     let words = text.split_whitespace().enumerate();
     let characters = words.flat_map(|(index, word)| {
         let space = (index > 0).then_some(' ');
         space.into_iter().chain(word.chars().map(show))
     });
-    // A text is looked at no further than needed.
-    let cleaned: String = characters.take(most.saturating_add(1)).collect();
-    match cleaned.char_indices().nth(most) {
+    // A text is read no further than needed.
+    let cleaned: String = characters.take(max.saturating_add(1)).collect();
+    match cleaned.char_indices().nth(max) {
         None => cleaned,
         Some(_) => {
-            let kept = cleaned.chars().take(most.saturating_sub(1));
+            let kept = cleaned.chars().take(max.saturating_sub(1));
             kept.chain(['…']).collect()
         }
     }

@@ -81,7 +81,7 @@ impl From<SessionError> for Cause {
 /// The maximum length of a server's reply in a receipt or an error.
 const MAX_REPLY: usize = 500;
 
-/// Makes the error of an attempt at `server` (host and port) that failed at `step`.
+/// Creates the error of an attempt at `server` (host and port) that failed at `step`.
 pub(super) fn describe(
     server: &str,
     step: Step,
@@ -96,7 +96,7 @@ pub(super) fn describe(
     let (kind, reason) = match cause {
         Cause::Session(SessionError::Refused(reply)) => {
             let code = reply.code();
-            // 530: the relay wants AUTH or TLS first.
+            // 530: the relay requires AUTH or TLS first.
             let is_final = code.severity == Severity::PermanentNegativeCompletion
                 && step.is_about_message()
                 && u16::from(code) != 530;

@@ -32,7 +32,7 @@ pub(super) fn build_message(
         builder = builder.in_reply_to(thread.clone()).references(thread);
     }
     for (name, value) in [
-        // RFC 3834: no program answers. Exchange only knows the third.
+        // RFC 3834: no program sends a reply. Exchange only knows the third.
         ("Auto-Submitted", "auto-generated".to_owned()),
         ("List-Id", format!("relation notices <notices.{domain}>")),
         ("X-Auto-Response-Suppress", "All".to_owned()),

@@ -16,7 +16,7 @@ use super::address::{MailAddress, parse_mailbox};
 /// The encryption of the connection to a mail server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TlsMode {
-    /// TLS from the first byte, mostly on port 465.
+    /// TLS from the first byte, usually on port 465.
     Implicit,
     /// `STARTTLS` before anything else; a server without it gets no message.
     #[default]
@@ -25,7 +25,7 @@ pub enum TlsMode {
     None,
 }
 
-/// The permission to talk to a mail server without TLS.
+/// The permission to connect to a mail server without TLS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Plaintext {
     /// Never.
@@ -46,7 +46,7 @@ pub struct MailOptions {
     pub port: u16,
     /// The encryption.
     pub tls: TlsMode,
-    /// The permission to talk without TLS.
+    /// The permission to connect without TLS.
     pub plaintext: Plaintext,
     /// The user for `AUTH`.
     pub user: Option<String>,

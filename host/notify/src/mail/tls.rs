@@ -51,7 +51,7 @@ pub(super) fn explain(error: &io::Error) -> String {
             | rustls::Error::AlertReceived(AlertDescription::ProtocolVersion),
         ) => "it speaks no version of TLS from 1.2 on".to_owned(),
         Some(rustls::Error::InvalidMessage(_)) => {
-            "it does not speak TLS at this point; port 465 mostly needs implicit TLS, ports 587 and 25 STARTTLS".to_owned()
+            "it does not speak TLS at this point; port 465 usually needs implicit TLS, ports 587 and 25 STARTTLS".to_owned()
         }
         Some(other) => other.to_string(),
         None => error.to_string(),

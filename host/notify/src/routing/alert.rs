@@ -98,7 +98,7 @@ impl AlertFacts {
     }
 }
 
-/// Returns the event that a change of an alert is, in a commit at `now`:
+/// Returns the event of an alert's change in a commit at `now`:
 ///
 /// - An alert that is raised is an event.
 /// - An alert that is repeated is one only if its severity rose.
@@ -147,7 +147,7 @@ pub fn event_from_alert(
 }
 
 /// Returns whether notices of this kind say that the connection does not work, or soon will not. When the connection
-/// works again, their deliveries that are still to come have no point and must be dropped.
+/// works again, their coming deliveries are obsolete and must be dropped.
 #[must_use]
 pub const fn ends_with_recovery(kind: NoticeKind) -> bool {
     match kind {

@@ -43,7 +43,7 @@ impl Event {
                 "{name} is disabled, since it has accepted no notice since {at}: repair it, then send a test"
             ),
             HealthChange::Disable(DisabledReason::Gone) => format!(
-                "{name} is disabled, since it wants no further messages: remove it, or send a test to enable it"
+                "{name} is disabled, since it accepts no further messages: remove it, or send a test to enable it"
             ),
             HealthChange::Recover => format!("{name} accepts notices again"),
         };

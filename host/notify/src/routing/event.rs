@@ -233,7 +233,7 @@ const fn default_severity(kind: NoticeKind) -> Severity {
     }
 }
 
-/// Returns the code of an event without an alert, or of one that is still to come.
+/// Returns the code of an event without an alert, or of a coming one.
 const fn default_code(kind: NoticeKind) -> &'static str {
     match kind {
         NoticeKind::Expiring => "WEBEX_REFRESH_TOKEN_EXPIRING",
@@ -271,7 +271,7 @@ fn default_text(kind: NoticeKind, facts: &ConnectionFacts) -> String {
             format!("the connection of {name} lacks a scope: connect this customer again")
         }
         NoticeKind::Retrying => format!(
-            "the access token of {name} cannot be refreshed; the host tries again by itself"
+            "the access token of {name} cannot be refreshed; the host tries again automatically"
         ),
         NoticeKind::ImportFailed => format!("an import of {name} did not succeed"),
         NoticeKind::HostTrouble => "the host needs the operator".to_owned(),

@@ -143,7 +143,7 @@ fn recency(due: &Due) -> (DateTime<Utc>, Severity, &DerivedId) {
     (due.notice.occurred, due.notice.severity, &due.delivery.id)
 }
 
-/// Returns whether a notice makes an earlier one about the same connection pointless.
+/// Returns whether a notice makes an earlier one about the same connection obsolete.
 pub(crate) fn replaces(later: &Notice, earlier: &Notice) -> bool {
     use NoticeKind::{Endpoint, Expired, Expiring, Reauthorize, Recovered, Retrying};
     match (later.kind, earlier.kind) {

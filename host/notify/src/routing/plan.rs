@@ -48,7 +48,7 @@ pub struct Delivery {
     pub earliest: DateTime<Utc>,
     /// The reasons for an earliest time after the event.
     pub holds: Vec<Hold>,
-    /// The time after which it has no point.
+    /// The time after which the notice is obsolete.
     pub deadline: DateTime<Utc>,
 }
 
@@ -97,7 +97,7 @@ pub enum Reason {
     InvalidAddress,
     /// A notice has more deliveries than allowed.
     TooManyRecipients,
-    /// The settings want it at a later time.
+    /// The settings require a later time.
     NotYet {
         /// The time.
         at: DateTime<Utc>,

@@ -1,4 +1,4 @@
-//! The notices that are to come for one connection.
+//! The coming notices of one connection.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::settings::{Reminder, Resolved};
 /// The number of reminders in a preview.
 const MAX_REMINDERS: u32 = 2;
 
-/// A notice that is to come if the connection's facts do not change.
+/// A coming notice, if the connection's facts do not change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedNotice {
     /// The time of the event.
@@ -26,7 +26,7 @@ pub struct PlannedNotice {
     pub plan: RoutePlan,
 }
 
-/// Lists the notices that are to come for a connection, in the order of time: a threshold that is crossed and not told
+/// Lists the coming notices of a connection in the order of time. They are for a crossed threshold that is not told
 /// yet, further thresholds, failed refreshes, the expiry, and the next reminders.
 ///
 /// Each plan is the result of [`route`] for the event at its time, with the history as it is then. If nobody is told,
@@ -49,7 +49,7 @@ pub fn preview(
 }
 
 /// Returns the next time at which the connection must be checked, because somebody is told then if its facts do not
-/// change. None if only a change can lead to a notice.
+/// change. `None` if only a change can lead to a notice.
 #[must_use]
 pub fn next_check(
     facts: &ConnectionFacts,
@@ -62,7 +62,7 @@ pub fn next_check(
     planned.iter().find(is_told).map(|planned| planned.at)
 }
 
-/// Moves the deliveries that a later notice replaces while they wait to those that are not made, as the runner drops them.
+/// Marks deliveries as not made if a later notice replaces them while they wait, as the runner drops them.
 pub(crate) fn drop_replaced(planned: &mut [PlannedNotice]) {
     let all = planned.to_vec();
     for (index, each) in planned.iter_mut().enumerate() {
@@ -112,7 +112,7 @@ impl Planner<'_> {
         }
     }
 
-    /// Plans the thresholds, the end of the patience with failed refreshes, and the expiry.
+    /// Plans the thresholds, the notice of failed refreshes, and the expiry.
     fn plan_ahead(&mut self, now: DateTime<Utc>) {
         let mut events = Vec::new();
         if self.facts.state == State::Retrying

@@ -28,7 +28,7 @@ pub struct History {
     /// The smallest threshold that was told in this generation of the refresh token.
     pub told_threshold: Option<Duration>,
     /// The latest time at which somebody was told of a problem of the connection: those of [`ends_with_recovery`].
-    /// Deliveries that are still to come do not count, since a recovery drops them.
+    /// Pending deliveries do not count, since a recovery drops them.
     pub problem_told: Option<DateTime<Utc>>,
     /// The latest time at which it was routed that the connection does not work, whether or not somebody was told.
     /// Reminders count from it.
@@ -125,8 +125,8 @@ pub fn route(
     router.plan
 }
 
-/// Finds the threshold that an expiry notice tells of, and the notice's severity: the smallest threshold is major,
-/// the second smallest minor, as in the plugin.
+/// Finds the threshold that an expiry notice tells of, and the notice's severity. As in the plugin, the smallest
+/// threshold is major and the second smallest minor.
 fn find_threshold(
     event: &mut Event,
     thresholds: &[Duration],
@@ -345,8 +345,8 @@ impl Router<'_> {
         }
     }
 
-    /// Finds the time after which a delivery that is due at `earliest` has no point. A notice before an expiry has
-    /// none once the next threshold is crossed, since a tighter notice is told then.
+    /// Finds the time after which a delivery that is due at `earliest` is obsolete. A notice before an expiry has none
+    /// once the next threshold is crossed, since a tighter notice is told then.
     fn find_deadline(&self, earliest: DateTime<Utc>) -> DateTime<Utc> {
         let notice = &self.event.notice;
         let lifetime = match notice.kind {

@@ -108,7 +108,7 @@ impl NoticeRunner {
         }
         let reason = match health.disabled()? {
             DisabledReason::Failures => "every attempt failed for three days",
-            DisabledReason::Gone => "it wants no further messages",
+            DisabledReason::Gone => "it accepts no further messages",
         };
         Some(format!(
             "the endpoint is disabled, since {reason}: repair it, then send a test"

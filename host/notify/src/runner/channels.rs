@@ -106,7 +106,7 @@ pub struct SnmpChannels {
     pub allow_sha1: bool,
 }
 
-/// The channels of a host. A way without its part is not configured.
+/// The channels of a host. A channel without its part is not configured.
 #[derive(Clone)]
 pub struct HostChannels {
     /// The mail server.
@@ -262,14 +262,14 @@ fn to_version(
     }
 }
 
-/// A change of the settings or the configuration can help.
+/// Creates an error that a change of the settings or the configuration can correct.
 fn not_attempted(text: String) -> DeliveryError {
     fail(DeliveryErrorKind::NotAttempted, text)
 }
 
-fn not_configured(way: &str) -> DeliveryError {
+fn not_configured(channel: &str) -> DeliveryError {
     not_attempted(format!(
-        "the operator of this host has not configured {way}"
+        "the operator of this host has not configured {channel}"
     ))
 }
 

@@ -96,7 +96,7 @@ impl NoticeRunner {
         }
     }
 
-    /// Waits for a message that tells the delivery, or takes its result over.
+    /// Waits for a message that tells the delivery, or copies its result.
     fn follow(
         &self,
         run: &Run<'_>,
@@ -132,7 +132,7 @@ impl NoticeRunner {
         })
     }
 
-    /// Returns the recipient, with its present address, if the delivery still has a point; otherwise the reason.
+    /// Returns the recipient, with its present address, or the reason why the delivery is obsolete.
     async fn check_point(
         &self,
         run: &Run<'_>,
@@ -192,7 +192,7 @@ impl NoticeRunner {
         Ok(found.or(account).cloned())
     }
 
-    /// Returns whether another delivery to the recipient, which was made later, makes this one pointless.
+    /// Returns whether another delivery to the recipient, which was made later, makes this one obsolete.
     async fn is_replaced(&self, run: &Run<'_>, stored: &StoredDelivery) -> Result<bool, RunError> {
         let Some(record) = stored.record() else {
             return Ok(false);

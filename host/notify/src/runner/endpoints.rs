@@ -80,8 +80,8 @@ impl NoticeRunner {
         Err(RunError::Contended)
     }
 
-    /// Makes the deliveries that tell a change of an endpoint: to the other recipients of its level, or else to those of the
-    /// nearest level above that has some.
+    /// Creates the deliveries that tell a change of an endpoint. They go to the other recipients of its level, or else to
+    /// those of the nearest level above that has some.
     async fn tell_change(
         &self,
         run: &Run<'_>,
@@ -183,7 +183,7 @@ pub async fn list_endpoints(
 pub struct FailureCounts {
     /// The dead letters.
     pub dead: u64,
-    /// The recipients that are disabled, because they had only failures or want no messages.
+    /// The recipients that are disabled, because they had only failures or refuse messages.
     pub disabled: u64,
 }
 

@@ -11,7 +11,7 @@ use super::model::read;
 use crate::routing::{ConnectionFacts, count_key};
 use crate::settings::{self, Defaults, Level, Recipient, Resolved, resolve};
 
-/// Finds the facts about records. The application asks the plugin.
+/// A source of facts about records. The application's asks the plugin.
 #[async_trait]
 pub trait RecordFacts: Send + Sync + 'static {
     /// Returns the facts about one grant of a record, as they are now; `None` if the record does not exist.
@@ -25,10 +25,10 @@ pub trait RecordFacts: Send + Sync + 'static {
     ) -> Result<Option<ConnectionFacts>, HandlerError>;
 
     /// Has the plugin check the expiries of a record now, since the thresholds of its node have changed. A record that does
-    /// not exist any more is no error.
+    /// not exist any more is not an error.
     ///
     /// # Errors
-    /// The check was not made, and is to be repeated later. The text must not contain a secret.
+    /// The check was not made, and must be repeated later. The text must not contain a secret.
     async fn recheck(&self, record: &Pkid) -> Result<(), HandlerError>;
 }
 
@@ -47,8 +47,8 @@ pub(super) struct LoadedSettings {
     pub unreadable: Vec<Hierarchy>,
 }
 
-/// Reads the settings of a node and of the nodes above, and resolves them. A level whose settings cannot be read is logged and
-/// left out, so that the recipients of the other levels are told.
+/// Reads the settings of a node and of the nodes above, and resolves them. A level whose settings cannot be read is
+/// logged and left out, so that the recipients of the other levels are told.
 pub(super) async fn load_settings(
     store: &dyn Store,
     node: &Hierarchy,

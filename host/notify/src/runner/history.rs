@@ -88,8 +88,9 @@ impl KnownNotices {
 }
 
 impl KnownNotices {
-    /// Returns whether a later notice of the connection makes a dead letter pointless: one to the same recipient, even if
-    /// it is a dead letter too, or that the connection works, or that it does not after a notice of another kind.
+    /// Returns whether a later notice of the connection makes a dead letter obsolete. Such a notice went to the same
+    /// recipient, even if it is a dead letter too. Otherwise it tells that the connection works, or that it does not
+    /// after a notice of another kind.
     pub(super) fn replaces(&self, dead: &StoredDelivery) -> bool {
         let needs_person = |kind| matches!(kind, NoticeKind::Expired | NoticeKind::Reauthorize);
         let is_later = |notice: &Notice| {
@@ -159,8 +160,8 @@ pub(super) async fn add_recent(
     add_sent(store, keys.chain(account), history).await
 }
 
-/// Reads the history of a connection, as the runner sees it at `now`: what was told about it, and the messages of the last
-/// hour to its recipients.
+/// Reads the history of a connection, as the runner sees it at `now`: its notices, and the messages of the last hour to
+/// its recipients.
 ///
 /// # Errors
 /// The store or a document cannot be read. The error contains no secret.
@@ -189,7 +190,7 @@ async fn load(
     Ok(history)
 }
 
-/// Lists the notices that are to come for a connection: see [`preview`]. It reads the same settings and the same history as
+/// Lists the coming notices of a connection: see [`preview`]. It reads the same settings and the same history as
 /// the runner. A delivery that a later notice replaces while it waits is not made.
 ///
 /// # Errors

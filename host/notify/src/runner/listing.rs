@@ -18,7 +18,7 @@ use crate::NoticeKind;
 
 /// The maximum number of items of one page.
 pub const MAX_LISTED: u32 = 200;
-/// The time for which a delivery that is sent again has a point.
+/// The time after which a delivery that is sent again is obsolete.
 const RESENT_DEADLINE: TimeDelta = TimeDelta::days(1);
 
 /// The choice of deliveries in a listing.
@@ -66,7 +66,7 @@ pub enum ResendError {
     #[error("the delivery does not exist")]
     NotFound,
     /// The delivery has not ended.
-    #[error("the delivery is pending: it is made by itself; wait for its result")]
+    #[error("the delivery is pending: the host makes it; wait for its result")]
     Pending,
     /// The position belongs to another list.
     #[error("the position is not one of these deliveries")]
@@ -164,8 +164,8 @@ pub async fn list_routings(
     })
 }
 
-/// Sends a delivery again that has ended, with the same id: such as a dead letter after its cause was repaired. It is
-/// sent alone, without waiting for the budget, if the settings still name the recipient. It may have lost its point, since a
+/// Sends an ended delivery again with the same id, such as a dead letter after its cause was repaired. It is
+/// sent alone, without waiting for the budget, if the settings still name the recipient. It may be obsolete, since a
 /// person chose it.
 ///
 /// # Errors
@@ -219,13 +219,13 @@ pub async fn resend(
 pub struct ResentPage {
     /// The number of deliveries that are sent again.
     pub resent: u32,
-    /// The position at which the next call goes on; `None`: all are sent again.
+    /// The position at which the next call continues; `None`: all are sent again.
     pub next: Option<String>,
 }
 
-/// Sends the dead letters of a filter again that have ended at `since` or later, such as after an outage. Those that have
-/// lost their point are left out. The state of the filter does not matter. One call looks at a bounded number; the caller goes on with [`ResentPage::next`]. A call that is
-/// repeated sends none twice, since those are no dead letters any more.
+/// Sends dead letters of a filter again if they have ended at `since` or later, such as after an outage. Obsolete ones are
+/// left out. The state of the filter does not matter. One call looks at a bounded number; the caller continues with
+/// [`ResentPage::next`]. A call that is repeated sends none twice, since they are not dead letters any more.
 ///
 /// # Errors
 /// [`ResendError::Store`]; the deliveries before it are sent again nevertheless.

@@ -19,7 +19,7 @@ const BATCH: usize = 100;
 const SETTLE_PAUSE: TimeDelta = TimeDelta::seconds(30);
 
 impl StoredMessage {
-    /// Takes the result over into a delivery that the message tells.
+    /// Copies the result of the message to a delivery that it tells.
     pub(super) fn settle(&self, stored: &mut StoredDelivery, now: DateTime<Utc>) {
         stored.end(
             self.state,
@@ -63,8 +63,7 @@ impl NoticeRunner {
         })
     }
 
-    /// Returns the recipient, if the message still has a point, or the end of the message. Leaves out notices about
-    /// deleted records.
+    /// Returns the recipient, or the end of the message if it is obsolete. Leaves out notices about deleted records.
     async fn check_message(
         &self,
         run: &Run<'_>,

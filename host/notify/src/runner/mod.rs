@@ -97,7 +97,7 @@ pub trait DeliveryObserver: Send + Sync + 'static {
     }
 }
 
-/// Returns the facts about the records of a host.
+/// A function that returns the facts about the records of a host.
 type FactsByHost = dyn Fn(&Host) -> Box<dyn RecordFacts> + Send + Sync;
 
 /// The handler of wakeups of the kind [`wakeup_kinds::NOTICE`].

@@ -1,4 +1,5 @@
-//! The documents that deliveries are stored in. None has a secret: an endpoint's address is stored without its path.
+//! The documents that deliveries are stored in. They contain no secrets: an endpoint's address is stored without its
+//! path.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use relation_host::types::{Document, Hierarchy, Key, Pkid, RECORD_KEY, Reference, Timestamp};
@@ -40,15 +41,15 @@ const MAX_REPLY: usize = 500;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DeliveryState {
-    /// The delivery is still to come.
+    /// The delivery is pending.
     Pending,
-    /// The message was sent; the way has no confirmation.
+    /// The message was sent; the channel has no confirmation.
     Sent,
     /// The receiver confirmed the message.
     Confirmed,
     /// The delivery has failed for good: a dead letter.
     Dead,
-    /// The delivery lost its point.
+    /// The delivery became obsolete.
     Dropped,
 }
 
@@ -148,7 +149,7 @@ pub struct StoredDelivery {
     pub reason: Option<String>,
     /// The time of the end.
     pub ended: Option<DateTime<Utc>>,
-    /// The id of the digest that told it.
+    /// The id of the digest that contained the delivery.
     pub digest: Option<String>,
     /// The number of times that an administrator had it sent again.
     pub resent: u32,

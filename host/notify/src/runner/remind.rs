@@ -1,4 +1,4 @@
-//! Reminders of connections that do not work. Each chain of runs belongs to the routing of the notice that told it first.
+//! Reminders of connections that do not work. Each chain of runs belongs to the routing of the first notice about it.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use relation_host::store::Change;

@@ -134,7 +134,7 @@ impl NoticeRunner {
         Ok(Place::Later(spread(later, delivery.id.as_str(), 30)))
     }
 
-    /// Finds the deliveries to the recipient that one message can tell, this one among them. Those that a run has
+    /// Finds the deliveries to the recipient that one message can tell, including this one. Those that a run has
     /// claimed or that were attempted are left out, since they may have been told.
     async fn find_due(
         &self,
@@ -184,7 +184,7 @@ impl NoticeRunner {
     }
 }
 
-/// Makes the message of folded deliveries.
+/// Creates the message of folded deliveries.
 fn to_message(
     stored: &StoredDelivery,
     folded: FoldedMessage,

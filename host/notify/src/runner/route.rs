@@ -99,8 +99,8 @@ impl NoticeRunner {
         }
     }
 
-    /// Drops the deliveries that have no point since the connection works. Returns the present time if one of them
-    /// tells or may have told somebody.
+    /// Drops the deliveries that are obsolete since the connection works. Returns the present time if one of them tells
+    /// or may have told somebody.
     async fn drop_ended(
         &self,
         run: &Run<'_>,
@@ -222,7 +222,7 @@ impl NoticeRunner {
         Ok(())
     }
 
-    /// Makes the deliveries of a plan that do not exist yet. `account` is the key of the account e-mail.
+    /// Creates the deliveries of a plan that do not exist yet. `account` is the key of the account e-mail.
     pub(super) async fn make_deliveries(
         &self,
         run: &Run<'_>,

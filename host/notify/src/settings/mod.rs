@@ -113,7 +113,7 @@ pub struct NoticeSettings {
     pub account_email: Setting<bool>,
 }
 
-/// Whether each channel is used.
+/// A level's choice of channels: whether each is used.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ChannelSettings {
     /// E-mail.
@@ -124,7 +124,7 @@ pub struct ChannelSettings {
     pub snmp: Setting<bool>,
 }
 
-/// Whether an expired connection is told again.
+/// The repetition of notices about a connection that does not work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reminder {
     /// Only once.
@@ -133,7 +133,7 @@ pub enum Reminder {
     Every(Span),
 }
 
-/// Whether e-mails are collected.
+/// The collection of e-mails in digests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DigestSchedule {
     /// One e-mail for each event.
@@ -150,7 +150,7 @@ pub enum DigestSchedule {
 /// The hours in which only critical notices are told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QuietHours {
-    /// None.
+    /// There are no quiet hours.
     Off,
     /// A part of each day, which may contain midnight.
     Daily {
@@ -191,7 +191,7 @@ impl<T> Setting<T> {
 }
 
 impl DigestSchedule {
-    /// Returns the time of the digest that tells an event at `time`. None without digests.
+    /// Returns the time of the digest that tells an event at `time`. `None` without digests.
     #[must_use]
     pub fn next(&self, time: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match self {
@@ -202,7 +202,7 @@ impl DigestSchedule {
 }
 
 impl QuietHours {
-    /// Returns the end of the quiet hours that contain `time`. None outside of them.
+    /// Returns the end of the quiet hours that contain `time`. `None` outside of them.
     #[must_use]
     pub fn end(&self, time: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let Self::Daily { from, to, zone } = self else {

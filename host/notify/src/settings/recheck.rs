@@ -29,7 +29,7 @@ pub(crate) struct StoredRecheck {
     pub left_out: u64,
 }
 
-/// A record that is to be checked.
+/// A record that must be checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PendingRecord {
     pub record: Pkid,

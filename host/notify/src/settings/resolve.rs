@@ -48,7 +48,7 @@ pub struct ResolvedList<T> {
     pub values: Vec<Sourced<T>>,
 }
 
-/// Whether each channel is used.
+/// The resolved choice of channels: whether each is used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ResolvedChannels {
     /// E-mail.
@@ -86,8 +86,8 @@ pub struct ResolvedFields {
     pub account_email: Sourced<bool>,
 }
 
-/// How a recipient is told. It follows the level that names the recipient, so that a customer's level does not change
-/// the language or the digest of the provider's mailbox.
+/// The settings for deliveries to a recipient. It follows the level that names the recipient, so that a customer's
+/// level does not change the language or the digest of the provider's mailbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DeliverySettings {
     /// The language of texts.
@@ -269,7 +269,7 @@ impl ResolvedFields {
 }
 
 impl DeliverySettings {
-    /// Returns the time zone of texts: that of the digest, or else of the quiet hours. None: UTC.
+    /// Returns the time zone of texts: that of the digest, or else of the quiet hours. `None`: UTC.
     #[must_use]
     pub fn zone(&self) -> Option<&Zone> {
         match (&self.digest, &self.quiet_hours) {

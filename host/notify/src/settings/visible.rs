@@ -7,7 +7,7 @@ use super::{
     Origin, Resolved, ResolvedChannels, ResolvedFields, ResolvedList, ResolvedRecipient, Sourced,
 };
 
-/// The settings as a reader of one node may see them. Of levels above the reader's, they contain neither nodes nor
+/// The settings as a reader of one node may see them. For levels above the reader's, they contain neither nodes nor
 /// recipients, nor the number of recipients.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct VisibleSettings {

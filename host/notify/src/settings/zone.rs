@@ -61,7 +61,7 @@ impl Zone {
         self.0.iana_name().unwrap_or("UTC")
     }
 
-    /// Returns the offset to UTC and its abbreviation, such as `CET`, at `time`. None beyond the calendar.
+    /// Returns the offset to UTC and its abbreviation, such as `CET`, at `time`. `None` beyond the calendar.
     #[must_use]
     pub fn offset(&self, time: DateTime<Utc>) -> Option<(FixedOffset, String)> {
         let found = self.0.to_offset_info(to_jiff(time)?);
@@ -69,13 +69,13 @@ impl Zone {
         Some((offset, found.abbreviation().to_owned()))
     }
 
-    /// Returns the local time of day at `time`. None beyond the calendar.
+    /// Returns the local time of day at `time`. `None` beyond the calendar.
     #[must_use]
     pub fn time_of_day(&self, time: DateTime<Utc>) -> Option<TimeOfDay> {
         Some(TimeOfDay(self.0.to_datetime(to_jiff(time)?).time()))
     }
 
-    /// Returns the first instant at or after `time` that has the local time `local`. None beyond the calendar.
+    /// Returns the first instant at or after `time` that has the local time `local`. `None` beyond the calendar.
     #[must_use]
     pub fn next(&self, time: DateTime<Utc>, local: TimeOfDay) -> Option<DateTime<Utc>> {
         let start = to_jiff(time)?;

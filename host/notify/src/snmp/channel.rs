@@ -19,7 +19,7 @@ use super::target::{InvalidTarget, SnmpKind, SnmpTarget, SnmpVersion, TargetAddr
 use super::usm::UserKeys;
 use crate::{Attempt, Channel, DeliveryError, DeliveryErrorKind, Receipt};
 
-/// The most addresses of a name that are tried.
+/// The maximum number of addresses of a name that are tried.
 const MAX_ADDRESSES: usize = 4;
 
 /// Resolves a receiver's name and applies the egress policy.
@@ -194,7 +194,7 @@ impl SnmpChannel {
                         reply: format!("confirmed by {address}, request id {request_id}"),
                     });
                 }
-                // The next answer would be the same.
+                // The next response would be the same.
                 Err(error @ ExchangeError::Status { .. }) => {
                     return Err(temporary(error.to_string()));
                 }
@@ -254,7 +254,7 @@ impl SnmpChannel {
         }
     }
 
-    /// Returns the things to check at a receiver that does not answer.
+    /// Returns the things to check at a receiver that does not respond.
     fn silence_advice(&self) -> &'static str {
         match &self.target.version {
             SnmpVersion::V2c { .. } => {
@@ -305,7 +305,7 @@ impl fmt::Debug for SnmpChannel {
     }
 }
 
-/// A repair at the receiver or in the network can help.
+/// Creates an error that a repair at the receiver or in the network can correct.
 fn temporary(text: String) -> DeliveryError {
     DeliveryError {
         kind: DeliveryErrorKind::Temporary { retry_after: None },

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 pub const MAX_COUNTER: u32 = 0x7fff_ffff;
 /// The greatest difference of times, in seconds (RFC 3414 section 2.2.3).
 const TIME_WINDOW: u32 = 150;
-/// The most receivers that are remembered; another one only costs the discovery of one of them again.
+/// The maximum number of receivers that are remembered; another one only costs the discovery of one of them again.
 const MAX_RECEIVERS: usize = 1024;
 
 /// An engine id: 5 to 32 octets (RFC 3411 section 5, `SnmpEngineID`).

@@ -16,9 +16,10 @@ use super::message::{
 use super::report::Report;
 use super::usm::{LocalizedKeys, SALT, UserKeys};
 
-/// The most datagrams that are read for one reply.
+/// The maximum number of datagrams that are read for one reply.
 const MAX_DATAGRAMS: usize = 32;
-/// The most messages for one inform: with an outdated engine id, with the new one, and with its time. One is spare.
+/// The maximum number of messages for one inform: with an outdated engine id, with the new one, and with its time. One
+/// is spare.
 const MAX_ROUNDS: usize = 4;
 
 /// The reason why an inform was not confirmed.
@@ -41,7 +42,7 @@ pub enum ExchangeError {
     #[error("{address} refused the inform with {report}")]
     Report { address: SocketAddr, report: Report },
     /// The receiver could not process the inform.
-    #[error("{address} answered with the error status {status} ({})", name_status(*.status))]
+    #[error("{address} responded with the error status {status} ({})", name_status(*.status))]
     Status { address: SocketAddr, status: i32 },
     /// The receiver's engine id or time changed with every message.
     #[error("{address} did not agree with this host on an engine id and a time")]

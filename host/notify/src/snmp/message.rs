@@ -66,7 +66,7 @@ pub fn build_community_message(community: &str, pdu: &[u8]) -> Vec<u8> {
 pub struct UserMessage<'a> {
     /// `msgID`.
     pub id: i32,
-    /// Whether the receiver may answer with a report.
+    /// Whether the receiver may respond with a report.
     pub reportable: bool,
     /// The id of the authoritative engine; empty for discovery.
     pub engine: &'a [u8],

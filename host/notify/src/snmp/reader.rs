@@ -1,6 +1,6 @@
 //! A reader of the part of BER that responses and reports contain.
 //!
-//! It only reads slices of one datagram, never copies more than an object identifier, and has no recursion, so any
+//! It only reads slices of one datagram, never copies more than an object identifier, and has no recursion. So any
 //! input takes time and memory in proportion to its size.
 
 use std::ops::Range;

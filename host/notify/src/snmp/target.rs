@@ -51,7 +51,7 @@ pub enum SnmpVersion {
         level: SecurityLevel,
         /// The authentication.
         auth: SnmpAuth,
-        /// The encryption, exactly if the level has it.
+        /// The encryption; present if and only if the level has it.
         privacy: Option<SnmpPrivacy>,
     },
 }
@@ -81,7 +81,7 @@ pub struct SnmpPrivacy {
     pub secret: SecretString,
 }
 
-/// Whether the receiver confirms notifications.
+/// The kind of notifications, with or without the receiver's confirmation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SnmpKind {
     /// Not confirmed.

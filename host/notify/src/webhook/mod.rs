@@ -96,7 +96,7 @@ impl Webhook {
         let signature = self.keys.sign(&id, now, payload.as_str());
         let unreadable = |what| response::temporary(format!("cannot send the message: {what}"));
         let mut signature = HeaderValue::try_from(signature)
-            .map_err(|_| unreadable("its signature is no header value"))?;
+            .map_err(|_| unreadable("its signature is not a header value"))?;
         signature.set_sensitive(true);
         Request::post(self.url.expose())
             .header(CONTENT_TYPE, "application/json")
@@ -130,7 +130,7 @@ impl Channel for Webhook {
     }
 }
 
-/// Returns `webhook-id`. It has no dot, which separates the parts of the signed content; an id with other characters
+/// Returns `webhook-id`. It has no dot, which separates the parts of the signed content. An id with other characters
 /// than letters, digits, `-` and `_` is replaced by its hash.
 fn to_webhook_id(id: &str) -> Cow<'_, str> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');

@@ -36,7 +36,10 @@ pub(super) fn classify(
         });
     }
     let (kind, hint) = if status == StatusCode::GONE {
-        (DeliveryErrorKind::Gone, ", so it wants no further messages")
+        (
+            DeliveryErrorKind::Gone,
+            ", so it accepts no further messages",
+        )
     } else if status.is_redirection() {
         let hint = ", but redirects are not followed; enter the new address";
         (DeliveryErrorKind::Temporary { retry_after: None }, hint)

@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn rotation_within_the_overlap_keeps_both_predecessors() {
+    fn rotation_within_the_overlap_keeps_both_old_keys() {
         let rotated = rotate(Rotation::new(1), 2, 0, DEFAULT_OVERLAP);
         let rotated = rotate(rotated, 3, 12, DEFAULT_OVERLAP);
         assert_eq!(valid(&rotated, 23), [3, 2, 1]);

@@ -75,7 +75,7 @@ fn options(port: u16, ca: String) -> MailOptions {
     }
 }
 
-/// Makes the channel to a recipient through a server on this machine.
+/// Creates the channel to a recipient through a server on this machine.
 fn channel(options: MailOptions, to: &str, language: Language) -> MailChannel {
     let check = permit_global_and(vec![IpAddr::from([127, 0, 0, 1])]);
     let server = MailServer::new(options, Arc::new(Loopback), check).unwrap();

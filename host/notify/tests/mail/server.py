@@ -47,7 +47,6 @@ class Handler:
         return "250 2.0.0 Ok: queued as 4F2"
 
 
-
 def authenticate(server, session, envelope, mechanism, data):
     is_known = data.login == b"relay" and data.password == b"canary-relay-secret"
     return AuthResult(success=is_known, handled=False, auth_data=data.login)

@@ -12,7 +12,7 @@ use relation_notify::{DeliveryError, DeliveryErrorKind};
 
 use super::support::{Behavior, NO_CONTENT, Server, deliver, expiring, keys, policy, webhook_with};
 
-/// Returns the next address at each lookup; the last one repeats.
+/// A resolver that returns the next address at each lookup; the last one repeats.
 struct ScriptedResolver(Mutex<Vec<IpAddr>>);
 
 #[async_trait]

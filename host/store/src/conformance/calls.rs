@@ -124,7 +124,7 @@ pub(super) async fn an_epoch_is_never_used_twice(stores: Arc<dyn Stores>) {
     }
 }
 
-pub(super) async fn settled_moved_or_cancelled_wakeup_is_gone(stores: Arc<dyn Stores>) {
+pub(super) async fn settled_moved_or_canceled_wakeup_is_gone(stores: Arc<dyn Stores>) {
     let (store, one, found) = one_due(&stores).await;
     let lease = claim(&store, begin_for("t1", &found, at(10))).await;
     let done = settling("t1", &lease, WakeupSettlement::Done(found.clone()));

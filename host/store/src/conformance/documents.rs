@@ -88,7 +88,7 @@ pub(super) async fn commit_that_fails_late_changes_nothing(stores: Arc<dyn Store
     assert_eq!(store.next_due(None).await.unwrap(), None);
 }
 
-pub(super) async fn a_body_that_is_no_json_object_is_refused(stores: Arc<dyn Stores>) {
+pub(super) async fn a_body_that_is_not_an_object_is_refused(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     for body in [
         "", "null", "[]", "\"text\"", "{", "{}{}", "{\"a\":}", "{'a':1}",
@@ -117,7 +117,7 @@ pub(super) async fn a_repeated_key_is_refused(stores: Arc<dyn Stores>) {
     }
 }
 
-pub(super) async fn deleting_what_does_not_exist_is_no_error(stores: Arc<dyn Stores>) {
+pub(super) async fn deleting_an_absent_item_is_not_an_error(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     let nothing = vec![
         Change::Delete(record(1)),

@@ -290,7 +290,7 @@ pub(super) async fn bulk_ends_with_its_last_call(stores: Arc<dyn Stores>) {
             let lease = claim(&store, attempt(call, number, &found, 7)).await;
             let done = WakeupSettlement::Done(found);
             let mut last = ending(call, Some(&lease), how, done);
-            // Parts of a call are no calls of the bulk.
+            // Parts of a call are not calls of the bulk.
             last.transaction.parts = vec![relation_types::transactions::TransactionPart {
                 number: 1,
                 action: "part".to_owned(),

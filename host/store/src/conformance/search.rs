@@ -99,7 +99,7 @@ fn by_name() -> [SortOrder; 2] {
     })
 }
 
-/// Stores documents at [`NODES`], of which names repeat, and returns them in the order of pkids.
+/// Stores documents at [`NODES`], whose names repeat, and returns them in the order of pkids.
 async fn write_population(store: &Arc<dyn Store>) -> Vec<Document> {
     let nodes = NODES;
     let mut all = Vec::new();

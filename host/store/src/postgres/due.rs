@@ -61,7 +61,7 @@ struct KindRange<'a> {
 }
 
 impl<'a> KindRange<'a> {
-    /// `None`: no stored wakeup can be of these kinds.
+    /// Creates the range of `kinds`; `None` if no stored wakeup can be of these kinds.
     fn new(kinds: KindFilter<'a>) -> Option<Self> {
         // The last possible character is after every kind.
         let (first, last, except) = match kinds {

@@ -97,7 +97,7 @@ pub(super) enum Class {
     Broken,
     /// The server is read-only, such as a standby: nothing was changed, and another server may be the right one.
     ReadOnly,
-    /// The transaction met another one: nothing was changed, and the statement is to be repeated.
+    /// The transaction met another one: nothing was changed, and the statement must be repeated.
     Again,
     /// The prepared statement does not exist or has changed: nothing was changed.
     Stale,

@@ -23,7 +23,7 @@ const SETTINGS: &str = "SELECT
     current_setting('transaction_read_only') = 'on',
     (SELECT ssl FROM pg_catalog.pg_stat_ssl WHERE pid = pg_backend_pid())";
 
-/// Of other users' sessions, only members of `pg_read_all_stats` see the start.
+/// Only members of `pg_read_all_stats` see the start of other users' sessions.
 const OLDEST_TRANSACTION: &str =
     "SELECT (1000 * extract(epoch FROM max(clock_timestamp() - began)))::bigint FROM (
     SELECT xact_start AS began FROM pg_catalog.pg_stat_activity WHERE pid <> pg_backend_pid()
@@ -78,7 +78,7 @@ pub struct TableRows {
     pub table: String,
     /// The number of rows.
     pub live: u64,
-    /// The number of dead rows, which are to be removed by the autovacuum.
+    /// The number of dead rows, which the autovacuum removes.
     pub dead: u64,
 }
 

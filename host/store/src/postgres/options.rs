@@ -21,7 +21,7 @@ pub struct PostgresOptions {
     /// Whether statements are prepared by name, and settings are made for the session. Switch it off for PgBouncer in
     /// transaction mode; the settings are then those of the database's user.
     pub prepare: bool,
-    /// Whether a server is accepted that loses or damages data when it crashes (`fsync` or `full_page_writes` off).
+    /// Whether a server that loses or damages data in a crash (`fsync` or `full_page_writes` off) is accepted.
     pub allow_unsafe_server: bool,
     /// How long an operation waits for a server that cannot be reached, before the store counts as unavailable.
     pub patience: Duration,

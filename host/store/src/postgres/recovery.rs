@@ -12,7 +12,7 @@ use crate::{CLOCK_TOLERANCE, Recovery, RedateReport, StoreError};
 use relation_types::Timestamp;
 use relation_types::transactions::TransactionOutcome;
 
-/// A host without a heartbeat for so long has lost the leases of its calls: longer than a lease lasts.
+/// The time without a heartbeat after which a host has lost the leases of its calls. It is longer than a lease.
 const UNSEEN: Duration = Duration::from_secs(65);
 
 /// The result of `recover_v1`.

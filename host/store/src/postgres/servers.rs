@@ -26,7 +26,7 @@ use crate::StoreError;
 /// The time in which one server must accept a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
-/// Makes the settings of a session, and returns the server's time. `synchronous_commit` may be stricter than `on`.
+/// Applies the settings of a session, and returns the server's time. `synchronous_commit` may be stricter than `on`.
 const GREETING: &str = "SELECT (1000 * extract(epoch FROM clock_timestamp()))::bigint,
     set_config('synchronous_commit',
         CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false),
@@ -46,7 +46,7 @@ pub(super) struct Servers {
     /// The server that was the right one before.
     preferred: AtomicUsize,
     prepare: bool,
-    /// Whether a server is accepted that refuses writes.
+    /// Whether a server that refuses writes is accepted.
     read_only: bool,
 }
 
@@ -166,7 +166,7 @@ impl Servers {
 }
 
 impl Live {
-    /// Returns the connection for statements that are no calls of the store's functions.
+    /// Returns the connection for statements that are not calls of the store's functions.
     pub(super) fn client(&self) -> &Client {
         &self.client
     }

@@ -210,7 +210,7 @@ impl Statement {
         )
     }
 
-    /// Returns the condition that leaves parts out, but for the calls of bulks that the listing shows. It is written with
+    /// Returns the condition that leaves parts out, except the calls of bulks that the listing shows. It is written with
     /// `<`, since PostgreSQL assumes that `=` with the result of a function is rare, and would read the whole table.
     fn exclude_parts(&mut self, filter: &TransactionFilter) -> String {
         if !filter.excludes_parts() {

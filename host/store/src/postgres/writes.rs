@@ -1,4 +1,4 @@
-//! Writes, whose outcome is always found out: also when the connection breaks before the answer.
+//! Writes. Their outcome is always found out, also when the connection breaks before the response.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use super::error::{Class, WriteError};
 use super::{Lane, Parameters};
 use crate::StoreError;
 
-/// How long a write is repeated that meets other writes.
+/// How long a write is repeated if it meets other writes.
 const CONFLICT_LIMIT: Duration = Duration::from_secs(5);
 
 /// Takes the id of a write. Waits as long as the server still runs that write. A row: it was never committed and never
@@ -18,7 +18,7 @@ const CONFLICT_LIMIT: Duration = Duration::from_secs(5);
 const PREVENT: &str =
     "INSERT INTO relation.writes (id) VALUES ($1) ON CONFLICT DO NOTHING RETURNING true";
 
-/// Reads the result of a write. None: it was prevented.
+/// Reads the result of a write. `None`: it was prevented.
 const RESULT: &str = "SELECT result FROM relation.writes WHERE id = $1";
 
 impl Connections {

@@ -1,5 +1,5 @@
--- Version 3: of many wakeups that are due the earliest deadline goes first, and a call that was cut
--- off is remembered.
+-- Version 3: among many due wakeups, the earliest deadline goes first, and a call that was cut off is
+-- remembered.
 
 -- None is the largest number, so that wakeups without a deadline come last. `ripe` marks those that
 -- were found due while many were (see `due`); the index has no others, so at other times it costs
@@ -10,7 +10,7 @@ ALTER TABLE wakeups ADD COLUMN kind TEXT NOT NULL
     GENERATED ALWAYS AS (substr(id, 1, instr(id || '.', '.') - 1)) VIRTUAL;
 CREATE INDEX wakeups_ripe ON wakeups (kind, deadline, due, model, pkid, id) WHERE ripe = 1;
 
--- One row. Every wakeup that is due at this moment or before it is ripe, and no other.
+-- One row. Exactly the wakeups that are due at or before this moment are ripe.
 CREATE TABLE ripening (
     id    INTEGER PRIMARY KEY CHECK (id = 1),
     until INTEGER NOT NULL

@@ -156,17 +156,12 @@ fn next_kind(connection: &Connection, from: &str) -> Result<Option<String>> {
 }
 
 /// Returns the first ready wakeups of one kind, one per subject.
-fn find_ready(
-    connection: &Connection,
-    now: i64,
-    kind: &str,
-    most: usize,
-) -> Result<Vec<DueWakeup>> {
+fn find_ready(connection: &Connection, now: i64, kind: &str, max: usize) -> Result<Vec<DueWakeup>> {
     let mut statement = connection.prepare_cached(READY)?;
     let mut rows = statement.query(params![now, kind])?;
     let mut subjects = HashSet::new();
     let mut found = Vec::new();
-    while found.len() < most {
+    while found.len() < max {
         let Some(row) = rows.next()? else {
             break;
         };

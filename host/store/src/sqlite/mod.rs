@@ -1,7 +1,7 @@
 //! The embedded store: one SQLite database, for the processes of one machine.
 //!
 //! The write-ahead log with `synchronous=FULL` makes acknowledged commits durable. The begin and the end of
-//! a call survive their process, but wait for no disk (see [`CallStore`](crate::CallStore)). One writer
+//! a call survive their process, but do not wait for the disk (see [`CallStore`](crate::CallStore)). One writer
 //! commits in groups (see `writer`); reads do not wait for it. Several processes may open one database:
 //! SQLite orders their writes, and leases keep their calls apart. Locked files beside the database,
 //! `DATABASE-holder-ID`, show which processes run (see `process_lock`).
@@ -37,6 +37,7 @@ mod search;
 mod secrets;
 mod sequence;
 mod sorted;
+mod transaction_columns;
 mod transaction_listing;
 mod transactions;
 mod transfer;

@@ -266,7 +266,7 @@ pub(super) enum ReadMode {
     Immutable,
 }
 
-/// The state of a database that is to be opened for reading only.
+/// The state of a database before it is opened for reading only.
 pub(super) struct Inspection {
     pub(super) reading: ReadMode,
     /// `None`: the database must be migrated first.

@@ -35,8 +35,8 @@ const REDATE_LEASES: &str = "UPDATE leases SET began = ?1,
         expires = CASE WHEN epoch > 0 THEN ?1 + expires - began ELSE expires END
     WHERE began > ?2";
 
-/// Releases the leases and closes the transactions of ended holders. The returned holders' files are to
-/// be removed once the write is durable.
+/// Releases the leases and closes the transactions of ended holders. Remove the returned
+/// holders' files once the write is durable.
 pub(super) fn recover(
     connection: &Connection,
     holder: &ProcessLock,

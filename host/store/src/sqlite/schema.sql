@@ -87,8 +87,8 @@ CREATE TABLE transactions (
 CREATE INDEX transactions_by_subject ON transactions (subject_model, subject_pkid, id)
     WHERE subject_pkid IS NOT NULL;
 CREATE INDEX transactions_by_action ON transactions (action, id);
--- Most transactions succeed, so what failed and what runs have indexes of their own, and success
--- costs none.
+-- Most transactions succeed. So failed and running ones have indexes of their own, and a success costs
+-- none.
 CREATE INDEX transactions_running ON transactions (id) WHERE status = 'Processing';
 CREATE INDEX transactions_failed ON transactions (id) WHERE status = 'Fail';
 

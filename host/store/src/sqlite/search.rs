@@ -7,7 +7,7 @@
 //! the subtree is a filter on the walk, which fills a page quickly if much of the model is below the
 //! node. If it does not, all documents below the node are listed after all, up to a bound. Above that
 //! bound the walk continues: pkids are random, so enough of the documents match for the walk to be
-//! short. A subtree with all documents of the model is no condition.
+//! short. A subtree with all documents of the model is not a condition.
 
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
@@ -183,14 +183,14 @@ pub(super) fn find_pkids(
     search.ordered(from, want)
 }
 
-/// Finds all matching documents from the bound `from` on, if at most `most` documents have the filter's first
+/// Finds all matching documents from the bound `from` on, if at most `max` documents have the filter's first
 /// key; `None` when there are more, or the filter has no key.
 pub(super) fn find_few(
     connection: &Connection,
     filter: &Filter,
     direction: Direction,
     from: &str,
-    most: usize,
+    max: usize,
 ) -> Result<Option<Vec<String>>> {
     let Some((first, others)) = filter.equals.split_first() else {
         return Ok(None);
@@ -201,8 +201,8 @@ pub(super) fn find_few(
         direction,
         effort: SearchLimits::default(),
     };
-    let candidates = search.scan(Source::Key(first), from, most.saturating_add(1))?;
-    if candidates.len() > most {
+    let candidates = search.scan(Source::Key(first), from, max.saturating_add(1))?;
+    if candidates.len() > max {
         return Ok(None);
     }
     let mut found = Vec::new();
@@ -281,17 +281,17 @@ pub(super) fn count(
     }
 }
 
-/// Lists all documents at and below `node`, of every model; `None` when there are more than `most`.
+/// Lists all documents at and below `node`, of every model; `None` when there are more than `max`.
 pub(super) fn list_subtree(
     connection: &Connection,
     node: &Hierarchy,
-    most: usize,
+    max: usize,
 ) -> Result<Option<Vec<Reference>>> {
     let subtree = Subtree::new(node);
     let mut found = Vec::new();
     let mut model = String::new();
     while let Some(next) = next_model(connection, &model)? {
-        let left = most.saturating_sub(found.len());
+        let left = max.saturating_sub(found.len());
         let Some(pkids) = subtree.list(connection, &next, left)? else {
             return Ok(None);
         };
@@ -344,14 +344,14 @@ impl<'a> Subtree<'a> {
     }
 
     /// Lists the pkids of the model's documents in the subtree, in ascending order; `None` when there
-    /// are more than `most`.
+    /// are more than `max`.
     fn list(
         &self,
         connection: &Connection,
         model: &str,
-        most: usize,
+        max: usize,
     ) -> Result<Option<Vec<String>>> {
-        let rows = to_sql_limit(most.saturating_add(1));
+        let rows = to_sql_limit(max.saturating_add(1));
         let mut pkids = query_texts(
             connection,
             Direction::Ascending.pick(BY_NODE),
@@ -363,7 +363,7 @@ impl<'a> Subtree<'a> {
             BELOW,
             params![model, from, to, rows],
         )?);
-        if pkids.len() > most {
+        if pkids.len() > max {
             return Ok(None);
         }
         pkids.sort_unstable();

@@ -186,14 +186,14 @@ impl SortedSearch<'_> {
     }
 
     /// Reads and sorts all matches, and returns the first `want` after a position; `None` when there are
-    /// more than `most` matches.
+    /// more than `max` matches.
     fn list(
         &self,
-        most: usize,
+        max: usize,
         after: Option<&Position>,
         want: usize,
     ) -> Result<Option<Vec<Position>>> {
-        let rows = most.saturating_add(1);
+        let rows = max.saturating_add(1);
         let direction = Direction::Ascending;
         let pkids = search::find_pkids(
             self.connection,
@@ -203,7 +203,7 @@ impl SortedSearch<'_> {
             rows,
             self.effort,
         )?;
-        if pkids.len() > most {
+        if pkids.len() > max {
             return Ok(None);
         }
         let mut found = Vec::with_capacity(pkids.len());

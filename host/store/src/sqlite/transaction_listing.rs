@@ -120,7 +120,7 @@ pub(super) fn counting_statement(filter: &TransactionFilter) -> String {
     format!("SELECT count(*) FROM ({})", select("1", filter))
 }
 
-/// Returns the condition that leaves parts out, but for the calls of bulks that the listing shows.
+/// Returns the condition that leaves parts out, except the calls of bulks that the listing shows.
 fn exclude_parts(filter: &TransactionFilter, is_by_node: bool) -> &'static str {
     match filter {
         filter if !filter.excludes_parts() => "",

@@ -6,19 +6,22 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::error::{
-    Result, SqlError, corrupt, from_millis, from_sql_count, parse_reference, to_millis,
-    to_sql_count,
+    Result, SqlError, from_millis, from_sql_count, parse_reference, to_millis, to_sql_count,
 };
 use super::sorted::list_nodes;
+use super::transaction_columns::{
+    decode_accesses, encode_accesses, encode_originator, level_name, parse_level, parse_status,
+    read_node, read_originator, read_pkid,
+};
 use super::writer::Batch;
 use super::{SqliteStore, calls, documents, queue, search, transaction_listing};
 use crate::cursor::{Listing, build_page, validate_limit};
 use crate::{PruneReport, PruneRequest, StoreError, TransactionStore};
 use relation_types::transactions::{
-    Level, LogLine, NewTransaction, Originator, Progress, SecretAccess, Status, Transaction,
-    TransactionFilter, TransactionOutcome, TransactionUpdate, parent_of, part_id, to_callback,
+    LogLine, NewTransaction, Progress, Status, Transaction, TransactionFilter, TransactionOutcome,
+    TransactionUpdate, parent_of, part_id, to_callback,
 };
-use relation_types::{Hierarchy, Page, Pkid, QUEUED_CALL_MODEL, Reference};
+use relation_types::{Page, Pkid, QUEUED_CALL_MODEL, Reference};
 
 const BEGIN: &str = "INSERT INTO transactions
     (id, action, subject_model, subject_pkid, subject_name, status, message, submitted, started,
@@ -194,14 +197,6 @@ fn add(connection: &Connection, status: Status, holder: &str, new: &NewTransacti
     Ok(())
 }
 
-pub(super) fn encode_originator(originator: Option<&Originator>) -> Result<Option<String>> {
-    originator
-        .map(|originator| {
-            serde_json::to_string(originator).map_err(|error| corrupt(error.to_string()))
-        })
-        .transpose()
-}
-
 /// Records an update of a running transaction. An update of an ended one is dropped.
 pub(super) fn report(connection: &Connection, update: &TransactionUpdate) -> Result<()> {
     if record(connection, update)? || exists(connection, &update.id)? {
@@ -341,25 +336,6 @@ pub(super) fn get(connection: &Connection, id: &str) -> Result<Option<Transactio
     Ok(Some(transaction))
 }
 
-/// Encodes accesses as JSON, one object per line.
-pub(super) fn encode_accesses(accesses: &[SecretAccess]) -> Result<String> {
-    let mut lines = String::new();
-    for access in accesses {
-        let line = serde_json::to_string(access).map_err(|error| corrupt(error.to_string()))?;
-        lines.push_str(&line);
-        lines.push('\n');
-    }
-    Ok(lines)
-}
-
-fn decode_accesses(lines: &str, id: &str) -> Result<Vec<SecretAccess>> {
-    let accesses = lines.lines().map(|line| {
-        serde_json::from_str(line)
-            .map_err(|error| corrupt(format!("a secret access of the transaction {id}: {error}")))
-    });
-    accesses.collect()
-}
-
 fn log(connection: &Connection, id: &str) -> Result<Vec<LogLine>> {
     let mut statement = connection.prepare_cached(LOG)?;
     let mut rows = statement.query([id])?;
@@ -461,45 +437,4 @@ pub(super) fn read(row: &Row<'_>) -> Result<Transaction> {
         secret_accesses: Vec::new(),
         omitted_accesses: from_sql_count(row.get(13)?, "a count of openings")?,
     })
-}
-
-fn read_node(node: Option<String>) -> Result<Option<Hierarchy>> {
-    node.map(Hierarchy::try_from)
-        .transpose()
-        .map_err(|error| corrupt(format!("the node of a transaction: {error}")))
-}
-
-fn read_pkid(pkid: Option<String>) -> Result<Option<Pkid>> {
-    pkid.map(Pkid::try_from)
-        .transpose()
-        .map_err(|error| corrupt(format!("the request of a transaction: {error}")))
-}
-
-fn read_originator(json: Option<String>) -> Result<Option<Originator>> {
-    json.map(|json| serde_json::from_str(&json))
-        .transpose()
-        .map_err(|error| corrupt(format!("the originator of a transaction: {error}")))
-}
-
-fn parse_status(text: &str) -> Result<Status> {
-    Status::ALL
-        .into_iter()
-        .find(|status| status.as_str() == text)
-        .ok_or_else(|| corrupt(format!("a transaction has the status {text}")))
-}
-
-pub(super) fn level_name(level: Level) -> &'static str {
-    match level {
-        Level::Debug => "debug",
-        Level::Info => "info",
-        Level::Warning => "warning",
-        Level::Error => "error",
-    }
-}
-
-fn parse_level(text: &str) -> Result<Level> {
-    [Level::Debug, Level::Info, Level::Warning, Level::Error]
-        .into_iter()
-        .find(|level| level_name(*level) == text)
-        .ok_or_else(|| corrupt(format!("a line of a log has the level {text}")))
 }

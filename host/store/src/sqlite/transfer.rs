@@ -11,7 +11,7 @@ use super::error::{
     to_millis, to_sql_count,
 };
 use super::sorted::list_nodes;
-use super::{SqliteStore, documents, secrets, transactions, wakeups};
+use super::{SqliteStore, documents, secrets, transaction_columns, transactions, wakeups};
 use crate::transfer::{
     Position, Row, RowKind, TransferMark, TransferSide, TransferStore, format_mark, not_a_target,
     parse_mark,
@@ -385,14 +385,14 @@ fn write_transaction(
             to_millis(transaction.started),
             transaction.completed.map(to_millis),
             transaction.hierarchy.as_ref().map(Hierarchy::as_str),
-            transactions::encode_originator(transaction.originator.as_ref())?,
+            transaction_columns::encode_originator(transaction.originator.as_ref())?,
             transaction.request.as_ref().map(Pkid::as_str),
-            transactions::encode_accesses(&transaction.secret_accesses)?,
+            transaction_columns::encode_accesses(&transaction.secret_accesses)?,
             to_sql_count(transaction.omitted_accesses),
         ])?;
     let mut statement = connection.prepare_cached(transactions::ADD_LINE)?;
     for line in &transaction.log {
-        let level = transactions::level_name(line.level);
+        let level = transaction_columns::level_name(line.level);
         statement.execute(params![id, to_millis(line.at), level, line.message])?;
     }
     let mut statement = connection.prepare_cached(transactions::ADD_NODE)?;

@@ -291,15 +291,15 @@ pub(super) fn upcoming(
 }
 
 /// Adds all wakeups at and below `node` that are after `after`, in order, unless there are more than
-/// `most` documents; returns whether it did.
+/// `max` documents; returns whether it did.
 fn list(
     connection: &Connection,
     node: &Hierarchy,
-    most: usize,
+    max: usize,
     after: &Position,
     found: &mut Vec<DueWakeup>,
 ) -> Result<bool> {
-    let Some(subjects) = search::list_subtree(connection, node, most)? else {
+    let Some(subjects) = search::list_subtree(connection, node, max)? else {
         return Ok(false);
     };
     let mut listed = Vec::new();

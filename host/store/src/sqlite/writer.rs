@@ -84,22 +84,22 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts a writer on `connection`, with at most `most` requests in one commit (1: no grouping),
+    /// Starts a writer on `connection`, with at most `max` requests in one commit (1: no grouping),
     /// that waits up to `busy` for other processes.
     pub(super) fn start(
         connection: Arc<Mutex<Connection>>,
-        most: usize,
+        max: usize,
         busy: Duration,
     ) -> std::io::Result<Self> {
-        let most = most.max(1);
-        let (queue, mut jobs) = mpsc::channel(most.max(64) * 4);
+        let max = max.max(1);
+        let (queue, mut jobs) = mpsc::channel(max.max(64) * 4);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || {
-                let mut group = Vec::with_capacity(most);
+                let mut group = Vec::with_capacity(max);
                 // The value with which connections are opened.
                 let mut present = Durability::PowerCut;
-                while jobs.blocking_recv_many(&mut group, most) > 0 {
+                while jobs.blocking_recv_many(&mut group, max) > 0 {
                     let connection = connection.lock();
                     write(&connection, &mut group, busy, &mut present);
                 }
@@ -170,7 +170,7 @@ impl Drop for Writer {
 trait Job: Send {
     fn durability(&self) -> Durability;
 
-    /// Runs the work; returns false when its writes are to be undone.
+    /// Runs the work; returns false if its writes must be undone.
     fn run(&mut self, batch: &Batch<'_>) -> bool;
 
     /// Sends the caller the result of the work, or that the transaction failed.

@@ -132,7 +132,7 @@ impl<'a> Transfer<'a> {
         }
         let held = self.hold(now, began, from.is_none(), into.is_none()).await;
         if let Err(error) = held {
-            // Hosts go on as before a transfer that was refused.
+            // Hosts continue as before a transfer that was refused.
             for (is_new, store) in [(into.is_none(), self.target), (from.is_none(), self.source)] {
                 if is_new {
                     in_store(store, store.0.set_transfer_mark(None).await)?;

@@ -78,7 +78,7 @@ async fn store_in_use_is_refused() {
         assert!(user.contains("relation.db-holder-"), "{user}");
         let plan = transfer.plan().await.unwrap();
         assert_eq!(plan.obstacles, [refused.to_string()]);
-        // Hosts go on, and others may start.
+        // Hosts continue, and others may start.
         drop(host);
         stores.open_as_host().unwrap();
     }

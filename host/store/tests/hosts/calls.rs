@@ -103,7 +103,7 @@ async fn a_lease_lasts_by_the_clock_of_the_database() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_is_recovered_when_it_has_ended_and_not_before() {
+async fn host_is_recovered_only_after_it_has_ended() {
     let Some(hosts) = Hosts::start(LeaseClock::Database).await else {
         return;
     };

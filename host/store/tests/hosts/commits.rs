@@ -172,7 +172,7 @@ async fn deletions_leave_no_wakeup_without_its_document() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn texts_that_the_database_cannot_store_are_refused_or_replaced() {
+async fn unstorable_texts_are_refused_or_replaced() {
     let Some(hosts) = Hosts::start(LeaseClock::Caller).await else {
         return;
     };
@@ -199,7 +199,7 @@ async fn texts_that_the_database_cannot_store_are_refused_or_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn functions_refuse_wrong_parameters_and_change_nothing() {
+async fn functions_refuse_wrong_parameters() {
     let Some(hosts) = Hosts::start(LeaseClock::Caller).await else {
         return;
     };

@@ -48,11 +48,11 @@ pub struct ApiKey {
     pub grants: Vec<RoleGrant>,
     /// When the key was added.
     pub created: Timestamp,
-    /// When the key ends by itself.
+    /// When the key expires.
     pub expires: Option<Timestamp>,
     /// When the key was revoked.
     pub revoked: Option<Timestamp>,
-    /// Until when the secret from before the latest rotation is valid.
+    /// The time until which the secret from before the latest rotation is valid.
     pub former_secret_until: Option<Timestamp>,
     /// The latest request, at most an hour late.
     pub last_used: Option<Timestamp>,
@@ -67,7 +67,7 @@ pub struct NewApiKey {
     pub hierarchy: Hierarchy,
     /// The roles, at or below the node.
     pub grants: Vec<RoleGrant>,
-    /// When the key ends by itself.
+    /// When the key expires.
     pub expires: Option<Timestamp>,
 }
 
@@ -96,7 +96,7 @@ pub(super) struct KeyBody {
     expires: Option<Timestamp>,
     revoked: Option<Timestamp>,
     digest: TokenDigest,
-    /// The digest before the latest rotation, and until when it is valid.
+    /// The digest before the latest rotation, and the time until which it is valid.
     former: Option<(TokenDigest, Timestamp)>,
     last_used: Option<Timestamp>,
 }
@@ -385,7 +385,7 @@ pub(super) async fn authenticate(
         }
     }
     Ok(Some(Principal {
-        own_roles: roles::load(parts, &entry.body.grants).await?,
+        custom_roles: roles::load(parts, &entry.body.grants).await?,
         kind: PrincipalKind::ApiKey,
         pkid: entry.pkid,
         name: entry.body.name,

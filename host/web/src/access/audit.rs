@@ -193,7 +193,7 @@ impl NewAuditEvent {
     pub(crate) fn to_use_event(&self) -> Result<UseEvent, WebError> {
         let event = serde_json::to_value(self).ok();
         let Some(Value::Object(body)) = event else {
-            return Err(AppError::new(ErrorKind::Internal, "an event is no object").into());
+            return Err(AppError::new(ErrorKind::Internal, "an event is not a JSON object").into());
         };
         Ok(UseEvent {
             model: AuditBody::MODEL.to_owned(),

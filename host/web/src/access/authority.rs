@@ -1,4 +1,4 @@
-//! The manager of users, keys and the like: a principal with the right to, or the operator of the command line.
+//! The manager of users, keys and other objects: a principal with this right, or the operator of the command line.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -12,7 +12,7 @@ use relation_host::types::{Hierarchy, Scope};
 
 use super::audit::{Actor, ActorKind, NewAuditEvent};
 use super::documents::{Entry, Named, Range};
-use super::roles::{self, OwnRole};
+use super::roles::{self, CustomRole};
 use super::{Allowed, Operation, Permission, RoleGrant, permission};
 use crate::WebError;
 
@@ -43,9 +43,9 @@ impl fmt::Display for ClientAddress {
     }
 }
 
-/// The manager of users and keys, or of what another operation permits.
+/// The manager of users and keys, or of the objects of another operation.
 pub enum Authority<'a, P: Permission = permission::Administer> {
-    /// A principal, at its nodes and with its own roles at most.
+    /// A principal, at its nodes and with its custom roles at most.
     Principal(&'a Allowed<P>, ClientAddress),
     /// The operator of the command line, who has the store and may do everything.
     Operator,
@@ -85,8 +85,8 @@ impl<P: Permission> Authority<'_, P> {
     }
 
     /// Returns whether a role may be given or taken at a node: everything that it permits must be permitted to the
-    /// principal there. `roles` has the own roles. An unknown role permits nothing, and only its node counts.
-    pub(super) fn may_grant(&self, grant: &RoleGrant, roles: &[OwnRole]) -> bool {
+    /// principal there. `roles` has the custom roles. An unknown role permits nothing, and only its node counts.
+    pub(super) fn may_grant(&self, grant: &RoleGrant, roles: &[CustomRole]) -> bool {
         let Self::Principal(allowed, _) = self else {
             return true;
         };
@@ -98,8 +98,8 @@ impl<P: Permission> Authority<'_, P> {
                 .all(|operation| principal.may(*operation, &grant.node))
     }
 
-    /// Returns whether an own role may be given at some node.
-    pub(super) fn can_grant(&self, role: &OwnRole) -> bool {
+    /// Returns whether a custom role may be given at some node.
+    pub(super) fn can_grant(&self, role: &CustomRole) -> bool {
         let Self::Principal(allowed, _) = self else {
             return true;
         };
@@ -118,7 +118,7 @@ impl<P: Permission> Authority<'_, P> {
         &self,
         node: &Hierarchy,
         grants: &[RoleGrant],
-        roles: &[OwnRole],
+        roles: &[CustomRole],
     ) -> Result<(), WebError> {
         self.check_node(node)?;
         match grants.iter().all(|grant| self.may_grant(grant, roles)) {
@@ -143,8 +143,8 @@ impl<P: Permission> Authority<'_, P> {
         }
     }
 
-    /// Returns whether the administrator may use a node that is not stored yet: the node of an own role, or with the
-    /// right to add nodes there.
+    /// Returns whether the administrator may use a node that is not stored yet. The node of a custom role may be used,
+    /// and any node with the right to add nodes there.
     pub(super) fn may_add_node(&self, node: &Hierarchy) -> bool {
         match self {
             Self::Principal(allowed, _) => {

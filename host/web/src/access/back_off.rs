@@ -1,5 +1,5 @@
-//! The back-off of log-ins and of callbacks without a log-in: after some failures, an account and an address must wait
-//! longer and longer.
+//! The back-off of log-ins and of callbacks without a log-in: after some failures, an account and an address must wait,
+//! each time longer.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -30,7 +30,8 @@ struct Rule {
 }
 
 impl Subject {
-    /// The longest delay is short: a stranger must not be able to lock an account for long.
+    /// Creates the subject of an account. The longest delay is short: a stranger must not be able to lock an account
+    /// for long.
     pub(super) fn account(folded_name: &str) -> Self {
         let rule = Rule {
             free_failures: 5,
@@ -42,12 +43,12 @@ impl Subject {
         )
     }
 
-    /// Several people may share an address. An IPv6 network of 64 bits counts as one address.
+    /// Creates the subject of an address. Several people may share it. An IPv6 network of 64 bits counts as one address.
     pub(super) fn address(address: IpAddr) -> Self {
         Self::from_address("address", address)
     }
 
-    /// An address that sends callbacks without a log-in.
+    /// Creates the subject of an address that sends callbacks without a log-in.
     pub(super) fn callback(address: IpAddr) -> Self {
         Self::from_address("callback", address)
     }
@@ -119,7 +120,7 @@ impl BackOff {
         }
     }
 
-    /// Removes what is forgotten.
+    /// Removes expired failures.
     pub(super) fn prune(&mut self, now: Duration) {
         self.0
             .retain(|_, failures| now.saturating_sub(failures.latest) < MEMORY);

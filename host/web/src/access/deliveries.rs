@@ -1,7 +1,7 @@
 //! Deliveries of notices: lists, their replies, and sending them again.
 //!
 //! A delivery belongs to the node of the level that names its recipient. So an administrator sees the deliveries to the
-//! recipients of the own level and below, and none to those of higher levels.
+//! recipients of his or her own level and below, and none to those of higher levels.
 
 use chrono::NaiveDate;
 use relation_app::{AppError, ErrorKind};
@@ -107,8 +107,8 @@ pub async fn resend(
     audit::record(parts, event).await
 }
 
-/// Sends the dead letters of a filter again that have ended at `since` or later. One call looks at a bounded number: the
-/// next one goes on at [`ResentPage::next`].
+/// Sends dead letters of a filter again if they have ended at `since` or later. One call looks at a bounded number: the
+/// next one continues at [`ResentPage::next`].
 ///
 /// # Errors
 /// As for [`list`].

@@ -294,8 +294,8 @@ pub(super) async fn check_node_exists<P: Permission>(
 /// Adds a document with its node and its event.
 ///
 /// # Errors
-/// `taken` as the error of the name if a document matches `same_name`; an error of the node if it does not exist, and the
-/// administrator may not add it.
+/// `taken` as the error of the name if a document matches `same_name`. An error of the node if it does not exist and
+/// the administrator may not add it.
 pub(super) async fn add<T: Stored>(
     parts: &AccessParts,
     authority: &Authority<'_>,

@@ -1,4 +1,4 @@
-//! Removes what has ended.
+//! Removes sessions, links and events that have ended.
 
 use relation_host::store::StoreError;
 
@@ -17,8 +17,8 @@ pub struct Removed {
     pub audit_events: u64,
 }
 
-/// Removes sessions, links and idempotency keys that have ended, and audit events that are older than the retention. A server calls it
-/// every hour or so. The first time, it also stores the nodes of a store of an earlier release.
+/// Removes sessions, links and idempotency keys that have ended, and audit events that are older than the retention. A
+/// server calls it every hour or so. The first time, it also stores the nodes of a store of an earlier release.
 ///
 /// # Errors
 /// The store cannot be read or written.

@@ -3,9 +3,9 @@
 //! The right to do something is decided by one range test: a role is granted at a node and covers everything at and
 //! below it. An object outside does not exist for the principal, neither in lists and counts nor in errors.
 //!
-//! [`users`], [`sessions`] and [`api_keys`] manage who can be a principal, [`callback_auth`] the credentials of callbacks,
-//! [`notice_settings`] and [`deliveries`] the notices, and [`audit`] records what they do. All are documents of the host's
-//! store. [`authenticate`] finds the principal of a request.
+//! [`users`], [`sessions`] and [`api_keys`] manage who can be a principal. [`callback_auth`] manages the credentials of
+//! callbacks, and [`notice_settings`] and [`deliveries`] the notices. [`audit`] records what principals do. All are
+//! documents of the host's store. [`authenticate`] finds the principal of a request.
 
 mod allowed;
 pub mod api_keys;

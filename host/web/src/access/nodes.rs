@@ -4,8 +4,8 @@
 //! is added there, when a response shows a document there, or by `index` when a server starts. No request reads more
 //! nodes than its page shows.
 //!
-//! A node exists as long as an object is there: the commit of an added object stores the node again, and that of a
-//! deletion checks that no object is there.
+//! A node exists as long as an object is at it or below it. The commit of an added object stores the node again,
+//! and the commit of a deletion checks that no such object exists.
 
 mod spelling;
 #[cfg(test)]
@@ -152,7 +152,7 @@ pub(crate) async fn resolve(parts: &AccessParts, name: NodeName) -> Result<Hiera
     }
 }
 
-/// As [`resolve`], for a parameter that may be absent.
+/// Works like [`resolve`], for a parameter that may be absent.
 pub(crate) async fn resolve_optional(
     parts: &AccessParts,
     name: Option<NodeName>,
@@ -164,7 +164,7 @@ pub(crate) async fn resolve_optional(
 }
 
 /// Returns the changes that store a node with all nodes above it, also if they are stored already. They belong to the
-/// commit of a new object at the node: a deletion that is committed before then does not matter, and one after fails.
+/// commit of a new object at the node. An earlier deletion of the node does not matter, and a later one fails.
 pub(super) fn to_keep(node: &Hierarchy) -> Result<Vec<Change>, StoreError> {
     let nodes = and_above(node);
     nodes.map(|node| Entry::at(&node).to_put()).collect()
@@ -227,9 +227,9 @@ pub async fn ensure(
     Ok(())
 }
 
-/// Stores the node of a record that was added, unless it is stored: it may have been deleted between the check of the
-/// request and the commit of the plugin. An error is logged, because the record is added: the next response that shows the
-/// record stores the node.
+/// Stores the node of a record that was added, unless the node is stored. It may have been deleted between the check of
+/// the request and the commit of the plugin. An error is logged, because the record is added: the next response that
+/// shows the record stores the node.
 pub(crate) async fn restore(parts: &AccessParts, node: &Hierarchy) {
     {
         let mut known = parts.known_nodes().lock();
@@ -397,7 +397,7 @@ pub(super) async fn delete(
     Ok(())
 }
 
-/// Whether all documents from before nodes were stored have a node.
+/// The body of the document that exists once all earlier documents have a stored node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct IndexBody {}
 

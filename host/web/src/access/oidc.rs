@@ -1,8 +1,8 @@
 //! Log-in at an OpenID provider.
 //!
 //! [`begin`] gives the browser a random token in a cookie, from which the state, the nonce and the verifier of PKCE are
-//! derived. The store has only its SHA-256, so that [`complete`] accepts a log-in once, in the same browser, on any host
-//! of the store, and within ten minutes.
+//! derived. The store has only its SHA-256. So [`complete`] accepts a log-in once, in the same browser, on any host of
+//! the store, and within ten minutes.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub const CALLBACK_PATH: &str = "login/oidc/callback";
 const LOG_IN_PATH: &str = "login";
 /// The longest ID token that is kept for the log-out. Browsers refuse cookies of more than 4096 bytes.
 const MAX_COOKIE_BYTES: usize = 3800;
-/// The most log-ins that are in progress in an installation.
+/// The maximum number of log-ins that are in progress in an installation.
 const MAX_PENDING: u64 = 10_000;
 
 /// A log-in that continues at the provider.
@@ -391,14 +391,14 @@ fn to_grant(grant: &OidcGrant) -> RoleGrant {
     }
 }
 
-/// Replaces the names of own roles by their pkids, and splits off the grants whose role does not exist.
+/// Replaces the names of custom roles by their pkids, and splits off the grants whose role does not exist.
 async fn split_missing(
     parts: &AccessParts,
     mut grants: Vec<RoleGrant>,
 ) -> Result<(Vec<RoleGrant>, Vec<RoleGrant>), StoreError> {
     roles::resolve_names(parts, &mut grants).await?;
-    let own_roles = roles::load(parts, &grants).await?;
-    let exists = |grant: &RoleGrant| roles::exists(grant, &own_roles);
+    let custom_roles = roles::load(parts, &grants).await?;
+    let exists = |grant: &RoleGrant| roles::exists(grant, &custom_roles);
     Ok(grants.into_iter().partition(exists))
 }
 

@@ -1,4 +1,5 @@
-//! Log-ins at a provider that is not there, and callbacks that nobody has begun. `tests/e2e/` has a real provider.
+//! Log-ins at a provider that does not exist, and callbacks of log-ins that were never begun. `tests/e2e/` has a real
+//! provider.
 
 use relation_app::config::{OidcConfig, OidcSecret};
 
@@ -63,7 +64,7 @@ async fn refuse(world: &World, headers: &HeaderMap, callback: Callback) -> Strin
 }
 
 #[tokio::test]
-async fn callback_counts_once_in_its_browser_for_ten_minutes() {
+async fn callback_counts_once_for_ten_minutes_per_browser() {
     let world = World::new();
     let token = add_pending(&world).await;
     let state = derive(&token).state;
@@ -130,7 +131,7 @@ fn values_of_a_log_in_do_not_reveal_each_other() {
         .into_iter()
         .collect();
     assert_eq!(values.len(), 4);
-    // RFC 7636 wants 43 to 128 characters.
+    // RFC 7636 requires 43 to 128 characters.
     assert_eq!(secrets.verifier.expose_secret().len(), 64);
 }
 
@@ -158,7 +159,7 @@ fn each_group_grants_its_roles() {
 }
 
 #[tokio::test]
-async fn groups_grant_own_roles_that_exist() {
+async fn groups_grant_custom_roles_that_exist() {
     let world = World::new();
     let new = roles::NewRole {
         name: "desk".to_owned(),

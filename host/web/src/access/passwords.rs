@@ -11,7 +11,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use super::tokens::{create_token, fill_random};
 use crate::WebError;
 
-/// The fewest characters of a password.
+/// The minimum number of characters of a password.
 pub const MIN_PASSWORD_CHARS: usize = 12;
 
 /// The longest password in bytes.
@@ -92,7 +92,7 @@ pub(super) struct PasswordHasher {
     /// Requests that hash or wait.
     queue: Semaphore,
     running: Semaphore,
-    /// Takes the place of the hash of a user who does not exist, so that the time of the response tells nothing.
+    /// The hash for a user who does not exist, so that the time of the response tells nothing.
     decoy: OnceCell<PasswordHash>,
 }
 

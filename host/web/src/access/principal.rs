@@ -4,7 +4,7 @@ use relation_host::types::{Hierarchy, Pkid};
 use serde::{Deserialize, Serialize};
 
 use super::Operation;
-use super::roles::{self, OwnRole};
+use super::roles::{self, CustomRole};
 
 /// A role that is granted at a node. It covers the node and everything below it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,8 +36,8 @@ pub struct Principal {
     pub name: String,
     /// The granted roles.
     pub grants: Vec<RoleGrant>,
-    /// The own roles among them.
-    pub own_roles: Vec<OwnRole>,
+    /// The custom roles among them.
+    pub custom_roles: Vec<CustomRole>,
 }
 
 impl Principal {
@@ -58,7 +58,7 @@ impl Principal {
 
     /// Returns the operations that a grant of the principal permits.
     pub fn operations(&self, grant: &RoleGrant) -> &[Operation] {
-        roles::operations(grant, &self.own_roles)
+        roles::operations(grant, &self.custom_roles)
     }
 
     /// Returns whether the principal may perform the operation at this node.

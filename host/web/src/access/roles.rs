@@ -1,8 +1,8 @@
-//! Own roles: names for sets of operations, beyond the built-in roles.
+//! Custom roles: names for sets of operations, beyond the built-in roles.
 //!
-//! A role belongs to a node, and can be granted at and below that node. An administrator puts only operations into a role
-//! that he or she has at the role's node. A grant has the pkid of an own role, so that a later role with the same name does
-//! not replace it.
+//! A role belongs to a node, and can be granted at and below that node. An administrator puts only operations into a
+//! role that he or she has at the role's node. A grant has the pkid of a custom role, so that a later role with the
+//! same name does not replace it.
 
 mod holders;
 #[cfg(test)]
@@ -24,21 +24,21 @@ use super::users::{self, UserBody, check_fields, field_error, fold_name};
 use super::{AccessParts, Authority, Operation, RoleGrant, find_role, permission};
 use crate::WebError;
 
-/// The maximum number of own roles of one node.
+/// The maximum number of custom roles of one node.
 const MAX_ROLES: u32 = 100;
 /// The error of a role that permits nothing.
 const NO_OPERATION: &str = "name at least one operation";
 /// The error of a name that another role of the node has.
 const TAKEN_NAME: &str = "another role of this node has this name: choose another one";
-/// The key by which the users and keys with an own role are found.
+/// The key by which the users and keys with a custom role are found.
 pub(super) const ROLE_KEY: &str = "role";
 
-/// An own role.
+/// A custom role.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct OwnRole {
+pub struct CustomRole {
     /// The pkid, which grants name.
     pub pkid: Pkid,
-    /// The name, unique among the own roles of the node.
+    /// The name, unique among the custom roles of the node.
     pub name: String,
     /// The node at and below which the role can be granted.
     pub hierarchy: Hierarchy,
@@ -48,7 +48,7 @@ pub struct OwnRole {
     pub operations: Vec<Operation>,
 }
 
-/// An own role to add.
+/// A custom role to add.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewRole {
     /// The name.
@@ -79,12 +79,12 @@ impl Named for RoleBody {
     }
 }
 
-impl Listed for OwnRole {
+impl Listed for CustomRole {
     type Body = RoleBody;
     type Permission = permission::Administer;
 }
 
-impl From<Entry<RoleBody>> for OwnRole {
+impl From<Entry<RoleBody>> for CustomRole {
     fn from(entry: Entry<RoleBody>) -> Self {
         Self {
             pkid: entry.pkid,
@@ -96,15 +96,15 @@ impl From<Entry<RoleBody>> for OwnRole {
     }
 }
 
-impl OwnRole {
+impl CustomRole {
     /// Returns whether a grant is one of this role.
     pub(super) fn is_granted_by(&self, grant: &RoleGrant) -> bool {
         grant.role == self.pkid.as_str() && self.hierarchy.contains(&grant.node)
     }
 }
 
-/// Returns the operations that a grant permits; none for a role that does not exist. `roles` has the own roles.
-pub(super) fn operations<'a>(grant: &RoleGrant, roles: &'a [OwnRole]) -> &'a [Operation] {
+/// Returns the operations that a grant permits; none for a role that does not exist. `roles` has the custom roles.
+pub(super) fn operations<'a>(grant: &RoleGrant, roles: &'a [CustomRole]) -> &'a [Operation] {
     match find_role(&grant.role) {
         Some(role) => role.operations,
         None => roles
@@ -114,23 +114,23 @@ pub(super) fn operations<'a>(grant: &RoleGrant, roles: &'a [OwnRole]) -> &'a [Op
     }
 }
 
-/// Returns whether the role of a grant exists and can be granted at its node. `roles` has the own roles.
-pub fn exists(grant: &RoleGrant, roles: &[OwnRole]) -> bool {
+/// Returns whether the role of a grant exists and can be granted at its node. `roles` has the custom roles.
+pub fn exists(grant: &RoleGrant, roles: &[CustomRole]) -> bool {
     find_role(&grant.role).is_some() || roles.iter().any(|role| role.is_granted_by(grant))
 }
 
-/// Returns the name of a grant's role. `roles` has the own roles.
-pub fn name<'a>(grant: &'a RoleGrant, roles: &'a [OwnRole]) -> &'a str {
+/// Returns the name of a grant's role. `roles` has the custom roles.
+pub fn name<'a>(grant: &'a RoleGrant, roles: &'a [CustomRole]) -> &'a str {
     let own = roles.iter().find(|role| role.is_granted_by(grant));
     own.map_or(&grant.role, |role| &role.name)
 }
 
 /// Returns the title of a grant's role.
-pub(crate) fn title<'a>(grant: &'a RoleGrant, roles: &'a [OwnRole]) -> &'a str {
+pub(crate) fn title<'a>(grant: &'a RoleGrant, roles: &'a [CustomRole]) -> &'a str {
     find_role(&grant.role).map_or_else(|| name(grant, roles), |role| role.title)
 }
 
-/// Returns the keys of own roles, by which their holders are found.
+/// Returns the keys of custom roles, by which their holders are found.
 pub(super) fn to_keys(grants: &[RoleGrant]) -> Vec<Key> {
     let pkids = grants.iter().filter_map(|grant| grant.role.parse().ok());
     let mut pkids: Vec<Pkid> = pkids.collect();
@@ -140,14 +140,14 @@ pub(super) fn to_keys(grants: &[RoleGrant]) -> Vec<Key> {
     keys.map(|pkid| key(ROLE_KEY, String::from(pkid))).collect()
 }
 
-/// Reads the own roles that grants name.
+/// Reads the custom roles that grants name.
 ///
 /// # Errors
 /// The store cannot be read.
 pub async fn load<'a>(
     parts: &AccessParts,
     grants: impl IntoIterator<Item = &'a RoleGrant>,
-) -> Result<Vec<OwnRole>, StoreError> {
+) -> Result<Vec<CustomRole>, StoreError> {
     let pkids = grants
         .into_iter()
         .filter_map(|grant| grant.role.parse().ok());
@@ -162,10 +162,10 @@ pub async fn load<'a>(
     let references: Vec<Reference> = references.collect();
     let found = parts.store().get(&references).await?.into_iter().flatten();
     let entries = found.map(Entry::<RoleBody>::parse);
-    entries.map(|entry| entry.map(OwnRole::from)).collect()
+    entries.map(|entry| entry.map(CustomRole::from)).collect()
 }
 
-/// Lists the own roles of a node and of all nodes above it that the administrator can grant, the nearest first.
+/// Lists the custom roles of a node and of all nodes above it that the administrator can grant, the nearest first.
 ///
 /// # Errors
 /// 404 for a node outside of the administrator's.
@@ -173,7 +173,7 @@ pub async fn list_grantable(
     parts: &AccessParts,
     authority: &Authority<'_>,
     node: &Hierarchy,
-) -> Result<Vec<OwnRole>, WebError> {
+) -> Result<Vec<CustomRole>, WebError> {
     authority.check_node(node)?;
     let mut roles = Vec::new();
     for node in nodes::and_above(node) {
@@ -185,7 +185,7 @@ pub async fn list_grantable(
     Ok(roles)
 }
 
-/// Lists the own roles of nodes at or below a node, ordered by pkid.
+/// Lists the custom roles of nodes at or below a node, ordered by pkid.
 ///
 /// # Errors
 /// As for [`users::list`].
@@ -195,7 +195,7 @@ pub async fn list(
     requested: Option<&Hierarchy>,
     cursor: Option<&str>,
     limit: u32,
-) -> Result<Page<OwnRole>, WebError> {
+) -> Result<Page<CustomRole>, WebError> {
     let range = authority.range(requested)?;
     Ok(documents::list_objects(parts, &range, cursor, limit).await?)
 }
@@ -208,7 +208,7 @@ pub async fn get(
     parts: &AccessParts,
     authority: &Authority<'_>,
     pkid: &Pkid,
-) -> Result<OwnRole, WebError> {
+) -> Result<CustomRole, WebError> {
     Ok(find_readable(parts, authority, pkid).await?.into())
 }
 
@@ -224,7 +224,7 @@ async fn find_readable(
     }
 }
 
-/// Finds the own roles of a name, at any node of the administrator's.
+/// Finds the custom roles of a name, at any node of the administrator's.
 ///
 /// # Errors
 /// The store cannot be read.
@@ -232,17 +232,17 @@ pub async fn find(
     parts: &AccessParts,
     authority: &Authority<'_>,
     name: &str,
-) -> Result<Vec<OwnRole>, WebError> {
+) -> Result<Vec<CustomRole>, WebError> {
     let filter = documents::named::<RoleBody>(&None, name);
     let found = documents::list_all::<RoleBody>(parts.store(), &filter).await?;
     let visible = found
         .into_iter()
         .filter(|role| authority.covers(&role.node));
-    Ok(visible.map(OwnRole::from).collect())
+    Ok(visible.map(CustomRole::from).collect())
 }
 
 /// Returns whether the administrator may change and delete a role: nobody manages one with more rights than their own.
-pub(crate) fn may_manage(authority: &Authority<'_>, role: &OwnRole) -> bool {
+pub(crate) fn may_manage(authority: &Authority<'_>, role: &CustomRole) -> bool {
     find_operation_errors(authority, Some(&role.hierarchy), &role.operations).is_empty()
 }
 
@@ -305,7 +305,7 @@ pub async fn add(
     parts: &AccessParts,
     authority: &Authority<'_>,
     new: NewRole,
-) -> Result<OwnRole, WebError> {
+) -> Result<CustomRole, WebError> {
     authority.check_node(&new.hierarchy)?;
     let node = Some(&new.hierarchy);
     check_fields(find_errors(parts, authority, &new.name, node, &new.operations).await?)?;
@@ -359,14 +359,14 @@ pub(crate) async fn find_errors(
 /// Replaces the operations of a role, which ends the sessions of its holders.
 ///
 /// # Errors
-/// 404 as for [`get`]; 403 if the role permits more than the administrator may; an operation is more than the
-/// administrator has; 409 if too many users have the role.
+/// 404 as for [`get`]. 403 if the role permits more than the administrator may. An error of an operation that the
+/// administrator does not have. 409 if too many users have the role.
 pub async fn set_operations(
     parts: &AccessParts,
     authority: &Authority<'_>,
     pkid: &Pkid,
     operations: Vec<Operation>,
-) -> Result<OwnRole, WebError> {
+) -> Result<CustomRole, WebError> {
     let mut entry = find_managed(parts, authority, pkid).await?;
     check_fields(find_operation_errors(
         authority,
@@ -392,7 +392,7 @@ pub async fn set_operations(
     Ok(entry.into())
 }
 
-/// Replaces the names of own roles by their pkids: a name is that of the nearest own role at or above the node of its
+/// Replaces the names of custom roles by their pkids. A name means the nearest custom role at or above the node of its
 /// grant. A name without a role stays, and [`exists`] is false for it.
 ///
 /// # Errors
@@ -410,12 +410,12 @@ pub async fn resolve_names(
     Ok(())
 }
 
-/// Finds the own role of a name that can be granted at a node.
+/// Finds the custom role of a name that can be granted at a node.
 async fn find_by_name(
     parts: &AccessParts,
     name: &str,
     node: &Hierarchy,
-) -> Result<Option<OwnRole>, StoreError> {
+) -> Result<Option<CustomRole>, StoreError> {
     for node in nodes::and_above(node) {
         let filter = documents::named_at::<RoleBody>(&node, name);
         let page = documents::list::<RoleBody>(parts.store(), &filter, false, None, 1).await?;

@@ -61,10 +61,10 @@ pub(crate) fn allow(grants: &[RoleGrant]) -> Allowed<permission::Administer> {
     allow_to(grants)
 }
 
-/// As [`allow`], for any operation.
+/// Works like [`allow`], for any operation.
 pub(crate) fn allow_to<P: Permission>(grants: &[RoleGrant]) -> Allowed<P> {
     let principal = Principal {
-        own_roles: Vec::new(),
+        custom_roles: Vec::new(),
         kind: PrincipalKind::User,
         pkid: relation_host::types::Pkid::random(),
         name: "actor".to_owned(),

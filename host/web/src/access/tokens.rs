@@ -43,7 +43,7 @@ impl TokenDigest {
         bool::from(self.0.as_bytes().ct_eq(other.0.as_bytes()))
     }
 
-    /// Returns the pkid of the document of this token: the first half of the digest's digits, as far as a pkid goes.
+    /// Returns the pkid of the document of this token: the beginning of the digest.
     pub(super) fn pkid(&self) -> Pkid {
         let digits = self.0.get(..24).unwrap_or_default();
         digits.parse().unwrap_or_else(|_| Pkid::random())

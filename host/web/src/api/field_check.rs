@@ -1,5 +1,5 @@
-//! The check of a new record's fields against the description of the model, for a request whose node is wrong: the plugin
-//! checks fields only together with a node.
+//! The check of a new record's fields against the description of the model, for a request whose node is wrong. The
+//! plugin checks fields only together with a node.
 
 use relation_app::names::find_hidden_character;
 use relation_host::reports::{Field, FieldKind, Model};
@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 use crate::access::users::field_error;
 
-/// Returns the errors of the fields of a new record that the description of the model shows. Rules between fields, and
-/// those of the syntax of a text, are the plugin's.
+/// Returns the errors in a new record's fields that the description of the model shows. Only the plugin knows the rules
+/// between fields and for the syntax of texts.
 pub(crate) fn find_field_errors(model: &Model, fields: &Map<String, Value>) -> Vec<FieldError> {
     let errors = fields.iter().filter_map(|(name, value)| {
         let field = model.fields.iter().find(|field| field.name == *name);
@@ -22,7 +22,7 @@ pub(crate) fn find_field_errors(model: &Model, fields: &Map<String, Value>) -> V
     errors.collect()
 }
 
-/// Returns the error of a field's value. A missing value is none: the plugin may have a default.
+/// Returns the error of a field's value. A missing value is not an error: the plugin may have a default.
 fn find_error(field: &Field, value: &Value) -> Option<String> {
     if field.read_only {
         return Some("is set by the platform and cannot be given".to_owned());

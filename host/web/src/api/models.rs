@@ -198,7 +198,7 @@ async fn list(
             model.name,
             model.keys.join(", ")
         );
-        parsed.report_with_hint("filter_field", "is no search key of this model", hint);
+        parsed.report_with_hint("filter_field", "is not a search key of this model", hint);
     }
     parsed.close()?;
     let hierarchy = nodes::resolve_optional(web.access(), hierarchy).await?;

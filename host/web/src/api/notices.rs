@@ -1,4 +1,4 @@
-//! Notices of records: those that are to come.
+//! The coming notices of records.
 
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
@@ -58,7 +58,7 @@ impl ShownNotice {
     }
 }
 
-/// The notices that are to come for a grant.
+/// The coming notices of a grant.
 #[derive(Serialize)]
 struct ShownPreview {
     grant: String,
@@ -67,7 +67,7 @@ struct ShownPreview {
     notices: Vec<ShownPlan>,
 }
 
-/// A notice that is to come.
+/// A coming notice.
 #[derive(Serialize)]
 struct ShownPlan {
     at: Timestamp,
@@ -78,7 +78,7 @@ struct ShownPlan {
     told_above: bool,
 }
 
-/// A delivery that is to come.
+/// A coming delivery.
 #[derive(Serialize)]
 struct ShownDelivery {
     hierarchy: Hierarchy,
@@ -96,11 +96,11 @@ struct ShownNotMade {
     recipient: Option<Recipient>,
     hierarchy: Option<Hierarchy>,
     reason: &'static str,
-    /// The later time that the settings want.
+    /// The later time that the settings require.
     at: Option<Timestamp>,
 }
 
-/// Shows the notices that are to come for a record, if its connections do not change.
+/// Shows the coming notices of a record, if its connections do not change.
 pub(super) async fn preview(
     State(web): State<Web>,
     allowed: Allowed<permission::Read>,

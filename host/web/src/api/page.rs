@@ -20,7 +20,7 @@ const RECOUNT_INTERVAL: Duration = Duration::from_secs(10);
 /// The number of lists that are remembered as too long.
 const MAX_REMEMBERED: usize = 64;
 
-/// The lists that were too long to be counted a moment ago, with the time of that. They are not counted again and again,
+/// The lists that were too long to be counted a moment ago, with the time of that. They are not counted repeatedly,
 /// which would take as long as reading a page.
 #[derive(Default)]
 pub(crate) struct LongLists {

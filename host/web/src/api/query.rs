@@ -244,12 +244,12 @@ mod tests {
 
     #[test]
     fn all_errors_are_reported_together() {
-        let mut query = Query::parse(Some("limit=0&skip=x&direction=up&colour=red&count=maybe"));
+        let mut query = Query::parse(Some("limit=0&skip=x&direction=up&color=red&count=maybe"));
         query.paging();
         query.choice("direction", &[("asc", false), ("desc", true)]);
         let mut reported = fields(query.close().unwrap_err());
         reported.sort();
-        assert_eq!(reported, ["colour", "count", "direction", "limit", "skip"]);
+        assert_eq!(reported, ["color", "count", "direction", "limit", "skip"]);
     }
 
     #[test]
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_parameters_are_reported_with_the_known_ones() {
+    fn unknown_parameters_are_reported_with_known_ones() {
         let mut query = Query::parse(Some("q=a&q=b&name=c"));
         query.text("name");
         query.flag("count", true);

@@ -296,8 +296,8 @@ pub(super) async fn modify(
     write(&web, &host, event, &record, body.fields, nowait).await
 }
 
-/// Replaces the fields of a record: a field that can be changed and is not given is emptied, but for passwords, which
-/// nobody can read and send back.
+/// Replaces the fields of a record. A field that can be changed and is not given is emptied, except passwords, which no
+/// caller can read and send back.
 pub(super) async fn replace(
     State(web): State<Web>,
     allowed: Allowed<permission::Modify>,

@@ -29,7 +29,7 @@ pub enum Route {
     DeleteRecords,
     /// Runs an action of a record.
     RunAction,
-    /// Shows the notices that are to come for a record.
+    /// Shows the coming notices of a record.
     PreviewNotices,
     /// Lists transactions.
     ListTransactions,
@@ -39,7 +39,7 @@ pub enum Route {
     PollTransaction,
     /// Polls several transactions.
     PollTransactions,
-    /// Submits the request of a transaction once more.
+    /// Submits the request of a transaction again.
     ReplayTransaction,
     /// Cancels a transaction.
     CancelTransaction,

@@ -1,5 +1,5 @@
-//! The records that the plugin has shown lately. Lists are requested again and again, by pages that poll and by clients
-//! that look for changes, and most of their records are the same each time.
+//! The records that the plugin has shown recently. Pages and clients that look for changes request lists repeatedly,
+//! and most of their records are the same each time.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Headers that a request has once. Of two, one would be ignored, and the caller would not know which.
+//! Headers that a request has once. With two, one would be ignored, and the caller would not know which.
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, header};
@@ -41,7 +41,7 @@ fn find_repeated(headers: &HeaderMap) -> Vec<FieldError> {
     repeated
         .map(|(_, name)| FieldError {
             field: (*name).to_owned(),
-            message: "is there more than once".to_owned(),
+            message: "is given more than once".to_owned(),
         })
         .collect()
 }

@@ -182,7 +182,7 @@ pub(super) async fn poll_several(
     Ok(Json(polled).into_response())
 }
 
-/// Submits the request of a transaction that has ended once more.
+/// Submits the request of an ended transaction again.
 pub(super) async fn replay(
     State(web): State<Web>,
     allowed: Allowed<permission::Read>,
@@ -212,7 +212,7 @@ pub(super) async fn replay(
     Ok(accepted(&new, None))
 }
 
-/// Cancels a transaction that has not ended. The response is 202 if a call runs that goes on to its end.
+/// Cancels a transaction that has not ended. The response is 202 if a running call continues to its end.
 pub(super) async fn cancel(
     State(web): State<Web>,
     allowed: Allowed<permission::Read>,
@@ -275,7 +275,7 @@ fn operation_of_transaction(action: &str) -> Operation {
     }
 }
 
-/// Reads a transaction that the principal may see. One whose node is unknown is for those alone who may see every node.
+/// Reads a transaction that the principal may see. One whose node is unknown is only for those who may see every node.
 async fn find(
     web: &Web,
     allowed: &Allowed<permission::Read>,

@@ -17,7 +17,7 @@ const MAX_NAME_CHARS: usize = 100;
 /// Parses one JSON object.
 ///
 /// # Errors
-/// The text is no JSON, or no object; all members that an object has twice, at any depth.
+/// The text is not one JSON object. Otherwise, all members that an object has twice, at any depth.
 pub(super) fn parse_object(text: &[u8]) -> Result<Map<String, Value>, WebError> {
     let mut reader = Reader::default();
     let mut json = serde_json::Deserializer::from_slice(text);
@@ -51,14 +51,15 @@ pub(super) fn parse_object(text: &[u8]) -> Result<Map<String, Value>, WebError> 
     }
 }
 
-/// Finds the members that an object in a JSON text has twice, at any depth. Of a text that is no JSON, some may be missing.
+/// Finds the members that an object in a JSON text has twice, at any depth. In a text that is not JSON, some may be
+/// missing.
 pub fn find_repeated_members(text: &str) -> Vec<FieldError> {
     let mut reader = Reader::default();
     let _ = reader.deserialize(&mut serde_json::Deserializer::from_str(text));
     reader.repeated
 }
 
-/// A part of the place of a value.
+/// A part of a value's path.
 enum Part {
     Member(String),
     Index(usize),
@@ -72,7 +73,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// Reports the member at the present place.
+    /// Reports the member at the current path.
     fn report(&mut self) {
         let mut field = String::new();
         for part in &self.place {
@@ -88,7 +89,7 @@ impl Reader {
         }
         let is_known = self.repeated.iter().any(|error| error.field == field);
         if !is_known && self.repeated.len() < MAX_NAMED {
-            let message = "is there more than once".to_owned();
+            let message = "is given more than once".to_owned();
             self.repeated.push(FieldError { field, message });
         }
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::calls::{Call, Waited, record_queued};
 use crate::{Web, WebError};
 
-/// Runs a call and waits for its end, or queues it if `queued` has it. `show` makes the response to a call that has
+/// Runs a call and waits for its end, or queues the call as `queued`. `show` makes the response to a call that has
 /// ended; any other call gets 202 with its transaction.
 pub(super) async fn run_or_queue<T, F>(
     web: &Web,

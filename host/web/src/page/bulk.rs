@@ -104,7 +104,7 @@ impl Selection {
     }
 }
 
-/// Describes why an organization is not changed. Its name is shown to those only who may read it.
+/// Describes why an organization is not changed. Its name is shown only to those who may read it.
 async fn to_refused(
     web: &Web,
     ui: &Ui,

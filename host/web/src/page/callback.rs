@@ -297,7 +297,7 @@ mod tests {
             ),
             (
                 ErrorKind::Unavailable,
-                "no answer; the consent stays open until",
+                "no response; the consent stays open until",
                 Outcome::Open,
             ),
             (

@@ -18,7 +18,7 @@ use crate::{Web, WebError};
 const PAGE_SIZE: u32 = 50;
 /// Members that name an item, the best first.
 const NAMES: [&str; 5] = ["displayName", "name", "title", "externalId", "id"];
-/// Keys that are no search terms.
+/// Keys that are not search terms.
 const HIDDEN_KEYS: [&str; 2] = ["owner", "sync"];
 
 /// An imported document.
@@ -99,7 +99,7 @@ pub(crate) async fn list(
     Filtered(query): Filtered<DataQuery>,
 ) -> Result<Response, WebError> {
     let record = allowed.record(&web, &pkid).await?;
-    // Other documents of the record are no imported data.
+    // Other documents of the record are not imported data.
     if !query.model.starts_with("device/") {
         return Err(WebError::not_found());
     }

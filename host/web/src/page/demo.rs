@@ -26,8 +26,8 @@ pub(crate) const MOVES: [(&str, &str, Duration); 4] = [
     ("30d", "demo.month", Duration::from_secs(30 * 24 * HOUR)),
 ];
 
-/// Returns the address to which a move of the time leads back: the page itself, unless it is the result of a form or
-/// of a consent, which must not be repeated.
+/// Returns the address to which a move of the time leads back. It is the page itself, unless that is the result of a
+/// form or of a consent, which must not be repeated.
 pub(crate) fn find_return_path(web: &Web, parts: &Parts, path: &str) -> Option<String> {
     web.options().demo.as_ref()?;
     let is_result = !parts.method.is_safe() || parts.uri.path() == "/callback";

@@ -157,7 +157,7 @@ impl Posted {
     }
 }
 
-/// Whether a form adds a record or changes one.
+/// The purpose of a form: to add a record or to change one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Add,

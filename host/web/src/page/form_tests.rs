@@ -68,7 +68,7 @@ fn every_kind_of_field_has_its_control() {
         fields
             .iter()
             .all(|field| field.name != "access_token_expires"),
-        "read-only fields are no inputs"
+        "read-only fields are not inputs"
     );
 }
 

@@ -5,7 +5,7 @@ use relation_host::types::{FieldError, Hierarchy};
 use super::form::{Control, FormField, Posted};
 use super::parts::clean;
 use super::ui::Ui;
-use crate::access::roles::{self, OwnRole};
+use crate::access::roles::{self, CustomRole};
 use crate::access::users::field_error;
 use crate::access::{Allowed, ROLES, RoleGrant, nodes, permission};
 use crate::{Web, WebError};
@@ -13,11 +13,11 @@ use crate::{Web, WebError};
 /// The maximum number of roles of a form.
 const MAX_GRANTS: usize = 20;
 
-/// Builds the fields of roles: those that are granted, and empty ones for another. `roles` are the own roles to offer.
+/// Builds the fields of roles: those that are granted, and empty ones for another. `roles` are the custom roles to offer.
 pub(crate) fn grant_fields(
     grants: &[RoleGrant],
     posted: Option<&Posted>,
-    roles: &[OwnRole],
+    roles: &[CustomRole],
     ui: &Ui,
 ) -> Vec<FormField> {
     let count = match posted {
@@ -160,7 +160,7 @@ impl SentGrants {
 }
 
 /// Describes roles for people.
-pub(crate) fn describe(grants: &[RoleGrant], roles: &[OwnRole]) -> Vec<(String, String)> {
+pub(crate) fn describe(grants: &[RoleGrant], roles: &[CustomRole]) -> Vec<(String, String)> {
     let titles = grants.iter().map(|grant| {
         let title = roles::title(grant, roles);
         (clean(title), clean(grant.node.as_str()))

@@ -21,7 +21,7 @@ use super::shared::{
 use super::ui::{Ui, render, render_with};
 use super::users::parse;
 use crate::access::api_keys::{self, ApiKey, IssuedApiKey, NewApiKey};
-use crate::access::roles::{self, OwnRole};
+use crate::access::roles::{self, CustomRole};
 use crate::access::users::field_error;
 use crate::access::{Allowed, permission};
 use crate::{Web, WebError};
@@ -64,7 +64,7 @@ pub(crate) struct KeyRow {
 }
 
 impl KeyRow {
-    pub(crate) fn new(key: &ApiKey, roles: &[OwnRole], ui: &Ui) -> Self {
+    pub(crate) fn new(key: &ApiKey, roles: &[CustomRole], ui: &Ui) -> Self {
         let is_over = key.expires.is_some_and(|expires| expires <= ui.now);
         let (icon, word) = match (key.revoked.is_some(), is_over) {
             (true, _) => ("bad", "revoked"),

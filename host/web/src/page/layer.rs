@@ -80,8 +80,8 @@ pub(crate) fn error_key(error: &WebError) -> &'static str {
     }
 }
 
-/// Returns what to do about an error, in words of the page: many hints of the application name commands. What is in
-/// conflict is known only to the hint.
+/// Returns what to do about an error, in words of the page: many hints of the application name commands. Only the hint
+/// names the conflict.
 pub(crate) fn next_step(ui: &Ui, error: &WebError) -> String {
     let key = error_key(error);
     let hint = error.error.hint.as_deref();

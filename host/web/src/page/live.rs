@@ -169,7 +169,7 @@ impl Follower {
         }
         tokio::select! {
             changed = self.receiver.changed() => changed.ok()?,
-            // The browser reconnects, and the new request is checked as every other one.
+            // The browser reconnects, and the new request is checked like every other one.
             () = tokio::time::sleep_until(self.until) => return None,
             () = wait_for_end(&self.parts, self.session.as_deref(), &mut self.next_check) => return None,
             () = self.shutdown.cancelled() => return None,

@@ -1,6 +1,6 @@
 //! The page for administrators, rendered by the server.
 //!
-//! Every page works without JavaScript; one module adds count-downs, live progress and comfort in forms. Forms come
+//! Every page works without JavaScript; one module adds count-downs, live progress and conveniences in forms. Forms come
 //! from the model and the actions that the plugin describes, so a new field needs no change here.
 
 mod action_form;

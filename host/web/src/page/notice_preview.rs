@@ -1,4 +1,4 @@
-//! The notices that are to come for an organization: when, and who is told.
+//! The coming notices of an organization: when, and who is told.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -16,7 +16,7 @@ use crate::access::notice_settings::find_reader_node;
 use crate::access::{Allowed, permission};
 use crate::{Web, WebError};
 
-/// A recipient of a notice that is to come, or one that is not told.
+/// A recipient of a coming notice, or one that is not told.
 struct ToldRow {
     name: String,
     channel: String,
@@ -71,7 +71,7 @@ fn reason_key(reason: &Reason) -> &'static str {
     }
 }
 
-/// A notice that is to come.
+/// A coming notice.
 struct PlannedRow {
     at: Moment,
     distance: Moment,
@@ -99,7 +99,7 @@ impl PlannedRow {
     }
 }
 
-/// The notices that are to come for one grant.
+/// The coming notices of one grant.
 pub(crate) struct GrantSection {
     title: String,
     badge: Badge,
@@ -107,7 +107,7 @@ pub(crate) struct GrantSection {
     rows: Vec<PlannedRow>,
 }
 
-/// The page with the notices that are to come for an organization.
+/// The page with the coming notices of an organization.
 #[derive(Template)]
 #[template(path = "preview.html")]
 pub(crate) struct PreviewPage<'a> {
@@ -156,7 +156,7 @@ pub(crate) fn build<'a>(
     }
 }
 
-/// Shows the notices that are to come for an organization.
+/// Shows the coming notices of an organization.
 pub(crate) async fn show(
     State(web): State<Web>,
     ui: Ui,

@@ -273,7 +273,7 @@ pub(crate) async fn save(
             let added = recipients.and_then(|list| list.values.get(position));
             let id = added.map(|recipient| recipient_id(recipient).to_owned());
             let target = Target::new(saved.node, &id.unwrap_or_default());
-            // Without credentials, the target is not told.
+            // Without credentials, the target receives no notices.
             let state = target.recipient().map(recipient_id);
             let state = state.and_then(|id| target.own.secrets.get(id));
             let is_open = channel == ChannelKind::Snmp && state.is_none_or(|state| !state.set);

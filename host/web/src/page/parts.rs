@@ -52,7 +52,7 @@ pub(crate) fn needs_consent(state: State) -> bool {
 /// A word with an icon, for a state, a status or a severity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Badge {
-    /// The name of the icon and of the colour.
+    /// The name of the icon and of the color.
     icon: &'static str,
     word: String,
 }
@@ -122,7 +122,7 @@ impl fmt::Display for Badge {
     }
 }
 
-/// How a time is shown.
+/// The format of a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Style {
     /// The time from now until then: `3 d 4 h`, or `2 h ago`.

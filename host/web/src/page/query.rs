@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_field_of_a_form_is_no_filter() {
+    fn empty_field_of_a_form_is_not_a_filter() {
         for query in ["", "q=&state=", "q=a%26b&state=expired&hierarchy=sys.A"] {
             assert_eq!(refuse(query), None, "{query}");
         }

@@ -1,4 +1,4 @@
-//! Own roles: the list, the forms, and who has a role.
+//! Custom roles: the list, the forms, and who has a role.
 
 use askama::Template;
 use axum::Form;
@@ -18,7 +18,7 @@ use super::shared::{
 };
 use super::ui::{Ui, render, render_with};
 use super::users::{UserRow, parse};
-use crate::access::roles::{self, NewRole, OwnRole, RoleHolders};
+use crate::access::roles::{self, CustomRole, NewRole, RoleHolders};
 use crate::access::users::{check_fields, field_error, invalid};
 use crate::access::{Allowed, Operation, RoleGrant, find_operation, permission};
 use crate::{Web, WebError};
@@ -37,7 +37,7 @@ pub(crate) struct RoleRow {
 }
 
 impl RoleRow {
-    pub(crate) fn new(role: &OwnRole, ui: &Ui) -> Self {
+    pub(crate) fn new(role: &CustomRole, ui: &Ui) -> Self {
         let operations = role.operations.iter();
         Self {
             pkid: role.pkid.to_string(),
@@ -85,7 +85,7 @@ pub(crate) async fn list(
         above = roles::list_grantable(web.access(), &authority, &node).await?;
         above.retain(|role| !allowed.covers(&role.hierarchy));
     }
-    let to_rows = |roles: &[OwnRole]| {
+    let to_rows = |roles: &[CustomRole]| {
         let roles = roles.iter();
         roles.map(|role| RoleRow::new(role, &ui)).collect()
     };
@@ -237,7 +237,7 @@ impl RolePage<'_> {
 /// Builds the page of a role. `posted` has the operations of a sent form. A role of a node above has no holders.
 pub(crate) fn build<'a>(
     ui: &'a Ui,
-    role: &OwnRole,
+    role: &CustomRole,
     holders: Option<&RoleHolders>,
     may_manage: bool,
     posted: Option<&[Operation]>,
@@ -338,7 +338,7 @@ pub(crate) async fn set_operations(
 }
 
 /// Builds the page that asks whether to delete a role.
-pub(crate) fn confirm_deletion<'a>(ui: &'a Ui, role: &OwnRole) -> ConfirmPage<'a> {
+pub(crate) fn confirm_deletion<'a>(ui: &'a Ui, role: &CustomRole) -> ConfirmPage<'a> {
     let path = format!("/roles/{}", role.pkid);
     ConfirmPage {
         title: ui.t1("delete.title", clean(&role.name)),

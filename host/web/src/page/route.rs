@@ -25,29 +25,30 @@ macro_rules! routes {
             /// Every route.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
-            /// The method.
+            /// Returns the method.
             pub fn method(self) -> Method {
                 match self {
                     $(Self::$name => Method::$method,)*
                 }
             }
 
-            /// The path, with its parameters in braces.
+            /// Returns the path, with its parameters in braces.
             pub fn path(self) -> &'static str {
                 match self {
                     $(Self::$name => $path,)*
                 }
             }
 
-            /// The operation that a principal needs at the object's node; `None`: the route needs no principal, or only
-            /// a session. The routes of an action and of the changes of a transaction need that of the action as well.
+            /// Returns the operation that a principal needs at the object's node. `None` if the route needs no
+            /// principal, or only a session. The routes of an action and of the changes of a transaction need that of
+            /// the action as well.
             pub fn operation(self) -> Option<Operation> {
                 match self {
                     $(Self::$name => $operation,)*
                 }
             }
 
-            /// The handler.
+            /// Returns the handler.
             pub(super) fn handler(self) -> MethodRouter<Web> {
                 match self {
                     $(Self::$name => on(MethodFilter::$method, $handler),)*
@@ -98,7 +99,7 @@ routes! {
     RunAction: POST "/organizations/{pkid}/actions/{action}", READ, actions::run;
     /// Lists imported data of an organization.
     ListData: GET "/organizations/{pkid}/data", READ, data::list;
-    /// Shows the notices that are to come for an organization.
+    /// Shows the coming notices of an organization.
     PreviewNotices: GET "/organizations/{pkid}/notices", READ, notice_preview::show;
     /// Shows the page of a link that was handed on.
     ShowConsent: GET "/consent/{token}", None, consent::show;
@@ -188,7 +189,7 @@ routes! {
     DisableUser: POST "/users/{pkid}/disable", ADMINISTER, users::disable;
     /// Enables a user.
     EnableUser: POST "/users/{pkid}/enable", ADMINISTER, users::enable;
-    /// Lists own roles.
+    /// Lists custom roles.
     ListRoles: GET "/roles", ADMINISTER, roles::list;
     /// Shows the form of a new role.
     ShowNewRole: GET "/roles/new", ADMINISTER, roles::show_new;

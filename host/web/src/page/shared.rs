@@ -10,7 +10,7 @@ use super::links;
 use super::parts::Moment;
 use super::query::{self, Filters};
 use super::ui::{Ui, render, render_with};
-use crate::access::roles::{self, OwnRole};
+use crate::access::roles::{self, CustomRole};
 use crate::access::users::{field_error, invalid};
 use crate::access::{Allowed, nodes, permission};
 use crate::{Web, WebError};
@@ -106,7 +106,7 @@ impl<'a> ManageForm<'a> {
         ui: &'a Ui,
         kind: &str,
         nodes: &[Hierarchy],
-        roles: &[OwnRole],
+        roles: &[CustomRole],
         posted: Option<&Posted>,
         errors: &[FieldError],
     ) -> Self {
@@ -237,13 +237,13 @@ impl NewMember {
     }
 }
 
-/// Lists the own roles that a form for a node offers; without a node, those for the first of the principal's nodes.
+/// Lists the custom roles that a form for a node offers; without a node, those for the first of the principal's nodes.
 async fn offered_roles(
     web: &Web,
     ui: &Ui,
     allowed: &Allowed<permission::Administer>,
     posted: Option<&Posted>,
-) -> Result<Vec<OwnRole>, WebError> {
+) -> Result<Vec<CustomRole>, WebError> {
     let sent = posted.and_then(|posted| posted.get("hierarchy")?.parse().ok());
     let sent = match sent {
         Some(node) => Some(nodes::find_spelling(web.store(), &node).await?),

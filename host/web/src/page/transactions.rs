@@ -459,7 +459,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn link_to_a_record_has_a_text_before_the_name_is_known() {
+    fn link_to_an_unnamed_record_has_a_text() {
         let ui = Ui::sample(Language::English, "/transactions", &[]);
         let begun = Transaction {
             subject_name: String::new(),

@@ -225,7 +225,7 @@ impl Ui {
             node: "sys".parse().unwrap(),
         });
         let principal = Principal {
-            own_roles: Vec::new(),
+            custom_roles: Vec::new(),
             kind: PrincipalKind::User,
             pkid: relation_host::types::Pkid::from_bytes([7; 12]),
             name: "anna@provider.example".to_owned(),

@@ -14,7 +14,7 @@ use super::parts::{Badge, Moment, clean};
 use super::query::Filtered;
 use super::shared::{ListQuery, ManageForm, NewMember, PAGE_SIZE, SecretPage};
 use super::ui::{Ui, render, render_with};
-use crate::access::roles::{self, OwnRole};
+use crate::access::roles::{self, CustomRole};
 use crate::access::users::{self, NewUser, User, invalid};
 use crate::access::{Allowed, Authority, permission};
 use crate::{Web, WebError};
@@ -36,7 +36,7 @@ pub(crate) struct UserRow {
 }
 
 impl UserRow {
-    pub(crate) fn new(user: &User, roles: &[OwnRole], ui: &Ui) -> Self {
+    pub(crate) fn new(user: &User, roles: &[CustomRole], ui: &Ui) -> Self {
         let has_password = user.has_password || user.issuer.is_some();
         let (icon, key) = match (user.disabled, has_password) {
             (true, _) => ("bad", "disabled"),

@@ -5,7 +5,7 @@
 pub struct Package {
     /// The name at Webex.
     pub name: &'static str,
-    /// Packages of which the customer must have one as well; empty: the package needs no other one.
+    /// The packages of which the customer must also have one; empty if the package needs none.
     pub needs: &'static [&'static str],
 }
 
@@ -64,7 +64,7 @@ pub fn check_packages(packages: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// Whether a customer with these packages needs a location of calling.
+/// Returns whether a customer with these packages needs a location of calling.
 pub fn needs_location(packages: &[String]) -> bool {
     packages.iter().any(|name| CALLING.contains(&name.as_str()))
 }

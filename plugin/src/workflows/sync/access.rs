@@ -31,7 +31,7 @@ pub(in crate::workflows) struct AccessToken {
 
 /// The reason why a page was not read.
 pub(super) enum FetchError {
-    /// The import cannot go on.
+    /// The import cannot continue.
     Import(Failure),
     /// The list cannot be read, for this reason; other lists can.
     List(String),

@@ -165,7 +165,7 @@ impl ListedEntry {
         whole.map_or(Cow::Borrowed(&self.entry), Cow::Owned)
     }
 
-    /// Returns the document to write. None if the stored one is the same.
+    /// Returns the document to write. `None` if the stored one is the same.
     pub fn find_difference(
         mut self,
         record: &Record,
@@ -186,8 +186,8 @@ impl ListedEntry {
     }
 }
 
-/// Whether a document with the members `fields` is the stored one. Texts may differ in white space and the order of
-/// members, which is irrelevant.
+/// Returns whether a document with the members `fields` is the stored one. Texts may differ in white space and the
+/// order of members, which is irrelevant.
 fn is_same(wanted: &Document, stored: &Document, fields: &Map<String, Value>) -> bool {
     let has_same_body = || {
         serde_json::from_str::<Value>(&stored.body)

@@ -42,7 +42,7 @@ pub struct DataSync {
 pub struct AllowedChanges {
     /// New documents may be added.
     pub add: bool,
-    /// Stored documents may be replaced by what Webex has.
+    /// Stored documents may be replaced by those of Webex.
     pub update: bool,
     /// Documents of vanished entries may be removed.
     pub remove: bool,
@@ -147,12 +147,12 @@ impl DataSync {
         })
     }
 
-    /// Whether the data sync leaves out entries of `model`.
+    /// Returns whether the data sync leaves out entries of `model`.
     pub fn is_filtered(&self, model: &str) -> bool {
         self.filters.iter().any(|filter| filter.model == model)
     }
 
-    /// Whether the data sync is about `entry` of `model`.
+    /// Returns whether the data sync is about `entry` of `model`.
     pub fn includes(&self, model: &str, entry: &Entry) -> bool {
         let mut filters = self.filters.iter().filter(|filter| filter.model == model);
         filters.all(|filter| filter.matches(entry))
@@ -198,7 +198,7 @@ pub fn schedule_roles_licenses(record: &Record, due: UnixMillis) -> Option<Chang
 }
 
 /// Returns the change that schedules the import of roles and licenses of a record with pasted tokens without delay.
-/// None when a scope that the import needs is known to be missing.
+/// `None` when a scope that the import needs is known to be missing.
 pub fn schedule_for_pasted(record: &Record, now: UnixMillis) -> Option<Change> {
     let needed = [ROLES, LICENSES].map(|each| each.scope.to_owned());
     let missing = scopes::missing(&needed, &record.body.connection.scopes);
@@ -266,7 +266,7 @@ pub fn inapplicable_directories(record: &Record) -> impl Iterator<Item = &'stati
         .filter(|directory| !is_applicable(record, directory))
 }
 
-/// Whether the organization of `record` can have the list.
+/// Returns whether the organization of `record` can have the list.
 fn is_applicable(record: &Record, directory: &Directory) -> bool {
     match *directory {
         CONTACT_CENTER_SITES => record.flag("webex_contact_center"),

@@ -44,7 +44,7 @@ pub struct Removal {
 }
 
 impl Removal {
-    /// Whether the list is plausible: not empty, and at most half of the stored documents, or only a few,
+    /// Returns whether the list is plausible: not empty, and at most half of the stored documents, or only a few,
     /// have vanished.
     pub fn is_plausible(self) -> bool {
         match (self.vanished, self.found) {

@@ -113,7 +113,7 @@ impl ImportRun<'_> {
         Ok((own.pkid, Some(change)))
     }
 
-    /// Returns the change that adds the site of `location`. None if another site has the location as its default, or
+    /// Returns the change that adds the site of `location`. `None` if another site has the location as its default, or
     /// there is no node for the site.
     fn add_site(
         &mut self,

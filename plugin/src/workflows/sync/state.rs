@@ -55,7 +55,7 @@ impl SiteCounts {
         self.left_names.extend(first);
     }
 
-    /// Describes the sites that stay. None if there are none.
+    /// Describes the sites that stay. `None` if there are none.
     pub fn describe_left(&self) -> Option<String> {
         let names = self.left_names.join(", ");
         let named = u32::try_from(self.left_names.len()).unwrap_or(u32::MAX);
@@ -107,7 +107,7 @@ pub struct ListProgress {
     /// Whether the page to read next begins with the last entry before it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub overlaps: bool,
-    /// The digest of the entries before the position. None unless one of them may have moved unnoticed between two
+    /// The digest of the entries before the position. `None` unless one of them may have moved unnoticed between two
     /// pages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<u64>,
@@ -285,7 +285,7 @@ impl Import {
         {
             return earlier;
         }
-        // Documents of an abandoned import are to be removed.
+        // Documents of an abandoned import must be removed.
         let lost = earlier.lists.iter().filter(|before| {
             before.seen_documents > 0 && self.lists.iter().all(|list| list.model != before.model)
         });
@@ -304,7 +304,7 @@ impl Import {
         self
     }
 
-    /// Whether the import has begun and can be resumed.
+    /// Returns whether the import has begun and can be resumed.
     pub fn is_running(&self, now: UnixMillis) -> bool {
         self.finished.is_none() && now.abs_diff(self.progressed) <= MAX_IDLE
     }

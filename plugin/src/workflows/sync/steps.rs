@@ -17,7 +17,7 @@ use crate::webex::pages::Page;
 
 /// The maximum number of pages of one list; a longer list is taken as endless.
 const MAX_LIST_PAGES: u32 = 10_000;
-/// The number of calls with a temporary error of one list after which the import goes on without the list.
+/// The number of calls with a temporary error of one list after which the import continues without the list.
 const MAX_LIST_ATTEMPTS: u32 = 5;
 /// The reason why a list that did not stay the same is incomplete.
 pub(super) const CHANGED: &str = "the list changed at Webex while it was read";
@@ -210,7 +210,7 @@ impl ImportRun<'_> {
         });
     }
 
-    /// Ends a list that cannot be read; the others go on.
+    /// Ends a list that cannot be read; the others continue.
     fn fail_list(&mut self, index: usize, reason: String) -> Result<Step, Failure> {
         self.unstored.forget(index);
         self.list(index).fail(reason);
@@ -369,7 +369,7 @@ impl ImportRun<'_> {
         Ok(Step::Done)
     }
 
-    /// Whether the first entry of a page was on an earlier page.
+    /// Returns whether the first entry of a page was on an earlier page.
     fn begins_with_seen(&self, directory: &Directory, page: &Page) -> bool {
         let first = page.items.first().and_then(|item| Entry::parse(item).ok());
         let id =

@@ -91,7 +91,7 @@ impl StoredSync {
         Ok(defaults.chain(list_added(storage, record)?).collect())
     }
 
-    /// Whether `record` has the data sync with the primary key `pkid`, or can make it again.
+    /// Returns whether `record` has the data sync with the primary key `pkid`, or can make it again.
     ///
     /// # Errors
     /// Those of the storage.
@@ -167,7 +167,7 @@ pub fn wakeup_suffix(record: &Record, pkid: &str) -> String {
     owned.map_or_else(|| pkid.to_owned(), |sync| short_role(&sync.role).to_owned())
 }
 
-/// Whether `selector` would name a default data sync by its role.
+/// Returns whether `selector` would name a default data sync by its role.
 pub fn is_role(selector: &str) -> bool {
     let roles = [SYNC_ALL, SYNC_ROLES_LICENSES, SYNC_USERS];
     roles

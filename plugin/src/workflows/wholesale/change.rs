@@ -78,8 +78,8 @@ pub(super) fn check_change(
     }
 }
 
-/// Builds the request of a change: all packages, and the present details with those that change. None: nothing
-/// changes.
+/// Builds the request of a change: all packages, and the present details with those that change. `None` if the change
+/// has no effect.
 pub(super) fn build_change(
     current: &Customer,
     packages: &[String],

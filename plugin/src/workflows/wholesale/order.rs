@@ -51,7 +51,7 @@ impl fmt::Display for Operation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OrderState {
-    /// The request is to be sent, or it is unknown whether Webex has received it.
+    /// The request must still be sent, or it is unknown whether Webex has received it.
     Sending,
     /// Webex has accepted the request and works on it.
     Working,
@@ -71,7 +71,7 @@ impl OrderState {
     /// The number of steps of an order: the request, and Webex's work.
     pub const STEPS: u32 = 2;
 
-    /// Whether nothing of the order is left to do.
+    /// Returns whether nothing of the order is left to do.
     pub fn is_ended(self) -> bool {
         !matches!(self, Self::Sending | Self::Working)
     }

@@ -22,7 +22,7 @@ pub(super) struct Partner<'a> {
     pub platform: &'a dyn Platform,
     pub record: Record,
     settings: Settings,
-    // None until the first request.
+    // `None` until the first request.
     access: Option<(Webex<'a>, AccessToken)>,
 }
 

@@ -202,7 +202,7 @@ impl<'a> OrderRun<'a> {
         self.commit_progress()
     }
 
-    /// Stores that the request is to be sent, or the customer to be asked for, later.
+    /// Stores that the request will be sent, or Webex asked for the customer, later.
     fn postpone(mut self, error: RequestError) -> Result<OrderReport, Failure> {
         let now = self.now();
         let (reason, retry_at) = self.explain(error)?;
@@ -449,7 +449,7 @@ impl<'a> OrderRun<'a> {
     }
 }
 
-/// Whether Webex has certainly not carried out the request, and never will.
+/// Returns whether Webex has certainly not carried out the request, and never will.
 fn is_rejection(error: &WebexError) -> bool {
     match error.kind {
         ErrorKind::Rejected
@@ -465,7 +465,7 @@ fn is_rejection(error: &WebexError) -> bool {
     }
 }
 
-/// Whether Webex may carry out a request that had this error.
+/// Returns whether Webex may carry out a request that had this error.
 fn may_be_carried_out(error: &RequestError) -> bool {
     match error {
         RequestError::Failure(_) => false,
@@ -475,7 +475,7 @@ fn may_be_carried_out(error: &RequestError) -> bool {
     }
 }
 
-/// Whether the failure of a refresh, or of the host's egress, says something about the access to Webex.
+/// Returns whether the failure of a refresh, or of the host's egress, says something about the access to Webex.
 fn is_about_webex(failure: &Failure) -> bool {
     matches!(
         failure,

@@ -79,7 +79,7 @@ fn stored(platform: &MemoryPlatform) -> Order {
 }
 
 #[test]
-fn unknown_outcome_is_given_up_after_a_quarter_of_an_hour() {
+fn unknown_outcome_is_given_up_after_15_minutes() {
     let platform = partner();
     serve(&platform, || json_response(503, json!({})));
     let report = add(&platform, PKID, "c1", request()).unwrap();
@@ -237,7 +237,7 @@ fn unreadable_order_is_replaced() {
 }
 
 #[test]
-fn list_that_began_before_an_order_ended_keeps_its_customer() {
+fn list_begun_before_an_orders_end_keeps_its_customer() {
     let platform = partner();
     // Pages of one customer each, so that the list takes two calls.
     platform.serve(|_, request: &HttpRequest| {

@@ -4,8 +4,8 @@
 //! `victim COMPONENT DIRECTORY WEBEX NOW STEP due|notices|deliver|connect|complete|sync PKID [ADDRESS]`. WEBEX is the
 //! emulator as `HOST:PORT`, NOW the time in milliseconds, and STEP the step to end at (0: none).
 //! The commands: run what is due, begin a consent that comes back to ADDRESS, complete the one
-//! with this callback, or import everything. `notices` runs what is due with an outbox, whose handler
-//! appends the id of each notice to the file `told`; `deliver` sends notices to webhooks at ADDRESS.
+//! with this callback, or import everything. `notices` runs due wakeups with an outbox, whose handler appends the id of
+//! each notice to the file `told`. `deliver` sends notices to webhooks at ADDRESS.
 
 use std::fs::OpenOptions;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -58,7 +58,7 @@ impl Steps {
 
 /// The handler of notices in the victim.
 enum VictimOutbox<'a> {
-    /// None.
+    /// No outbox.
     None,
     /// A handler that notes ids.
     Teller,

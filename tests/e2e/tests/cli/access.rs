@@ -1,4 +1,4 @@
-//! `user`, `key` and `role`: users, API keys and own roles on the command line, for a server that runs.
+//! `user`, `key` and `role`: users, API keys and custom roles on the command line, for a server that runs.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -79,7 +79,7 @@ fn users_and_keys_are_managed_without_a_plugin() {
 }
 
 #[test]
-fn own_roles_are_managed_and_granted() {
+fn custom_roles_are_managed_and_granted() {
     let world = CliWorld::new();
     let relation = |arguments: &[&str]| {
         let program = world.workspace.relation(arguments);

@@ -29,7 +29,7 @@ fn exit_code_2_for_command_line_errors() {
     let workspace = &world.workspace;
     for arguments in [
         vec!["refrsh"],
-        vec!["list", "--colour"],
+        vec!["list", "--color"],
         vec!["show"],
         vec!["add", "--name", "Contoso"],
         vec!["add", "--hierarchy", "sys..Contoso", "--name", "Contoso"],
@@ -124,7 +124,7 @@ fn exit_code_3_for_not_found() {
 }
 
 #[test]
-fn exit_code_4_for_reauthorization() {
+fn reauthorization_has_exit_code_4() {
     let world = CliWorld::new();
     let customer = world.add_customer("Contoso");
     let pkid = customer.pkid.as_str();

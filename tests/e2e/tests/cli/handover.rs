@@ -109,7 +109,7 @@ fn consent_is_completed_by_another_process() {
     }
     assert_eq!(handover.state(), "connected");
 
-    // A second time, nothing is to be done.
+    // The second time, there is nothing to do.
     let repeated = handover.complete(&callback).succeeds().json();
     let message = repeated["message"].as_str().unwrap();
     assert!(message.contains("used already"), "{message}");
@@ -205,7 +205,7 @@ fn local_fault_keeps_the_consent() {
     replace("webex.client-secret-file", "");
     refused_here("webex.client-secret-file is not configured");
 
-    // No server is there: the plugin knows that its request was not sent.
+    // No server listens: the plugin knows that its request was not sent.
     let free = relation_e2e::process::free_address("127.0.0.1");
     let away = text.replace(
         &handover.world.emulator.base_url(),

@@ -9,7 +9,7 @@ use serde_json::Value;
 use webex_emulator::{Emulator, Mode};
 
 #[test]
-fn run_shows_its_metrics_and_is_not_ready_once_it_stops() {
+fn run_shows_metrics_and_is_not_ready_once_it_stops() {
     let address = free_address("127.0.0.1");
     let world = CliWorld::with(Emulator::builder().mode(Mode::Rotate));
     let world = world.with_config_line(&format!("metrics.listen = \"{address}\""));

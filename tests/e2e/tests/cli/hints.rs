@@ -115,7 +115,7 @@ fn failed_revocation_is_told_once() {
 }
 
 #[test]
-fn transactions_are_named_by_customer_and_found_by_prefix() {
+fn transactions_have_names_and_are_found_by_prefix() {
     let world = CliWorld::new();
     let customer = world.add_customer(NAME);
     let workspace = &world.workspace;
@@ -235,7 +235,7 @@ fn failed_import_shows_until_the_next_success() {
 }
 
 #[test]
-fn refused_tokens_show_no_remaining_life() {
+fn refused_tokens_show_no_remaining_lifetime() {
     let world = CliWorld::new();
     let customer = world.add_customer(NAME);
     let workspace = &world.workspace;

@@ -117,7 +117,7 @@ fn interrupted_import_is_reported_and_continues() {
 }
 
 #[test]
-fn status_names_a_failed_import_while_another_one_waits() {
+fn status_names_a_failed_import_while_one_waits() {
     let world = CliWorld::new();
     let organization = customer(&world, &DEFAULT_SCOPES);
     list_licenses(&world, &organization, 300, 5);

@@ -1,4 +1,4 @@
-//! `kill -9` of `serve` while clients write: each acknowledged write is there, once, and no record is half there.
+//! `kill -9` of `serve` while clients write: each acknowledged write is stored once, and no record is stored in part.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -208,7 +208,7 @@ fn killed_server_loses_and_repeats_no_write() {
     );
 }
 
-/// Checks that exactly the known records are there, each of them whole.
+/// Checks that exactly the known records are stored, each of them whole.
 #[track_caller]
 fn check(api: &ApiClient, known: &BTreeMap<String, KnownRecord>) {
     let mut found: BTreeMap<String, (String, Value)> = BTreeMap::new();

@@ -4,7 +4,7 @@ use relation_e2e::cli_world::CliWorld;
 use relation_e2e::process::eventually;
 use serde_json::Value;
 
-/// The tokens of the first grant, which no output may have.
+/// Asserts that an output has none of the tokens.
 fn assert_hidden(output: &str, tokens: &[&str]) {
     for token in tokens {
         assert!(!output.contains(token), "{output}");
@@ -115,7 +115,7 @@ fn killed_move_is_continued() {
 }
 
 #[test]
-fn move_is_refused_while_a_host_runs_or_the_target_has_customers() {
+fn move_with_a_host_or_onto_customers_is_refused() {
     let world = CliWorld::new();
     let workspace = &world.workspace;
     world.add_customer("Contoso");

@@ -75,7 +75,7 @@ fn settings_are_set_shown_and_inherited() {
     let language: Vec<&str> = language.unwrap().split_whitespace().collect();
     assert_eq!(language, ["language", "de", "sys"]);
 
-    // What `show` prints is what `set` takes.
+    // `set` takes the output of `show`.
     let again = world.workspace.relation(["settings", "set", "--json"]);
     let again = again.args(["--hierarchy", CUSTOMER, "-"]);
     let again = again.stdin(own.to_string()).run().succeeds().json();
@@ -140,7 +140,7 @@ fn errors_of_settings_are_reported_together() {
     settings(&world, &["set", "--hierarchy", "sys", "twice.json"])
         .exits(2)
         .reports(&[
-            "twice.json: members are there more than once",
+            "twice.json: members are given more than once",
             "quiet_hours.from: ",
         ]);
     settings(

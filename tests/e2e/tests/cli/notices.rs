@@ -81,7 +81,7 @@ fn is_complete(request: &str) -> bool {
     body.len() >= length.unwrap_or_default()
 }
 
-/// A world whose node has a webhook.
+/// Creates a world whose node has a webhook.
 fn world_with_webhook(receiver: &Receiver) -> CliWorld {
     let origins = format!("notices.webhook-origins = [{:?}]", receiver.origin);
     let world = CliWorld::new().with_config_line(&origins);

@@ -87,7 +87,7 @@ fn lifecycle_in_tables() {
 }
 
 #[test]
-fn lifecycle_in_json() {
+fn json_reports_the_whole_lifecycle() {
     let world = CliWorld::new();
     let customer = world.add_customer("Contoso");
     let workspace = &world.workspace;
@@ -227,7 +227,7 @@ fn modify_changes_fields_and_renames_documents() {
         .relation(["modify", pkid])
         .run()
         .exits(2)
-        .reports(&["nothing is to be changed"]);
+        .reports(&["there is nothing to change"]);
     let again = world
         .emulator
         .grant(&customer.organization, customer.grant.scopes().to_vec());

@@ -55,7 +55,7 @@ fn address_of_the_network_needs_encryption() {
     refused.reports(&["unencrypted", "web.tls-certificate"]);
     let world = world.with_config_line("web.trusted-proxies = [\"10.0.0.5\"]");
     let refused = world.workspace.relation(serve).run().exits(6);
-    refused.reports(&["no address for a browser", "web.public-url"]);
+    refused.reports(&["not an address for a browser", "web.public-url"]);
     let (_running, address) = world.serve(&[]);
     let taken = world
         .workspace

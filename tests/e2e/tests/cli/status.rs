@@ -181,7 +181,7 @@ fn local_fault_is_a_problem_of_status() {
 }
 
 #[test]
-fn base_address_without_a_version_is_a_problem_of_status() {
+fn status_reports_a_base_address_without_a_version() {
     let world = CliWorld::new();
     world.add_customer("Contoso");
     let workspace = &world.workspace;

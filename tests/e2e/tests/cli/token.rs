@@ -4,7 +4,7 @@ use relation_e2e::cli_world::CliWorld;
 use serde_json::Value;
 
 #[test]
-fn token_is_printed_for_another_program_and_its_use_is_recorded() {
+fn printed_token_is_recorded_as_used() {
     let world = CliWorld::new();
     let customer = world.add_customer("Contoso");
     let workspace = &world.workspace;

@@ -23,7 +23,7 @@ const OTHER_NODE: &str = "sys.Provider.Reseller.Other";
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Behavior {
     #[default]
-    Answer,
+    Respond,
     Read,
     Fail,
     Hang,
@@ -63,7 +63,7 @@ impl NodeSettings for Thresholds {
         self.asked.lock().push(node.to_string());
         let behavior = *self.behavior.lock();
         match behavior {
-            Behavior::Answer => {}
+            Behavior::Respond => {}
             Behavior::Read => {
                 store
                     .get(&[Reference::new("host/Test", Pkid::random())])
@@ -165,14 +165,14 @@ async fn moved_record_has_the_thresholds_of_its_new_node() {
 }
 
 #[tokio::test]
-async fn node_without_settings_has_those_of_the_installation() {
+async fn node_without_settings_has_the_installations() {
     let world = world_with(&Thresholds::new(&[])).await;
     let pkid = world.add_customer("Contoso").await.pkid;
     assert_eq!(next_check(&world, &pkid).await, START_TIME.after(60 * DAY));
 }
 
 #[tokio::test]
-async fn source_that_fails_leaves_the_settings_of_the_installation() {
+async fn failing_source_leaves_the_installations_settings() {
     let source = Thresholds::new(&[(NODE, "60d")]);
     let world = world_with(&source).await;
     let Customer { pkid, .. } = world.add_customer("Contoso").await;
@@ -186,7 +186,7 @@ async fn source_that_fails_leaves_the_settings_of_the_installation() {
         assert_eq!(source.take_asked(), [NODE], "asked once in a call");
         assert_eq!(next_check(&world, &pkid).await, START_TIME.after(61 * DAY));
     }
-    *source.behavior.lock() = Behavior::Answer;
+    *source.behavior.lock() = Behavior::Respond;
     assert_eq!(check(&world, &pkid).await, None);
     assert_eq!(next_check(&world, &pkid).await, START_TIME.after(31 * DAY));
 }
@@ -219,6 +219,6 @@ async fn refresh_visits_the_store_once_more_at_most() {
     let without = count_operations(None).await;
     assert!(without > 0);
     // The record's node is known from the document that the plugin reads.
-    assert_eq!(count_operations(Some(Behavior::Answer)).await, without);
+    assert_eq!(count_operations(Some(Behavior::Respond)).await, without);
     assert_eq!(count_operations(Some(Behavior::Read)).await, without + 1);
 }

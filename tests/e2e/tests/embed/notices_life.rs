@@ -1,4 +1,4 @@
-//! Notices over the life of a connection: the plugin raises alerts, the host routes them, and receivers get webhooks.
+//! Notices over the lifetime of a connection: the plugin raises alerts, the host routes them, and receivers get webhooks.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -26,7 +26,7 @@ async fn world(receiver: &WebhookReceiver) -> World {
     world.notices(notices).start().await
 }
 
-/// Two hosts on one store, which are restarted again and again.
+/// Two hosts on one store, which are restarted repeatedly.
 struct Hosts<'w> {
     world: &'w World,
     hosts: [Host; 2],

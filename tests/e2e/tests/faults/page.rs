@@ -17,16 +17,17 @@ const HEAD: &str = "\
 # A refresh under each fault
 
 The tests generate this page. Every row is a run of the real component against the Webex emulator, in each known refresh
-behavior of Webex, under a clock that the test moves. Do not edit the page; after an intended change, generate it again:
+behavior of Webex. The test moves the clock. Do not edit the page; after an intended change, generate it again:
 
 ```sh
 INSTA_UPDATE=always cargo test -p relation-e2e --test faults
 ```
 
-- **refresh**: Webex's refresh behavior, where it matters. `extend-same`: the response has the same refresh token with a
-  new lifetime; `frozen-clock`: the same token, whose lifetime is not extended; `omit-refresh-token`: no refresh token;
-  `rotate`: a new refresh token, and the old one is invalid; with *reuse detection*, using the old one revokes the whole
-  grant; `same-access-token`: soon after the last refresh nothing changes.
+- **refresh**: Webex's refresh behavior, where it matters. With `extend-same`, the response has the same refresh token
+  with a new lifetime; with `frozen-clock`, the same token, whose lifetime is not extended. With `omit-refresh-token`,
+  it has no refresh token. With `rotate`, it has a new refresh token, and the old one is invalid; with *reuse
+  detection*, using the old one revokes the whole grant. With `same-access-token`, a refresh soon after the last one
+  changes nothing.
 - **tokens**: the stored tokens after the call, compared with the last ones that Webex issued.
 - **lifetimes**: the remaining lifetimes of access token and refresh token by the record; *assumed* where Webex did not
   report them. The tokens were issued 6 hours before, for 14 and 90 days.

@@ -27,7 +27,7 @@ pub struct RefreshVariant {
 }
 
 impl RefreshVariant {
-    /// Whether the old refresh token becomes invalid when a new one is issued.
+    /// Returns whether the old refresh token becomes invalid when a new one is issued.
     pub fn rotates(self) -> bool {
         self.mode == Mode::Rotate
     }
@@ -107,7 +107,7 @@ pub enum Injection {
     Tls(TlsFault),
     /// A fault of the proxy.
     Proxy(ProxyFault),
-    /// An action after Webex has carried the request out and before its response arrives.
+    /// An action after Webex has carried out the request and before its response arrives.
     BeforeResponse(Action),
 }
 
@@ -126,13 +126,13 @@ pub enum FaultClass {
     /// The response has new tokens but omits the refresh token: connected. A rotated refresh token
     /// is lost, and Webex rejects the next refresh.
     TokenOmitted,
-    /// Webex has not carried the request out: the tokens are kept and work, and after this pause,
+    /// Webex has not carried out the request: the tokens are kept and work, and after this pause,
     /// to the second, the connection recovers by itself.
     NotProcessed {
         /// The pause.
         pause: Duration,
     },
-    /// Webex has carried the request out and the response is lost: the tokens are kept, and the
+    /// Webex has carried out the request and the response is lost: the tokens are kept, and the
     /// next attempt recovers. Webex rejects that attempt if the refresh token was rotated.
     ResponseLost,
     /// The response has arrived, but the store takes no write while the lease is held. The result

@@ -61,7 +61,7 @@ pub fn select_organizations_by_the_keyboard(world: &PageWorld) {
     world.see(LIST, &["Wingtip"]);
     world.browser.click(&format!("[name=pkid][value='{pkid}']"));
     world.follow("Delete …");
-    let wanted = ["Wingtip", "What is removed"];
+    let wanted = ["Wingtip", "Removed documents"];
     world.see_and_check(
         "selection-delete",
         "Delete the selected organizations?",
@@ -102,9 +102,9 @@ pub fn invite_and_disable_a_user(world: &PageWorld) {
 
 pub fn add_and_delete_a_role(world: &PageWorld) {
     world.follow("Roles");
-    world.see_and_check("roles-empty", "Own roles", &["No own roles"]);
+    world.see_and_check("roles-empty", "Custom roles", &["No custom roles"]);
     world.follow("Add role");
-    world.see("Add role", &["What the role permits"]);
+    world.see("Add role", &["Permitted operations"]);
     world.fill(&[("name", "service desk"), ("hierarchy", NODE)]);
     world.follow("Save");
     world.see_and_check("role-errors", "Add role", &["Please correct this"]);
@@ -119,7 +119,7 @@ pub fn add_and_delete_a_role(world: &PageWorld) {
     world.follow("Delete");
     world.see_and_check("role-delete", "Delete service-desk?", &["removed for good"]);
     world.follow("Delete for good");
-    world.see("Own roles", &["No own roles"]);
+    world.see("Custom roles", &["No custom roles"]);
 }
 
 pub fn add_and_revoke_a_key(world: &PageWorld) {
@@ -161,7 +161,7 @@ pub fn add_and_revoke_a_key(world: &PageWorld) {
 pub fn delete_an_organization(world: &PageWorld, contoso: &Connected) {
     world.open(&contoso.path);
     world.follow("Delete");
-    world.see_and_check("delete", "Delete Contoso?", &["What is removed"]);
+    world.see_and_check("delete", "Delete Contoso?", &["Removed documents"]);
     world.follow("Delete for good");
     world.see("Webex Organizations", &["Fabrikam"]);
     world.open(&contoso.path);

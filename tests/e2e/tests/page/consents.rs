@@ -11,7 +11,7 @@ use crate::world::PageWorld;
 const CONNECT: &str = "Connect to Webex Control Hub";
 /// A permission that every organization needs.
 const SCOPE: &str = "spark-admin:people_read";
-/// After this, refresh tokens have expired.
+/// A time after which refresh tokens have expired.
 const LONG: Duration = Duration::from_hours(91 * 24);
 
 pub fn correct_all_errors_of_a_form(world: &PageWorld) {
@@ -79,7 +79,7 @@ pub fn decline_mistake_and_connect(world: &PageWorld) {
     world.follow(CONNECT);
     world.see(CONNECT, &["Fabrikam"]);
     world.follow("Continue to Webex");
-    world.answer(&organization, "decline");
+    world.decide(&organization, "decline");
     let next = "Connect again, and accept the permissions.";
     world.see_and_check("declined", "The consent was declined", &[next]);
     world.follow("Show the transaction");
@@ -92,7 +92,7 @@ pub fn decline_mistake_and_connect(world: &PageWorld) {
 
     world.see(CONNECT, &["Fabrikam"]);
     world.follow("Continue to Webex");
-    world.answer(&other, "accept");
+    world.decide(&other, "accept");
     let next = "Log out at Webex, and connect again";
     world.see_and_check(
         "wrong-organization",
@@ -105,7 +105,7 @@ pub fn decline_mistake_and_connect(world: &PageWorld) {
     world.follow("Continue to Webex");
     world.see_webex();
     world.browser.click(&format!("#scopes [value=\"{SCOPE}\"]"));
-    world.answer(&organization, "accept");
+    world.decide(&organization, "accept");
     let next = "accept all permissions";
     world.see_and_check(
         "missing-scope",
@@ -128,7 +128,7 @@ fn connect(world: &PageWorld, name: &str, organization: &Organization) {
     world.follow(CONNECT);
     world.see(CONNECT, &[name]);
     world.follow("Continue to Webex");
-    world.answer(organization, "accept");
+    world.decide(organization, "accept");
     world.see("complete-connect", &["Success"]);
     world.follow(name);
 }
@@ -218,14 +218,14 @@ pub fn hand_on_a_link(world: &PageWorld) {
         &["You are asked to connect", "Initech"],
     );
     world.follow("Continue to Webex");
-    world.answer(&organization, "decline");
+    world.decide(&organization, "decline");
     let close = "You can close this window.";
     let text = world.see_and_check("handed-on-declined", "The consent was declined", &[close]);
     assert!(!text.contains("Initech"), "{text}");
     world.browser.open(link);
     world.see(CONNECT, &["Initech"]);
     world.follow("Continue to Webex");
-    world.answer(&organization, "accept");
+    world.decide(&organization, "accept");
     world.see_and_check("handed-on-connected", "Connected", &[close]);
     world.browser.open(link);
     world.see_and_check("link-ended", "This link has ended", &[]);

@@ -175,7 +175,7 @@ impl PageWorld {
         text
     }
 
-    /// Opens a page again and again, until it has this text.
+    /// Opens a page repeatedly, until it has this text.
     pub fn open_until(&self, path: &str, text: &str) {
         eventually(&format!("{path} has {text}"), || {
             self.open(path);
@@ -213,8 +213,8 @@ impl PageWorld {
         self.path()
     }
 
-    /// Answers on the consent page of Webex for an organization: `accept` or `decline`.
-    pub fn answer(&self, organization: &Organization, decision: &str) {
+    /// Decides on the consent page of Webex for an organization: `accept` or `decline`.
+    pub fn decide(&self, organization: &Organization, decision: &str) {
         self.see_webex();
         let choose = format!(
             "document.querySelector('#organization').value = '{}'",

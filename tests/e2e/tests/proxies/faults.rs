@@ -62,8 +62,8 @@ async fn squid_wants_the_right_account() {
     }
 }
 
-/// It sends 407 for a missing account, and 401 for a wrong one: for a plain request that could as
-/// well come from the server.
+/// The proxy sends 407 for a missing account, and 401 for a wrong one. For a plain request, 401 could come from the
+/// server as well.
 #[tokio::test(flavor = "multi_thread")]
 async fn tinyproxy_wants_the_right_account() {
     let servers = TargetServers::new().await;

@@ -1,5 +1,5 @@
-//! `kill -9` at every step of a refresh, a consent, an import, a queued call and a notice: no data is lost or duplicated,
-//! and the final state is that of an uninterrupted run.
+//! `kill -9` at every step of a refresh, a consent, an import, a queued call and a notice. No data is lost or
+//! duplicated, and the final state is that of an uninterrupted run.
 //!
 //! One loss is unavoidable: where Webex rotates refresh tokens, a response that arrived and was not
 //! committed. `--nocapture` shows the table of all steps.

@@ -114,7 +114,7 @@ async fn sweep_notice_of_a_refused_refresh() {
     }
 }
 
-/// Creates the same customer, of whom a webhook is told.
+/// Creates the same customer, whose notices a webhook receives.
 async fn world_with_webhook(receiver: &WebhookReceiver) -> (World, String) {
     let notices = NoticesConfig {
         webhook_origins: vec![receiver.origin()],
@@ -123,7 +123,7 @@ async fn world_with_webhook(receiver: &WebhookReceiver) -> (World, String) {
     let (world, customer) = start_connected(World::builder().notices(notices)).await;
     let settings = serde_json::json!({ "recipients": [receiver.recipient("noc")] });
     world.set_notice_settings("sys.Provider", &settings).await;
-    // Settings that are new have the customers checked.
+    // New settings start a check of the customers.
     world.run_for(Duration::from_secs(60)).await;
     revoke_at_refresh(&world, &customer).await;
     (world, customer.pkid.to_string())

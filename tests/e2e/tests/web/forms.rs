@@ -31,7 +31,7 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
 }
 
 /// Returns the path to which Webex sends the browser back after a consent.
-fn answer(world: &World, begun: &Response, consent: &Consent) -> String {
+fn authorize(world: &World, begun: &Response, consent: &Consent) -> String {
     let callback = world.emulator.authorize(&location(begun), consent);
     format!("/{}", callback.unwrap().trim_start_matches(PUBLIC_URL))
 }
@@ -48,7 +48,7 @@ async fn add(client: &Client, organization: &Organization, more: &[(&str, &str)]
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn consent_declined_mistaken_and_given() {
+async fn consent_is_declined_mistaken_and_given() {
     let (world, anonymous, client) = world().await;
     let contoso = world.emulator.create_organization("Contoso");
     let other = world.emulator.create_organization("Globex");
@@ -62,7 +62,7 @@ async fn consent_declined_mistaken_and_given() {
         ),
     ] {
         let begun = post(&client, &connect, &[("grant", "organization")]).await;
-        let ended = client.get(answer(&world, &begun, &consent)).await;
+        let ended = client.get(authorize(&world, &begun, &consent)).await;
         assert_eq!(ended.status, StatusCode::BAD_REQUEST, "{ended:?}");
         assert!(ended.text.contains(heading), "{}", ended.text);
         let next = format!("href=\"{connect}\"");
@@ -75,7 +75,7 @@ async fn consent_declined_mistaken_and_given() {
     let link = format!("/{}", link.trim_start_matches(PUBLIC_URL));
     assert!(anonymous.get(&link).await.text.contains("Contoso"));
     let begun = post(&anonymous, &link, &[]).await;
-    let callback = answer(&world, &begun, &Consent::accept(&contoso.uuid));
+    let callback = authorize(&world, &begun, &Consent::accept(&contoso.uuid));
     let ended = anonymous.get(callback).await;
     assert_eq!(ended.status, StatusCode::OK, "{ended:?}");
     assert!(ended.text.contains("The organization is connected"));
@@ -86,13 +86,13 @@ async fn consent_declined_mistaken_and_given() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn actions_of_a_wholesale_customer() {
+async fn wholesale_customers_are_added_and_changed() {
     let (world, _, client) = world().await;
     let partner = world.emulator.create_organization("Adatum");
     let path = add(&client, &partner, &[("wholesale_status", "true")]).await;
     for grant in ["organization", "wholesale-customers", "wholesale-users"] {
         let begun = post(&client, &format!("{path}/connect"), &[("grant", grant)]).await;
-        let callback = answer(&world, &begun, &Consent::accept(&partner.uuid));
+        let callback = authorize(&world, &begun, &Consent::accept(&partner.uuid));
         let transaction = location(&client.get(callback).await);
         assert!(transaction.starts_with("/transactions/"), "{transaction}");
     }
@@ -129,7 +129,7 @@ async fn actions_of_a_wholesale_customer() {
         "{shown}"
     );
     assert!(!shown.contains("add: provisioned"), "{shown}");
-    // The record shows when Webex has carried the request out, without another request of a person.
+    // The record shows when Webex has carried out the request, without another request of a person.
     world.run_for(Duration::from_mins(10)).await;
     let shown = client.get(&path).await.text;
     for part in ["add: provisioned", ">provisioned</td>", "webex_meetings"] {
@@ -151,7 +151,7 @@ async fn actions_of_a_wholesale_customer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn data_syncs_and_transactions() {
+async fn queued_imports_are_canceled_and_replayed() {
     let (world, _, client) = world().await;
     let contoso = world.emulator.create_organization("Contoso");
     let path = add(&client, &contoso, &[]).await;
@@ -207,7 +207,7 @@ async fn data_syncs_and_transactions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn users_and_their_sessions() {
+async fn users_log_in_until_their_roles_change() {
     let (_world, anonymous, client) = world().await;
     let wrong = [("hierarchy", "not a node"), ("grants[0].role", "king")];
     let refused = post(&client, "/users/new", &wrong).await;
@@ -293,7 +293,7 @@ async fn users_and_their_sessions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn api_keys() {
+async fn api_keys_are_added_rotated_and_revoked() {
     let (_world, _, client) = world().await;
     let refused = post(&client, "/keys/new", &[("hierarchy", "not a node")]).await;
     assert_eq!(

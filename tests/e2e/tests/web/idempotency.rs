@@ -172,7 +172,7 @@ async fn repeated_add_waits_for_the_first_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn form_that_is_changed_after_saving_adds_another_record() {
+async fn form_changed_after_saving_adds_another_record() {
     let adds = Adds::start().await;
     let form = |name| {
         [

@@ -17,7 +17,7 @@ struct Row {
     method: &'static str,
     path: String,
     body: Option<Value>,
-    /// The status for a principal who may do it.
+    /// The status for a principal who may make the request.
     success: u16,
     /// Whether the response to a principal outside is a success that shows nothing, in place of 404.
     is_silent: bool,

@@ -67,7 +67,7 @@ impl LogInWorld {
         response.unwrap_or_else(|error| panic!("{error:?}"))
     }
 
-    /// Follows the redirects of the provider as a browser, and returns the path and query of the way back.
+    /// Follows the redirects of the provider as a browser, and returns the path and query of the callback.
     async fn follow(&self, mut address: String) -> String {
         let mut cookies = BTreeMap::new();
         for _ in 0..10 {
@@ -266,7 +266,7 @@ async fn refused_log_ins_say_what_to_do() {
     check_refused(&world.log_in().await, "was declined");
     world.provider.control(&json!({ "declines": false }));
 
-    // A way back that another browser has, that was used, or that comes too late.
+    // A callback in another browser, one that was used, and one that comes too late.
     let (cookie, address) = world.begin().await;
     let back = world.follow(address).await;
     check_refused(&world.complete("", &back).await, "another browser");
@@ -293,7 +293,7 @@ async fn refused_log_ins_say_what_to_do() {
     check_refused(&world.log_in().await, "has expired");
     world.world.clock.set_wall(START_TIME);
 
-    // The provider is not there, with nothing known of it.
+    // The provider cannot be reached before anything is known of it.
     let wrong_secret = OidcConfig {
         client_secret: OidcSecret::Text("wrong".into()),
         ..config(&world.provider)

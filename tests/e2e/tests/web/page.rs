@@ -251,7 +251,7 @@ async fn wrong_filters_of_lists_are_refused() {
         refused.text.contains("href=\"/organizations\">Show"),
         "{refused:?}"
     );
-    // Empty fields of a form are no filters.
+    // Empty fields of a form are not filters.
     let empty = client.get("/organizations?q=&state=&order=").await;
     assert_eq!(empty.status, StatusCode::OK, "{empty:?}");
 }

@@ -16,7 +16,7 @@ use crate::support::{Client, Response, location, post, principal};
 struct Row {
     path: String,
     form: Vec<(&'static str, String)>,
-    /// The status for a principal who may do it; `None`: any.
+    /// The status for a principal who may make the request; `None`: any.
     inside: Option<u16>,
     /// The status for what is outside.
     outside: u16,
@@ -50,7 +50,7 @@ impl Row {
         self
     }
 
-    /// The response is the same for all places.
+    /// Expects the same response for all places.
     fn everywhere(self) -> Self {
         let status = self.inside.unwrap();
         self.outside(status)
@@ -109,7 +109,7 @@ fn rows(route: PageRoute, tenant: &Tenant, own: &Tenant, name: &str) -> Vec<Row>
     let delivery = format!("/deliveries/{}", tenant.delivery);
     let user_path = format!("/users/{user}");
     let role_path = format!("/roles/{role}");
-    // A user or a key at the own node, with a built-in role or the own role of a place at that place.
+    // A user or a key at the principal's node, with a built-in role or the custom role of a place at that place.
     let members = |path: &str| {
         let member = |suffix: &str, node: &str| {
             row(path, 200)
@@ -165,7 +165,7 @@ fn rows(route: PageRoute, tenant: &Tenant, own: &Tenant, name: &str) -> Vec<Row>
         }
         PageRoute::ListData => vec![row(format!("{record}/data?model=device/spark/User"), 200)],
         PageRoute::CreateConsentLink => vec![row(format!("{record}/connect-link"), 200)],
-        // Whoever has the link sees the name of the organization.
+        // Every holder of the link sees the name of the organization.
         PageRoute::ShowConsent => vec![row(&tenant.consent, 200).everywhere()],
         PageRoute::BeginConsent => vec![row(&tenant.consent, 303).everywhere()],
         PageRoute::CompleteConsent => {

@@ -15,7 +15,7 @@ pub enum Place {
     Own,
     Below,
     Sibling,
-    /// A node whose path begins with the text of the own one.
+    /// A node whose path begins with the text of the principal's node.
     Namesake,
     Parent,
     Unknown,

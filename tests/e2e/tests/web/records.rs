@@ -152,14 +152,14 @@ async fn list_has_pages_orders_and_a_schema() {
 async fn bad_requests_get_all_errors_and_change_nothing() {
     let (world, client) = world().await;
     let path = format!("{RECORDS}?hierarchy={NODE}");
-    let input = json!({ "name": "x".repeat(1025), "account_email": "nobody", "webex_contact_center": true, "colour": 1 });
+    let input = json!({ "name": "x".repeat(1025), "account_email": "nobody", "webex_contact_center": true, "color": 1 });
     let refused = client.json(Method::POST, &path, &input).await;
     refused.expect(422);
     let mut fields = refused.error_fields();
     fields.sort();
     assert_eq!(
         fields,
-        ["account_email", "base_url_setting", "colour", "name"]
+        ["account_email", "base_url_setting", "color", "name"]
     );
 
     let node = client
@@ -182,14 +182,9 @@ async fn bad_requests_get_all_errors_and_change_nothing() {
     assert_eq!(bad_node.error_fields(), ["hierarchy", "x"]);
     // A wrong node hides no errors of the fields.
     let wrong = json!({
-        "account_email": "nobody", "colour": 1, "name": "x".repeat(1025), "request_meta": { "external_id": 1 },
+        "account_email": "nobody", "color": 1, "name": "x".repeat(1025), "request_meta": { "external_id": 1 },
     });
-    let all = [
-        "account_email",
-        "colour",
-        "name",
-        "request_meta.external_id",
-    ];
+    let all = ["account_email", "color", "name", "request_meta.external_id"];
     let other = principal("provider-administrator", "sys.Other");
     let other = Client::anonymous(&world).await.with(other);
     for (client, query, status, node) in [
@@ -295,7 +290,7 @@ async fn password_never_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn errors_of_the_framework_have_the_form_of_all_errors() {
+async fn errors_of_the_framework_have_the_common_form() {
     let (_world, root) = world().await;
     let refused = root.json(Method::PUT, RECORDS, &json!({})).await;
     assert_eq!(refused.expect(405)["title"], "Method Not Allowed");

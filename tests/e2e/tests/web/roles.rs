@@ -1,4 +1,4 @@
-//! Own roles over HTTP: the API and the page, and what a user with one may do.
+//! Custom roles over HTTP: the API and the page, and what a user with one may do.
 
 use axum::http::{Method, Request, StatusCode, header};
 use relation_e2e::world::WorldBuilder;
@@ -133,7 +133,7 @@ async fn role_of_the_page_decides_what_a_user_may() {
     let deleted = post(&client, &path, &[("confirmed", "yes")]).await;
     assert_eq!(location(&deleted), "/roles");
     assert_eq!(client.get(&role).await.status, StatusCode::NOT_FOUND);
-    assert!(client.get("/roles").await.text.contains("No own roles"));
+    assert!(client.get("/roles").await.text.contains("No custom roles"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -55,7 +55,7 @@ fn contains_all(text: &str, parts: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn selected_organizations_are_deleted_after_a_confirmation() {
+async fn confirmation_deletes_selected_organizations() {
     let test = Selection::start().await;
     let contoso = test.add("sys.A", "Contoso").await;
     let fabrikam = test.add("sys.A", "Fabrikam").await;
@@ -89,7 +89,7 @@ async fn selected_organizations_are_deleted_after_a_confirmation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connected_organizations_are_refreshed_and_the_others_named() {
+async fn only_connected_organizations_are_refreshed() {
     let test = Selection::start().await;
     let contoso = test.world.add_customer("Contoso").await;
     let adatum = test.world.add_customer("Adatum").await;
@@ -199,7 +199,7 @@ async fn only_permitted_organizations_can_be_selected() {
     let partial = send(&mixed, DELETE, &[&own, &foreign], true).await;
     contains_all(&partial.text, &["Fabrikam", "do not permit"]);
 
-    // The parts of a bulk are shown to those only who may see their nodes.
+    // The parts of a bulk are shown only to those who may see their nodes.
     let third = test.add("sys.A", "Globex").await;
     let both = [third.as_str(), foreign.as_str()];
     let mut wide = principal("provider-administrator", "sys.A");

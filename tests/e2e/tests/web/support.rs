@@ -33,7 +33,7 @@ pub struct Gate {
     pub is_closed: AtomicBool,
     /// A commit waits.
     pub reached: Notify,
-    /// The commit may go on.
+    /// The commit may continue.
     pub opened: Notify,
     /// The import that waits in place of the commit.
     pub import: Option<Import>,
@@ -109,7 +109,7 @@ pub fn notices(world: &World, origins: &[String]) -> Notices {
 /// Creates a principal with one role at one node.
 pub fn principal(role: &str, node: &str) -> Principal {
     Principal {
-        own_roles: Vec::new(),
+        custom_roles: Vec::new(),
         kind: PrincipalKind::User,
         pkid: Pkid::random(),
         name: format!("{role}@{node}"),

@@ -72,7 +72,7 @@ async fn transactions_are_listed_polled_and_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn queued_requests_run_and_can_be_canceled_and_replayed() {
+async fn queued_requests_run_cancel_and_replay() {
     let world = WorldBuilder::default().start().await;
     let client = Client::anonymous(&world).await;
     let client = client.with(principal("provider-administrator", "sys"));
@@ -172,7 +172,7 @@ async fn one_bad_record_does_not_stop_a_bulk() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn parts_of_a_bulk_are_listed_by_record_and_below_its_node() {
+async fn parts_of_a_bulk_are_listed_by_record_and_node() {
     let world = WorldBuilder::default().start().await;
     let anonymous = Client::anonymous(&world).await;
     let root = anonymous.with(principal("provider-administrator", "sys"));

@@ -1,4 +1,4 @@
-//! Requests that wait for the end of their call: how long, and that the call goes on without them.
+//! Requests that wait for the end of their call: how long, and that the call continues without them.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

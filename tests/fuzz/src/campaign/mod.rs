@@ -22,7 +22,7 @@ pub use shrink::shrink;
 pub const MAX_INPUT_LEN: usize = 512;
 /// Maximum number of remembered inputs: beyond it, paths differ in little.
 const MAX_REMEMBERED: usize = 20_000;
-/// Number of different findings after which a campaign stops: one defect shows in many ways.
+/// Number of different findings after which a campaign stops: one defect shows on many paths.
 const MAX_FINDINGS: usize = 20;
 
 /// The length of a campaign, and its start.

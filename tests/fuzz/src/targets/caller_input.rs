@@ -120,7 +120,7 @@ fn value(input: &mut Input<'_>, name: &str) -> Value {
     }
 }
 
-/// Whether a value of this field is a secret; only a value with a [`CANARY`] counts as one.
+/// Returns whether a value of this field is a secret; only a value with a [`CANARY`] counts as one.
 fn is_secret(name: &str) -> bool {
     name.contains("proxy")
         || (name.contains("token") && !name.contains("expires") && name != "token_link")

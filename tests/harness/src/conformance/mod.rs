@@ -1,7 +1,7 @@
 //! Drives the conformance suite for hosts, a component (`tests/host-conformance`), on a host of this library, and
 //! reports the outcome of each check.
 //!
-//! The suite reports by itself. This module supplies its environment: a clock that moves, a server, concurrent
+//! The suite makes the report. This module supplies its environment: a clock that moves, a server, concurrent
 //! calls, a lost lease and a restart. For other hosts, `docs/conformance.md` describes the driver.
 //!
 //! ```no_run

@@ -43,7 +43,7 @@ pub struct Report {
 
 /// The notes of a connection are not a report: the component is not the suite.
 #[derive(Debug, thiserror::Error)]
-#[error("the notes of the connection are no report of the suite: {0}")]
+#[error("the notes of the connection are not a report of the suite: {0}")]
 pub struct MalformedReport(#[from] serde_json::Error);
 
 impl Report {
@@ -64,7 +64,7 @@ impl Report {
         self.with_status(Status::Failed)
     }
 
-    /// Whether no check failed or is pending, and at least one passed.
+    /// Returns whether no check failed or is pending, and at least one passed.
     pub fn is_conformant(&self) -> bool {
         let passed = self.with_status(Status::Passed).count();
         let open = self.with_status(Status::Pending).count() + self.failed().count();
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn notes_of_another_component_are_no_report() {
+    fn notes_of_another_component_are_not_a_report() {
         assert!(Report::parse("the token expires soon").is_err());
     }
 }

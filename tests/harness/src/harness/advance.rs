@@ -12,7 +12,7 @@ use super::call::to_report;
 use super::{Harness, ObservedCall};
 use crate::redaction::Redactor;
 
-/// The most wakeups of one record that run without time passing. A component that always schedules the next one
+/// The maximum number of wakeups of one record that run without time passing. A component that always schedules the next one
 /// for now would never stop; ours runs at most two.
 const MAX_WAKEUPS_PER_MOMENT: usize = 100;
 

@@ -36,7 +36,7 @@ struct LeaseHolder {
 }
 
 impl Leases {
-    /// Returns until when other calls must wait for the subject.
+    /// Returns the time until which other calls must wait for the subject.
     pub(super) fn busy(&self, subject: &Reference, now: Timestamp) -> Option<Timestamp> {
         let held = self.0.get(subject)?.held.as_ref()?;
         (held.expires > now).then_some(held.expires)

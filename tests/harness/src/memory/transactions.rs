@@ -189,7 +189,7 @@ impl Transactions {
         (report, requests)
     }
 
-    /// Returns whether a listing that excludes parts has a transaction: it is no part, or a call of a bulk that the listing
+    /// Returns whether a listing that excludes parts has a transaction: it is not a part, or a call of a bulk that the listing
     /// shows.
     fn is_listed(&self, filter: &TransactionFilter, transaction: &Transaction) -> bool {
         let Some(bulk) = parent_of(&transaction.id) else {

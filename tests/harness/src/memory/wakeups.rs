@@ -111,7 +111,7 @@ impl Wakeups {
         (ahead.len() as u64, latest)
     }
 
-    /// Whether the wakeup still waits, with the same number of failed attempts.
+    /// Returns whether the wakeup still waits, with the same number of failed attempts.
     pub(super) fn is_waiting(&self, found: &DueWakeup) -> bool {
         let current = self.current(found);
         current.is_some_and(|current| current.attempts == found.attempts)

@@ -116,7 +116,7 @@ impl RecordedExchange {
         }
     }
 
-    /// Whether the request has no response yet.
+    /// Returns whether the request has no response yet.
     pub(super) fn is_pending(&self) -> bool {
         self.response.is_none()
     }

@@ -47,9 +47,9 @@ mod tests;
 mod transport;
 mod writer;
 
-/// The most calls that are noted, including omitted ones. Bounds the file's length and the memory.
+/// The maximum number of calls that are noted, including omitted ones. Bounds the file's length and the memory.
 pub const MAX_CALLS: usize = 1000;
-/// The most bytes of documents and exchanges that a recording keeps in memory.
+/// The maximum number of bytes of documents and exchanges that a recording keeps in memory.
 pub const MAX_BYTES: usize = 32 << 20;
 
 /// The configuration of a recorded host, as far as the plugin can see it.

@@ -9,7 +9,7 @@ use toml::{Table, Value};
 use super::expectation_writer::{ExpectationWriter, escape_braces};
 use super::recorded_call::{DocumentChange, RecordedCall, SecretChanges};
 
-/// The most documents per model that are expected in full; beyond, only their number is.
+/// The maximum number of documents per model that are expected in full. Of more, only the number is.
 const MAX_DOCUMENTS: usize = 50;
 
 /// Writes an error.

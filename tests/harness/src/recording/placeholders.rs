@@ -255,7 +255,7 @@ impl Placeholders {
         found.map(|found| found.range()).collect()
     }
 
-    /// Whether a text contains a secret.
+    /// Returns whether a text contains a secret.
     pub(super) fn contains_secret(&self, text: &str) -> bool {
         let mut found = self.automaton.find_iter(text);
         found.any(|found| found.pattern().as_usize() < self.secrets)
@@ -305,13 +305,13 @@ impl Placeholders {
     }
 }
 
-/// Whether fields of this name hold secrets.
+/// Returns whether fields of this name hold secrets.
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace('-', "_");
     SECRET_SUFFIXES.iter().any(|end| name.ends_with(end))
 }
 
-/// Whether fields of this name hold authorization codes, in forms and addresses.
+/// Returns whether fields of this name hold authorization codes, in forms and addresses.
 fn is_code(name: &str) -> bool {
     name.eq_ignore_ascii_case("code")
 }

@@ -20,7 +20,7 @@ use super::{limits, outcome};
 const DEFAULT_SETTING: &str = "webex.client-id";
 /// The secret that scenarios have by default.
 const DEFAULT_SECRET: &str = "webex.client-secret";
-/// The most omitted calls that are listed.
+/// The maximum number of omitted calls that are listed.
 const MAX_NAMED: usize = 50;
 
 /// The reason why the file is not written.
@@ -91,7 +91,7 @@ fn collect_secrets(notes: &Notes, setup: &Setup) -> SecretCollector {
     collector
 }
 
-/// Whether no text contains a secret: the last check, over the whole file.
+/// Returns whether no text contains a secret: the last check, over the whole file.
 fn is_free_of_secrets(value: &Value, placeholders: &Placeholders) -> bool {
     match value {
         Value::String(text) => !placeholders.contains_secret(text),

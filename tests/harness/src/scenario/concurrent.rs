@@ -60,7 +60,7 @@ async fn yield_to(others: usize) {
 }
 
 impl World {
-    /// Makes all calls. Adds the own effects of each call, and the joint changes of all.
+    /// Makes all calls. Adds the effects of each call, and the joint changes of all.
     pub(super) async fn run_concurrently(
         &mut self,
         callers: &[ConcurrentCall],

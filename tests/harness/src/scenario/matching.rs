@@ -23,7 +23,7 @@ pub struct Matcher {
 type Path = Vec<Segment>;
 
 impl Matcher {
-    /// Whether `found` matches. Captures only on a match.
+    /// Returns whether `found` matches. Captures only on a match.
     pub fn accepts(&mut self, pattern: &Pattern, found: Option<&Value>) -> bool {
         let before = self.bindings.clone();
         let mut mismatches = Vec::new();

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use relation_toml::SourcePosition;
 
-/// The most characters of a value that are shown.
+/// The maximum number of characters of a value that are shown.
 const MAX_SHOWN: usize = 400;
 
 /// A step of a path into a value.

@@ -24,7 +24,7 @@ pub struct Observation {
     /// The wakeups that ran: `wakeup`, `record`, `at`, and `result` or `error`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fired: Vec<Value>,
-    /// The own effects of each concurrent call.
+    /// The effects of each concurrent call.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<Observation>,
     /// The requests.
@@ -69,7 +69,7 @@ pub struct StorageChanges {
 }
 
 impl StorageChanges {
-    /// Whether nothing changed.
+    /// Returns whether nothing changed.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

@@ -133,7 +133,7 @@ impl ScenarioResult {
         }
     }
 
-    /// Whether all expectations are met.
+    /// Returns whether all expectations are met.
     pub fn passed(&self) -> bool {
         matches!(self.verdict, Verdict::Passed)
     }

@@ -112,7 +112,7 @@ impl Script {
         self.groups.iter().map(Vec::len).sum()
     }
 
-    /// Whether no step must be used.
+    /// Returns whether no step must be used.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

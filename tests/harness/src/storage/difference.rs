@@ -56,7 +56,7 @@ impl<T> Default for Changes<T> {
 }
 
 impl<T> Changes<T> {
-    /// Whether there are no changes.
+    /// Returns whether there are no changes.
     pub fn is_empty(&self) -> bool {
         self.added.is_empty() && self.changed.is_empty() && self.removed.is_empty()
     }
@@ -87,7 +87,7 @@ impl<T: Clone + PartialEq> Changes<T> {
 }
 
 impl Difference {
-    /// Whether there are no changes.
+    /// Returns whether there are no changes.
     pub fn is_empty(&self) -> bool {
         self.documents.is_empty() && self.secrets.is_empty() && self.wakeups.is_empty()
     }

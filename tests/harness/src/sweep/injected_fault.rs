@@ -79,7 +79,7 @@ impl InjectedFault {
         faults
     }
 
-    /// Whether the import has run.
+    /// Returns whether the import has run.
     pub fn is_carried_out(self) -> bool {
         matches!(
             self,
@@ -87,7 +87,7 @@ impl InjectedFault {
         )
     }
 
-    /// Whether the process is killed.
+    /// Returns whether the process is killed.
     pub fn is_kill(self) -> bool {
         matches!(self, Self::KilledBefore | Self::KilledAfter)
     }

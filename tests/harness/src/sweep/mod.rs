@@ -107,7 +107,7 @@ pub struct Point {
 }
 
 impl Point {
-    /// Whether the fault occurs after the `nth` import has run.
+    /// Returns whether the fault occurs after the `nth` import has run.
     pub fn is_after(&self, nth: usize) -> bool {
         self.nth > nth || (self.nth == nth && self.fault.is_carried_out())
     }

@@ -31,7 +31,7 @@ pub const VIOLATIONS: &str = "violations at Webex";
 /// The member of the final state with [`World::state_before_reconnect`].
 pub const BEFORE: &str = "before connecting again";
 
-/// The most attempts of a call.
+/// The maximum number of attempts of a call.
 const MAX_ATTEMPTS: usize = 4;
 
 pub struct World {
@@ -325,7 +325,7 @@ impl World {
     }
 }
 
-/// Whether the call failed with `not-found`.
+/// Returns whether the call failed with `not-found`.
 pub fn is_not_found(failed: &CallFailure) -> bool {
     matches!(failed.refusal(), Some(Failure::NotFound(_)))
 }

@@ -57,12 +57,12 @@ pub fn version(context: &CheckContext) -> Outcome {
 }
 
 pub fn keys(context: &CheckContext) -> Outcome {
-    let mut document = context.document_with_key("colour", "red");
+    let mut document = context.document_with_key("color", "red");
     commit(vec![Change::Put(document.clone())])?;
     document.keys.pop();
-    document.keys.push(key("colour", "blue"));
+    document.keys.push(key("color", "blue"));
     commit(vec![Change::Put(document.clone())])?;
-    let by = |value| context.find_pkids(vec![key("colour", value)]);
+    let by = |value| context.find_pkids(vec![key("color", value)]);
     ensure_eq("found by the old key", by("red")?, Vec::new())?;
     ensure_eq(
         "found by the new key",
@@ -100,7 +100,7 @@ pub fn many(context: &CheckContext) -> Outcome {
 }
 
 pub fn compared(context: &CheckContext) -> Outcome {
-    let mut stored = context.document_with_key("colour", "red");
+    let mut stored = context.document_with_key("color", "red");
     stored.keys.push(key("size", "large"));
     stored.body = "{\"a\": 1}".into();
     commit(vec![Change::Put(stored.clone())])?;

@@ -21,8 +21,8 @@ fn pkids(documents: &[&Document]) -> Vec<String> {
 }
 
 pub fn keys(context: &CheckContext) -> Outcome {
-    let red = context.document_with_key("colour", "red");
-    let mut large = context.document_with_key("colour", "red");
+    let red = context.document_with_key("color", "red");
+    let mut large = context.document_with_key("color", "red");
     large.keys.push(key("size", "large"));
     let plain = context.document();
     commit(put(&[&red, &large, &plain]))?;
@@ -32,14 +32,14 @@ pub fn keys(context: &CheckContext) -> Outcome {
     ensure_eq("by no key", by(&[])?, pkids(&[&red, &large, &plain]))?;
     ensure_eq(
         "by one key",
-        by(&[("colour", "red")])?,
+        by(&[("color", "red")])?,
         pkids(&[&red, &large]),
     )?;
-    let both = [("colour", "red"), ("size", "large")];
+    let both = [("color", "red"), ("size", "large")];
     ensure_eq("by two keys", by(&both)?, pkids(&[&large]))?;
-    let none = [("colour", "red"), ("size", "small")];
+    let none = [("color", "red"), ("size", "small")];
     ensure_eq(
-        "by two keys of which one does not match",
+        "by two keys, one of which does not match",
         by(&none)?,
         Vec::new(),
     )?;
@@ -189,11 +189,11 @@ pub fn deleted(context: &CheckContext) -> Outcome {
 
 pub fn only_pkids(context: &CheckContext) -> Outcome {
     let red: Vec<Document> = (0..7)
-        .map(|_| context.document_with_key("colour", "red"))
+        .map(|_| context.document_with_key("color", "red"))
         .collect();
-    let blue = context.document_with_key("colour", "blue");
+    let blue = context.document_with_key("color", "blue");
     commit(put(&red.iter().chain([&blue]).collect::<Vec<_>>()))?;
-    let filter = context.filter(vec![key("colour", "red")]);
+    let filter = context.filter(vec![key("color", "red")]);
     let (mut cursor, mut seen) = (None, Vec::new());
     for expected in [3, 3, 1] {
         let page = storage::find_pkids(&filter, cursor.as_deref(), 3)?;

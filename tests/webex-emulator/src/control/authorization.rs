@@ -17,7 +17,7 @@ struct ClientUpdate {
     scopes: Option<Vec<String>>,
 }
 
-/// Changes the given lists, and returns both.
+/// Changes the given lists, and returns both lists.
 pub(super) async fn register(
     State(shared): State<Shared>,
     body: Bytes,
@@ -51,7 +51,7 @@ struct ProposalUpdate {
     without: Vec<String>,
 }
 
-/// Sets both, so that an empty object restores the defaults.
+/// Sets both members, so that an empty object restores the defaults.
 pub(super) async fn propose(
     State(shared): State<Shared>,
     body: Bytes,

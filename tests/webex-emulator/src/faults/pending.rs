@@ -7,7 +7,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::{Fault, FaultKind};
 use crate::gate::ProcessingStage;
 
-/// Whether a path is the prefix, or lies below it.
+/// Returns whether a path is the prefix, or lies below it.
 pub(crate) fn path_matches(prefix: &str, path: &str) -> bool {
     let prefix = prefix.trim_end_matches('/');
     path.strip_prefix(prefix)

@@ -35,7 +35,7 @@ impl Draw {
             .unwrap_or_default()
     }
 
-    /// Whether an event happens that has this probability in percent.
+    /// Returns whether an event happens that has this probability in percent.
     pub(crate) fn chance(&self, place: usize, percent: u64) -> bool {
         // A prime, so that a choice and a chance at one place are independent.
         self.number(place, 10_007) % 100 < percent

@@ -29,7 +29,7 @@ pub(super) enum Rule {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Filter {
     pub(crate) parameter: &'static str,
-    /// JSON pointers to the values, of which one has to match.
+    /// JSON pointers to the values, one of which has to match.
     pointers: &'static [&'static str],
     rule: Rule,
     /// Stands for a value that the entry lacks.
@@ -57,14 +57,14 @@ impl Filter {
         }
     }
 
-    /// Whether the query has the parameter.
+    /// Returns whether the query has the parameter.
     pub(crate) fn is_active(&self, query: &Query) -> bool {
         query
             .get(self.parameter)
             .is_some_and(|value| !value.is_empty())
     }
 
-    /// Whether the entry is one that the query asks for.
+    /// Returns whether the entry is one that the query asks for.
     pub(crate) fn matches(&self, entry: &Value, query: &Query) -> bool {
         self.pointers
             .iter()

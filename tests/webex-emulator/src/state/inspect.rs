@@ -16,7 +16,7 @@ pub struct LatestTokens {
 }
 
 impl State {
-    /// Whether a request with this token would be accepted now.
+    /// Returns whether a request with this token would be accepted now.
     pub(crate) fn accepts(&self, token: &str) -> bool {
         match self.refresh_tokens.get(&Digest::from_secret(token)) {
             Some(known) => {

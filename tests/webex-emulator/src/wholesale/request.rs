@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::errors::FieldError;
 
-/// The packages, each with those of which it needs one.
+/// The packages, each with the packages of which one is required.
 const PACKAGES: [(&str, &[&str]); 14] = [
     ("common_area_calling", &[]),
     ("webex_calling", &[]),

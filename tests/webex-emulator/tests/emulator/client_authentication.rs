@@ -1,4 +1,4 @@
-//! Client authentication: which clients get tokens, in which way, and both bodies of an error.
+//! Client authentication: the clients that get tokens, the two methods, and both bodies of an error.
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Request, StatusCode};

@@ -30,7 +30,7 @@ fn names(response: &TestResponse) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_role_or_licence_is_found_by_its_id() {
+async fn a_role_or_license_is_found_by_its_id() {
     let world = World::new().await;
     for path in [ROLES, LICENSES] {
         for item in items(&get(&world, path).await) {

@@ -215,7 +215,7 @@ async fn reused_code_is_rejected_and_may_revoke() {
 }
 
 #[tokio::test]
-async fn retry_after_a_lost_response_is_no_violation() {
+async fn retry_after_a_lost_response_is_not_a_violation() {
     let world = world(|builder| builder).await;
     let code = accepted(&world);
     let lost = Fault::reset_after(TOKEN).for_grant_type("authorization_code");

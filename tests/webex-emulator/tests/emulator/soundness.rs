@@ -38,7 +38,7 @@ async fn concurrent_use_of_a_refresh_token_is_a_violation() {
 }
 
 #[tokio::test]
-async fn concurrent_use_of_two_tokens_is_no_violation() {
+async fn concurrent_use_of_two_tokens_is_not_a_violation() {
     let world = Arc::new(World::new().await);
     let other = world
         .webex
@@ -90,7 +90,7 @@ async fn use_of_a_rotated_token_is_a_violation() {
 }
 
 #[tokio::test]
-async fn use_after_a_lost_rotation_is_no_violation() {
+async fn use_after_a_lost_rotation_is_not_a_violation() {
     for fault in [
         Fault::reset_after(TOKEN),
         Fault::truncated_json(TOKEN),

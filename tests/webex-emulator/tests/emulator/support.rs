@@ -169,7 +169,7 @@ impl World {
         send(request).await.unwrap()
     }
 
-    /// Whether the API accepts this access token.
+    /// Returns whether the API accepts this access token.
     pub async fn access_token_works(&self, access_token: &str) -> bool {
         let response = self.get("/v1/people/me", access_token).await;
         response.status == StatusCode::OK

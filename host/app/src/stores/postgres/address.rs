@@ -68,7 +68,7 @@ pub(super) struct Address {
     pub(super) root_certificates: Option<PathBuf>,
     /// Whether statements are prepared by name.
     pub(super) prepare: bool,
-    /// Whether a server is accepted that loses data when it crashes.
+    /// Whether a server that loses data when it crashes is accepted.
     pub(super) allow_unsafe_server: bool,
     /// Whether a server is on another machine.
     pub(super) is_remote: bool,

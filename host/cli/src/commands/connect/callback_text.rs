@@ -96,7 +96,7 @@ impl ExpectedCallback<'_> {
             (false, true) => "it has no state: give the complete address that the browser shows",
             (true, false) => "it has no code: give the complete address that the browser shows",
             (true, true) if self.state.is_none() => {
-                "its state names no customer: it is not of a link of relation-host, or was cut"
+                "its state names no customer: it does not come from a link of relation-host, or was cut"
             }
             (true, true) => {
                 "its state is not the one of the link above: it belongs to another consent, or was cut"

@@ -101,7 +101,7 @@ fn render_grant(grant: &GrantOutput, now: Timestamp) -> String {
         expires.unwrap_or_default()
     );
     if grant.notices.is_empty() {
-        return format!("{heading}\nnothing is to come unless the connection changes");
+        return format!("{heading}\nno notice is planned unless the connection changes");
     }
     let mut rows = Table::with_columns(&[
         Column::new("at (UTC)"),

@@ -112,7 +112,7 @@ pub fn render(listed: &ListedDelivery, now: Timestamp) -> String {
             false => format!(", held by {}", holds.join(", ")),
         };
         pairs.push(("due", format!("{} ({due}{because})", utc(earliest))));
-        pairs.push(("no point after", utc(deadline)));
+        pairs.push(("obsolete after", utc(deadline)));
     }
     pairs.extend(stored.ended.iter().map(|ended| ("ended", utc(ended))));
     let reason = stored.reason.iter();
@@ -152,7 +152,7 @@ fn find_reason(stored: &StoredDelivery) -> String {
     stored.reason.clone().or(latest).unwrap_or_default()
 }
 
-/// Describes a recipient with its way.
+/// Describes a recipient with its channel.
 pub fn describe_recipient(recipient: &Recipient) -> String {
     match recipient {
         Recipient::Mail(address) => address.as_str().to_owned(),

@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn several_recipients_of_one_name_are_not_removed_together() {
+    fn recipients_with_the_same_name_are_not_removed() {
         let hook = |id: &str, name: &str| json!({"type": "webhook", "id": id, "name": name});
         let (one, two, three) = (hook("one", "Chat"), hook("two", "chat"), hook("x", "two"));
         let list = |values: &[&Value]| json!({"recipients": {"mode": "replace", "values": values}});
@@ -337,15 +337,10 @@ mod tests {
     fn errors_are_found_together() {
         let settings = json!({"recipients": "inherit", "budget": 3});
         let digest = "digest={\"hour\": 7, \"hour\": 8, \"zone\": \"UTC\"}";
-        let arguments = [
-            "budget+=1",
-            "recipients-=x@x.example",
-            "colour+=red",
-            digest,
-        ];
+        let arguments = ["budget+=1", "recipients-=x@x.example", "color+=red", digest];
         let (_, errors) = changed(&settings, &arguments);
         let fields: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
-        assert_eq!(fields, ["budget", "recipients", "colour", "digest"]);
+        assert_eq!(fields, ["budget", "recipients", "color", "digest"]);
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub fn find_name(recipient: &Recipient) -> &str {
     }
 }
 
-/// Returns the part of the configuration that permits a way.
+/// Returns the part of the configuration that permits a channel.
 pub fn find_section(channel: ChannelKind) -> &'static str {
     match channel {
         ChannelKind::Mail => "the section [notices.mail]",
@@ -74,7 +74,7 @@ pub fn render_list(nodes: &[SettingsOutput<'_>]) -> String {
     rows.to_string()
 }
 
-/// Renders the own settings of a node.
+/// Renders the settings of the node itself.
 pub fn render(node: &NodeSettings) -> String {
     let settings = to_json(&node.settings);
     let fields = FIELDS.into_iter().map(|field| {

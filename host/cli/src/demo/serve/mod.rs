@@ -21,7 +21,7 @@ use self::customers::{CUSTOMERS, HISTORY, RESELLERS, USER};
 use self::time::DemoTime;
 use super::environment::{Environment, Setup, days};
 use crate::GlobalArgs;
-use crate::commands::serve::{callback_address, keep_house};
+use crate::commands::serve::{callback_address, run_housekeeping};
 use crate::output::Output;
 use crate::shutdown::Shutdown;
 use crate::streams::stderr;
@@ -89,7 +89,7 @@ pub async fn run(listen: Option<SocketAddr>, global: &GlobalArgs) -> Result<(), 
             served
         },
         time::run(&environment, moves, shutdown.token()),
-        keep_house(parts, shutdown.token().clone()),
+        run_housekeeping(parts, shutdown.token().clone()),
     );
     served
 }

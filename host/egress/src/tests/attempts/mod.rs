@@ -142,7 +142,7 @@ impl Rule {
         match self {
             Self::Syntax => {
                 "A request consists of a scheme, an authority, a path and header fields as RFC 9110 and \
-                 RFC 3986 write them; no control character and no space gets into any of them."
+                 RFC 3986 write them. No control character and no space gets into any of these."
             }
             Self::Unambiguous => {
                 "An address names one server: `http` or `https`, a host, a port from 1 to 65535, \

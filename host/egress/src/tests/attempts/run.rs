@@ -141,7 +141,7 @@ impl AttemptReport {
         }
     }
 
-    /// Whether the attempt had no forbidden effect.
+    /// Returns whether the attempt had no forbidden effect.
     fn is_safe(&self, rule: Rule) -> bool {
         let response = matches!(self.outcome, Outcome::Response(_));
         let looks_up = matches!(rule, Rule::Address | Rule::Checked | Rule::ProxyAddress);

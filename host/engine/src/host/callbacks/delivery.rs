@@ -23,7 +23,7 @@ use crate::wakeup_kinds;
 
 /// How long a receiver may take to respond.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
-/// When a delivery that has begun is begun again, unless it has ended by then.
+/// The time after which a delivery that has begun is begun again, unless it has ended.
 const RECLAIM: Duration = Duration::from_secs(60);
 /// The pause after the first attempt. Each further one is three times as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
@@ -33,7 +33,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(2 * 3600);
 /// The reason why an attempt failed, in words without secrets.
 struct AttemptError {
     reason: String,
-    /// Whether the receiver wants no further attempt.
+    /// Whether the receiver refuses further attempts.
     is_final: bool,
 }
 
@@ -46,7 +46,7 @@ impl AttemptError {
     }
 }
 
-/// A delivery in progress and its place, which end with it.
+/// A delivery in progress. Dropping the delivery frees its place.
 struct DeliveryInProgress {
     host: Host,
     subject: Reference,

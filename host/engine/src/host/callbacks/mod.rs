@@ -79,11 +79,11 @@ pub struct Callback {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CallbackState {
-    /// The transaction has not ended, or another attempt is to be made.
+    /// The transaction has not ended, or another attempt follows.
     Waiting,
     /// The receiver has accepted the callback.
     Delivered,
-    /// The receiver accepted no attempt. None follows.
+    /// The receiver accepted no attempt, and no further one is made.
     Failed,
 }
 
@@ -200,7 +200,7 @@ impl Host {
     /// Checks the address of a callback, as far as that is possible before its name is resolved.
     ///
     /// # Errors
-    /// The text is no address, or the policy does not permit it. The error names the setting, and has no path or query.
+    /// The text is not an address, or the policy does not permit it. The error names the setting, and has no path or query.
     pub fn check_callback_url(&self, text: &str) -> Result<CallbackUrl, String> {
         let expected =
             "must be an absolute http or https address without user name, password and fragment";
@@ -322,8 +322,8 @@ impl Host {
         }
     }
 
-    /// Makes the callbacks of a transaction and of its bulk due, as far as they have ended. If this fails, the wakeups
-    /// find the end later.
+    /// Makes the callbacks of a transaction and of its bulk due, if the transaction or the bulk has ended. If this fails,
+    /// the wakeups find the end later.
     pub(super) async fn wake_callbacks(&self, id: &str) {
         for id in [Some(id), parent_of(id)].into_iter().flatten() {
             if let Err(error) = self.wake_callback(id).await {

@@ -86,7 +86,7 @@ pub(super) fn to_seconds(at: Timestamp) -> u64 {
     at.0 / 1000
 }
 
-/// Returns the key in a signing secret: `whsec_` and 24 to 64 bytes in Base64. `None`: the text is no signing secret.
+/// Returns the key in a signing secret: `whsec_` and 24 to 64 bytes in Base64. `None` if the text is not one.
 pub fn parse_signing_secret(text: &SecretString) -> Option<Zeroizing<Vec<u8>>> {
     let encoded = text.expose_secret().strip_prefix(PREFIX)?;
     let key = Zeroizing::new(STANDARD.decode(encoded).ok()?);

@@ -165,7 +165,7 @@ async fn backlog_runs_by_deadline_within_the_rate_limit() {
 }
 
 #[tokio::test]
-async fn other_wakeups_do_not_wait_for_the_refresh_rate_limit() {
+async fn refresh_rate_limit_does_not_delay_other_wakeups() {
     let refreshes = (0..500).map(|_| ("refresh.users", Some(Timestamp(5))));
     let others = ["sync", "expiry", "refreshments"].map(|id| (id, None));
     let (dispatcher, runner) = rate_limited(10, refreshes.chain(others)).await;
@@ -178,7 +178,7 @@ async fn other_wakeups_do_not_wait_for_the_refresh_rate_limit() {
 }
 
 #[tokio::test]
-async fn run_until_idle_waits_for_the_rate_limit_until_stopped() {
+async fn run_until_idle_waits_for_the_rate_limit() {
     let (dispatcher, runner) = rate_limited(2, (0..5).map(|_| ("refresh", None))).await;
     let clock = runner.clock.clone();
     let idle = dispatcher.run_until_idle();

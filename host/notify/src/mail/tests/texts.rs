@@ -218,12 +218,12 @@ fn clean_text_shows_what_it_contains() {
 
 proptest! {
     #[test]
-    fn clean_text_is_one_bounded_line(text in any::<String>(), most in 1_usize..80) {
-        let cleaned = clean(&text, most);
-        prop_assert!(cleaned.chars().count() <= most);
+    fn clean_text_is_one_bounded_line(text in any::<String>(), max in 1_usize..80) {
+        let cleaned = clean(&text, max);
+        prop_assert!(cleaned.chars().count() <= max);
         let is_harmful = |c: char| c.is_control() || ['\u{2028}', '\u{2029}', '\u{202e}'].contains(&c);
         let found = cleaned.chars().any(is_harmful);
         prop_assert!(!found);
-        prop_assert_eq!(clean(&cleaned, most), cleaned);
+        prop_assert_eq!(clean(&cleaned, max), cleaned);
     }
 }

@@ -7,7 +7,7 @@ use crate::routing::{AlertFacts, AlertTransition, ConnectionFacts, Event, event_
 use crate::settings::tests::node;
 use crate::{NoticeKind, Severity};
 
-/// An alert as the plugin writes it.
+/// Returns an alert as the plugin writes it.
 fn alert(code: &str, severity: &str) -> Value {
     json!({
         "id": "00000000000000000000000a", "code": code, "category": "webex", "severity": severity,
@@ -69,7 +69,7 @@ fn repeated_alert_is_told_if_its_severity_rose() {
 }
 
 #[test]
-fn cleared_alert_is_a_recovery_if_the_connection_works() {
+fn cleared_alert_means_recovery_if_connection_works() {
     let cleared = |code: &str, is_connected| {
         let alert = parse(&alert(code, "critical"));
         event(&alert, AlertTransition::Cleared { is_connected })

@@ -113,7 +113,7 @@ fn digest_of_the_day_is_one_message() {
 }
 
 #[test]
-fn later_notice_replaces_earlier_ones_of_its_connection() {
+fn later_notice_of_a_connection_replaces_earlier_ones() {
     let at = |kind, severity, minutes| {
         let mut due = due(1, kind, severity);
         due.notice.occurred += TimeDelta::minutes(minutes);

@@ -24,7 +24,7 @@ fn utc(text: &str) -> DateTime<Utc> {
     text.parse().expect("a time")
 }
 
-/// A connected record that expires at noon of 1 January 2027.
+/// Returns a connected record that expires at noon of 1 January 2027.
 fn facts() -> ConnectionFacts {
     ConnectionFacts {
         record: "0123456789abcdef01234567".to_owned(),

@@ -188,7 +188,7 @@ proptest! {
         let planned = preview(&facts, &resolved, &History::default(), now);
         prop_assert!(planned.is_sorted_by_key(|each| each.at));
 
-        // What is told at each time is what routing decides for the alert that the plugin raises then.
+        // The notices at each time are those that routing decides for the alert that the plugin raises then.
         let mut history = History::default();
         for each in &planned {
             if let Some(event) = alert_event(each, &facts) {

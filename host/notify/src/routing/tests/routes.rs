@@ -125,7 +125,7 @@ fn short_lived_token_is_told_at_a_quarter() {
 }
 
 #[test]
-fn address_of_two_levels_is_told_by_each_with_its_settings() {
+fn address_of_two_levels_is_told_by_each() {
     let resolved = resolve(
         &[
             level(

@@ -11,8 +11,8 @@ use crate::settings::tests::node;
 
 const COUNT: usize = 5_000;
 
-/// Routes the crossing of the last threshold of each connection, at its time; folds what is due every five minutes
-/// until none is left; returns the number of messages. Each delivery must be in exactly one message.
+/// Routes the crossing of the last threshold of each connection, at its time. Folds due messages every five minutes
+/// until none is left, and returns the number of messages. Each delivery must be in exactly one message.
 fn run(json: Value, gap: TimeDelta) -> usize {
     let resolved = provider(json);
     let node = node("sys.Provider");

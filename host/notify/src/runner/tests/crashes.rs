@@ -1,4 +1,4 @@
-//! A host that dies at any store operation: nobody is left untold, and a repetition has the same id.
+//! A host that dies at any store operation: every recipient is told, and a repetition has the same id.
 
 use std::collections::BTreeMap;
 
@@ -22,8 +22,8 @@ async fn run_until_death(host: &TestHost, is_dead: &AtomicBool) {
     }
 }
 
-/// Kills a host at each operation of a scenario, and checks the messages in the end: each of the `told` pairs of a notice
-/// and a recipient is told once or twice, with one id. Returns the number of operations at which the host died.
+/// Kills a host at each operation of a scenario, and checks the messages in the end. Each of the `told` pairs of a
+/// notice and a recipient is told once or twice, with one id. Returns the number of operations at which the host died.
 async fn kill_everywhere<F: Future<Output = World>>(prepare: impl Fn() -> F, told: usize) -> usize {
     let mut deaths = 0;
     for is_after in [false, true] {

@@ -64,7 +64,7 @@ fn codes(taken: &[(String, String, i64)]) -> Vec<(&str, &str)> {
 }
 
 #[tokio::test]
-async fn failing_endpoint_is_told_to_the_others_of_its_level() {
+async fn failing_endpoint_is_told_to_others_of_its_level() {
     let recipients = json!([webhook("tickets"), "noc@provider.example", webhook("other")]);
     let kinds = json!(["reauthorize"]);
     let world = World::with_settings(json!({"recipients": recipients, "kinds": kinds})).await;
@@ -115,7 +115,7 @@ async fn failing_endpoint_is_told_to_the_others_of_its_level() {
 }
 
 #[tokio::test]
-async fn only_endpoint_of_a_level_is_told_to_the_level_above() {
+async fn only_endpoint_of_a_level_is_told_above() {
     let world = World::with_settings(json!({"recipients": ["noc@provider.example"]})).await;
     world
         .set("sys", json!({"recipients": ["root@sys.example"]}))

@@ -20,7 +20,7 @@ use crate::routing::ConnectionFacts;
 use crate::settings::Recipient;
 use crate::{Attempt, Channel, DeliveryError, DeliveryErrorKind, Message, NoticeKind, Receipt};
 
-/// A message that a fake channel has got.
+/// A message that a fake channel has received.
 #[derive(Clone, Debug)]
 pub(super) struct Sent {
     pub id: String,

@@ -162,7 +162,7 @@ fn times_in_mails_are_in_the_zone_of_the_settings() {
 }
 
 #[tokio::test]
-async fn missing_parts_and_secrets_are_no_attempts() {
+async fn missing_parts_and_secrets_are_not_attempts() {
     let webhook =
         |id: &str, url: &str| json!({"type": "webhook", "id": id, "name": "t", "url": url});
     for (recipient, expected) in [

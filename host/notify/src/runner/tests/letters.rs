@@ -130,7 +130,7 @@ async fn endpoint_that_is_gone_gets_nothing_more() {
 }
 
 #[tokio::test]
-async fn stored_deliveries_have_no_secret_and_no_other_tenant() {
+async fn stored_deliveries_have_no_secrets_or_other_tenants() {
     let webhook =
         json!({"type": "webhook", "name": "NOC", "url": format!("https://x.example/{CANARY}")});
     let recipients = json!(["noc@provider.example", webhook]);
@@ -173,7 +173,7 @@ async fn stored_deliveries_have_no_secret_and_no_other_tenant() {
             }
         }
     }
-    // A customer's administrator sees the deliveries to the own recipients only.
+    // A customer's administrator sees only the deliveries to the customer's recipients.
     let seen = world.deliveries_from("sys.Provider.Contoso").await;
     assert_eq!(seen.len(), 1);
     assert_eq!(seen[0].delivery.origin, node("sys.Provider.Contoso"));
@@ -310,7 +310,7 @@ async fn stale_dead_letters_are_not_sent_again_together() {
 }
 
 #[tokio::test]
-async fn late_or_repeated_recovery_does_not_prolong_the_hold() {
+async fn late_or_repeated_recovery_keeps_the_end_of_a_hold() {
     let (world, record) = world_with_notice(json!("noc@provider.example")).await;
     world.run_for(HOUR).await;
     let recovered = world.now();

@@ -1,5 +1,5 @@
 //! Tests of routing and delivery on SQLite, under the manual clock. A test host claims and settles wakeups as the engine
-//! does, whose own claims are tested with the engine.
+//! does. The engine's own claims are tested with the engine.
 
 mod changes;
 mod crashes;

@@ -47,8 +47,8 @@ impl World {
         thresholds_within(&values, facts.lifetime)
     }
 
-    /// Checks the expiry as the plugin does: raises an alert for the smallest threshold that is crossed, unless it or a
-    /// smaller one was raised in this generation, and one after the expiry.
+    /// Checks the expiry as the plugin does. Raises an alert for the smallest crossed threshold, unless it or a smaller
+    /// one was raised in this generation. Raises another one after the expiry.
     pub(super) async fn check_expiry(
         &self,
         record: &Pkid,
@@ -155,7 +155,7 @@ async fn compare(
     Ok(())
 }
 
-/// Two thresholds are crossed before the same digest, which tells the later one only.
+/// Two thresholds are crossed before the same digest, which tells only the later one.
 #[tokio::test]
 async fn preview_leaves_out_what_a_later_notice_replaces() {
     let settings = json!({

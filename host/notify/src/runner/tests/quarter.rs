@@ -81,7 +81,7 @@ async fn each_threshold_is_told_once_in_90_days() {
         raised: BTreeSet::new(),
     };
     quarter.run_days(62).await; // 30 days were told.
-    // The clock of the hosts is set back by five days, and goes on.
+    // The clock of the hosts is set back by five days, and continues.
     let now = quarter.world.clock.now();
     quarter
         .world

@@ -74,12 +74,12 @@ async fn record_that_fails_is_tried_again_and_left_out() {
 }
 
 #[tokio::test]
-async fn threshold_that_told_nobody_is_told_after_the_change() {
+async fn untold_threshold_is_told_after_the_change() {
     let world = World::with_settings(json!({"recipients": ["noc@provider.example"]})).await;
     let own = json!({"notify": false});
     world.set(NODE, own).await;
     let record = world.add_record(1, NODE, 14 * DAY).await;
-    // Nothing is known about the alerts of the other record.
+    // The alerts of the other record are unknown.
     world.add_record(2, NODE, 14 * DAY).await;
     world
         .notice(&record, &Alert::expiring(14), NoticeChange::Raised, 1)

@@ -20,7 +20,7 @@ const ENCODED_PATH: &str = "/%E2%80%A6";
 /// The maximum number of bytes of an address, RFC 5321.
 const MAX_ADDRESS: usize = 254;
 
-/// The way of a delivery.
+/// The channel of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChannelKind {
@@ -33,7 +33,7 @@ pub enum ChannelKind {
 }
 
 impl ChannelKind {
-    /// All ways.
+    /// All channels.
     pub const ALL: [Self; 3] = [Self::Mail, Self::Webhook, Self::Snmp];
 
     /// Returns the name in settings and ids.
@@ -102,7 +102,7 @@ pub enum SnmpVersion {
     V3 {
         /// The name of the user.
         user: String,
-        /// The name of the context, mostly empty.
+        /// The name of the context, usually empty.
         context: String,
         /// The algorithm of the authentication.
         auth: SnmpAuth,
@@ -129,7 +129,7 @@ pub enum SnmpKind {
     /// Not acknowledged.
     #[default]
     Trap,
-    /// Acknowledged, and repeated without an acknowledgement.
+    /// Acknowledged, and repeated without an acknowledgment.
     Inform,
 }
 
@@ -280,7 +280,7 @@ impl Recipient {
         "type", "id", "name", "address", "url", "version", "kind", "user", "context", "auth",
     ];
 
-    /// Returns the way to the recipient.
+    /// Returns the channel to the recipient.
     #[must_use]
     pub const fn channel(&self) -> ChannelKind {
         match self {

@@ -243,8 +243,8 @@ fn parse_snmp_address(text: &str) -> Result<(String, u16), String> {
     }
 }
 
-/// Derives the id of a recipient that was given without one: the same id from the same name and server. The path of a webhook
-/// has no part in it, since a token could be guessed from the id.
+/// Derives the id of a recipient that was given without one: the same id from the same name and server. The path of a
+/// webhook has no part in it, since a token could be guessed from the id.
 fn derive_id(channel: &str, name: &str, server: &str) -> String {
     let hash = Sha256::digest(format!("{channel}\0{name}\0{server}"));
     let id: String = hex::encode(hash).chars().take(16).collect();

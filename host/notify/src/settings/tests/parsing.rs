@@ -267,7 +267,7 @@ fn given_id_stays_and_absent_id_is_derived() {
 }
 
 #[test]
-fn derived_id_has_no_part_of_the_path_and_needs_a_name_of_its_own() {
+fn derived_id_omits_the_path_and_needs_its_own_name() {
     let hook = |name: &str, url: &str| json!({"type": "webhook", "name": name, "url": url});
     let id = |hook: Value| recipients(json!([hook]))[0].id().map(str::to_owned);
     let first = id(hook("chat", "https://example.com/hooks/token-1"));

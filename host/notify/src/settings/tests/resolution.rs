@@ -155,7 +155,7 @@ fn find_scalar<T: Clone>(
     })
 }
 
-/// The levels from the last one that replaces the list.
+/// Returns the levels from the last one that replaces the list.
 fn contributing<'l, T: 'static>(
     levels: &'l [Level],
     get: impl Fn(&'l Level) -> &'l Setting<crate::settings::List<T>>,
@@ -290,7 +290,7 @@ proptest! {
     }
 }
 
-/// The values without their levels.
+/// Returns the values without their levels.
 fn hide_origins(resolved: &Resolved, reader: &relation_types::Hierarchy) -> String {
     let mut visible = resolved.visible_from(reader);
     visible.recipients_origin = Origin::Inherited;

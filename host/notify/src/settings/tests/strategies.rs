@@ -105,7 +105,7 @@ fn reminder() -> impl Strategy<Value = Reminder> {
     ]
 }
 
-/// Random settings of a level, whose recipients contain `tag`.
+/// Generates random settings of a level, whose recipients contain `tag`.
 pub(crate) fn notice_settings(tag: &str) -> impl Strategy<Value = NoticeSettings> + use<> {
     let flag = || setting(any::<bool>());
     let notify = prop_oneof![
@@ -157,7 +157,7 @@ pub(crate) fn notice_settings(tag: &str) -> impl Strategy<Value = NoticeSettings
     })
 }
 
-/// Random levels on [`PATH`]; the recipients contain `canary0` to `canary3` by level.
+/// Generates random levels on [`PATH`]; the recipients contain `canary0` to `canary3` by level.
 pub(crate) fn levels() -> impl Strategy<Value = Vec<Level>> {
     let each = |index: usize| {
         let settings = notice_settings(&format!("canary{index}"));

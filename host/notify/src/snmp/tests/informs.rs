@@ -178,7 +178,7 @@ async fn engine_is_discovered_once_and_then_cached() {
             counted
                 .lock()
                 .push(ReceivedMessage::read(datagram).unwrap().time.boots);
-            vec![engine.answer(datagram)]
+            vec![engine.respond(datagram)]
         }),
     );
     let host = host();
@@ -227,7 +227,7 @@ async fn forged_responses_do_not_confirm() {
         let script = move |_, datagram: &[u8]| {
             let message = ReceivedMessage::read(datagram).unwrap();
             if message.engine.as_ref() != Some(&engine.id) || message.time.boots == 0 {
-                return vec![engine.answer(datagram)];
+                return vec![engine.respond(datagram)];
             }
             let id = engine.open(&message).request_id;
             let mut forger = engine.clone();
@@ -255,12 +255,12 @@ async fn forged_responses_do_not_confirm() {
 }
 
 #[tokio::test]
-async fn unencrypted_response_to_an_encrypted_inform_is_ignored() {
+async fn clear_response_to_an_encrypted_inform_is_ignored() {
     let engine = Engine::new("receiver", 1, 10);
     let script = move |_, datagram: &[u8]| {
         let message = ReceivedMessage::read(datagram).unwrap();
         if message.engine.as_ref() != Some(&engine.id) || message.time.boots == 0 {
-            return vec![engine.answer(datagram)];
+            return vec![engine.respond(datagram)];
         }
         assert!(message.is_encrypted());
         vec![engine.respond(&message, super::super::objects::request_id("delivery-1"))]

@@ -28,7 +28,7 @@ pub const PASSWORD: &str = "canary-password";
 /// The time that a scripted receiver leaves for a reply.
 const REPLY: Duration = Duration::from_millis(200);
 
-/// Returns a receiver's replies to a datagram.
+/// A function that returns a receiver's replies to a datagram.
 type Script = Box<dyn FnMut(&[u8]) -> Vec<Vec<u8>> + Send>;
 
 /// Receives datagrams until the future is dropped.
@@ -70,7 +70,7 @@ impl Engine {
     }
 
     /// Returns the reply that the rules ask for.
-    pub fn answer(&self, datagram: &[u8]) -> Vec<u8> {
+    pub fn respond(&self, datagram: &[u8]) -> Vec<u8> {
         let message = ReceivedMessage::read(datagram).unwrap();
         if message.engine.as_ref() != Some(&self.id) {
             return self.report(&message, 4, false);

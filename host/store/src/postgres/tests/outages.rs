@@ -22,7 +22,7 @@ async fn an_unreachable_server_is_reported_in_time() {
     let read = read_one(&store).await;
     assert!(matches!(read, Err(StoreError::Unavailable(_))), "{read:?}");
     cluster.restart().unwrap();
-    // The store comes back by itself.
+    // The store becomes available again without a restart.
     while write_text(&store, "y").await.is_err() {}
     assert_eq!(count(&cluster, &database, "y"), 1);
     assert_eq!(count(&cluster, &database, "x"), 0);

@@ -191,16 +191,16 @@ impl<'a> Search<'a> {
     }
 
     /// Completes the page from a list of all documents of the subtree, unless there are more than
-    /// `most`; returns whether it did.
+    /// `max`; returns whether it did.
     fn list(
         &self,
         subtree: &Subtree<'_>,
-        most: usize,
+        max: usize,
         walk: &Walk,
         want: usize,
         found: &mut Vec<String>,
     ) -> Result<bool> {
-        let Some(mut listed) = subtree.list(self.connection, &self.filter.model, most)? else {
+        let Some(mut listed) = subtree.list(self.connection, &self.filter.model, max)? else {
             return Ok(false);
         };
         if self.direction == Direction::Descending {

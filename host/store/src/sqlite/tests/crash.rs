@@ -10,7 +10,7 @@ use crate::Change;
 use relation_types::Pkid;
 use relation_types::transactions::{NewTransaction, Status};
 
-/// Names the database for the test below when it runs as the process to kill.
+/// The variable that names the database when the test below runs as the process to kill.
 const DATABASE: &str = "RELATION_TEST_CRASH_DATABASE";
 
 const NOW: Timestamp = Timestamp(1_000_000);

@@ -9,7 +9,7 @@ use super::{Entry, and_above, exists, name};
 use crate::access::AccessParts;
 
 /// Returns the path under which a node is stored, which may be in another normalization form: an earlier release stored
-/// nodes as they were typed. So no node is added that looks the same as a stored one. What is not stored gets
+/// nodes as they were typed. So no node is added that looks the same as a stored one. A path that is not stored gets
 /// normalization form C.
 ///
 /// # Errors
@@ -57,8 +57,8 @@ pub(super) async fn find_child(
     Ok(paths.pop())
 }
 
-/// Returns the reason why nothing new belongs to a node: its path has a character that cannot be seen, or a node that does
-/// not exist yet would have white space other than single spaces.
+/// Returns the reason why a node takes no new objects. Its path has an invisible character, or a node that does not
+/// exist yet would have white space other than single spaces.
 ///
 /// # Errors
 /// The store cannot be read.

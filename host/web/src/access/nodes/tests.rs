@@ -63,13 +63,13 @@ fn create_store() -> Arc<dyn Store> {
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Does other work between the last read and the commit of a change of one model.
-struct Between {
+/// A store that does other work between the last read and the commit of a change of one model.
+struct WorkBeforeCommit {
     model: &'static str,
     work: Mutex<Option<Work>>,
 }
 
-impl StoreLayer for Between {
+impl StoreLayer for WorkBeforeCommit {
     async fn commit(&self, inner: &dyn Store, commit: Commit) -> Result<(), StoreError> {
         let is_meant = commit.changes.iter().any(|change| match change {
             Change::Put(document) => document.reference.model == self.model,
@@ -103,7 +103,7 @@ impl Pair {
         model: &'static str,
         work: impl Future<Output = ()> + Send + 'static,
     ) -> AccessParts {
-        let layer = Between {
+        let layer = WorkBeforeCommit {
             model,
             work: Mutex::new(Some(Box::pin(work))),
         };

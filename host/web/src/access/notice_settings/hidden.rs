@@ -43,8 +43,8 @@ fn webhooks(settings: &NoticeSettings) -> impl Iterator<Item = &WebhookEndpoint>
         })
 }
 
-/// Plans the changes of the sealed addresses: addresses that are given with a path are sealed, and those that are not needed
-/// any more are removed. Returns also whether an address with a path has changed.
+/// Plans the changes of the sealed addresses. Addresses that are given with a path are sealed, and those that are not
+/// needed any more are removed. Returns also whether an address with a path has changed.
 pub(super) async fn plan_addresses(
     parts: &AccessParts,
     node: &Hierarchy,
@@ -78,8 +78,8 @@ pub(super) async fn plan_addresses(
     Ok((changes, is_changed))
 }
 
-/// Replaces hidden paths in the given settings by those of the stored ones. A webhook is the same one if it has the same
-/// id and the same server, so that a path is never sent to another server. Returns the errors of all others.
+/// Replaces hidden paths in the given settings by those of the stored ones. A webhook is the same if its id and its
+/// server are the same, so that a path is never sent to another server. Returns the errors of all others.
 pub(super) fn restore_paths(given: &mut Value, stored: &NoticeSettings) -> Vec<FieldError> {
     let mut errors = Vec::new();
     for (index, item) in find_items(given).enumerate() {

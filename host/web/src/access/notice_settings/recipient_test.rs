@@ -27,7 +27,8 @@ pub struct TestReport {
 }
 
 /// Sends a test to a recipient that the level of a node names, by the id or the e-mail address. A test that was not
-/// delivered is a result too; one that was delivered enables an endpoint that was disabled. A caller that leaves does not stop the test.
+/// delivered is a result too; one that was delivered enables an endpoint that was disabled. A caller that leaves does
+/// not stop the test.
 ///
 /// # Errors
 /// 404 for a node outside of the administrator's, or if its level names no such recipient; the store cannot be read.

@@ -12,8 +12,8 @@ use crate::WebError;
 use crate::access::nodes::find_spelling;
 use crate::access::{AccessParts, Authority, Permission, permission};
 
-/// Resolves the settings of a node, as the reader may see them. Of levels above the reader's nodes, neither nodes nor
-/// recipients are shown.
+/// Resolves the settings of a node, as the reader may see them. Nodes and recipients of levels above the reader's nodes
+/// are not shown.
 ///
 /// # Errors
 /// 404 for a node outside of the reader's; a level has settings that cannot be read.

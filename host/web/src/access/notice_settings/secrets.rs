@@ -174,8 +174,8 @@ fn create_signing_secret() -> Result<(SigningSecret, SecretString), WebError> {
 /// Gives a webhook of a node a new signing secret. The replaced one signs too for 24 hours.
 ///
 /// # Errors
-/// 404 for a node outside of the administrator's, or if its settings have no such webhook; 409 if too many replaced secrets
-/// still sign, or if the settings were changed in the meantime.
+/// 404 for a node outside of the administrator's, or if its settings have no such webhook. 409 if too many replaced
+/// secrets still sign, or if the settings were changed in the meantime.
 pub async fn rotate_secret(
     parts: &AccessParts,
     authority: &Authority<'_, permission::Notices>,
@@ -215,8 +215,8 @@ pub async fn rotate_secret(
 /// Sets the credentials of an SNMP target of a node.
 ///
 /// # Errors
-/// 404 for a node outside of the administrator's, or if its settings have no such target; all errors of fields; 409 if the
-/// settings were changed in the meantime.
+/// 404 for a node outside of the administrator's, or if its settings have no such target. All errors of fields. 409 if
+/// the settings were changed in the meantime.
 pub async fn set_snmp_secrets(
     parts: &AccessParts,
     authority: &Authority<'_, permission::Notices>,

@@ -1,4 +1,4 @@
-//! The users and keys that have an own role, and the deletion of a role that nobody has.
+//! The users and keys that have a custom role, and the deletion of a role that nobody has.
 
 use relation_app::{AppError, ErrorKind};
 use relation_host::store::{Check, StoreError};
@@ -24,7 +24,8 @@ const MAX_STEPS: usize = 5;
 /// Deletes a role that nobody has. Disabled users do not count, and lose it, which is an event of each.
 ///
 /// # Errors
-/// 404 as for [`get`](super::get); 403 as for [`set_operations`](super::set_operations); 409 if a user or a key has the role.
+/// 404 as for [`get`](super::get); 403 as for [`set_operations`](super::set_operations); 409 if a user or a key has the
+/// role.
 pub async fn delete(
     parts: &AccessParts,
     authority: &Authority<'_>,
@@ -54,7 +55,7 @@ pub async fn delete(
         changes.extend([user.to_put()?, audit::to_change(parts, event)?]);
     }
     match documents::commit(parts, checks, changes).await {
-        // Somebody has got the role meanwhile. The text of the store names the user or the key.
+        // Somebody was granted the role meanwhile. The text of the store names the user or the key.
         Err(StoreError::Conflict(_)) => Err(to_use_error(authority, &entry, &[], &[])),
         committed => Ok(committed?),
     }
@@ -102,7 +103,7 @@ fn to_use_error(
     let keys = keys.map(|key| format!("revoke the key {}", key.body.name()));
     let mut steps: Vec<String> = users.chain(keys).take(MAX_STEPS + 1).collect();
     let hint = match steps.len() {
-        0 => "somebody at another node has it, or has just got it".to_owned(),
+        0 => "somebody at another node has it, or was just granted it".to_owned(),
         count if count > MAX_STEPS => {
             steps.truncate(MAX_STEPS);
             format!("first {}, and others", steps.join(", "))

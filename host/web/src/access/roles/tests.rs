@@ -306,7 +306,7 @@ async fn object_at_a_new_node_needs_the_right_to_add_it() {
     for error in refused {
         assert_eq!(fields(error.unwrap()), ["hierarchy"]);
     }
-    // The node of the own role is known, and a provider administrator may add any.
+    // The node of the custom role is known, and a provider administrator may add any.
     add(parts, &author, new("desk", "sys.R.C", &[Read]))
         .await
         .unwrap();
@@ -338,10 +338,10 @@ async fn name_means_the_nearest_role() {
     resolve_names(parts, &mut grants).await.unwrap();
     let roles: Vec<&str> = grants.iter().map(|grant| grant.role.as_str()).collect();
     assert_eq!(roles, [&pkids[1], &pkids[0], "operator", "wizard"]);
-    let own_roles = load(parts, &grants).await.unwrap();
-    let missing = grants.iter().filter(|grant| !exists(grant, &own_roles));
+    let custom_roles = load(parts, &grants).await.unwrap();
+    let missing = grants.iter().filter(|grant| !exists(grant, &custom_roles));
     assert_eq!(missing.count(), 1);
-    assert_eq!(name(&grants[0], &own_roles), "desk");
+    assert_eq!(name(&grants[0], &custom_roles), "desk");
 }
 
 #[tokio::test]

@@ -55,7 +55,7 @@ struct ShownDelivery {
     attempt_count: u32,
     reason: Option<String>,
     ended: Option<Timestamp>,
-    /// The digest that told it.
+    /// The digest that contained the delivery.
     digest: Option<String>,
     resent: u32,
 }

@@ -1,11 +1,12 @@
-//! Roles in requests: their nodes may be pkids or paths in any spelling, and own roles may be named.
+//! Roles in requests: their nodes may be pkids or paths in any spelling, and custom roles may be named.
 
 use crate::WebError;
 use crate::access::nodes::{self, NodeName};
 use crate::access::users::{check_fields, field_error};
 use crate::access::{AccessParts, Authority, RoleGrant, roles};
 
-/// Replaces the pkids of nodes by their paths, and paths by their stored spelling, and the names of own roles by their pkids.
+/// Replaces the pkids of nodes by their paths, and paths by their stored spelling, and the names of custom roles by
+/// their pkids.
 ///
 /// # Errors
 /// All roles with an unknown pkid, or with that of a node outside of the administrator's: one error for both.

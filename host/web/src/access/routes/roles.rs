@@ -1,4 +1,4 @@
-//! `/api/data/Role/`: own roles.
+//! `/api/data/Role/`: custom roles.
 
 use axum::Json;
 use axum::extract::{FromRef, FromRequestParts, Path, State};
@@ -10,7 +10,7 @@ use super::input::Input;
 use super::listing::{self, ListQuery};
 use super::{no_store, parse_pkid, resolve_node, with_location};
 use crate::WebError;
-use crate::access::roles::{self, NewRole, OwnRole};
+use crate::access::roles::{self, CustomRole, NewRole};
 use crate::access::{AccessParts, Allowed, Authority, ClientAddress, permission};
 use crate::api::query::Query;
 
@@ -53,7 +53,7 @@ pub(super) async fn list(
 ) -> Result<Response, WebError> {
     let RoleQuery { list, grantable } = query;
     if !grantable {
-        return listing::list::<OwnRole>(parts, allowed, list).await;
+        return listing::list::<CustomRole>(parts, allowed, list).await;
     }
     let (node, _) = allowed.range(list.hierarchy.as_ref())?;
     let authority = Authority::Principal(&allowed, address);
@@ -87,7 +87,7 @@ pub(super) async fn show(
     allowed: Administer,
     address: ClientAddress,
     Path(pkid): Path<String>,
-) -> Result<Json<OwnRole>, WebError> {
+) -> Result<Json<CustomRole>, WebError> {
     let authority = Authority::Principal(&allowed, address);
     let role = roles::get(&parts, &authority, &parse_pkid(&pkid)?).await?;
     Ok(Json(role))
@@ -99,7 +99,7 @@ pub(super) async fn set_operations(
     address: ClientAddress,
     Path(pkid): Path<String>,
     mut input: Input,
-) -> Result<Json<OwnRole>, WebError> {
+) -> Result<Json<CustomRole>, WebError> {
     let authority = Authority::Principal(&allowed, address);
     let pkid = parse_pkid(&pkid)?;
     let operations = input.operations("operations");

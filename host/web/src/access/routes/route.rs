@@ -1,4 +1,5 @@
-//! The routes for users, keys, credentials, notices, the audit log and sessions: one table for the router, the OpenAPI document and the tests.
+//! The routes for users, keys, credentials, notices, the audit log and sessions: one table for the router, the OpenAPI
+//! document and the tests.
 
 use axum::extract::FromRef;
 use axum::http::Method;
@@ -59,15 +60,15 @@ pub enum AccessRoute {
     GetNode,
     /// Deletes a node.
     DeleteNode,
-    /// Lists own roles.
+    /// Lists custom roles.
     ListRoles,
-    /// Adds an own role.
+    /// Adds a custom role.
     AddRole,
-    /// Shows an own role.
+    /// Shows a custom role.
     GetRole,
-    /// Replaces the operations of an own role.
+    /// Replaces the operations of a custom role.
     SetRoleOperations,
-    /// Deletes an own role.
+    /// Deletes a custom role.
     DeleteRole,
     /// Lists the nodes that have notice settings.
     ListNoticeSettings,
@@ -93,7 +94,7 @@ pub enum AccessRoute {
     GetDelivery,
     /// Sends a notice again.
     ResendDelivery,
-    /// Sends the notices again that were not delivered since a time.
+    /// Sends undelivered notices since a time again.
     ResendDeliveries,
     /// Shows who the request comes from.
     GetSession,
@@ -333,14 +334,14 @@ impl AccessRoute {
             Self::ListNodes => "Lists the nodes of the hierarchy",
             Self::AddNode => "Adds a node below another one",
             Self::GetNode => "Shows a node",
-            Self::DeleteNode => "Deletes a node at and below which nothing is",
-            Self::ListRoles => "Lists own roles",
-            Self::AddRole => "Adds an own role",
-            Self::GetRole => "Shows an own role",
+            Self::DeleteNode => "Deletes a node without objects at or below it",
+            Self::ListRoles => "Lists custom roles",
+            Self::AddRole => "Adds a custom role",
+            Self::GetRole => "Shows a custom role",
             Self::SetRoleOperations => {
-                "Replaces the operations of an own role, which ends sessions of its users"
+                "Replaces the operations of a custom role, which ends sessions of its users"
             }
-            Self::DeleteRole => "Deletes an own role that nobody has",
+            Self::DeleteRole => "Deletes a custom role that nobody has",
             Self::ListNoticeSettings => "Lists the nodes that have notice settings",
             Self::GetNoticeSettings => "Shows the notice settings of a node, without secrets",
             Self::SaveNoticeSettings => {
@@ -359,9 +360,7 @@ impl AccessRoute {
             Self::ListDeliveries => "Lists deliveries of notices, the newest first",
             Self::GetDelivery => "Shows a delivery of a notice",
             Self::ResendDelivery => "Sends a notice again",
-            Self::ResendDeliveries => {
-                "Sends the notices again that were not delivered since a time"
-            }
+            Self::ResendDeliveries => "Sends undelivered notices since a time again",
             Self::GetSession => "Shows who the request comes from",
             Self::LogIn => "Logs in",
             Self::LogOut => "Logs out",

@@ -43,7 +43,7 @@ impl<'a> GrantedRole<'a> {
     fn new(grant: &'a RoleGrant, principal: &'a Principal) -> Self {
         Self {
             role: &grant.role,
-            title: roles::title(grant, &principal.own_roles),
+            title: roles::title(grant, &principal.custom_roles),
             node: &grant.node,
         }
     }
@@ -100,7 +100,7 @@ pub(super) async fn log_in(
         Err(error) => return Ok(to_response(error)),
     };
     let principal = Principal {
-        own_roles: roles::load(&parts, &new.user.grants).await?,
+        custom_roles: roles::load(&parts, &new.user.grants).await?,
         kind: PrincipalKind::User,
         pkid: new.user.pkid.clone(),
         name: new.user.name.clone(),

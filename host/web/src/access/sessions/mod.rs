@@ -111,7 +111,7 @@ pub(super) async fn authenticate(
         }
     }
     let principal = Principal {
-        own_roles: roles::load(parts, &user.body.grants).await?,
+        custom_roles: roles::load(parts, &user.body.grants).await?,
         kind: PrincipalKind::User,
         pkid: user.pkid,
         name: user.body.name,

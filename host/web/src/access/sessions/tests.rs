@@ -19,7 +19,7 @@ fn is_refused(result: Result<NewSession, LogInError>) -> bool {
 
 fn principal(user: &users::User) -> Principal {
     Principal {
-        own_roles: Vec::new(),
+        custom_roles: Vec::new(),
         kind: PrincipalKind::User,
         pkid: user.pkid.clone(),
         name: user.name.clone(),

@@ -202,8 +202,8 @@ async fn replace_password(
 /// Changes the password of the user of a session, and ends all sessions of the user.
 ///
 /// # Errors
-/// The current password is wrong, or the new one is refused; 409 for a user who logs in at a provider; 429 after too
-/// many wrong ones.
+/// The current password is wrong, or the new one is refused. 409 for a user who logs in at a provider. 429 after too
+/// many wrong passwords.
 pub async fn change_password(
     parts: &AccessParts,
     principal: &Principal,

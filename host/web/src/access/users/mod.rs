@@ -132,7 +132,7 @@ impl From<Entry<UserBody>> for User {
 /// Adds a user, who gets a password by [`set_up_link`].
 ///
 /// # Errors
-/// All errors of fields: the name is malformed or taken, or a role is unknown, outside of the user's node, or more than
+/// All errors of fields. The name is malformed or taken, or a role is unknown, outside of the user's node, or more than
 /// the administrator has. 404 for a node outside of the administrator's.
 pub async fn add(
     parts: &AccessParts,
@@ -285,7 +285,7 @@ pub async fn enable(
 /// Replaces the roles of a user. A change ends the user's sessions and links.
 ///
 /// # Errors
-/// 404 as for [`get`]; 403 if the user has more roles than the administrator; errors of the roles as for [`add`]; 409
+/// 404 as for [`get`]. 403 if the user has more roles than the administrator. Errors of the roles as for [`add`]. 409
 /// for the last provider administrator of a node, and for a user whose roles an OpenID provider decides.
 pub async fn set_grants(
     parts: &AccessParts,

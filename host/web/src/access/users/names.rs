@@ -4,7 +4,7 @@ use relation_app::names::find_hidden_character;
 use relation_app::white_space::find_white_space_error;
 use relation_host::types::Hierarchy;
 
-/// The longest name in characters.
+/// The maximum length of a name, in characters.
 const MAX_NAME_CHARS: usize = 100;
 
 /// Returns a name as it is compared.
@@ -29,8 +29,8 @@ pub(crate) fn find_name_error(name: &str) -> Option<String> {
     }
 }
 
-/// Returns the reason why nothing belongs to a node that does not exist yet: its path has a character that cannot be seen,
-/// or white space other than single spaces.
+/// Returns the reason why a new node cannot have any objects. Its path has an invisible character, or white space other
+/// than single spaces.
 pub(super) fn find_new_node_error(node: &Hierarchy) -> Option<String> {
     let path = node.as_str();
     find_hidden_character(path).or_else(|| path.split('.').find_map(find_white_space_error))
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_new_belongs_to_a_node_with_a_hidden_character() {
+    async fn node_with_a_hidden_character_takes_no_objects() {
         let world = World::new();
         let parts = &world.parts;
         let hidden: Hierarchy = node("sys.Con\u{202e}toso");

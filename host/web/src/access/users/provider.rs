@@ -14,7 +14,7 @@ use crate::access::audit::{self, Actor, ActorKind, FieldChange, NewAuditEvent};
 use crate::access::documents::{self, Entry, key};
 use crate::access::{AccessParts, ClientAddress, RoleGrant, nodes, sessions};
 
-/// How often a log-in is tried that another one at the same moment has disturbed.
+/// The maximum number of attempts at a log-in that another one at the same moment disturbs.
 const ATTEMPTS: usize = 3;
 /// The maximum number of users of one name; further ones have a random end.
 const MAX_NUMBER: usize = 50;

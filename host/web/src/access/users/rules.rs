@@ -28,7 +28,7 @@ pub(in crate::access) async fn find_grant_errors(
     grants: &[RoleGrant],
     stored: &[RoleGrant],
 ) -> Result<Vec<FieldError>, StoreError> {
-    let own_roles = &roles::load(parts, grants).await?;
+    let custom_roles = &roles::load(parts, grants).await?;
     let mut errors = Vec::new();
     if grants.len() > MAX_GRANTS {
         let message = format!("at most {MAX_GRANTS} roles: grant them at a higher node");
@@ -48,14 +48,14 @@ pub(in crate::access) async fn find_grant_errors(
             format!("{at} is not at or below one of your nodes")
         } else if let Some(error) = malformed {
             format!("the node {error}")
-        } else if !roles::exists(grant, own_roles) {
+        } else if !roles::exists(grant, custom_roles) {
             let names: Vec<&str> = ROLES.iter().map(|role| role.name).collect();
             format!(
-                "there is no role {role:?} here: the roles are {}, and the own roles of {at} and the nodes above it",
+                "there is no role {role:?} here: the roles are {}, and the custom roles of {at} and the nodes above it",
                 names.join(", ")
             )
-        } else if !authority.may_grant(grant, own_roles) {
-            let name = roles::name(grant, own_roles);
+        } else if !authority.may_grant(grant, custom_roles) {
+            let name = roles::name(grant, custom_roles);
             format!("you do not have everything that {name} permits at {at}")
         } else {
             continue;
@@ -87,7 +87,7 @@ fn is_provider_administrator(user: &Entry<UserBody>, node: &Hierarchy) -> bool {
     !user.body.disabled && user.body.grants.iter().any(covers)
 }
 
-/// For each node where the change takes the role of a provider administrator from the user, finds another one. The
+/// Finds another provider administrator for each node where the change takes that role from the user. The
 /// returned conditions hold as long as the others are unchanged, so that two administrators cannot disable each other
 /// at the same moment.
 ///

@@ -89,7 +89,10 @@ fn errors(route: AccessRoute) -> Vec<(&'static str, &'static str)> {
     ];
     if route.operation().is_some() {
         errors.push(("403", "The roles of the caller do not permit this."));
-        errors.push(("404", "Nothing is there, or the caller may not see it."));
+        errors.push((
+            "404",
+            "The object does not exist, or the caller may not see it.",
+        ));
     } else if route.method() != Method::GET {
         errors.push(("403", "The request comes from another site."));
     }
@@ -291,7 +294,7 @@ pub(super) fn optional_time() -> Value {
 fn grants() -> Value {
     let roles: Vec<&str> = ROLES.iter().map(|role| role.name).collect();
     let description = format!(
-        "A built-in role ({}), or the pkid of an own role. Requests may have the name of an own role.",
+        "A built-in role ({}), or the pkid of a custom role. Requests may have the name of a custom role.",
         roles.join(", ")
     );
     json!({
@@ -305,13 +308,13 @@ fn grants() -> Value {
     })
 }
 
-/// Returns the schema of the operations of an own role.
+/// Returns the schema of the operations of a custom role.
 fn operations() -> Value {
     let names = Operation::ALL.map(Operation::as_str);
     json!({ "type": "array", "minItems": 1, "items": { "type": "string", "enum": names } })
 }
 
-/// Returns the schema of an own role.
+/// Returns the schema of a custom role.
 pub(super) fn role() -> Value {
     json!({
         "type": "object",

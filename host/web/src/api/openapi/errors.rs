@@ -16,7 +16,10 @@ fn of_kind(route: Route) -> &'static [(&'static str, &'static str)] {
     const UNAUTHENTICATED: (&str, &str) = ("401", "The request has no valid session or API key.");
     const QUERY: (&str, &str) = ("400", "The query, a header or the body cannot be read.");
     const FORBIDDEN: (&str, &str) = ("403", "The roles of the caller do not permit this.");
-    const NOT_FOUND: (&str, &str) = ("404", "Nothing is there, or the caller may not see it.");
+    const NOT_FOUND: (&str, &str) = (
+        "404",
+        "The object does not exist, or the caller may not see it.",
+    );
     const DOWN: (&str, &str) = (
         "503",
         "The store or Webex is not available, or the installation has a problem.",

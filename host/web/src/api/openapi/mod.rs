@@ -106,7 +106,7 @@ fn operation(route: Route, model: &Model) -> Value {
         );
     }
     if matches!(route, Route::CancelTransaction) {
-        let description = "Calls that run already end by themselves; `detail` says how. The transaction has the outcome.";
+        let description = "Running calls are not stopped; `detail` says how they end. The transaction has the outcome.";
         responses.insert(
             "202".to_owned(),
             schemas::success(description, cancellation()),
@@ -181,18 +181,18 @@ fn summary(route: Route) -> &'static str {
         Route::ListRecords => "Lists records",
         Route::AddRecord => "Adds a record",
         Route::GetRecord => "Shows a record",
-        Route::ReplaceRecord => "Replaces the fields of a record, but for passwords",
+        Route::ReplaceRecord => "Replaces the fields of a record, except passwords",
         Route::ModifyRecord => "Changes the given fields of a record",
         Route::DeleteRecord => "Deletes a record with everything that belongs to it",
         Route::RunAction => "Runs an action of a record",
-        Route::PreviewNotices => "Shows the notices that are to come for a record",
+        Route::PreviewNotices => "Shows the coming notices of a record",
         Route::ListTransactions => "Lists transactions, the newest first",
         Route::GetTransaction => "Shows a transaction with its log",
         Route::PollTransaction => "Returns the status of a transaction",
         Route::PollTransactions => "Returns the status of several transactions",
         Route::ModifyRecords => "Changes the same fields of several records",
         Route::DeleteRecords => "Deletes several records",
-        Route::ReplayTransaction => "Submits the request of a transaction that has ended once more",
+        Route::ReplayTransaction => "Submits the request of an ended transaction again",
         Route::CancelTransaction => "Cancels a transaction that has not ended",
         Route::ListData => "Lists the instances of a data model",
         Route::GetData => "Shows an instance of a data model",

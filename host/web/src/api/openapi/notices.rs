@@ -80,7 +80,7 @@ pub(super) fn response(route: AccessRoute) -> Option<Value> {
                 "resent": { "type": "integer", "minimum": 0 },
                 "next": {
                     "type": ["string", "null"],
-                    "description": "The `cursor` of the request that goes on.",
+                    "description": "The `cursor` of the request that continues.",
                 },
             },
         }),
@@ -373,7 +373,7 @@ pub(super) fn delivery() -> Value {
     })
 }
 
-/// Returns the schema of the notices that are to come for a record.
+/// Returns the schema of the coming notices of a record.
 pub(super) fn preview() -> Value {
     let delivery = json!({
         "type": "object",

@@ -13,7 +13,7 @@ use relation_host::types::{Pkid, Reference, Timestamp};
 use serde_json::{Value, json};
 
 use crate::access::Operation;
-use crate::access::roles::OwnRole;
+use crate::access::roles::CustomRole;
 use crate::page::organizations::Row;
 use crate::page::ui::Ui;
 
@@ -167,7 +167,7 @@ pub(super) fn transaction(status: Status) -> Transaction {
         log: vec![
             line(0, Level::Info, "asking Webex for the tokens of the consent"),
             line(1, Level::Warning, HOSTILE),
-            line(2, Level::Error, "Webex does not answer"),
+            line(2, Level::Error, "Webex does not respond"),
         ],
         secret_accesses: Vec::new(),
         omitted_accesses: 0,
@@ -251,8 +251,8 @@ pub(super) fn wholesale() -> Vec<WholesaleCustomer> {
 }
 
 /// Returns a role with a long name, in one word.
-pub(super) fn long_role() -> OwnRole {
-    OwnRole {
+pub(super) fn long_role() -> CustomRole {
+    CustomRole {
         pkid: pkid(6),
         name: "service-desk-".repeat(7),
         hierarchy: "sys.Provider".parse().unwrap(),

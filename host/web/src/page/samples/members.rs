@@ -1,18 +1,18 @@
-//! The samples of the pages of own roles and API keys.
+//! The samples of the pages of custom roles and API keys.
 
 use askama::Template as _;
 use relation_host::types::{FieldError, Timestamp};
 
 use super::data::{DAY, HOSTILE, NOW, long_role, pkid};
 use crate::access::api_keys::ApiKey;
-use crate::access::roles::{OwnRole, RoleHolders};
+use crate::access::roles::{CustomRole, RoleHolders};
 use crate::access::users::User;
 use crate::access::{Operation, RoleGrant};
 use crate::page::texts::Language;
 use crate::page::ui::Ui;
 use crate::page::{keys, roles, shared};
 
-/// Renders the pages of own roles.
+/// Renders the pages of custom roles.
 pub(super) fn role_pages(
     language: Language,
     holder: &User,
@@ -20,7 +20,7 @@ pub(super) fn role_pages(
     pages: &mut Vec<(&'static str, String)>,
 ) {
     let ui = Ui::sample(language, "/roles", &["provider-administrator"]);
-    let role = OwnRole {
+    let role = CustomRole {
         pkid: pkid(5),
         name: HOSTILE.to_owned(),
         hierarchy: "sys.Provider".parse().unwrap(),

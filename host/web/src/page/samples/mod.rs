@@ -75,7 +75,7 @@ async fn show(Path(name): Path<String>) -> Response {
     }
 }
 
-/// The nodes of the principal of the samples.
+/// Returns the nodes of the principal of the samples.
 fn nodes() -> Vec<String> {
     vec!["sys.Provider.A".to_owned(), "sys.Provider.B".to_owned()]
 }

@@ -1,4 +1,4 @@
-//! A model with one field of each sort.
+//! A model with one field of each kind.
 
 use relation_host::reports::{Choice, Field, FieldKind, Model};
 
@@ -17,7 +17,7 @@ fn field(name: &str, kind: FieldKind) -> Field {
     }
 }
 
-/// Returns a model with one field of each sort. `extra` is a field that the page has never heard of.
+/// Returns a model with one field of each kind. `extra` is a field that the page does not know.
 pub(crate) fn sample_model() -> Model {
     Model {
         name: "relation/SparkCustomer".to_owned(),

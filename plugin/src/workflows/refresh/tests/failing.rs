@@ -43,7 +43,7 @@ fn failures_raise_an_alert_after_the_set_time() {
 }
 
 #[test]
-fn record_of_an_older_release_fails_since_its_last_attempt() {
+fn old_record_fails_since_its_last_attempt() {
     let platform = platform();
     let attempted = platform.now() - 7 * HOUR;
     edit(&platform, |record| {

@@ -81,7 +81,7 @@ fn rejected_request_is_a_failure_of_webex() {
         .expect(Method::GET, "/roles", json_response(400, rejection));
     store_sync(&world, &json!({"model_type_list": [ROLE]}));
     let Err(Failure::Unavailable(text)) = sync_all(&world) else {
-        panic!("a rejection is no error of the plugin's own");
+        panic!("a rejection is not an error of the plugin's own");
     };
     assert!(text.contains("what?") && text.contains("400"), "{text}");
 }

@@ -23,7 +23,7 @@ enum WakeupDefect {
     /// Does not reschedule an existing wakeup.
     NotMoved,
     /// Does not cancel wakeups.
-    NotCancelled,
+    NotCanceled,
     /// Keeps wakeups of deleted documents: these.
     NotDeleted(Mutex<Vec<DueWakeup>>),
     /// Treats wakeups of the next hour as due.
@@ -46,8 +46,7 @@ fn reference_of(wakeup: &DueWakeup) -> (Reference, String) {
     (wakeup.wakeup.subject.clone(), wakeup.wakeup.id.clone())
 }
 
-/// Returns, for each subject with due wakeups, the wakeup before `now` with the largest key from
-/// `choose`.
+/// Returns the wakeup before `now` with the largest key from `choose`, for each subject with due wakeups.
 async fn largest<K: Ord>(
     inner: &dyn Store,
     of_each: Vec<DueWakeup>,
@@ -93,7 +92,7 @@ impl StoreLayer for WakeupDefect {
                 }
                 commit.changes = changes;
             }
-            Self::NotCancelled => commit
+            Self::NotCanceled => commit
                 .changes
                 .retain(|change| !matches!(change, Change::Cancel(..))),
             Self::NotDeleted(left) => {
@@ -198,7 +197,7 @@ broken_hosts! {
         "delivery.moved",
         "delivery.rescheduled",
     ];
-    wakeups_cannot_be_cancelled: store(WakeupDefect::NotCancelled) => [
+    wakeups_cannot_be_canceled: store(WakeupDefect::NotCanceled) => [
         "scheduling.cancel",
         "delivery.cancelled",
     ];

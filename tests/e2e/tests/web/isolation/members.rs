@@ -1,4 +1,4 @@
-//! The matrix for users, keys, credentials of callbacks, nodes, own roles and the audit log.
+//! The matrix for users, keys, credentials of callbacks, nodes, custom roles and the audit log.
 
 use axum::http::Method;
 use relation_e2e::world::{World, WorldBuilder};
@@ -17,7 +17,7 @@ fn access_row(route: AccessRoute, members: &Members, role: &Role) -> Option<Row>
         key,
         auth,
         node_pkid,
-        role: own_role,
+        role: custom_role,
     } = members;
     let node = place.node();
     let settings = format!("/api/data/NoticeSettings/{node}/");
@@ -77,7 +77,7 @@ fn access_row(route: AccessRoute, members: &Members, role: &Role) -> Option<Row>
             Row::write("POST", "/api/data/HierarchyNode/".to_owned(), input, 201)
         }
         AccessRoute::GetNode => Row::get(format!("/api/data/HierarchyNode/{node_pkid}/")),
-        // The user and the key are there.
+        // The user and the key exist.
         AccessRoute::DeleteNode => {
             let path = format!("/api/data/HierarchyNode/{node_pkid}/");
             Row::write("DELETE", path, json!({}), 409)
@@ -88,10 +88,10 @@ fn access_row(route: AccessRoute, members: &Members, role: &Role) -> Option<Row>
             let input = json!({ "name": name, "hierarchy": node, "operations": ["read"] });
             Row::write("POST", "/api/data/Role/".to_owned(), input, 201)
         }
-        AccessRoute::GetRole => Row::get(format!("/api/data/Role/{own_role}/")),
+        AccessRoute::GetRole => Row::get(format!("/api/data/Role/{custom_role}/")),
         AccessRoute::SetRoleOperations => {
             let input = json!({ "operations": ["read"] });
-            Row::write("PUT", format!("/api/data/Role/{own_role}/"), input, 200)
+            Row::write("PUT", format!("/api/data/Role/{custom_role}/"), input, 200)
         }
         // Below, since the next role would not find it.
         AccessRoute::DeleteRole => return None,

@@ -90,7 +90,7 @@ fn rules_and_dashboard_use_existing_metrics() {
         let names = find_names(&text);
         assert!(names.len() > 8, "{file}");
         for name in names {
-            assert!(known.contains(name), "{name} of {file} is no metric");
+            assert!(known.contains(name), "{name} of {file} is not a metric");
         }
     }
     let dashboard: serde_json::Value = serde_json::from_str(&read(DASHBOARD)).unwrap();

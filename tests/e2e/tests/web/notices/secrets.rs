@@ -1,4 +1,4 @@
-//! Secrets of recipients are shown once, and tests of recipients.
+//! Secrets of recipients, which are shown once, and tests of recipients.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! The life of settings, their errors, and their inheritance.
+//! The lifecycle of settings, their errors, and their inheritance.
 
 use axum::body::Body;
 use axum::http::{Method, Request, header};
@@ -135,7 +135,7 @@ async fn all_errors_of_settings_are_reported_together() {
             { "type": "snmp", "name": "NOC", "address": "192.0.2.1", "version": "v3" },
             { "type": "webhook", "name": "W", "url": "http://hooks.example.com/", "secret": "canary-1" },
         ],
-        "colour": "red",
+        "color": "red",
         "request_meta": { "callback_url": "https://crm.example.com/" },
     });
     let refused = client
@@ -145,7 +145,7 @@ async fn all_errors_of_settings_are_reported_together() {
     let mut fields = refused.error_fields();
     fields.sort();
     let expected = [
-        "colour",
+        "color",
         "recipients.0",
         "recipients.1.user",
         "recipients.2.secret",
@@ -160,7 +160,7 @@ async fn all_errors_of_settings_are_reported_together() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn webhooks_of_servers_that_are_not_listed_are_refused() {
+async fn webhooks_of_unlisted_servers_are_refused() {
     let world = WorldBuilder::default().start().await;
     let path = format!("{SETTINGS}{NODE}/");
     let client = async |origins: &[&str]| {

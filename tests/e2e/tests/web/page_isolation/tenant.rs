@@ -35,7 +35,7 @@ impl Tenant {
             delivery = put_delivery(world, place, &objects.pkid, &mailbox).await;
         }
         let mut members = members(root, place).await;
-        // The own roles of nodes above are offered to administrators.
+        // The custom roles of nodes above are offered to administrators.
         if place == Place::Parent {
             let path = format!("/api/data/Role/{}/", members.role);
             let deleted = root.json(Method::DELETE, &path, &json!({})).await;

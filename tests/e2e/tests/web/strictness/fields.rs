@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Values that are wrong for most fields, of which each is sent for one field of an otherwise right request.
+/// Returns values that are wrong for most fields. Each is sent for one field of an otherwise right request.
 fn wrong_values() -> Vec<Value> {
     vec![
         json!({ "x": 1 }),

@@ -303,7 +303,7 @@ impl WorkflowCase {
         }
     }
 
-    /// Whether the refresh invalidates the old refresh token.
+    /// Returns whether the refresh invalidates the old refresh token.
     fn rotates(&self) -> bool {
         let refreshes = matches!(self.workflow, Workflow::Refresh | Workflow::Wake("refresh"));
         refreshes && self.mode == Mode::Rotate
@@ -349,7 +349,7 @@ impl WorkflowCase {
     }
 }
 
-/// Whether an alert requested a new consent, which led to the baseline's state. The use of the replaced token
+/// Returns whether an alert requested a new consent, which led to the baseline's state. The use of the replaced token
 /// is the only allowed violation.
 fn connected_again(final_state: &Value, baseline: &Value) -> bool {
     let is_alerted = final_state[BEFORE]

@@ -44,7 +44,7 @@ impl WakeupRunner for HangingRunner {
     }
 }
 
-/// Creates a dispatcher of these wakeups, without deadlines but for refreshes, with room for two calls and two notices.
+/// Creates a dispatcher of these wakeups, without deadlines except for refreshes, with room for two calls and two notices.
 async fn dispatcher(
     ids: impl Iterator<Item = &'static str>,
     hangs: &'static str,

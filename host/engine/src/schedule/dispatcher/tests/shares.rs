@@ -13,7 +13,7 @@ impl StoreLayer for Share {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dispatcher_begins_its_share_and_what_waits_for_long() {
+async fn dispatcher_begins_its_share_and_overdue_wakeups() {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
     let mut commit = Commit::default();
     (0..40).for_each(|_| schedule(&mut commit, "refresh", None));

@@ -29,10 +29,10 @@ fn any_grants() -> impl Strategy<Value = Vec<RoleGrant>> {
     prop::collection::vec(one, 0..4)
 }
 
-/// Returns a user as a principal, with the own roles as they are now.
+/// Returns a user as a principal, with the custom roles as they are now.
 async fn principal_of(parts: &AccessParts, user: &User) -> Principal {
     Principal {
-        own_roles: roles::load(parts, &user.grants).await.unwrap(),
+        custom_roles: roles::load(parts, &user.grants).await.unwrap(),
         kind: PrincipalKind::User,
         pkid: user.pkid.clone(),
         name: user.name.clone(),
@@ -61,7 +61,7 @@ proptest! {
         wanted in prop::collection::vec((prop::sample::select(NODES), any_grants()), 1..6),
     ) {
         let actor = Principal {
-            own_roles: Vec::new(),
+            custom_roles: Vec::new(),
             kind: PrincipalKind::User,
             pkid: Pkid::random(),
             name: "actor".to_owned(),
@@ -117,16 +117,16 @@ fn any_operations() -> impl Strategy<Value = Vec<Operation>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Own roles are no way around the rule: neither the administrator's own ones nor those of others.
+    /// Custom roles do not evade the rule: neither the administrator's own ones nor those of others.
     #[test]
-    fn nobody_grants_more_by_own_roles(
+    fn nobody_grants_more_by_custom_roles(
         own in any_grants(),
         stored in prop::collection::vec((prop::sample::select(NODES), any_operations()), 1..4),
         steps in prop::collection::vec(
             (any::<prop::sample::Index>(), prop::sample::select(NODES), any_operations()), 1..8),
     ) {
         let actor = Principal {
-            own_roles: Vec::new(),
+            custom_roles: Vec::new(),
             kind: PrincipalKind::User,
             pkid: Pkid::random(),
             name: "actor".to_owned(),
@@ -158,7 +158,7 @@ proptest! {
                 let user = add(parts, &authority, user).await.ok();
                 let changed = roles::set_operations(parts, &authority, &role, operations).await;
                 if let Some(user) = user {
-                    // Who has the role, and what it permits now.
+                    // The users of the role, and its present permissions.
                     let user = principal_of(parts, &user).await;
                     prop_assert_eq!(find_excess(&user, &actor), None);
                 }

@@ -178,7 +178,7 @@ async fn engine_is_discovered_once_and_then_cached() {
             counted
                 .lock()
                 .push(ReceivedMessage::read(datagram).unwrap().time.boots);
-            vec![engine.respond(datagram)]
+            vec![engine.handle(datagram)]
         }),
     );
     let host = host();
@@ -227,7 +227,7 @@ async fn forged_responses_do_not_confirm() {
         let script = move |_, datagram: &[u8]| {
             let message = ReceivedMessage::read(datagram).unwrap();
             if message.engine.as_ref() != Some(&engine.id) || message.time.boots == 0 {
-                return vec![engine.respond(datagram)];
+                return vec![engine.handle(datagram)];
             }
             let id = engine.open(&message).request_id;
             let mut forger = engine.clone();
@@ -260,7 +260,7 @@ async fn clear_response_to_an_encrypted_inform_is_ignored() {
     let script = move |_, datagram: &[u8]| {
         let message = ReceivedMessage::read(datagram).unwrap();
         if message.engine.as_ref() != Some(&engine.id) || message.time.boots == 0 {
-            return vec![engine.respond(datagram)];
+            return vec![engine.handle(datagram)];
         }
         assert!(message.is_encrypted());
         vec![engine.respond(&message, super::super::objects::request_id("delivery-1"))]

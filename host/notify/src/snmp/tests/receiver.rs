@@ -70,7 +70,7 @@ impl Engine {
     }
 
     /// Returns the reply that the rules ask for.
-    pub fn respond(&self, datagram: &[u8]) -> Vec<u8> {
+    pub fn handle(&self, datagram: &[u8]) -> Vec<u8> {
         let message = ReceivedMessage::read(datagram).unwrap();
         if message.engine.as_ref() != Some(&self.id) {
             return self.report(&message, 4, false);

@@ -228,7 +228,7 @@ impl WorldBuilder {
             store_faults: StoreFaults::new(Arc::clone(&clock)),
             clock,
             hosts: Vec::new(),
-            store: WorldStore::new(directory.path()),
+            store: WorldStore::new(directory.path()).await,
             directory,
             settings,
             limits: self.limits,
@@ -414,6 +414,16 @@ impl World {
     /// Returns the database file of a world whose store is a file.
     pub fn database(&self) -> PathBuf {
         self.directory.path().join("relation.db")
+    }
+
+    /// Returns the address of a store that is no file, for another process.
+    pub fn store_address(&self) -> Option<String> {
+        self.store.address()
+    }
+
+    /// Makes killed processes count as ended, where only time shows that.
+    pub fn end_children(&self) {
+        self.store.end_children();
     }
 
     /// Returns the key file.

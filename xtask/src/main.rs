@@ -10,6 +10,7 @@ mod mutants;
 mod peers;
 mod setup;
 mod step;
+mod stores;
 mod tasks;
 mod toolchain;
 mod workspace;
@@ -24,6 +25,7 @@ commands; each one runs the ones above that it needs:
   build            build the plugin, the host that embeds it, and the test components
   demo [ARGS]      take one customer from its first tokens to its deletion
   test [ARGS]      run every test; ARGS go to `cargo test`
+  test-stores      run the suites for stores on each kind of store
   fuzz [ARGS]      fuzz the exported functions through the component; ARGS go to the fuzzer
   bench [ARGS]     run the benchmarks; ARGS go to the benchmark program
   bench peers      compare the host with what people run today
@@ -75,6 +77,19 @@ usage: cargo xtask test [ARGS]
 ARGS go to `cargo test`: `cargo xtask test refresh` runs the tests with `refresh` in their names,
 `cargo xtask test -- --nocapture` shows their output.";
 
+const TEST_STORES_HELP: &str = "\
+Builds everything, then runs the suites that hold for every store in memory, on SQLite, on PostgreSQL
+and through PgBouncer in transaction mode. Prints a table of suites and stores with results and times.
+`cargo xtask test` runs a few of them on PostgreSQL.
+
+usage: cargo xtask test-stores [NAME...]
+
+  suites    store, scenarios, imports, hosts, embed, faults, kills
+  stores    memory, sqlite, postgres, pgbouncer
+
+NAMEs select suites and stores: `cargo xtask test-stores kills faults postgres`. The tests start their
+own servers; PostgreSQL and PgBouncer must be installed.";
+
 const BENCH_HELP: &str = "\
 Builds everything optimized, then runs the benchmark program.
 
@@ -112,6 +127,7 @@ fn main() -> ExitCode {
         Some("build") if wants_help => return help(BUILD_HELP),
         Some("demo") if wants_help => return help(DEMO_HELP),
         Some("test") if wants_help => return help(TEST_HELP),
+        Some("test-stores") if wants_help => return help(TEST_STORES_HELP),
         Some("bench") if wants_help => return help(BENCH_HELP),
         Some("fuzz") if wants_help => return help(FUZZ_HELP),
         Some("setup") => match rest.first() {
@@ -128,6 +144,7 @@ fn main() -> ExitCode {
         },
         Some("demo") => tasks::demo(without_separator(&rest)),
         Some("test") => tasks::test(&rest),
+        Some("test-stores") => tasks::test_stores(&rest),
         Some("bench") => tasks::bench(without_separator(&rest)),
         Some("fuzz") => tasks::fuzz(without_separator(&rest)),
         Some(other) => return usage(&format!("no command is called {other:?}"), HELP),

@@ -7,9 +7,9 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 
 use crate::component::{self, Selection};
-use crate::step::{note, run, run_for_code, step};
+use crate::step::{run, run_for_code, step};
 use crate::workspace::Folders;
-use crate::{mutants, peers, setup as wasm_setup, workspace};
+use crate::{mutants, peers, setup as wasm_setup, stores, workspace};
 
 /// The profile by which the host and its programs are compiled. The component is always optimized.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -85,59 +85,35 @@ pub fn test(args: &[OsString]) -> Result<ExitCode> {
         "compile plugins with seeded faults, which the scenarios must catch",
         || mutants::build(&folders),
     )?;
-    let run_tests = |more: &[&str], store: Option<&str>| {
-        let mut tests = workspace::cargo();
-        tests.args(["test", "--workspace"]).args(more).args(args);
-        tests.env(TEST_THREADS, test_threads());
-        if let Some(store) = store {
-            tests.env(TEST_STORE, store);
-        }
-        run_for_code(&mut tests)
-    };
     let tested = step(
         "test",
         "run every test of the workspace and the examples in its documentation",
-        || run_tests(&[], None),
+        || {
+            let mut tests = workspace::cargo();
+            tests.args(["test", "--workspace"]).args(args);
+            run_for_code(tests.env(TEST_THREADS, test_threads()))
+        },
     )?;
-    if tested != ExitCode::SUCCESS || !args.is_empty() {
-        return Ok(tested);
+    match tested == ExitCode::SUCCESS && args.is_empty() {
+        true => stores::test_sample(),
+        false => Ok(tested),
     }
-    if !has_postgres() {
-        note(
-            "SKIPPED: the suites for hosts on PostgreSQL, which is not installed (apt-get install postgresql)",
-        );
-        return Ok(tested);
-    }
-    let suites: Vec<&str> = HOST_SUITES
-        .iter()
-        .flat_map(|suite| ["--test", suite])
-        .collect();
-    step(
-        "postgres",
-        "run the suites for hosts again on PostgreSQL",
-        || run_tests(&suites, Some("postgres")),
-    )
 }
 
-/// The environment variable that selects the store of end-to-end tests.
-const TEST_STORE: &str = "RELATION_TEST_STORE";
-
-/// The suites that run on PostgreSQL too. Others can, by hand, but would cost minutes each time.
-const HOST_SUITES: &[&str] = &["hosts"];
-
-/// Returns whether PostgreSQL is installed. Debian installs the programs of the server outside of PATH.
-fn has_postgres() -> bool {
-    let versions = std::fs::read_dir("/usr/lib/postgresql");
-    versions.is_ok_and(|mut versions| versions.next().is_some())
-        || Command::new("initdb").arg("--version").output().is_ok()
+/// Runs the suites that hold for every store on each store, and returns failure if one failed.
+pub fn test_stores(args: &[OsString]) -> Result<ExitCode> {
+    stores::require_known(args)?;
+    build_libraries_beside_components(Selection::All)?;
+    build_programs(Profile::Dev, Selection::All)?;
+    stores::test_all(args)
 }
 
 /// The environment variable with the number of tests that run at the same time.
-const TEST_THREADS: &str = "RUST_TEST_THREADS";
+pub(crate) const TEST_THREADS: &str = "RUST_TEST_THREADS";
 
 /// Returns the number of tests to run at the same time: three per processor, since many tests wait for processes and
 /// deadlines. A value that is set counts.
-fn test_threads() -> OsString {
+pub(crate) fn test_threads() -> OsString {
     std::env::var_os(TEST_THREADS).unwrap_or_else(|| {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         (3 * processors).to_string().into()

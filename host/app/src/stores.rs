@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use relation_host::store::Store;
+use relation_host::store::scratch::ScratchStore;
 use relation_host::store::sqlite::Backup;
 use relation_host::store::transfer::TransferStore;
 use relation_host::types::Timestamp;
@@ -67,6 +68,9 @@ trait StoreLocation: fmt::Display + Send + Sync {
 
     /// Opens the store as the source or the target of a move. A store that does not exist is created if `create` is set.
     async fn open_to_transfer(&self, create: bool) -> Result<Arc<dyn TransferStore>, AppError>;
+
+    /// Takes the place of the store for tests, which remove all data there.
+    async fn take_for_tests(&self) -> Result<Arc<dyn ScratchStore>, AppError>;
 
     /// Returns whether the URL contains a password.
     fn has_password(&self) -> bool {
@@ -162,6 +166,14 @@ impl StoreUrl {
     /// The store cannot be reached or opened, or does not exist.
     pub async fn open_to_transfer(&self, create: bool) -> Result<Arc<dyn TransferStore>, AppError> {
         self.0.open_to_transfer(create).await
+    }
+
+    /// Takes the place of the store for tests, which remove all data there.
+    ///
+    /// # Errors
+    /// There is a store that was not made for tests, or none can be made.
+    pub async fn take_for_tests(&self) -> Result<Arc<dyn ScratchStore>, AppError> {
+        self.0.take_for_tests().await
     }
 
     /// Returns whether the URL contains a password.

@@ -21,6 +21,7 @@ pub mod layer;
 pub(crate) mod ownership;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+pub mod scratch;
 pub mod seal;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;

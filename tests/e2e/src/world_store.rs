@@ -1,30 +1,25 @@
-//! The store of a world: an SQLite file, or with `RELATION_TEST_STORE=postgres` a database in PostgreSQL.
+//! The store of a world: an SQLite file, or what `RELATION_TEST_STORE` selects.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use relation_host::store::Store;
-use relation_host::store::postgres::{LeaseClock, PostgresOptions, PostgresStore};
 use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
-use relation_test_postgres::{Cluster, Database};
+use relation_test_stores::{LentStore, StoreKind};
 
 /// The location of a world's store.
 pub(crate) enum WorldStore {
     File(PathBuf),
-    Database(Database),
+    Lent(LentStore),
 }
 
 impl WorldStore {
     /// Returns a location without data. Its file is in the directory.
-    pub(crate) fn new(directory: &Path) -> Self {
-        match std::env::var("RELATION_TEST_STORE").as_deref() {
-            Ok("postgres") => {
-                let cluster = Cluster::shared_without_fsync().expect("the server starts");
-                let cluster = cluster.expect("PostgreSQL is installed");
-                Self::Database(cluster.database().expect("a database"))
-            }
-            Ok(other) => panic!("RELATION_TEST_STORE is {other}, not postgres"),
-            Err(_) => Self::File(directory.join("relation.db")),
+    pub(crate) async fn new(directory: &Path) -> Self {
+        match StoreKind::selected() {
+            // Some tests look at the file.
+            None | Some(StoreKind::Sqlite) => Self::File(directory.join("relation.db")),
+            Some(kind) => Self::Lent(LentStore::lend(kind).await),
         }
     }
 
@@ -35,14 +30,22 @@ impl WorldStore {
                 let store = SqliteStore::open(file, &SqliteOptions::default());
                 Arc::new(store.expect("the store opens"))
             }
-            Self::Database(database) => {
-                let mut options = PostgresOptions::new(database.url()).expect("an address");
-                // Leases expire by the world's clock.
-                options.clock = LeaseClock::Caller;
-                options.allow_unsafe_server = true;
-                let store = PostgresStore::open(options).await;
-                Arc::new(store.expect("the store opens"))
-            }
+            Self::Lent(lent) => lent.store().open().await.expect("the store opens"),
+        }
+    }
+
+    /// Returns the address for another process; `None` for a file.
+    pub(crate) fn address(&self) -> Option<String> {
+        match self {
+            Self::File(_) => None,
+            Self::Lent(lent) => lent.address(),
+        }
+    }
+
+    /// Makes killed processes count as ended, where only time shows that.
+    pub(crate) fn end_children(&self) {
+        if let Self::Lent(lent) = self {
+            lent.end_children();
         }
     }
 }

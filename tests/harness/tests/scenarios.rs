@@ -14,6 +14,7 @@ use relation_harness::scenario::format::{Source, parse};
 use relation_harness::scenario::outcome::{ScenarioResult, StepFailure, Verdict};
 use relation_harness::scenario::{report, run, suite};
 use relation_host::component::ComponentCache;
+use relation_test_stores::{LentStore, StoreKind};
 
 /// Returns the built component, next to the test in the target directory.
 fn component() -> Component {
@@ -25,6 +26,16 @@ fn component() -> Component {
     });
     let cache = target.join("test-caches/relation-host/components");
     Component::from(bytes).cached(ComponentCache::new(cache))
+}
+
+/// Lends stores of the kind that the environment selects; none: scenarios name their stores.
+fn lend(count: usize) -> Vec<LentStore> {
+    let Some(kind) = StoreKind::selected() else {
+        return Vec::new();
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let lent = (0..count).map(|_| runtime.block_on(LentStore::lend(kind)));
+    lent.collect()
 }
 
 fn ran(text: &str) -> ScenarioResult {
@@ -67,7 +78,9 @@ fn every_scenario_of_the_repository_passes() {
     let files = suite::find(&[all]).unwrap();
     let loaded = suite::select(&files, None);
     let jobs = std::num::NonZeroUsize::new(2).unwrap();
-    let ran = suite::run_all(&loaded, &component(), jobs, |_| {});
+    let lent = lend(jobs.get());
+    let component = component().on_stores(lent.iter().map(LentStore::store).collect());
+    let ran = suite::run_all(&loaded, &component, jobs, |_| {});
     let failed: Vec<String> = ran
         .iter()
         .filter(|ran| !ran.passed())

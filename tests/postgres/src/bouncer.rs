@@ -47,7 +47,7 @@ unix_socket_dir = {socket}
 auth_type = trust
 auth_file = {}
 pool_mode = transaction
-max_client_conn = 500
+max_client_conn = 1000
 server_idle_timeout = 5
 default_pool_size = 5
 ",

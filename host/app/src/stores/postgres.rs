@@ -9,7 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use relation_host::store::postgres::{Inspection, OpenError, PostgresOptions, PostgresStore};
+use relation_host::store::postgres::{
+    Inspection, OpenError, PostgresOptions, PostgresStore, ScratchDatabase,
+};
+use relation_host::store::scratch::ScratchStore;
 use relation_host::store::sqlite::Backup;
 use relation_host::store::transfer::TransferStore;
 use relation_host::store::{Store, StoreError};
@@ -142,6 +145,16 @@ impl PostgresDatabase {
                 error.to_string(),
                 "docs/postgres.md describes what the store needs",
             ),
+            OpenError::Scratch => (
+                ErrorKind::Problem,
+                error.to_string(),
+                "use another database; `DROP SCHEMA relation CASCADE` removes a run of tests that was stopped",
+            ),
+            OpenError::NotScratch => {
+                let message = format!("cannot use {url} for tests: {error}");
+                return AppError::usage(message)
+                    .hint("name a database of its own, which has no store");
+            }
             OpenError::Marked(mark) => {
                 let message = format!("cannot open the store {url}: {mark}");
                 return explain_mark(message, mark);
@@ -205,6 +218,11 @@ impl StoreLocation for PostgresDatabase {
         }
         let opened = PostgresStore::open_to_transfer(options).await;
         Ok(Arc::new(opened.map_err(|error| self.explain(error))?))
+    }
+
+    async fn take_for_tests(&self) -> Result<Arc<dyn ScratchStore>, AppError> {
+        let taken = ScratchDatabase::take(self.options()?).await;
+        Ok(Arc::new(taken.map_err(|error| self.explain(error))?))
     }
 
     fn has_password(&self) -> bool {

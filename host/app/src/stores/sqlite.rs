@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use relation_host::store::Store;
-use relation_host::store::sqlite::{Backup, SqliteOptions, SqliteStore};
+use relation_host::store::scratch::ScratchStore;
+use relation_host::store::sqlite::{Backup, ScratchFile, SqliteOptions, SqliteStore};
 use relation_host::store::transfer::TransferStore;
 
 use super::{OpenMode, StoreKind, StoreLocation, StoreUrl};
@@ -75,6 +76,22 @@ impl StoreLocation for SqliteFile {
         let store = SqliteStore::open_to_read(&self.0, &SqliteOptions::default())?;
         let copied = store.backup(file).await;
         copied.map_err(|error| AppError::new(ErrorKind::Failed, error.to_string()))
+    }
+
+    async fn take_for_tests(&self) -> Result<Arc<dyn ScratchStore>, AppError> {
+        let file = ScratchFile::take(&self.0).map_err(|error| {
+            let exists = error.kind() == std::io::ErrorKind::AlreadyExists;
+            let reason = match exists {
+                true => "the file exists, and tests remove all data".to_owned(),
+                false => error.to_string(),
+            };
+            let error = AppError::usage(format!("cannot use {self} for tests: {reason}"));
+            match exists {
+                true => error.hint("name a file that does not exist"),
+                false => error,
+            }
+        })?;
+        Ok(Arc::new(file))
     }
 
     async fn open_to_transfer(&self, create: bool) -> Result<Arc<dyn TransferStore>, AppError> {

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use relation_app::{AppError, ErrorKind, open_component_cache};
@@ -12,6 +13,7 @@ use relation_harness::scenario::suite::{self, LoadedScenario};
 use relation_harness::scenario::watch::{FileChanges, WatchedFiles, wait_until_stable};
 use relation_host::component::inspect_with;
 use relation_host::store::parent_directory;
+use relation_host::store::scratch::ScratchStore;
 use serde_json::json;
 
 use crate::GlobalArgs;
@@ -19,7 +21,7 @@ use crate::output::{Output, escape_control_chars};
 use crate::streams::stderr;
 use crate::streams::stdout::write_colored;
 use crate::table::{Column, Table};
-use crate::{context, error};
+use crate::{build_runtime, context, error};
 
 /// How often files are checked for changes. A change must be as old before it counts.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -28,8 +30,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "A scenario runs the component on a host of its own, with a simulated clock and an \
-                  emulated Webex or scripted responses; no request leaves the process. docs/scenarios.md describes \
-                  the format. Exits with 1 if a scenario failed, with 2 if a file is not a scenario."
+                  emulated Webex or scripted responses; no request leaves the process. With --store, scenarios run one \
+                  after the other on that store, whose data is removed: an SQLite file that does not exist, or a \
+                  PostgreSQL database without a store. docs/scenarios.md describes the format. Exits with 1 if a scenario failed, with 2 if a file is not a scenario."
 )]
 pub struct Args {
     /// Scenario files, or directories with .toml files
@@ -72,18 +75,49 @@ pub fn run(args: &Args, global: &GlobalArgs) -> Result<(), AppError> {
             return Err(AppError::usage(message));
         }
     }
+    if args.list {
+        return list(&select_scenarios(args)?, output);
+    }
+    let store = TakenStore::take(global)?;
     if args.watch {
-        return watch(args, file, global, output);
+        return watch(args, file, global, &store, output);
     }
     let selected = select_scenarios(args)?;
-    if args.list {
-        return list(&selected, output);
+    let component = store.give_to(load_component(file, global)?);
+    let ran = match args.update {
+        true => update(&selected, &component, output),
+        false => run_scenarios(args, &selected, &component, output),
+    };
+    ran.and(store.remove())
+}
+
+/// The store of `--store`, if that is given, with data of scenarios only.
+struct TakenStore(Option<Arc<dyn ScratchStore>>);
+
+impl TakenStore {
+    fn take(global: &GlobalArgs) -> Result<Self, AppError> {
+        let Some(url) = &global.store else {
+            return Ok(Self(None));
+        };
+        let url = context::parse_store(url, "--store", Path::new(""))?;
+        let taken = build_runtime()?.block_on(url.take_for_tests())?;
+        Ok(Self(Some(taken)))
     }
-    let component = load_component(file, global)?;
-    if args.update {
-        return update(&selected, &component, output);
+
+    /// Makes the component's scenarios run on the store.
+    fn give_to(&self, component: Component) -> Component {
+        component.on_stores(self.0.iter().cloned().collect())
     }
-    run_scenarios(args, &selected, &component, output)
+
+    fn remove(&self) -> Result<(), AppError> {
+        let Some(store) = &self.0 else {
+            return Ok(());
+        };
+        build_runtime()?.block_on(store.remove()).map_err(|error| {
+            let message = format!("the data of the last scenario is left in the store: {error}");
+            AppError::new(ErrorKind::Failed, message)
+        })
+    }
 }
 
 fn select_scenarios(args: &Args) -> Result<Vec<LoadedScenario>, AppError> {
@@ -174,6 +208,7 @@ fn watch(
     args: &Args,
     file: Option<&Path>,
     global: &GlobalArgs,
+    store: &TakenStore,
     output: Output,
 ) -> Result<(), AppError> {
     let watched = WatchedFiles {
@@ -183,7 +218,7 @@ fn watch(
     let mut before = watched.take_snapshot();
     let mut changed = FileChanges::Component;
     loop {
-        let result = run_changed(args, file, &changed, global);
+        let result = run_changed(args, file, &changed, global, store);
         match result {
             Err(error) if error.kind == ErrorKind::BrokenPipe => return Err(error),
             Err(error) => error::report(&error, output.json),
@@ -203,13 +238,15 @@ fn run_changed(
     file: Option<&Path>,
     changed: &FileChanges,
     global: &GlobalArgs,
+    store: &TakenStore,
 ) -> Result<(), AppError> {
     let output = Output { json: global.json };
     let selected = match changed {
         FileChanges::Scenarios(files) => suite::select(files, args.filter.as_deref()),
         FileChanges::Component | FileChanges::Nothing => select_scenarios(args)?,
     };
-    run_scenarios(args, &selected, &load_component(file, global)?, output)
+    let component = store.give_to(load_component(file, global)?);
+    run_scenarios(args, &selected, &component, output)
 }
 
 /// Runs the scenarios in sequence, and rewrites the files of those that differ.

@@ -26,6 +26,7 @@ mod migrations;
 mod open;
 mod options;
 mod recovery;
+mod scratch;
 mod search;
 mod secrets;
 mod servers;
@@ -41,6 +42,7 @@ mod writes;
 pub use inspect::{HostSeen, Inspection, TableRows};
 pub use open::OpenError;
 pub use options::PostgresOptions;
+pub use scratch::ScratchDatabase;
 
 /// The clock by which leases expire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 
-use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Transaction};
 use uuid::Uuid;
 
 use super::connections::Connections;
 use super::error::{Class, classify, describe};
 use super::migrations::MIGRATIONS;
 use super::options::PostgresOptions;
+use super::scratch::require_run;
 use super::servers::{Live, Servers};
 use super::transfer::require_unmarked;
 use super::upkeep::{self, Holder};
@@ -21,7 +22,8 @@ use crate::transfer::TransferMark;
 const OLDEST_SERVER: i32 = 150_000;
 
 /// The lock, until the end of the transaction, of the one process that changes the schema.
-const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('relation.meta'), 0)";
+pub(super) const MIGRATION_LOCK: &str =
+    "SELECT pg_advisory_xact_lock(hashtext('relation.meta'), 0)";
 
 /// Reads the catalog's tables. `to_regclass` uses a cache, which does not show what another process has committed since
 /// this transaction began.
@@ -103,6 +105,15 @@ pub enum OpenError {
     /// The store is the source or the target of a transfer.
     #[error("cannot open the store: {0}")]
     Marked(Box<TransferMark>),
+    /// The database was taken for tests, whose data is removed.
+    #[error("cannot open the store: it was made for tests, which remove its data")]
+    Scratch,
+    /// The database has a store, and cannot be used for tests.
+    #[error("the database has a store that was not made for tests, so nothing in it is removed")]
+    NotScratch,
+    /// Another run has taken the database for its tests.
+    #[error("another run has taken the database for its tests")]
+    ScratchTaken,
     /// An operation of the database failed.
     #[error("cannot open the store: {0}")]
     Store(#[from] StoreError),
@@ -152,6 +163,7 @@ impl PostgresStore {
         beaten.map_err(StoreError::from)?;
         // After the first heartbeat: a transfer marks the store, and then looks for hosts.
         require_unmarked(client.client(), accepted).await?;
+        require_run(client.client(), options.scratch_run.as_deref()).await?;
         let beating = holder.clone();
         connections.spawn(|shared| upkeep::keep_beating(shared, beating));
         connections.spawn(upkeep::watch_clock);
@@ -238,7 +250,10 @@ async fn read_id(client: &Client) -> Result<Option<String>, tokio_postgres::Erro
     read_meta(client, "store-id").await
 }
 
-async fn read_meta(client: &Client, name: &str) -> Result<Option<String>, tokio_postgres::Error> {
+pub(super) async fn read_meta(
+    client: &Client,
+    name: &str,
+) -> Result<Option<String>, tokio_postgres::Error> {
     let read = "SELECT value FROM relation.meta WHERE name = $1";
     let row = client.query_typed_opt(read, &[(&name, Type::TEXT)]).await?;
     row.map(|row| row.try_get(0)).transpose()
@@ -280,16 +295,25 @@ async fn migrate_once(client: &mut Client) -> Result<u64, tokio_postgres::Error>
         .ok()
         .and_then(|found| MIGRATIONS.get(found));
     if let Some(parts) = next {
-        for part in *parts {
-            transaction.batch_execute(part).await?;
-        }
-        let version = (found + 1).to_string();
-        transaction
-            .execute_typed(SET_VERSION, &[(&version, Type::TEXT)])
-            .await?;
+        apply_migration(&transaction, parts, found + 1).await?;
     }
     transaction.commit().await?;
     Ok(found)
+}
+
+/// Brings the schema to a version.
+pub(super) async fn apply_migration(
+    transaction: &Transaction<'_>,
+    parts: &[&str],
+    version: u64,
+) -> Result<(), tokio_postgres::Error> {
+    for part in parts {
+        transaction.batch_execute(part).await?;
+    }
+    let version = version.to_string();
+    let values = [(&version as _, Type::TEXT)];
+    transaction.execute_typed(SET_VERSION, &values).await?;
+    Ok(())
 }
 
 /// Reads the version of the schema; 0: there is none.

@@ -29,6 +29,8 @@ pub struct PostgresOptions {
     pub writers: usize,
     /// The name of this host in the table of hosts.
     pub host_name: String,
+    /// The run that has taken the database for tests.
+    pub(super) scratch_run: Option<String>,
 }
 
 impl PostgresOptions {
@@ -56,6 +58,7 @@ impl PostgresOptions {
             patience: Duration::from_secs(10),
             writers: 6,
             host_name: String::new(),
+            scratch_run: None,
         })
     }
 

@@ -17,6 +17,7 @@ mod outages;
 mod outcomes;
 mod pooler;
 mod proxy;
+mod scratch;
 mod tls;
 mod upkeep;
 

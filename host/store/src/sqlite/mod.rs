@@ -33,6 +33,7 @@ mod process_lock;
 mod queue;
 mod readers;
 mod recovery;
+mod scratch;
 mod search;
 mod secrets;
 mod sequence;
@@ -47,6 +48,7 @@ mod writer;
 pub use backup::{Backup, BackupError};
 pub use open::OpenError;
 use open::ReadMode;
+pub use scratch::ScratchFile;
 
 /// Options of a SQLite store.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -79,3 +79,4 @@ mod process_locks;
 mod random;
 mod reading;
 mod retention;
+mod scratch;

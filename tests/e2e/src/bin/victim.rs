@@ -4,8 +4,9 @@
 //! `victim COMPONENT DIRECTORY WEBEX NOW STEP due|notices|deliver|connect|complete|sync PKID [ADDRESS]`. WEBEX is the
 //! emulator as `HOST:PORT`, NOW the time in milliseconds, and STEP the step to end at (0: none).
 //! The commands: run what is due, begin a consent that comes back to ADDRESS, complete the one
-//! with this callback, or import everything. `notices` runs due wakeups with an outbox, whose handler appends the id of
-//! each notice to the file `told`. `deliver` sends notices to webhooks at ADDRESS.
+//! with this callback, or import everything. `notices` runs what is due with an outbox, whose handler
+//! appends the id of each notice to the file `told`; `deliver` sends notices to webhooks at ADDRESS. The store is the
+//! file in DIRECTORY, or the one at the address in `RELATION_VICTIM_STORE`.
 
 use std::fs::OpenOptions;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -149,10 +150,16 @@ async fn host(
     outbox: VictimOutbox<'_>,
 ) -> Host {
     let clock = Arc::new(ManualClock::new(now));
-    let database = directory.join("relation.db");
-    let store = SqliteStore::open(&database, &SqliteOptions::default()).expect("the store opens");
+    let store: Arc<dyn Store> = match std::env::var("RELATION_VICTIM_STORE") {
+        Ok(address) => relation_test_stores::open_in_child(&address).await,
+        Err(_) => {
+            let database = directory.join("relation.db");
+            let store = SqliteStore::open(&database, &SqliteOptions::default());
+            Arc::new(store.expect("the store opens"))
+        }
+    };
     let faults = StoreFaults::new(Arc::clone(&clock));
-    let store: Arc<dyn Store> = Arc::new(FaultyStore::new(Arc::new(store), faults.clone()));
+    let store: Arc<dyn Store> = Arc::new(FaultyStore::new(store, faults.clone()));
     let key = KeyFile::new(directory.join("relation.key"));
     let sealer = Sealer::open(&*store, key, now).await.expect("the key fits");
     let relay = relay(webex.to_owned(), steps.clone());

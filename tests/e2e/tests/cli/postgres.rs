@@ -322,3 +322,27 @@ fn killed_host_is_replaced_by_another() {
         3
     );
 }
+
+#[test]
+fn scenarios_run_on_a_database_without_a_store() {
+    let Some((cluster, database)) = database() else {
+        return;
+    };
+    let workspace = Workspace::new("http://127.0.0.1:9/v1", "secret");
+    workspace.write(
+        "scenario.toml",
+        "about = \"The model is described\"\n[[step]]\ncall = \"describe\"\n",
+    );
+    let store = ["--store", database.url()];
+    let run = |arguments: &[&str]| workspace.relation(arguments.iter().chain(&store)).run();
+    let passed = run(&["test", "scenario.toml"]).succeeds();
+    assert!(passed.stdout.contains("1 passed"), "{}", passed.stdout);
+    let schemas = "SELECT count(*) FROM pg_namespace WHERE nspname = 'relation'";
+    let schemas = cluster.execute(database.name(), schemas).unwrap();
+    assert_eq!(schemas, "0", "nothing is left");
+
+    run(&["init"]).succeeds();
+    let refused = run(&["test", "scenario.toml"]).exits(2);
+    refused.reports(&["was not made for tests", "name a database of its own"]);
+    run(&["status"]).succeeds();
+}

@@ -192,3 +192,25 @@ fn reports_are_for_programs_too() {
         "{xml}"
     );
 }
+
+#[test]
+fn scenarios_run_on_a_given_file() {
+    let workspace = workspace();
+    let store = format!("sqlite:{}", workspace.path("trial.db").display());
+    let run = |arguments: &[&str]| {
+        let all = ["test", "scenarios", "--store", store.as_str()];
+        workspace.relation(all.iter().chain(arguments)).run()
+    };
+    let passed = run(&[]).succeeds();
+    assert!(passed.stdout.contains("1 passed"), "{}", passed.stdout);
+    let beside = std::fs::read_dir(workspace.path("")).unwrap();
+    let mut left = beside.map(|entry| entry.unwrap().file_name());
+    assert!(!left.any(|name| name.to_string_lossy().starts_with("trial.db")));
+
+    workspace.write("trial.db", "data of somebody");
+    run(&[]).exits(2).reports(&["trial.db", "the file exists"]);
+    let kept = std::fs::read_to_string(workspace.path("trial.db")).unwrap();
+    assert_eq!(kept, "data of somebody");
+    // Nothing runs.
+    run(&["--list"]).succeeds();
+}

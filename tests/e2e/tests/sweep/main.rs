@@ -25,7 +25,11 @@ const REDIRECT: &str = "http://127.0.0.1:8484/callback";
 
 /// Runs the victim in this world, to its end or to the step; returns the steps that it reached.
 fn run_victim(world: &World, step: usize, what: &[&str]) -> Vec<String> {
-    let output = Command::new(env!("CARGO_BIN_EXE_victim"))
+    let mut victim = Command::new(env!("CARGO_BIN_EXE_victim"));
+    if let Some(address) = world.store_address() {
+        victim.env("RELATION_VICTIM_STORE", address);
+    }
+    let output = victim
         .arg(artifacts::component())
         .arg(world.directory())
         .arg(world.emulator.address().to_string())
@@ -40,6 +44,7 @@ fn run_victim(world: &World, step: usize, what: &[&str]) -> Vec<String> {
     } else {
         use std::os::unix::process::ExitStatusExt as _;
         assert_eq!(output.status.signal(), Some(9), "{stderr}");
+        world.end_children();
     }
     let stdout = String::from_utf8(output.stdout).unwrap();
     stdout.lines().map(str::to_owned).collect()

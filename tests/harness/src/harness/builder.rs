@@ -9,6 +9,7 @@ use relation_host::component::{ComponentCache, Plugin};
 use relation_host::egress::{PolicyError, Transport};
 use relation_host::imports::Interceptor;
 use relation_host::store::StoreError;
+use relation_host::store::scratch::ScratchStore;
 use relation_host::store::seal::SealError;
 use relation_host::store::sqlite::OpenError;
 use relation_host::types::Timestamp;
@@ -85,6 +86,7 @@ pub struct HarnessBuilder {
     clock: Arc<ManualClock>,
     seed: u64,
     store: StoreKind,
+    scratch: Option<Arc<dyn ScratchStore>>,
     settings: BTreeMap<String, String>,
     secrets: BTreeMap<String, SecretString>,
     node_settings: Option<Arc<dyn NodeSettings>>,
@@ -103,6 +105,7 @@ impl HarnessBuilder {
             clock: Arc::new(ManualClock::new(START_TIME)),
             seed: 0,
             store: StoreKind::default(),
+            scratch: None,
             settings: BTreeMap::new(),
             secrets: BTreeMap::new(),
             node_settings: None,
@@ -134,6 +137,13 @@ impl HarnessBuilder {
     #[must_use]
     pub fn store(mut self, kind: StoreKind) -> Self {
         self.store = kind;
+        self
+    }
+
+    /// Sets another store, in place of a kind of store. The harness removes its data at the start, and uses it alone.
+    #[must_use]
+    pub fn scratch_store(mut self, store: Arc<dyn ScratchStore>) -> Self {
+        self.scratch = Some(store);
         self
     }
 
@@ -232,6 +242,7 @@ impl HarnessBuilder {
             interceptor: self.interceptor,
             leases: self.leases,
             store: self.store,
+            scratch: self.scratch,
             seed: self.seed,
         };
         Harness::start_empty(config, self.clock, redactor, backend).await

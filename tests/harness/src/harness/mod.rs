@@ -9,6 +9,7 @@ use relation_host::clock::{Clock, ManualClock};
 use relation_host::component::Plugin;
 use relation_host::entropy::SeededEntropy;
 use relation_host::imports::Interceptor;
+use relation_host::store::scratch::ScratchStore;
 use relation_host::types::Timestamp;
 use relation_host::{ComponentSource, Host, NodeSettings};
 use secrecy::SecretString;
@@ -18,7 +19,7 @@ use tempfile::TempDir;
 use crate::memory::MemoryStore;
 use crate::redaction::Redactor;
 use crate::script::ScriptError;
-use crate::storage::{ObservingLayer, Snapshot};
+use crate::storage::{ObservingLayer, OperationCounts, Snapshot};
 use crate::transcript::{Exchange, Transcript};
 
 mod advance;
@@ -73,6 +74,8 @@ struct HarnessConfig {
     interceptor: Option<Arc<dyn Interceptor>>,
     leases: bool,
     store: StoreKind,
+    /// The store in place of the kind of store.
+    scratch: Option<Arc<dyn ScratchStore>>,
     seed: u64,
 }
 
@@ -89,10 +92,14 @@ impl Harness {
         backend: HttpBackend,
     ) -> Result<Self, StartError> {
         let store_layer = ObservingLayer::new(std::collections::BTreeSet::new(), config.leases);
-        let memory = match config.store {
+        let memory = match (&config.scratch, config.store) {
+            (Some(scratch), _) => {
+                scratch.clear().await?;
+                None
+            }
             // Sealed values are bound to this id, which no transcript shows.
-            StoreKind::Memory => Some(MemoryStore::new("harness")),
-            StoreKind::Sqlite => None,
+            (None, StoreKind::Memory) => Some(MemoryStore::new("harness")),
+            (None, StoreKind::Sqlite) => None,
         };
         let directory = TempDir::new()?;
         Self::assemble(
@@ -178,6 +185,16 @@ impl Harness {
     /// Returns the number of hosts.
     pub fn host_count(&self) -> usize {
         self.hosts.len()
+    }
+
+    /// Returns whether the store is in memory. Calls on it are never interrupted by others.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        self.first().memory.is_some()
+    }
+
+    /// Returns the number of operations that the store has begun, and the number of those that run.
+    pub(crate) fn count_operations(&self) -> OperationCounts {
+        self.store_layer.count_operations()
     }
 
     /// Starts another host on the same store, like another process. Returns its index for [`Harness::call_on`].

@@ -22,7 +22,7 @@ const STASH: &str = "relation.db-stash";
 pub(super) struct TestHost {
     pub(super) host: Host,
     pub(super) sealer: Arc<Sealer>,
-    /// The host's view of the store; `None` for a database.
+    /// The host's view of the store in memory; `None` for another store.
     pub(super) memory: Option<MemoryStore>,
 }
 
@@ -36,14 +36,15 @@ impl TestHost {
 }
 
 impl Harness {
-    /// Starts a host on `memory`, or on the database.
+    /// Starts a host on `memory`, or on the other store.
     pub(super) async fn start_host(
         &self,
         memory: Option<MemoryStore>,
     ) -> Result<TestHost, StartError> {
-        let store: Arc<dyn Store> = match &memory {
-            Some(memory) => Arc::new(memory.clone()),
-            None => Arc::new(SqliteStore::open(
+        let store: Arc<dyn Store> = match (&memory, &self.config.scratch) {
+            (Some(memory), _) => Arc::new(memory.clone()),
+            (None, Some(scratch)) => scratch.open().await?,
+            (None, None) => Arc::new(SqliteStore::open(
                 self.directory.path().join("relation.db"),
                 &SqliteOptions::default(),
             )?),

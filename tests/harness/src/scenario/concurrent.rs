@@ -1,30 +1,38 @@
 //! Concurrent calls of a scenario step. The calls begin in the order in which they are written, each when the
 //! earlier ones are blocked. Leases and locks decide the rest.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use relation_host::egress::{ProxyUrl, Transport, TransportError};
 use serde_json::{Value, json};
 use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::oneshot;
 
 use super::model::{Call, ConcurrentCall};
 use super::observation::Observation;
 use super::run::{PreparedAction, Problem};
 use super::world::World;
-use crate::harness::ObservedCall;
+use crate::harness::{Harness, ObservedCall};
 
 /// The number of yields in which any call becomes blocked.
 const YIELD_ROUNDS: usize = 64;
+
+/// The concurrency of calls on a store that takes its time.
+const PACED: usize = usize::MAX;
 
 /// A transport that holds requests of concurrent calls until all calls have begun and are blocked.
 pub struct ConcurrentTransport {
     inner: Arc<dyn Transport>,
     /// The number of concurrent calls; 0 outside of concurrent steps.
     concurrency: AtomicUsize,
+    /// The requests that wait until [`Pace`] releases them.
+    held: Mutex<VecDeque<oneshot::Sender<()>>>,
 }
 
 impl ConcurrentTransport {
@@ -33,6 +41,25 @@ impl ConcurrentTransport {
         Self {
             inner,
             concurrency: AtomicUsize::new(0),
+            held: Mutex::default(),
+        }
+    }
+
+    /// Waits until the request is released.
+    async fn hold(&self) {
+        let (release, released) = oneshot::channel();
+        self.held.lock().push_back(release);
+        // Requests without a pace are dropped with their step.
+        let _ = released.await;
+    }
+
+    /// Releases the first request that is held.
+    fn release_next(&self) {
+        let mut held = self.held.lock();
+        while let Some(release) = held.pop_front() {
+            if release.send(()).is_ok() {
+                return;
+            }
         }
     }
 }
@@ -45,8 +72,10 @@ impl Transport for ConcurrentTransport {
         proxy: Option<&ProxyUrl>,
     ) -> Result<http::Response<Bytes>, TransportError> {
         let concurrency = self.concurrency.load(Ordering::Relaxed);
-        if concurrency > 0 {
-            yield_to(concurrency.saturating_add(1)).await;
+        match concurrency {
+            0 => {}
+            PACED => self.hold().await,
+            concurrency => yield_to(concurrency.saturating_add(1)).await,
         }
         self.inner.send(request, proxy).await
     }
@@ -59,8 +88,75 @@ async fn yield_to(others: usize) {
     }
 }
 
+/// Waits until every call is blocked: by the transport, or by another call.
+async fn wait_until_blocked(harness: &Harness) {
+    let mut quiet = 0;
+    let mut was = harness.count_operations();
+    while quiet < YIELD_ROUNDS {
+        tokio::task::yield_now().await;
+        let is = harness.count_operations();
+        quiet = match is.running == 0 && is.begun == was.begun {
+            true => quiet + 1,
+            false => 0,
+        };
+        was = is;
+    }
+}
+
 impl World {
-    /// Makes all calls. Adds the effects of each call, and the joint changes of all.
+    /// Runs actions on a store in memory: an action is blocked after a number of yields, and an interval passes when all
+    /// are blocked.
+    async fn run_by_yields<F: Future>(&self, actions: Vec<F>) -> Vec<F::Output> {
+        let concurrency = &self.transport.concurrency;
+        concurrency.store(actions.len(), Ordering::Relaxed);
+        let actions = actions.into_iter().enumerate();
+        let actions = actions.map(|(index, action)| async move {
+            yield_to(index).await;
+            action.await
+        });
+        // A call that waits for a lease polls after an interval, which passes when all tasks are idle.
+        tokio::time::pause();
+        let done = join_all(actions).await;
+        tokio::time::resume();
+        concurrency.store(0, Ordering::Relaxed);
+        done
+    }
+
+    /// Runs actions on a store that takes its time: an action is blocked when its operations of the store have ended and
+    /// it begins no other.
+    async fn run_by_operations<F: Future>(&self, actions: Vec<F>) -> Vec<F::Output> {
+        let concurrency = &self.transport.concurrency;
+        concurrency.store(PACED, Ordering::Relaxed);
+        let (starts, actions): (Vec<_>, Vec<_>) = actions
+            .into_iter()
+            .map(|action| {
+                let (start, started) = oneshot::channel::<()>();
+                let action = async move {
+                    let _ = started.await;
+                    action.await
+                };
+                (start, action)
+            })
+            .unzip();
+        let pace = async {
+            for start in starts {
+                wait_until_blocked(&self.harness).await;
+                let _ = start.send(());
+            }
+            loop {
+                wait_until_blocked(&self.harness).await;
+                self.transport.release_next();
+            }
+        };
+        let done = tokio::select! {
+            done = join_all(actions) => done,
+            never = pace => never,
+        };
+        concurrency.store(0, Ordering::Relaxed);
+        done
+    }
+
+    /// Makes all calls. Adds the own effects of each call, and the joint changes of all.
     pub(super) async fn run_concurrently(
         &mut self,
         callers: &[ConcurrentCall],
@@ -91,23 +187,12 @@ impl World {
         let world = &*self;
         let (calls, actions): (Vec<&Call>, Vec<_>) = all
             .into_iter()
-            .enumerate()
-            .map(|(index, (call, host, prepared))| {
-                let prepared = async move {
-                    yield_to(index).await;
-                    world.run_one(host, prepared).await
-                };
-                (call, prepared)
-            })
+            .map(|(call, host, prepared)| (call, world.run_one(host, prepared)))
             .unzip();
-        // A call that waits for a lease polls after an interval, which passes when all tasks are idle.
-        tokio::time::pause();
-        self.transport
-            .concurrency
-            .store(calls.len(), Ordering::Relaxed);
-        let done = join_all(actions).await;
-        self.transport.concurrency.store(0, Ordering::Relaxed);
-        tokio::time::resume();
+        let done = match self.harness.is_in_memory() {
+            true => self.run_by_yields(actions).await,
+            false => self.run_by_operations(actions).await,
+        };
         for (call, done) in calls.into_iter().zip(done) {
             match done? {
                 Some(observed) => {

@@ -180,7 +180,7 @@ pub fn select(files: &[PathBuf], filter: Option<&str>) -> Vec<LoadedScenario> {
     loaded.filter(wanted).collect()
 }
 
-/// Runs scenarios, up to `jobs` concurrently. Calls `on_result` for each in order, once it and all before it have
+/// Runs scenarios, up to `jobs` concurrently, on the stores of the component if it has any. Calls `on_result` for each in order, once it and all before it have
 /// ended.
 pub fn run_all(
     loaded: &[LoadedScenario],
@@ -192,8 +192,12 @@ pub fn run_all(
     let (sender, receiver) = mpsc::channel();
     let mut waiting = BTreeMap::new();
     let mut all = Vec::new();
+    let mut components = component
+        .split()
+        .unwrap_or_else(|| vec![component.clone(); jobs.get()]);
+    components.truncate(jobs.get().min(loaded.len()));
     std::thread::scope(|scope| {
-        for _ in 0..jobs.get().min(loaded.len()) {
+        for component in components {
             let (sender, next) = (sender.clone(), &next);
             scope.spawn(move || {
                 loop {
@@ -201,7 +205,7 @@ pub fn run_all(
                     let Some(loaded) = loaded.get(index) else {
                         return;
                     };
-                    if sender.send((index, run_one(loaded, component))).is_err() {
+                    if sender.send((index, run_one(loaded, &component))).is_err() {
                         return;
                     }
                 }

@@ -15,7 +15,7 @@ mod difference;
 mod observing_layer;
 
 pub use difference::{Change, Changes, Difference};
-pub(crate) use observing_layer::ObservingLayer;
+pub(crate) use observing_layer::{ObservingLayer, OperationCounts};
 
 /// The page size of queries.
 const PAGE: u32 = 500;

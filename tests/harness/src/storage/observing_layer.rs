@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use relation_host::store::layer::StoreLayer;
+use relation_host::store::layer::{Operation, StoreLayer};
 use relation_host::store::{BeginOutcome, CallEnd, CallStart, Change, Commit, Store, StoreError};
 use relation_host::types::Reference;
 
@@ -14,7 +14,35 @@ use relation_host::types::Reference;
 #[derive(Clone, Debug)]
 pub(crate) struct ObservingLayer {
     documents: Arc<Mutex<BTreeSet<Reference>>>,
+    operations: Arc<Mutex<OperationCounts>>,
     leases: bool,
+}
+
+/// The numbers of a store's operations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct OperationCounts {
+    /// The operations that have begun.
+    pub(crate) begun: u64,
+    /// Those that have not ended.
+    pub(crate) running: u64,
+}
+
+/// An operation that runs. One that is dropped has ended too.
+struct RunningOperation(Arc<Mutex<OperationCounts>>);
+
+impl RunningOperation {
+    fn begin(counts: &Arc<Mutex<OperationCounts>>) -> Self {
+        let mut counted = counts.lock();
+        counted.begun += 1;
+        counted.running += 1;
+        Self(Arc::clone(counts))
+    }
+}
+
+impl Drop for RunningOperation {
+    fn drop(&mut self) {
+        self.0.lock().running -= 1;
+    }
 }
 
 impl ObservingLayer {
@@ -23,6 +51,7 @@ impl ObservingLayer {
     pub(crate) fn new(documents: BTreeSet<Reference>, leases: bool) -> Self {
         Self {
             documents: Arc::new(Mutex::new(documents)),
+            operations: Arc::default(),
             leases,
         }
     }
@@ -30,6 +59,10 @@ impl ObservingLayer {
     /// Returns all documents that were written; some may not exist.
     pub(crate) fn documents(&self) -> BTreeSet<Reference> {
         self.documents.lock().clone()
+    }
+
+    pub(crate) fn count_operations(&self) -> OperationCounts {
+        *self.operations.lock()
     }
 
     fn remember_documents(&self, commit: &Commit) {
@@ -43,6 +76,15 @@ impl ObservingLayer {
 }
 
 impl StoreLayer for ObservingLayer {
+    async fn wrap<T: Send>(
+        &self,
+        _operation: Operation,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let _running = RunningOperation::begin(&self.operations);
+        work.await
+    }
+
     async fn commit(&self, inner: &dyn Store, mut commit: Commit) -> Result<(), StoreError> {
         self.remember_documents(&commit);
         if !self.leases {

@@ -14,6 +14,7 @@ use relation_host::component::ComponentCache;
 use relation_host::imports::Interceptor;
 use relation_host::reports::Grant;
 use relation_host::types::{Failure, Pkid, Reference, Timestamp};
+use relation_test_stores::{LentStore, StoreKind};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use webex_emulator::{
@@ -43,6 +44,8 @@ pub struct World {
     /// The state before a new consent that was necessary.
     pub state_before_reconnect: Option<Value>,
     grant: webex_emulator::Grant,
+    /// Given back when the harness has ended.
+    _lent: Option<LentStore>,
 }
 
 impl SweepWorld for World {
@@ -53,10 +56,24 @@ impl SweepWorld for World {
 
 impl World {
     pub async fn start(mode: Mode, interceptor: Arc<dyn Interceptor>) -> Self {
-        Self::with_leases(true, mode, interceptor).await
+        let lent = match StoreKind::selected() {
+            Some(kind) => Some(LentStore::lend(kind).await),
+            None => None,
+        };
+        Self::on_store(lent, true, mode, interceptor).await
     }
 
+    /// Starts a world on a store in memory.
     pub async fn with_leases(leases: bool, mode: Mode, interceptor: Arc<dyn Interceptor>) -> Self {
+        Self::on_store(None, leases, mode, interceptor).await
+    }
+
+    async fn on_store(
+        lent: Option<LentStore>,
+        leases: bool,
+        mode: Mode,
+        interceptor: Arc<dyn Interceptor>,
+    ) -> Self {
         let clock = Arc::new(ManualClock::new(START_TIME));
         let webex = Emulator::builder()
             .clock(emulator_clock(&clock))
@@ -72,7 +89,11 @@ impl World {
         let component = target.join("component/spark-customer.wasm");
         assert!(component.is_file(), "run `cargo xtask build`");
         let cache = target.join("test-caches/relation-host/components");
-        let harness = Harness::builder(ComponentSource::File(component))
+        let mut harness = Harness::builder(ComponentSource::File(component));
+        if let Some(lent) = &lent {
+            harness = harness.scratch_store(lent.store());
+        }
+        let harness = harness
             .component_cache(ComponentCache::new(cache))
             .clock(clock)
             .setting("webex.client-id", DEFAULT_CLIENT_ID)
@@ -94,6 +115,7 @@ impl World {
             callback: None,
             state_before_reconnect: None,
             grant,
+            _lent: lent,
         }
     }
 

@@ -7,8 +7,8 @@ use crate::measure::Percentiles;
 use crate::report::{Bound, Report, Unit, verdict};
 
 /// The benchmarks that the goals are about. The largest store comes last: filling it takes minutes.
-pub const BENCHES: [&str; 7] = [
-    "refresh", "peers", "drain", "fresh", "program", "stored", "web",
+pub const BENCHES: [&str; 8] = [
+    "refresh", "peers", "drain", "fresh", "program", "metrics", "stored", "web",
 ];
 
 /// One goal with the values that were measured.

@@ -14,6 +14,7 @@ use relation_host::store::Store;
 use relation_host::store::seal::{KeyFile, Sealer};
 use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
 use relation_host::{ComponentSource, Host, Limits};
+use relation_metrics::Metrics;
 use secrecy::SecretString;
 use spark_customer::settings;
 
@@ -30,6 +31,24 @@ pub struct Parts {
     pub settings: BTreeMap<String, String>,
     pub client_secret: SecretString,
     pub limits: Limits,
+}
+
+/// The observers of a world.
+#[derive(Clone)]
+pub struct Observation {
+    /// Times the phases of operations.
+    pub phases: Phases,
+    /// The metrics of the host, if it has any.
+    pub metrics: Option<Metrics>,
+}
+
+impl From<Phases> for Observation {
+    fn from(phases: Phases) -> Self {
+        Self {
+            phases,
+            metrics: None,
+        }
+    }
 }
 
 /// A host and a native baseline on one store.
@@ -49,10 +68,15 @@ impl BenchWorld {
         cache: &Path,
         limits: Limits,
         webex: SocketAddr,
-        phases: Phases,
+        observation: Observation,
     ) -> Result<Self> {
+        let Observation { phases, metrics } = observation;
         let store = open_store(directory, name, &SqliteOptions::default())?;
         let store: Arc<dyn Store> = Arc::new(TimedStore::new(store, phases.clone()));
+        let store = match &metrics {
+            Some(metrics) => metrics.observe_store(store),
+            None => store,
+        };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let keys = KeyFile::new(directory.join(format!("{name}.key")));
         let sealer = Sealer::open(&*store, keys, clock.now())
@@ -72,7 +96,11 @@ impl BenchWorld {
             client_secret: SecretString::from("bench-client-secret"),
             limits,
         });
-        let host = Host::builder()
+        let builder = match metrics {
+            Some(metrics) => Host::builder().observer(Arc::new(metrics)),
+            None => Host::builder(),
+        };
+        let host = builder
             .component(ComponentSource::Bytes(component.to_vec()))
             .component_cache(ComponentCache::new(cache))
             .store(Arc::clone(&parts.store))

@@ -38,7 +38,8 @@ fn every_benchmark_reports_ratios() {
     assert_eq!(
         names,
         [
-            "fresh", "refresh", "drain", "commits", "program", "stored", "web", "profile"
+            "fresh", "refresh", "drain", "commits", "program", "stored", "web", "metrics",
+            "profile"
         ]
     );
     for report in reports {
@@ -88,6 +89,8 @@ fn table_has_every_goal_that_needs_no_peer() {
         "find due wakeups: 32 of them; 400 stored, against 100 stored",
         "resident memory of an idle host with 400 customers",
         "GET a list of 50; 400 stored",
+        "refreshes with metrics, 32 in flight, against without metrics",
+        "a scrape that reads the store, 128 in flight",
     ] {
         assert!(table.contains(measure), "{measure} is missing:\n{table}");
     }

@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use anyhow::Result;
 use relation_host::Limits;
+use relation_metrics::Metrics;
 
 use crate::phases::Phases;
 use crate::report::Report;
 use crate::token_server::TokenServer;
-use crate::world::BenchWorld;
+use crate::world::{BenchWorld, Observation};
 
 pub mod commits;
 pub mod drain;
 pub mod fresh;
 pub mod instructions;
+pub mod metrics;
 pub mod profile;
 pub mod program;
 pub mod refresh;
@@ -23,7 +25,7 @@ pub mod stored;
 pub mod web;
 
 /// Names in running order, each with its measured quantity.
-pub const BENCHES: [(&str, &str); 9] = [
+pub const BENCHES: [(&str, &str); 10] = [
     ("fresh", fresh::TITLE),
     ("refresh", refresh::TITLE),
     ("drain", drain::TITLE),
@@ -31,6 +33,7 @@ pub const BENCHES: [(&str, &str); 9] = [
     ("program", program::TITLE),
     ("stored", stored::TITLE),
     ("web", web::TITLE),
+    ("metrics", metrics::TITLE),
     ("instructions", instructions::TITLE),
     ("profile", profile::TITLE),
 ];
@@ -64,15 +67,29 @@ pub struct Plan {
 impl Plan {
     /// Creates a world on a new store called `name`.
     pub async fn world(&self, name: &str, phases: Phases) -> Result<BenchWorld> {
-        self.start(name, self.webex(), phases).await
+        self.start(name, self.webex(), phases.into()).await
+    }
+
+    /// Creates a world on a new store called `name`, whose host reports to these metrics.
+    pub async fn world_with_metrics(&self, name: &str, metrics: Metrics) -> Result<BenchWorld> {
+        let observation = Observation {
+            phases: Phases::off(),
+            metrics: Some(metrics),
+        };
+        self.start(name, self.webex(), observation).await
     }
 
     /// Creates a world on a new store called `name`, with the token endpoint of another process.
     pub async fn world_at(&self, name: &str, webex: SocketAddr) -> Result<BenchWorld> {
-        self.start(name, webex, Phases::off()).await
+        self.start(name, webex, Phases::off().into()).await
     }
 
-    async fn start(&self, name: &str, webex: SocketAddr, phases: Phases) -> Result<BenchWorld> {
+    async fn start(
+        &self,
+        name: &str,
+        webex: SocketAddr,
+        observation: Observation,
+    ) -> Result<BenchWorld> {
         let (directory, component) = (&self.directory, &self.component);
         let limits = self.limits.clone();
         BenchWorld::start(
@@ -82,7 +99,7 @@ impl Plan {
             &self.cache,
             limits,
             webex,
-            phases,
+            observation,
         )
         .await
     }
@@ -108,6 +125,7 @@ pub async fn run(name: &str, plan: &Plan) -> Result<Option<Report>> {
         "commits" => commits::run(plan).await?,
         "stored" => stored::run(plan).await?,
         "web" => web::run(plan).await?,
+        "metrics" => metrics::run(plan).await?,
         "instructions" => instructions::run(plan).await?,
         "profile" => profile::run(plan).await?,
         _ => return Ok(None),

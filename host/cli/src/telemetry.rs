@@ -11,7 +11,7 @@ use relation_app::config::MetricsConfig;
 use relation_app::secret_text::read_line_of_file;
 use relation_app::{AppError, HostParts, Installation};
 use relation_host::Host;
-use relation_metrics::{Endpoints, Metrics, TokenSource, observe_response};
+use relation_metrics::{EndpointOptions, Endpoints, Metrics, TokenSource, observe_response};
 use relation_web::Server;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -57,7 +57,11 @@ impl Telemetry {
         let routes = relation_web::route_patterns();
         let clock = Arc::clone(&installation.clock);
         let metrics = Metrics::new(clock, env!("CARGO_PKG_VERSION"), &routes);
-        let endpoints = Endpoints::new(metrics.clone(), stopping.clone(), token);
+        let options = EndpointOptions {
+            token,
+            per_connection: config.per_connection,
+        };
+        let endpoints = Endpoints::new(metrics.clone(), stopping.clone(), options);
         tracing::info!("metrics at http://{address}/metrics");
         let closing = CancellationToken::new();
         let server = tokio::spawn(server.run(endpoints.router(), closing.clone()));

@@ -50,7 +50,9 @@ pub use host::{
 };
 pub use imports::Outbox;
 pub use node_settings::NodeSettings;
-pub use observer::{AlertChange, AlertChanged, CallEnded, Observer, RequestEnded, WakeupEnded};
+pub use observer::{
+    AlertChange, AlertChanged, CallEnded, InstanceEnded, Observer, RequestEnded, WakeupEnded,
+};
 pub use relation_egress as egress;
 pub use relation_store as store;
 #[cfg(feature = "test-util")]

@@ -9,7 +9,7 @@ use http::StatusCode;
 
 use crate::egress::EgressError;
 use crate::store::DueWakeup;
-use crate::transactions::Status;
+use crate::transactions::{SecretAccessOutcome, Status};
 use crate::types::{Document, Reference, Timestamp};
 use crate::{CallErrorKind, WakeupOutcome};
 
@@ -35,6 +35,21 @@ pub trait Observer: Send + Sync + 'static {
     /// refuse is not reported.
     fn request_ended(&self, event: &RequestEnded<'_>) {
         let _ = event;
+    }
+
+    /// Reports the end of an instance of the plugin. A call has one, or more if it is made again.
+    fn instance_ended(&self, event: &InstanceEnded) {
+        let _ = event;
+    }
+
+    /// Reports that the plugin has asked for a secret.
+    fn secret_requested(&self, outcome: SecretAccessOutcome) {
+        let _ = outcome;
+    }
+
+    /// Reports how long a due wakeup of a kind with a limited rate has waited for that limit; zero: not at all.
+    fn budget_waited(&self, waited: Duration) {
+        let _ = waited;
     }
 
     /// Reports that an alert was raised, repeated or cleared. Moving an alert with its record is
@@ -87,6 +102,18 @@ pub struct RequestEnded<'a> {
     /// The status of the response, or why there is none.
     pub result: Result<StatusCode, &'a EgressError>,
     /// The time from sending to the response head, by the host's monotonic clock.
+    pub duration: Duration,
+    /// The pause that the response asks for (`Retry-After`), if it is a number of seconds.
+    pub retry_after: Option<Duration>,
+}
+
+/// The end of an instance of the plugin.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct InstanceEnded {
+    /// The largest size of its memories, in bytes.
+    pub memory: usize,
+    /// The time from its creation to its end, by the host's monotonic clock.
     pub duration: Duration,
 }
 

@@ -1,20 +1,22 @@
 //! Reads gauges from the store when they are scraped, at most once in 15 seconds. No read scans all documents: each has a
 //! bound, or counts by an index.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use relation_host::Host;
-use relation_host::reports::{Grant, State};
-use relation_host::store::{KindFilter, SecretScope, SortOrder, Store, StoreError, stash};
+use relation_host::reports::State;
+use relation_host::store::{
+    DeadlineCounts, KindFilter, SecretScope, SortOrder, Store, StoreError, StoreStatistics, stash,
+};
 use relation_host::types::{ALERT_MODEL, Document, Filter, Key, RECORD_MODEL, Timestamp};
 use relation_host::wakeup_kinds;
 use relation_notify::runner::count_dead;
 use serde::Deserialize;
 
-use crate::labels::{ALERT_CODES, EXPIRING, OTHER, SEVERITIES, SEVERITY_KEYS, WITHIN_MILLIS, pick};
-use crate::metrics::Metrics;
+use crate::labels::{ALERT_CODES, OTHER, SEVERITIES, SEVERITY_KEYS, WITHIN_MILLIS, pick};
+use crate::metrics::{Metrics, seconds_of};
+use crate::per_connection::{self, PerConnection};
 
 /// The shortest time between two reads of the store.
 pub(crate) const MIN_INTERVAL: Duration = Duration::from_secs(15);
@@ -37,6 +39,7 @@ pub(crate) struct Collector {
     host: Host,
     /// The monotonic time of the latest read.
     last: Mutex<Option<Duration>>,
+    per_connection: PerConnection,
 }
 
 /// The values of one read.
@@ -49,6 +52,11 @@ struct Figures {
     earliest_notice: Option<Timestamp>,
     dead_letters: u64,
     quarantined: usize,
+    deadlines: DeadlineCounts,
+    statistics: StoreStatistics,
+    /// When the newest data key was created.
+    newest_key: Option<Timestamp>,
+    per_connection: Option<per_connection::Expiries>,
 }
 
 /// The counted alerts.
@@ -56,8 +64,6 @@ struct Figures {
 struct AlertFigures {
     /// By code and severity.
     counts: Vec<(&'static str, &'static str, u64)>,
-    /// The smallest threshold that a refresh token has crossed, in milliseconds, by record and grant.
-    thresholds: HashMap<(String, Grant), u64>,
 }
 
 /// The members of an alert's body that are counted.
@@ -65,16 +71,12 @@ struct AlertFigures {
 struct AlertBody {
     code: String,
     severity: String,
-    subject: String,
-    #[serde(default)]
-    threshold: u64,
-    #[serde(default)]
-    grant: Grant,
 }
 
 impl Collector {
-    pub fn new(metrics: Metrics, host: Host) -> Self {
+    pub fn new(metrics: Metrics, host: Host, per_connection: bool) -> Self {
         Self {
+            per_connection: PerConnection::new(per_connection),
             metrics,
             host,
             last: Mutex::new(None),
@@ -123,7 +125,14 @@ impl Collector {
         let notices = KindFilter::Only(wakeup_kinds::NOTICE);
         let notices = store.due(now, 1, notices).await?;
         let quarantined = store.secrets(SecretScope::Quarantined, None, MAX_QUARANTINED);
+        let times = WITHIN_MILLIS.map(|(_, millis)| now.after(Duration::from_millis(millis)));
+        let deadlines = store.count_deadlines(wakeup_kinds::REFRESH, &times, MAX_CUSTOMERS);
+        let keys = store.data_keys().await?;
         Ok(Figures {
+            deadlines: deadlines.await?,
+            statistics: store.statistics().await?,
+            newest_key: keys.iter().map(|key| key.created).max(),
+            per_connection: self.per_connection.read(store).await?,
             now,
             by_state,
             alerts: read_alerts(store).await?,
@@ -145,11 +154,23 @@ impl Collector {
         for (code, severity, count) in &figures.alerts.counts {
             families.alerts.set([code, severity], *count as f64);
         }
-        for (within, millis) in WITHIN_MILLIS {
-            let thresholds = figures.alerts.thresholds.values();
-            let count = thresholds.filter(|threshold| **threshold <= millis).count();
-            families.expiring.set([within], count as f64);
+        for ((within, _), count) in WITHIN_MILLIS.iter().zip(&figures.deadlines.counts) {
+            families.expiring.set([within], *count as f64);
         }
+        match figures.deadlines.earliest {
+            Some(earliest) => families.earliest_expiry.set([], seconds_of(earliest)),
+            None => families.earliest_expiry.clear(),
+        }
+        if let Some(created) = figures.newest_key {
+            let age = figures.now.since(created);
+            families.data_key_age.set([], age.as_secs_f64());
+        }
+        let per_connection = figures.per_connection.as_ref();
+        let is_active = f64::from(per_connection.is_some());
+        families.per_connection.set([], is_active);
+        let expiries = per_connection.into_iter().flatten();
+        families.connection_expiry.replace(expiries.cloned());
+        self.record_statistics(&figures.statistics);
         let seconds_since = |time: Option<Timestamp>| {
             let age = time.map_or(Duration::ZERO, |time| figures.now.since(time));
             age.as_secs_f64()
@@ -165,6 +186,51 @@ impl Collector {
             .set([], figures.quarantined as f64);
     }
 
+    fn record_statistics(&self, statistics: &StoreStatistics) {
+        let families = &self.metrics.families;
+        let queued = statistics.queued_writes as f64;
+        families.store_queue.set([], queued);
+        let skew = statistics.clock_skew_millis as f64 / 1000.0;
+        families.store_clock_skew.set([], skew);
+        let hosts = f64::from(statistics.hosts.unwrap_or(1));
+        families.hosts_alive.set([], hosts);
+        for (counter, value) in [
+            (&families.store_grouped_writes, statistics.grouped_writes),
+            (&families.store_groups, statistics.groups),
+            (&families.store_reconnects, statistics.reconnects),
+        ] {
+            counter.raise_to([], value);
+        }
+        let lost = statistics.lost_answers;
+        for (outcome, value) in [
+            ("made", lost.made),
+            ("prevented", lost.prevented),
+            ("unknown", lost.unknown),
+        ] {
+            families.store_lost_answers.raise_to([outcome], value);
+        }
+        let oldest = statistics.oldest_transaction;
+        for (gauge, value) in [
+            (
+                &families.store_log,
+                statistics.log_bytes.map(|bytes| bytes as f64),
+            ),
+            (
+                &families.store_dead_rows,
+                statistics.dead_rows.map(|rows| rows as f64),
+            ),
+            (
+                &families.store_oldest_transaction,
+                oldest.map(|oldest| oldest.as_secs_f64()),
+            ),
+        ] {
+            match value {
+                Some(value) => gauge.set([], value),
+                None => gauge.clear(),
+            }
+        }
+    }
+
     /// Removes the gauges that are read from the store, whose values are not known.
     fn forget(&self) {
         let families = &self.metrics.families;
@@ -172,12 +238,21 @@ impl Collector {
         families.connections.clear();
         families.alerts.clear();
         families.expiring.clear();
+        families.connection_expiry.replace([]);
         for gauge in [
             &families.wakeups_due,
             &families.oldest_due,
             &families.outbox_oldest,
             &families.dead_letters,
             &families.secrets_quarantined,
+            &families.earliest_expiry,
+            &families.store_queue,
+            &families.store_clock_skew,
+            &families.store_log,
+            &families.store_dead_rows,
+            &families.store_oldest_transaction,
+            &families.hosts_alive,
+            &families.data_key_age,
         ] {
             gauge.clear();
         }
@@ -269,12 +344,6 @@ impl AlertFigures {
             return;
         };
         let code = pick(ALERT_CODES, &body.code);
-        if code == EXPIRING {
-            // There is an alert for each threshold that was crossed.
-            let crossed = self.thresholds.entry((body.subject, body.grant));
-            let crossed = crossed.or_insert(body.threshold);
-            *crossed = body.threshold.min(*crossed);
-        }
         if let Some(severity) = SEVERITIES.iter().find(|each| **each == body.severity) {
             self.count(code, severity, 1);
         }

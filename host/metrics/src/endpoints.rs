@@ -19,6 +19,9 @@ use crate::families::CONTENT_TYPE;
 use crate::health::{Health, Readiness};
 use crate::metrics::Metrics;
 
+/// The media type of a stream of events.
+const EVENT_STREAM: &[u8] = b"text/event-stream";
+
 /// The source of the bearer token of `/metrics`, which may change. An error denies every request.
 pub type TokenSource = dyn Fn() -> Result<SecretString, String> + Send + Sync;
 
@@ -31,29 +34,36 @@ struct Parts {
     health: Health,
     collector: Mutex<Option<Arc<Collector>>>,
     token: Option<Box<TokenSource>>,
+    per_connection: bool,
+}
+
+/// The choices of the endpoints.
+#[derive(Default)]
+pub struct EndpointOptions {
+    /// The token that is needed to read the metrics; `None`: everybody who reaches the listener may read them.
+    pub token: Option<Box<TokenSource>>,
+    /// Whether each customer has a gauge.
+    pub per_connection: bool,
 }
 
 impl Endpoints {
     /// Creates the endpoints of a host that is starting. `stopping` is canceled when the process is asked to stop.
-    /// Without a `token`, everybody who reaches the listener may read the metrics.
     #[must_use]
-    pub fn new(
-        metrics: Metrics,
-        stopping: CancellationToken,
-        token: Option<Box<TokenSource>>,
-    ) -> Self {
+    pub fn new(metrics: Metrics, stopping: CancellationToken, options: EndpointOptions) -> Self {
         let health = Health::new(Arc::clone(&metrics.clock), stopping);
         Self(Arc::new(Parts {
             metrics,
             health,
             collector: Mutex::default(),
-            token,
+            token: options.token,
+            per_connection: options.per_connection,
         }))
     }
 
     /// Sets the host, which has started.
     pub fn attach(&self, host: &Host) {
-        let collector = Collector::new(self.0.metrics.clone(), host.clone());
+        self.0.metrics.record_component(host.plugin());
+        let collector = Collector::new(self.0.metrics.clone(), host.clone(), self.0.per_connection);
         *self.0.collector.lock() = Some(Arc::new(collector));
         self.0.health.attach(host.clone());
     }
@@ -166,12 +176,17 @@ pub async fn observe_response(
     next: Next,
 ) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
+    let method = request.method().clone();
     let began = metrics.clock.monotonic();
     let response = next.run(request).await;
     let took = metrics.clock.monotonic().saturating_sub(began);
     // A request with a wrong method is none of the route's.
     let route = route.filter(|_| response.status() != StatusCode::METHOD_NOT_ALLOWED);
     let route = route.as_ref().map(MatchedPath::as_str);
-    metrics.record_response(route, response.status().as_u16(), took);
-    response
+    metrics.record_response(&method, route, response.status().as_u16(), took);
+    let content_type = response.headers().get(header::CONTENT_TYPE);
+    match content_type.is_some_and(|kind| kind.as_bytes().starts_with(EVENT_STREAM)) {
+        true => response.map(|body| metrics.count_stream(body)),
+        false => response,
+    }
 }

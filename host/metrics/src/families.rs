@@ -103,6 +103,13 @@ impl<const N: usize> Counters<N> {
         self.family.get_or_create(&labels).inc();
     }
 
+    /// Raises the counter to a value that is counted elsewhere; it never falls.
+    pub fn raise_to(&self, values: [&'static str; N], value: u64) {
+        let labels = name_values(&self.names, values);
+        let counter = self.family.get_or_create(&labels);
+        counter.inc_by(value.saturating_sub(counter.get()));
+    }
+
     /// Shows the counter as 0. An alert about its first increase needs a value before that.
     pub fn begin(&self, values: [&'static str; N]) {
         let labels = name_values(&self.names, values);
@@ -122,9 +129,35 @@ impl<const N: usize> Gauges<N> {
         self.family.get_or_create(&labels).set(value);
     }
 
+    /// Adds to the value, which can be negative.
+    pub fn add(&self, values: [&'static str; N], change: f64) {
+        let labels = name_values(&self.names, values);
+        self.family.get_or_create(&labels).inc_by(change);
+    }
+
     /// Removes every value, since none is known.
     pub fn clear(&self) {
         self.family.clear();
+    }
+}
+
+/// Gauges by labels whose values are not known in advance. Whoever sets them bounds their number.
+pub(crate) struct NamedGauges<const N: usize> {
+    names: [&'static str; N],
+    family: Family<[(&'static str, String); N], Gauge<f64, AtomicU64>>,
+}
+
+impl<const N: usize> NamedGauges<N> {
+    /// Replaces all values.
+    pub fn replace(&self, all: impl IntoIterator<Item = ([String; N], f64)>) {
+        self.family.clear();
+        for (values, value) in all {
+            let mut values = values.into_iter();
+            let labels = self
+                .names
+                .map(|name| (name, values.next().unwrap_or_default()));
+            self.family.get_or_create(&labels).set(value);
+        }
     }
 }
 
@@ -141,7 +174,7 @@ impl ReadCounter {
     }
 }
 
-/// Histograms by labels, in seconds.
+/// Histograms by labels, in the unit of their name.
 pub(crate) struct Histograms<const N: usize> {
     names: [&'static str; N],
     family: Family<Labels<N>, Histogram, BucketList>,
@@ -158,9 +191,12 @@ impl prometheus_client::metrics::family::MetricConstructor<Histogram> for Bucket
 
 impl<const N: usize> Histograms<N> {
     pub fn observe(&self, values: [&'static str; N], duration: std::time::Duration) {
+        self.observe_value(values, duration.as_secs_f64());
+    }
+
+    pub fn observe_value(&self, values: [&'static str; N], value: f64) {
         let labels = name_values(&self.names, values);
-        let histogram = self.family.get_or_create(&labels);
-        histogram.observe(duration.as_secs_f64());
+        self.family.get_or_create(&labels).observe(value);
     }
 }
 
@@ -207,6 +243,18 @@ impl Described {
         self.add(about, MetricKind::Gauge, &labels, family.clone());
         let names = labels.map(|(name, _)| name);
         Gauges { names, family }
+    }
+
+    pub fn named_gauges<const N: usize>(
+        &mut self,
+        about: About,
+        names: [&'static str; N],
+    ) -> NamedGauges<N> {
+        const ANY: &[&str] = &[];
+        let family = Family::default();
+        let labels = names.map(|name| (name, ANY));
+        self.add(about, MetricKind::Gauge, &labels, family.clone());
+        NamedGauges { names, family }
     }
 
     pub fn histograms<const N: usize>(

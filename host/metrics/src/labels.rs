@@ -1,11 +1,12 @@
 //! The labels of metrics. Each label has a closed set of values, so that the number of series has a bound.
 
+use axum::http::Method;
 use relation_host::CallErrorKind;
 use relation_host::egress::{EgressError, Peer};
 use relation_host::reports::State;
 use relation_host::store::StoreError;
 use relation_host::store::layer::Operation;
-use relation_host::transactions::Status;
+use relation_host::transactions::{SecretAccessOutcome, Status};
 use relation_host::wakeup_kinds as kinds;
 use relation_notify::settings::ChannelKind;
 use relation_notify::{DeliveryErrorKind, Receipt};
@@ -121,6 +122,22 @@ pub(crate) const STORE_RESULTS: &[&str] = &[
     "stale-key",
     "unavailable",
 ];
+
+/// The uses of the cache of compiled components.
+pub(crate) const CACHE_RESULTS: &[&str] = &["hit", "miss", "off", "refused"];
+
+/// The outcomes of writes whose answer was lost.
+pub(crate) const LOST_ANSWERS: &[&str] = &["made", "prevented", "unknown"];
+
+/// The outcomes of requests for secrets.
+pub(crate) const REVEAL_OUTCOMES: &[&str] = &[
+    SecretAccessOutcome::Absent.as_str(),
+    SecretAccessOutcome::Failed.as_str(),
+    SecretAccessOutcome::Opened.as_str(),
+];
+
+/// The results of log-ins.
+pub(crate) const LOGIN_RESULTS: &[&str] = &["failed", "limited", "refused", "success"];
 
 /// The states of connections.
 pub(crate) const STATES: &[&str] = &[
@@ -266,6 +283,21 @@ pub(crate) fn response_class(status: u16) -> &'static str {
     }
 }
 
+/// Returns the result of a log-in, if the request was one.
+pub(crate) fn login_result(method: &Method, route: &str, status: u16) -> Option<&'static str> {
+    let is_login = match route {
+        "/login" | "/api/session" => *method == Method::POST,
+        "/login/oidc/callback" => *method == Method::GET,
+        _ => false,
+    };
+    is_login.then_some(match status {
+        200..400 => "success",
+        429 => "limited",
+        400..500 => "refused",
+        _ => "failed",
+    })
+}
+
 fn pick_class(class: &'static str) -> &'static str {
     match class {
         "1xx" => "2xx",
@@ -363,6 +395,20 @@ mod tests {
         assert_eq!(pick(KINDS, "canary"), OTHER);
         assert_eq!(response_class(429), "4xx");
         assert_eq!(response_class(101), "2xx");
+    }
+
+    #[test]
+    fn log_in_is_known_by_method_and_route() {
+        for (method, route, status, expected) in [
+            (Method::POST, "/login", 303, Some("success")),
+            (Method::POST, "/login", 422, Some("refused")),
+            (Method::POST, "/api/session", 429, Some("limited")),
+            (Method::GET, "/login/oidc/callback", 502, Some("failed")),
+            (Method::GET, "/login", 200, None),
+            (Method::DELETE, "/api/session", 204, None),
+        ] {
+            assert_eq!(login_result(&method, route, status), expected);
+        }
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! ([`DeliveryObserver`](relation_notify::runner::DeliveryObserver)), the store ([`Metrics::observe_store`]) and responses
 //! ([`observe_response`]). [`Endpoints`] shows them, and reads the rest from the store when they are scraped.
 //!
-//! Each label has a closed set of values. There is none for a customer, a node, a transaction, a URL or a text of an error.
+//! Each label has a closed set of values. There is none for a node, a transaction, a URL or a text of an error, and one for
+//! customers only if [`EndpointOptions::per_connection`] is set.
 
 mod collector;
 mod endpoints;
@@ -14,10 +15,12 @@ mod health;
 mod labels;
 mod metrics;
 mod observer;
+mod per_connection;
 mod process;
 mod reference;
+mod streams;
 
-pub use endpoints::{Endpoints, TokenSource, observe_response};
+pub use endpoints::{EndpointOptions, Endpoints, TokenSource, observe_response};
 pub use families::{Definition, MetricKind};
 pub use health::{PartHealth, Readiness};
 pub use metrics::Metrics;

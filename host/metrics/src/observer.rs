@@ -6,8 +6,9 @@ use std::time::Duration;
 use relation_host::reports::{RefreshReport, WakeReport};
 use relation_host::store::layer::{Layered, Operation, StoreLayer};
 use relation_host::store::{Store, StoreError};
+use relation_host::transactions::SecretAccessOutcome;
 use relation_host::types::Timestamp;
-use relation_host::{CallEnded, Observer, RequestEnded, WakeupEnded, WakeupOutcome};
+use relation_host::{CallEnded, InstanceEnded, Observer, RequestEnded, WakeupEnded, WakeupOutcome};
 use relation_notify::runner::DeliveryObserver;
 use relation_notify::settings::ChannelKind;
 use relation_notify::{DeliveryErrorKind, Receipt};
@@ -74,6 +75,24 @@ impl Observer for Metrics {
         };
         families.webex_requests.increment([endpoint, class]);
         families.webex_duration.observe([endpoint], event.duration);
+        if let Some(pause) = event.retry_after {
+            families.webex_retry_after.observe([], pause);
+        }
+    }
+
+    fn instance_ended(&self, event: &InstanceEnded) {
+        let families = &self.families;
+        families.instance_duration.observe([], event.duration);
+        let memory = event.memory as f64;
+        families.guest_memory.observe_value([], memory);
+    }
+
+    fn secret_requested(&self, outcome: SecretAccessOutcome) {
+        self.families.reveals.increment([outcome.as_str()]);
+    }
+
+    fn budget_waited(&self, waited: Duration) {
+        self.families.budget_wait.observe([], waited);
     }
 }
 

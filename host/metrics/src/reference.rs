@@ -48,7 +48,7 @@ pub fn render_reference(definitions: &[Definition]) -> String {
     }
     let _ = writeln!(
         text,
-        "\nA host has at most {series} series, for any number of customers."
+        "\nA host has at most {series} series, for any number of customers. `metrics.per-connection` adds one for each, up to 1000."
     );
     text
 }
@@ -62,8 +62,8 @@ const INTRODUCTION: &str = "\
 [`metrics.listen`](configuration.md#metrics), in Prometheus's text format. [operations.md](operations.md#metrics-and-health)
 has the alerts, and what to do about each.
 
-Times are in seconds and sizes in bytes. Counters begin at 0 at the start of a process. No label has a customer, a node, a
-transaction, an address or a text of an error.
+Times are in seconds and sizes in bytes. Counters begin at 0 at the start of a process. No label has a node, a transaction,
+an address or a text of an error; none has a customer, except for the gauge of `metrics.per-connection`.
 
 Gauges about the store are read when they are scraped, at most once in 15 seconds. All hosts of one store show the same
 values for these: use `max`, not `sum`. Counters and histograms are of one process: use `sum`.

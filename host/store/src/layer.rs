@@ -7,10 +7,10 @@ use async_trait::async_trait;
 
 use super::seal::{DataKey, Sealed};
 use super::{
-    BeginOutcome, CallEnd, CallStart, CallStore, Commit, DocumentStore, DueWakeup, HostShare,
-    KeyStore, KeyUse, KindFilter, PruneReport, PruneRequest, Recovery, RedateReport, ResealStep,
-    Retirement, SecretScope, SortOrder, Store, StoreError, StoredSecret, TransactionStore,
-    WakeupStore,
+    BeginOutcome, CallEnd, CallStart, CallStore, Commit, DeadlineCounts, DocumentStore, DueWakeup,
+    HostShare, KeyStore, KeyUse, KindFilter, PruneReport, PruneRequest, Recovery, RedateReport,
+    ResealStep, Retirement, SecretScope, SortOrder, Store, StoreError, StoreStatistics,
+    StoredSecret, TransactionStore, WakeupStore,
 };
 use relation_types::transactions::{Transaction, TransactionFilter, TransactionUpdate};
 use relation_types::{Document, Filter, Hierarchy, Page, Pkid, Reference, Timestamp};
@@ -153,9 +153,16 @@ impl<L: StoreLayer> Layered<L> {
     }
 }
 
+#[async_trait]
 impl<L: StoreLayer> Store for Layered<L> {
     fn id(&self) -> &str {
         self.inner.id()
+    }
+
+    async fn statistics(&self) -> Result<StoreStatistics, StoreError> {
+        self.layer
+            .wrap(Operation::Other, self.inner.statistics())
+            .await
     }
 }
 
@@ -248,6 +255,16 @@ impl<L: StoreLayer> WakeupStore for Layered<L> {
 
     async fn next_due(&self, after: Option<Timestamp>) -> Result<Option<Timestamp>, StoreError> {
         let work = self.inner.next_due(after);
+        self.layer.wrap(Operation::Other, work).await
+    }
+
+    async fn count_deadlines(
+        &self,
+        kind: &str,
+        times: &[Timestamp],
+        at_most: u64,
+    ) -> Result<DeadlineCounts, StoreError> {
+        let work = self.inner.count_deadlines(kind, times, at_most);
         self.layer.wrap(Operation::Other, work).await
     }
 }

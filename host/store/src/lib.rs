@@ -7,6 +7,8 @@
 //! Each group of operations is a trait of its own, in the file of its types. A caller with a
 //! `dyn Store` can use all of them; for the methods of a concrete store, import their traits.
 
+use async_trait::async_trait;
+
 mod calls;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod columns;
@@ -26,6 +28,7 @@ pub mod seal;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod stash;
+mod statistics;
 mod transactions;
 pub mod transfer;
 mod wakeups;
@@ -41,14 +44,21 @@ pub use keys::{
     StoredSecret, validate_rewrap,
 };
 pub use ownership::{create_private_file, parent_directory};
+pub use statistics::{LostAnswers, StoreStatistics};
 pub use transactions::{PruneReport, PruneRequest, TransactionStore};
-pub use wakeups::{DueWakeup, HostShare, KindFilter, WakeupStore};
+pub use wakeups::{DeadlineCounts, DueWakeup, HostShare, KindFilter, WakeupStore};
 
 /// A durable, atomic store of documents, sealed secrets, wakeups, leases and transactions.
 ///
 /// When a writing method returns without an error, its write survives a crash of the process and of the
 /// machine. A read sees every write that returned before the read began.
+#[async_trait]
 pub trait Store: DocumentStore + WakeupStore + CallStore + KeyStore + TransactionStore {
     /// Returns the store's permanent id. Sealed values are bound to it.
     fn id(&self) -> &str;
+
+    /// Returns figures for metrics. Its cost does not follow the stored data.
+    async fn statistics(&self) -> Result<StoreStatistics, StoreError> {
+        Ok(StoreStatistics::default())
+    }
 }

@@ -17,6 +17,15 @@ pub struct DueWakeup {
     pub attempts: u32,
 }
 
+/// Counts of wakeups by their deadline.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeadlineCounts {
+    /// The earliest deadline.
+    pub earliest: Option<Timestamp>,
+    /// For each time that was asked for, the number of wakeups whose deadline is then or before.
+    pub counts: Vec<u64>,
+}
+
 /// A choice of wakeups by their kind ([`Wakeup::kind`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KindFilter<'a> {
@@ -115,4 +124,13 @@ pub trait WakeupStore: Send + Sync + 'static {
 
     /// Returns the earliest time at which a wakeup is due, of all times or of those after `after`.
     async fn next_due(&self, after: Option<Timestamp>) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Counts the wakeups of a kind whose deadline is at or before each of the `times`, up to `at_most` each. The cost
+    /// follows these counts, and not the number of stored wakeups.
+    async fn count_deadlines(
+        &self,
+        kind: &str,
+        times: &[Timestamp],
+        at_most: u64,
+    ) -> Result<DeadlineCounts, StoreError>;
 }

@@ -103,7 +103,7 @@ pub enum SecretAccessOutcome {
 
 impl SecretAccessOutcome {
     /// Returns the stored name.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Opened => "opened",
             Self::Absent => "absent",

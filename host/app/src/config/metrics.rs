@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use relation_toml::Table;
 
-use super::values::parse_path;
+use super::values::{parse_flag, parse_path};
 use super::web::parse_socket;
 
 /// The settings of metrics and health.
@@ -15,6 +15,8 @@ pub struct MetricsConfig {
     pub listen: Option<SocketAddr>,
     /// A file with the bearer token that is needed to read the metrics.
     pub token_file: Option<PathBuf>,
+    /// Whether each customer has a gauge, up to 1000 customers.
+    pub per_connection: bool,
 }
 
 impl MetricsConfig {
@@ -23,6 +25,7 @@ impl MetricsConfig {
         let has_address = table.span_of("listen").is_some();
         self.listen = table.get("listen", parse_socket);
         self.token_file = table.get("token-file", |value| parse_path(value, directory));
+        self.per_connection = table.get("per-connection", parse_flag).unwrap_or_default();
         if let Some(span) = token_span.filter(|_| !has_address) {
             let message = "a token is of no use without metrics.listen: give both".to_owned();
             table.reader().report(&span, "metrics.token-file", message);
@@ -45,10 +48,13 @@ mod tests {
 
     #[test]
     fn every_key_is_read() {
-        let metrics = parse("[metrics]\nlisten = \"[::1]:9464\"\ntoken-file = \"scrape-token\"\n");
+        let metrics = parse(
+            "[metrics]\nlisten = \"[::1]:9464\"\ntoken-file = \"scrape-token\"\nper-connection = true\n",
+        );
         let expected = MetricsConfig {
             listen: Some("[::1]:9464".parse().unwrap()),
             token_file: Some("/etc/scrape-token".into()),
+            per_connection: true,
         };
         assert_eq!(metrics.unwrap(), expected);
         assert_eq!(parse("").unwrap(), MetricsConfig::default());

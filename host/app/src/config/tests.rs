@@ -95,6 +95,7 @@ fn every_key_is_read() {
         [metrics]
         listen = "127.0.0.1:9464"
         token-file = "token"
+        per-connection = true
         [log]
         format = "json"
         "#,
@@ -177,6 +178,7 @@ fn every_key_is_read() {
         metrics: MetricsConfig {
             listen: "127.0.0.1:9464".parse().ok(),
             token_file: Some("/etc/relation/token".into()),
+            per_connection: true,
         },
         log_format: LogFormat::Json,
     };

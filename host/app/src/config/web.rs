@@ -43,6 +43,8 @@ pub struct WebConfig {
     pub audit_retention: Duration,
     /// How many requests one user or API key may send in a minute.
     pub requests_per_minute: NonZeroU32,
+    /// How long requests are still accepted after a stop was requested, for load balancers.
+    pub drain: Duration,
     /// The origins that callbacks may be posted to.
     pub callback_origins: Vec<String>,
     /// The OpenID provider at which people log in.
@@ -70,6 +72,7 @@ impl Default for WebConfig {
             consent_link_lifetime: 3 * DAY,
             audit_retention: 365 * DAY,
             requests_per_minute: NonZeroU32::new(1200).unwrap_or(NonZeroU32::MAX),
+            drain: Duration::ZERO,
             callback_origins: Vec::new(),
             oidc: None,
         }
@@ -111,6 +114,7 @@ impl WebConfig {
             ("session-lifetime", &mut self.session_lifetime),
             ("consent-link-lifetime", &mut self.consent_link_lifetime),
             ("audit-retention", &mut self.audit_retention),
+            ("drain", &mut self.drain),
         ] {
             if let Some(duration) = table.get(key, parse_duration) {
                 *target = duration;
@@ -221,6 +225,7 @@ mod tests {
             consent-link-lifetime = "7d"
             audit-retention = "90d"
             requests-per-minute = 60000
+            drain = "15s"
             callback-origins = ["https://*.example.com", "http://10.0.0.7:9000"]
             "#,
         );
@@ -237,6 +242,7 @@ mod tests {
             consent_link_lifetime: 7 * DAY,
             audit_retention: 90 * DAY,
             requests_per_minute: NonZeroU32::new(60_000).unwrap(),
+            drain: Duration::from_secs(15),
             callback_origins: ["https://*.example.com", "http://10.0.0.7:9000"]
                 .map(str::to_owned)
                 .to_vec(),

@@ -71,6 +71,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let oidc = config.oidc.clone();
     let extra_ca = installation.config.egress.extra_ca.clone();
     let oidc = oidc.map(|oidc| Provider::new(oidc, extra_ca)).transpose()?;
+    let closing = CancellationToken::new();
     let options = WebOptions {
         oidc,
         notices: Some(notices),
@@ -80,7 +81,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
         audit_retention: config.audit_retention,
         requests_per_minute: config.requests_per_minute,
         trusted_proxies: config.trusted_proxies.clone(),
-        shutdown: shutdown.token().clone(),
+        shutdown: closing.clone(),
         ..WebOptions::new(public_url.clone(), redirect)
     };
     let model = host.describe().await?;
@@ -101,7 +102,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     }
     let housekeeping = run_housekeeping(web.access().clone(), shutdown.token().clone());
     let router = telemetry.observe_router(relation_web::router(web));
-    let serving = server.run(router, shutdown.token().clone());
+    let serving = server.run(router, closing.clone());
     let dispatching = async {
         if args.no_dispatch {
             return;
@@ -112,18 +113,34 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
             upgrade_check::run(&host, &installation.config, shutdown.token())
         );
     };
-    let (served, (), ()) = tokio::join!(
+    let (served, (), (), ()) = tokio::join!(
         async {
             let served = serving.await;
             // Without a server, nobody can stop the dispatcher.
             shutdown.token().cancel();
+            closing.cancel();
             served
         },
+        drain(&shutdown, config.drain, &closing),
         dispatching,
         housekeeping
     );
     telemetry.close().await;
     served
+}
+
+/// Closes the server when a stop was requested, after the time in which load balancers notice that this host is not ready
+/// any more.
+async fn drain(shutdown: &Shutdown, time: Duration, closing: &CancellationToken) {
+    shutdown.wait().await;
+    if !time.is_zero() && !closing.is_cancelled() {
+        tracing::info!("requests are accepted for {} s more", time.as_secs_f64());
+        tokio::select! {
+            () = tokio::time::sleep(time) => {}
+            () = closing.cancelled() => {}
+        }
+    }
+    closing.cancel();
 }
 
 async fn first_link(web: &Web) -> Result<Option<OneTimeLink>, AppError> {

@@ -52,6 +52,31 @@ enum Provenance {
     Compiler,
 }
 
+/// The use of the cache when a component was loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheUse {
+    /// The compiled component was in the cache.
+    Hit,
+    /// The component was not in the cache.
+    Miss,
+    /// The cache, or the file in it, could not be used.
+    Refused,
+    /// There is no cache.
+    Off,
+}
+
+impl CacheUse {
+    /// Returns the name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+            Self::Refused => "refused",
+            Self::Off => "off",
+        }
+    }
+}
+
 /// The reason why the cache could not be used.
 #[derive(Debug, thiserror::Error)]
 enum CacheError {
@@ -106,22 +131,38 @@ impl ComponentCache {
     }
 
     /// Loads the component, or compiles it. Blocks.
-    fn component(&self, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {
-        let (component, origin) = self.find(engine, bytes)?;
+    fn component(&self, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<(Component, CacheUse)> {
+        let mut is_refused = false;
+        let (component, origin) = self.find(engine, bytes, &mut is_refused)?;
         tracing::debug!(?origin, directory = %self.directory.display(), "component ready");
-        Ok(component)
+        let cache = match origin {
+            _ if is_refused => CacheUse::Refused,
+            Provenance::Cache => CacheUse::Hit,
+            Provenance::Compiler => CacheUse::Miss,
+        };
+        Ok((component, cache))
     }
 
-    fn find(&self, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<(Component, Provenance)> {
+    /// Finds or compiles the component. Sets `is_refused` if the cache or its file could not be used.
+    fn find(
+        &self,
+        engine: &Engine,
+        bytes: &[u8],
+        is_refused: &mut bool,
+    ) -> wasmtime::Result<(Component, Provenance)> {
         if let Err(error) = self.open() {
             error.log();
+            *is_refused = true;
             return Ok((Component::new(engine, bytes)?, Provenance::Compiler));
         }
         let name = name(engine, bytes);
         match self.load(engine, &name) {
             Ok(Some(component)) => return Ok((component, Provenance::Cache)),
             Ok(None) => {}
-            Err(error) => error.log(),
+            Err(error) => {
+                error.log();
+                *is_refused = true;
+            }
         }
         let component = Component::new(engine, bytes)?;
         if let Err(error) = self.store(&name, &component.serialize()?) {
@@ -235,10 +276,10 @@ pub(super) fn load_or_compile(
     engine: &Engine,
     bytes: &[u8],
     cache: Option<&ComponentCache>,
-) -> wasmtime::Result<Component> {
+) -> wasmtime::Result<(Component, CacheUse)> {
     match cache {
         Some(cache) => cache.component(engine, bytes),
-        None => Component::new(engine, bytes),
+        None => Ok((Component::new(engine, bytes)?, CacheUse::Off)),
     }
 }
 

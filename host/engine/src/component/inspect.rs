@@ -128,7 +128,7 @@ pub fn inspect_with(
     let no_engine = |error: wasmtime::Error| InspectError::Engine(format!("{error:#}"));
     let engine = super::engine::engine(&limits).map_err(no_engine)?;
     let linker = super::plugin::linker(&engine).map_err(no_engine)?;
-    let component = load_or_compile(&engine, bytes, cache)
+    let (component, _) = load_or_compile(&engine, bytes, cache)
         .map_err(|error| InspectError::from_compile_error(bytes, &error))?;
     Ok(inspect_component(
         &engine,

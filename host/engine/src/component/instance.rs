@@ -106,6 +106,7 @@ impl CallState {
             limiter: Limiter {
                 limits: limits.clone(),
                 memory_exceeded: Arc::clone(&capture.memory_exceeded),
+                memory: 0,
             },
         }
     }
@@ -172,12 +173,21 @@ impl HostMonotonicClock for GuestClock {
 pub(crate) struct Limiter {
     limits: Limits,
     memory_exceeded: Arc<Mutex<bool>>,
+    /// The size of all memories of the instance, in bytes. Memories never shrink.
+    memory: usize,
+}
+
+impl Limiter {
+    /// Returns the largest size of the instance's memories so far, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.memory
+    }
 }
 
 impl ResourceLimiter for Limiter {
     fn memory_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
@@ -185,6 +195,7 @@ impl ResourceLimiter for Limiter {
             *self.memory_exceeded.lock() = true;
             return Err(wasmtime::Error::new(self.limits.exceeded(Limit::Memory)));
         }
+        self.memory = self.memory.saturating_add(desired.saturating_sub(current));
         Ok(true)
     }
 

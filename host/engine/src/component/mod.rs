@@ -10,7 +10,7 @@ mod inspect;
 mod instance;
 mod plugin;
 
-pub use cache::ComponentCache;
+pub use cache::{CacheUse, ComponentCache};
 #[cfg(feature = "test-util")]
 pub use engine::engine;
 pub use error::{GuestError, GuestErrorKind};

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi_http::WasiHttpView;
 
-use super::cache::{ComponentCache, load_or_compile};
+use super::cache::{CacheUse, ComponentCache, load_or_compile};
 use super::error::{GuestError, GuestErrorKind};
 use super::identity::identity;
 use super::inspect::{InspectError, Inspection};
@@ -20,6 +21,7 @@ use crate::imports::bindings::automate::platform::{
 };
 use crate::imports::bindings::{Plugin as Bindings, PluginPre};
 use crate::limits::Limits;
+use crate::observer::InstanceEnded;
 
 /// A compatible component, ready to be called. Cheap to clone.
 #[derive(Clone)]
@@ -29,6 +31,8 @@ pub struct Plugin {
     name: Arc<str>,
     settings: Arc<BTreeMap<String, String>>,
     limits: Limits,
+    cache: CacheUse,
+    digest: Arc<str>,
 }
 
 impl Plugin {
@@ -62,7 +66,7 @@ impl Plugin {
             },
             stderr: String::new(),
         })?;
-        let component = load_or_compile(&engine, bytes, cache)
+        let (component, cache) = load_or_compile(&engine, bytes, cache)
             .map_err(|error| refuse(InspectError::from_compile_error(bytes, &error).to_string()))?;
         let linker = linker(&engine).map_err(|error| refuse(format!("{error:#}")))?;
         // Wasmtime's linker provides more than the contract, such as sockets: reject what `inspect`
@@ -82,7 +86,19 @@ impl Plugin {
             name: name.into(),
             settings: Arc::new(settings.into_iter().collect()),
             limits,
+            cache,
+            digest: digest(bytes).into(),
         })
+    }
+
+    /// Returns the beginning of the component's digest, in hexadecimal.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Returns how the cache of compiled components was used.
+    pub fn cache_use(&self) -> CacheUse {
+        self.cache
     }
 
     /// Returns the plain settings.
@@ -117,6 +133,8 @@ impl Plugin {
         run: impl AsyncFnOnce(&Bindings, &mut Store<CallState>) -> wasmtime::Result<T>,
     ) -> Result<T, GuestError> {
         let capture = Capture::new(&params, &self.limits);
+        let services = Arc::clone(&params.services);
+        let began = services.clock.monotonic();
         let state = CallState::new(params, Arc::clone(&self.settings), &capture, &self.limits);
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.limiter);
@@ -134,12 +152,26 @@ impl Plugin {
             outcome.instrument(tracing::debug_span!("workflow")).await
         })
         .await;
+        if !services.observers.is_empty() {
+            let event = InstanceEnded {
+                memory: store.data().limiter.memory(),
+                duration: services.clock.monotonic().saturating_sub(began),
+            };
+            let observers = &services.observers;
+            observers.notify(|observer| observer.instance_ended(&event));
+        }
         match outcome {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(capture.explain(&self.name, store.data(), &error)),
             Err(_) => Err(capture.timeout_error(&self.name, self.limits.time)),
         }
     }
+}
+
+/// Returns the first six bytes of the SHA-256 digest, in hexadecimal.
+fn digest(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    hex::encode(digest.iter().take(6).copied().collect::<Vec<u8>>())
 }
 
 impl fmt::Debug for Plugin {

@@ -133,6 +133,11 @@ impl WakeupRunner for Host {
         &self.parts.services.scheduled
     }
 
+    fn note_budget_wait(&self, waited: Duration) {
+        let observers = &self.parts.services.observers;
+        observers.notify(|observer| observer.budget_waited(waited));
+    }
+
     fn handled_kinds(&self) -> Vec<HandledKind> {
         let handlers = self.parts.handlers.iter();
         let kinds = handlers.map(|registered| HandledKind {

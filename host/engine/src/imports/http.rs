@@ -170,6 +170,7 @@ impl WasiHttpHooks for OutgoingHttp {
                     path: &path,
                     result: response.as_ref().map(http::Response::status),
                     duration: services.clock.monotonic().saturating_sub(began),
+                    retry_after: response.as_ref().ok().and_then(read_retry_after),
                 };
                 services
                     .observers
@@ -192,6 +193,18 @@ impl WasiHttpHooks for OutgoingHttp {
             }
         })
     }
+}
+
+/// Returns the pause that a response asks for, if it is a number of seconds.
+fn read_retry_after<B>(response: &http::Response<B>) -> Option<Duration> {
+    let pause = response.headers().get(http::header::RETRY_AFTER)?;
+    pause
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
+        .map(Duration::from_secs)
 }
 
 /// Returns the timeout: the guest may shorten the host's maximum but not extend it.

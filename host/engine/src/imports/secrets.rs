@@ -109,6 +109,8 @@ impl Call {
             outcome = outcome.as_str(),
             "a secret was requested"
         );
+        let observers = &self.services.observers;
+        observers.notify(|observer| observer.secret_requested(outcome));
         self.journal.record_secret_access(SecretAccess {
             at: self.services.clock.now(),
             owner,

@@ -1,7 +1,7 @@
 //! Runs due wakeups: queries the store for them, limits the calls in flight and stops gracefully. The
 //! dispatcher is independent of WebAssembly; a [`WakeupRunner`] executes the wakeups.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub struct Dispatcher {
     /// The kinds of wakeups that run beside the calls of the plugin.
     handled: Vec<HandledKind>,
     rate_limit: Mutex<RateLimit>,
+    /// Since when the rate limit delays due wakeups, by the monotonic clock.
+    held: Mutex<HashMap<(Reference, String), Duration>>,
     /// The last reading of the clocks; `None`: the stored times are still to be compared with the
     /// clocks.
     reading: Mutex<Option<ClockReading>>,
@@ -71,6 +73,7 @@ impl Dispatcher {
             runner,
             options,
             rate_limit,
+            held: Mutex::default(),
             reading: Mutex::new(None),
         }
     }
@@ -268,6 +271,10 @@ impl Dispatcher {
         for lane in 0..flight.lanes.len() {
             self.launch_lane(lane, flight, &mut launched).await?;
         }
+        if launched.held.is_none() {
+            // Another host may have begun those that are left.
+            self.held.lock().clear();
+        }
         Ok(launched)
     }
 
@@ -296,7 +303,7 @@ impl Dispatcher {
         while let Some(due) = flight.next_found(lane) {
             if lane == PLUGIN
                 && self.throttled_kind() == Some(due.wakeup.kind())
-                && let Err(wait) = self.rate_limit.lock().take(self.clock.monotonic())
+                && let Err(wait) = self.take_budget(&due)
             {
                 launched.held = Some(round_up_to_millis(wait));
                 continue;
@@ -306,6 +313,29 @@ impl Dispatcher {
             flight.start(lane, wakeup, async move { runner.run(due).await });
             launched.started += 1;
         }
+    }
+
+    /// Takes one run of the rate limit for a due wakeup.
+    ///
+    /// # Errors
+    /// The limit is reached; the error is the time to wait.
+    fn take_budget(&self, due: &DueWakeup) -> Result<(), Duration> {
+        let now = self.clock.monotonic();
+        let key = || (due.wakeup.subject.clone(), due.wakeup.id.clone());
+        let taken = self.rate_limit.lock().take(now);
+        let mut held = self.held.lock();
+        if taken.is_err() {
+            held.entry(key()).or_insert(now);
+            return taken;
+        }
+        let since = match held.is_empty() {
+            true => None,
+            false => held.remove(&key()),
+        };
+        drop(held);
+        let waited = since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
+        self.runner.note_budget_wait(waited);
+        taken
     }
 
     /// Searches for due wakeups of a lane that has a free slot and none left. The plugin's lane leaves out the kinds that

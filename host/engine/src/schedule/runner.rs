@@ -25,6 +25,11 @@ pub trait WakeupRunner: Send + Sync + 'static {
     /// Returns the notification of wakeups that were scheduled in this process.
     fn scheduled(&self) -> &Notify;
 
+    /// Notes how long a wakeup of the kind with a limited rate has waited for that limit; zero: not at all.
+    fn note_budget_wait(&self, waited: std::time::Duration) {
+        let _ = waited;
+    }
+
     /// Returns the kinds of wakeups that have a concurrency of their own. They neither use nor wait for the places of
     /// other wakeups.
     fn handled_kinds(&self) -> Vec<HandledKind> {

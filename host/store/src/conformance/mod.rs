@@ -20,6 +20,7 @@ use super::Store;
 mod builders;
 mod calls;
 mod checks;
+mod deadlines;
 mod documents;
 mod keys;
 mod queue;
@@ -148,6 +149,7 @@ pub const CASES: &[Case] = cases![
     wakeups::all_wakeups_are_listed_by_time,
     wakeups::due_wakeups_are_counted_up_to_a_bound,
     wakeups::next_due_is_the_earliest_due_time,
+    deadlines::deadlines_are_counted_by_kind,
     wakeups::redate_makes_wakeups_of_a_fast_clock_due,
     calls::redate_shortens_leases_of_a_fast_clock,
     calls::one_call_at_a_time_holds_a_subject,

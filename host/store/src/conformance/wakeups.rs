@@ -136,7 +136,12 @@ pub(super) async fn due_wakeups_are_ordered_and_unique_by_subject(stores: Arc<dy
     assert_eq!(ids(&due), [(two, "a")]);
 }
 
-fn with_deadline(subject: &Reference, id: &str, due: Timestamp, deadline: u64) -> Change {
+pub(super) fn with_deadline(
+    subject: &Reference,
+    id: &str,
+    due: Timestamp,
+    deadline: u64,
+) -> Change {
     let mut wakeup = wakeup(subject, id, due);
     wakeup.deadline = Some(at(deadline));
     Change::Schedule(wakeup)

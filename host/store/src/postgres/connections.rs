@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -54,9 +54,22 @@ pub(super) struct Shared {
     attempts: tokio::sync::Mutex<Attempts>,
     outage: Mutex<Option<Outage>>,
     skew: AtomicI64,
+    events: Events,
+    /// The number of hosts with a heartbeat, this one included.
+    hosts: AtomicU32,
     share: Mutex<HostShare>,
     /// When a dispatcher last asked for its share.
     asked: Mutex<Option<Instant>>,
+}
+
+/// Numbers of events, for metrics.
+#[derive(Default)]
+pub(super) struct Events {
+    pub(super) reconnects: AtomicU64,
+    /// Writes whose answer was lost, by their outcome.
+    pub(super) made: AtomicU64,
+    pub(super) prevented: AtomicU64,
+    pub(super) unknown: AtomicU64,
 }
 
 /// The place of one connection.
@@ -121,6 +134,8 @@ impl Connections {
             attempts: tokio::sync::Mutex::default(),
             outage: Mutex::default(),
             skew: AtomicI64::new(0),
+            events: Events::default(),
+            hosts: AtomicU32::new(1),
             share: Mutex::new(HostShare::WHOLE),
             asked: Mutex::default(),
         });
@@ -234,6 +249,23 @@ impl Shared {
         self.skew.load(Ordering::Relaxed)
     }
 
+    pub(super) fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// Returns the number of hosts that were alive at the latest heartbeat.
+    pub(super) fn hosts(&self) -> u32 {
+        self.hosts.load(Ordering::Relaxed)
+    }
+
+    /// Returns the number of statements that write and have no answer yet.
+    pub(super) fn running_writes(&self) -> u64 {
+        let writers = self.slots.iter().filter(|(lane, _)| *lane == Lane::Write);
+        let running =
+            writers.filter_map(|(_, slot)| slot.lock().as_ref().map(|live| live.running()));
+        running.map(|running| running as u64).sum()
+    }
+
     /// Returns the share of the wakeups of this host, which runs a dispatcher.
     pub(super) fn share_of_dispatcher(&self) -> HostShare {
         *self.asked.lock() = Some(Instant::now());
@@ -246,7 +278,9 @@ impl Shared {
         asked.is_some_and(|asked| asked.elapsed() < DISPATCHER_MEMORY)
     }
 
-    pub(super) fn note_share(&self, share: HostShare) {
+    /// Notes the share of this host, and the number of hosts that are alive.
+    pub(super) fn note_hosts(&self, share: HostShare, alive: u32) {
+        self.hosts.store(alive, Ordering::Relaxed);
         *self.share.lock() = share;
     }
 
@@ -310,6 +344,7 @@ impl Shared {
             // An aborted connection has ended too.
             let _ = ended.await;
             *slot.lock() = None;
+            self.events.reconnects.fetch_add(1, Ordering::Relaxed);
             if since.elapsed() < SHORTEST_LIFE {
                 self.attempts.lock().await.delay_next();
             }

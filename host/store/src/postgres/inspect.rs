@@ -5,11 +5,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::PostgresStore;
+use super::connections::Shared;
 use super::migrations::MIGRATIONS;
 use super::open::{OpenError, connect_once, schema_version};
 use super::options::PostgresOptions;
 use super::servers::Servers;
+use super::{Lane, PostgresStore};
 
 /// The tables whose dead rows slow the store down when they are not removed.
 const BUSY_TABLES: &[&str] = &["documents", "leases", "wakeups", "writes"];
@@ -29,6 +30,9 @@ const OLDEST_TRANSACTION: &str =
     SELECT xact_start AS began FROM pg_catalog.pg_stat_activity WHERE pid <> pg_backend_pid()
         AND backend_type = 'client backend'
     UNION ALL SELECT prepared FROM pg_catalog.pg_prepared_xacts) AS transactions";
+
+const DEAD_ROWS: &str = "SELECT coalesce(sum(n_dead_tup), 0)::bigint
+    FROM pg_catalog.pg_stat_user_tables WHERE schemaname = 'relation'";
 
 const ROWS: &str =
     "SELECT relname::text, n_live_tup, n_dead_tup FROM pg_catalog.pg_stat_user_tables
@@ -145,6 +149,25 @@ async fn read(client: &Client) -> Result<Inspection, tokio_postgres::Error> {
         oldest_transaction: oldest.map(to_duration),
         tables,
         hosts,
+    })
+}
+
+/// Figures of the server, for metrics.
+pub(super) struct ServerFigures {
+    pub(super) dead_rows: u64,
+    pub(super) oldest_transaction: Duration,
+}
+
+/// Reads the figures of the server that tell whether old rows can be removed.
+pub(super) async fn read_figures(shared: &Shared) -> super::error::Result<ServerFigures> {
+    let dead = shared.read(Lane::Slow, DEAD_ROWS, &[]).await?;
+    let dead: Option<i64> = dead.first().map(|row| row.try_get(0)).transpose()?;
+    let oldest = shared.read(Lane::Slow, OLDEST_TRANSACTION, &[]).await?;
+    let oldest = oldest.first().map(|row| row.try_get::<_, Option<i64>>(0));
+    let oldest = oldest.transpose()?.flatten();
+    Ok(ServerFigures {
+        dead_rows: dead.unwrap_or_default().unsigned_abs(),
+        oldest_transaction: oldest.map(to_duration).unwrap_or_default(),
     })
 }
 

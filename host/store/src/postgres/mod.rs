@@ -5,14 +5,16 @@
 //! finds the outcome there (see `connections`).
 
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
 use self::connections::Connections;
 use self::error::{Result, WriteError};
-use super::Store;
+use super::{LostAnswers, Store, StoreError, StoreStatistics};
 
 mod calls;
 mod commit;
@@ -107,7 +109,7 @@ impl PostgresStore {
     /// (`uuid`), then the given ones; its result is a text, which it has stored in `writes` under that id.
     ///
     /// An unknown outcome is resolved: after an error, the write is not there and never will be, except for
-    /// [`crate::StoreError::Unavailable`].
+    /// [`StoreError::Unavailable`].
     async fn write(
         &self,
         function: &str,
@@ -138,9 +140,30 @@ impl Drop for PostgresStore {
     }
 }
 
+#[async_trait]
 impl Store for PostgresStore {
     fn id(&self) -> &str {
         &self.id
+    }
+
+    async fn statistics(&self) -> Result<StoreStatistics, StoreError> {
+        let shared = self.connections.shared();
+        let events = shared.events();
+        let server = inspect::read_figures(shared).await?;
+        Ok(StoreStatistics {
+            clock_skew_millis: shared.skew(),
+            hosts: Some(shared.hosts()),
+            queued_writes: shared.running_writes(),
+            reconnects: events.reconnects.load(Ordering::Relaxed),
+            lost_answers: LostAnswers {
+                made: events.made.load(Ordering::Relaxed),
+                prevented: events.prevented.load(Ordering::Relaxed),
+                unknown: events.unknown.load(Ordering::Relaxed),
+            },
+            dead_rows: Some(server.dead_rows),
+            oldest_transaction: Some(server.oldest_transaction),
+            ..StoreStatistics::default()
+        })
     }
 }
 

@@ -20,14 +20,14 @@ const REMOVAL: Duration = Duration::from_secs(10 * 60);
 /// The number of rows that one statement removes.
 const BATCH: i64 = 5000;
 
-/// Returns how many other hosts run a dispatcher, and how many of them have a lower id.
+/// Returns how many other hosts run a dispatcher, how many of them have a lower id, and how many other hosts there are.
 const BEAT: &str = "WITH beat AS (
         INSERT INTO relation.holders (id, name, version, seen, dispatches)
         VALUES ($1, $2, $3, clock_timestamp(), $4)
         ON CONFLICT (id) DO UPDATE SET seen = excluded.seen, dispatches = excluded.dispatches
         WHERE holders.seen > '-infinity')
-    SELECT count(*), count(*) FILTER (WHERE id < $1) FROM relation.holders
-    WHERE dispatches AND id <> $1 AND seen > clock_timestamp() - interval '15 seconds'";
+    SELECT count(*) FILTER (WHERE dispatches), count(*) FILTER (WHERE dispatches AND id < $1), count(*)
+    FROM relation.holders WHERE id <> $1 AND seen > clock_timestamp() - interval '15 seconds'";
 
 /// Stores that this host has ended: a late heartbeat does not change that any more.
 const GOODBYE: &str = "UPDATE relation.holders SET seen = '-infinity' WHERE id = $1";
@@ -72,11 +72,10 @@ pub(super) async fn beat(shared: &Shared, holder: &Holder) -> Result<()> {
         .await?;
     if let Some(row) = rows.first() {
         let (others, lower): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+        let alive: i64 = row.try_get(2)?;
         let number = |count: i64| u32::try_from(count).unwrap_or_default();
-        shared.note_share(HostShare::new(
-            number(lower),
-            number(others).saturating_add(1),
-        ));
+        let share = HostShare::new(number(lower), number(others).saturating_add(1));
+        shared.note_hosts(share, number(alive).saturating_add(1));
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use tokio_postgres::types::Type;
 use super::error::{Result, corrupt, from_millis, from_sql_count, parse_reference, to_millis};
 use super::{Lane, PostgresStore, due, upcoming};
 use crate::cursor::{Listing, build_page, validate_limit};
-use crate::{DueWakeup, HostShare, KindFilter, StoreError, WakeupStore};
+use crate::{DeadlineCounts, DueWakeup, HostShare, KindFilter, StoreError, WakeupStore};
 use relation_types::{Hierarchy, Page, Reference, Timestamp, Wakeup};
 
 const OF_SUBJECT: &str = "SELECT model, pkid, id, due, payload, revision, attempts, deadline
@@ -15,6 +15,28 @@ const OF_SUBJECT: &str = "SELECT model, pkid, id, due, payload, revision, attemp
 const COUNT_DUE: &str = "SELECT count(*) FROM
     (SELECT FROM relation.wakeups WHERE due <= $1 ORDER BY due LIMIT $2) w";
 const NEXT_DUE: &str = "SELECT due FROM relation.wakeups WHERE due > $1 ORDER BY due LIMIT 1";
+
+/// Counts deadlines in the index of wakeups by hour, which has the deadlines of each hour in order.
+const DEADLINES: &str = "WITH RECURSIVE hours (hour, deadline) AS (
+        (SELECT w.due / 3600000, w.deadline FROM relation.wakeups w WHERE w.kind = $1
+            ORDER BY w.due / 3600000, w.deadline LIMIT 1)
+        UNION ALL
+        SELECT n.hour, n.deadline FROM hours h CROSS JOIN LATERAL (
+            SELECT w.due / 3600000 AS hour, w.deadline FROM relation.wakeups w
+            WHERE w.kind = $1 AND w.due / 3600000 > h.hour
+            ORDER BY w.due / 3600000, w.deadline LIMIT 1) n
+    ),
+    found AS MATERIALIZED (
+        SELECT f.deadline FROM hours h CROSS JOIN LATERAL (
+            SELECT w.deadline FROM relation.wakeups w
+            WHERE w.kind = $1 AND w.due / 3600000 = h.hour
+                AND w.deadline <= (SELECT max(t) FROM unnest($2) t)
+            ORDER BY w.deadline LIMIT $3) f
+        ORDER BY f.deadline
+    )
+    SELECT (SELECT min(deadline) FROM hours),
+        ARRAY(SELECT least($3, (SELECT count(*) FROM found WHERE found.deadline <= t.at))
+            FROM unnest($2) WITH ORDINALITY t (at, position) ORDER BY t.position)";
 
 #[async_trait]
 impl WakeupStore for PostgresStore {
@@ -93,12 +115,46 @@ impl WakeupStore for PostgresStore {
         let rows = self.read(Lane::Read, NEXT_DUE, &values).await?;
         Ok(read_first(&rows)?.map(from_millis))
     }
+
+    async fn count_deadlines(
+        &self,
+        kind: &str,
+        times: &[Timestamp],
+        at_most: u64,
+    ) -> Result<DeadlineCounts, StoreError> {
+        // No deadline is stored as the largest number.
+        let times = times.iter().map(|time| to_millis(*time).min(i64::MAX - 1));
+        let times: Vec<i64> = times.collect();
+        let rows = i64::try_from(at_most).unwrap_or(i64::MAX);
+        let values = [
+            (&kind as _, Type::TEXT),
+            (&times as _, Type::INT8_ARRAY),
+            (&rows as _, Type::INT8),
+        ];
+        let found = self.read(Lane::Slow, DEADLINES, &values).await?;
+        Ok(read_counts(&found)?)
+    }
 }
 
 /// Returns the first column of the first row.
 fn read_first(rows: &[Row]) -> Result<Option<i64>> {
     let first = rows.first().map(|row| row.try_get(0));
     Ok(first.transpose()?)
+}
+
+fn read_counts(rows: &[Row]) -> Result<DeadlineCounts> {
+    let Some(row) = rows.first() else {
+        return Ok(DeadlineCounts::default());
+    };
+    let earliest: Option<i64> = row.try_get(0)?;
+    let counts: Vec<i64> = row.try_get(1)?;
+    let counts = counts
+        .into_iter()
+        .map(|count| from_sql_count(count, "a count"));
+    Ok(DeadlineCounts {
+        earliest: earliest.filter(|at| *at < i64::MAX).map(from_millis),
+        counts: counts.collect::<Result<_>>()?,
+    })
 }
 
 /// The position of a wakeup in the order of due times.

@@ -1,5 +1,6 @@
 //! Writes. Their outcome is always found out, also when the connection breaks before the response.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio_postgres::types::{ToSql, Type};
@@ -82,14 +83,23 @@ fn fail(failure: Failure) -> WriteError {
 impl Shared {
     /// Finds out whether a write was committed, and returns its result. `None`: it was not and never will be.
     async fn resolve(&self, id: Uuid, deadline: Instant) -> Result<Option<String>, StoreError> {
+        let events = self.events();
         loop {
             let failure = match self.ask_outcome(id, deadline).await {
-                Ok(outcome) => return Ok(outcome),
+                Ok(outcome) => {
+                    let found = match &outcome {
+                        Some(_) => &events.made,
+                        None => &events.prevented,
+                    };
+                    found.fetch_add(1, Ordering::Relaxed);
+                    return Ok(outcome);
+                }
                 Err(failure) => failure,
             };
             let reached = !matches!(failure, Failure::Unreachable(_));
             let error = failure.into_error();
             if !reached || Instant::now() > deadline {
+                events.unknown.fetch_add(1, Ordering::Relaxed);
                 return Err(StoreError::Unavailable(format!(
                     "the connection to the database broke during a write, and the outcome could not be found out within {} s: {error}",
                     self.patience().as_secs()

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
@@ -19,7 +20,7 @@ use self::error::Result;
 use self::process_lock::ProcessLock;
 use self::readers::Readers;
 use self::writer::Writer;
-use super::{Store, StoreError};
+use super::{Store, StoreError, StoreStatistics};
 
 mod backup;
 mod calls;
@@ -212,9 +213,21 @@ impl std::fmt::Debug for SqliteStore {
     }
 }
 
+#[async_trait]
 impl Store for SqliteStore {
     fn id(&self) -> &str {
         &self.id
+    }
+
+    async fn statistics(&self) -> Result<StoreStatistics, StoreError> {
+        let (grouped_writes, groups) = self.writer.groups();
+        Ok(StoreStatistics {
+            queued_writes: self.writer.queued(),
+            grouped_writes,
+            groups,
+            log_bytes: self.readers.log_bytes(),
+            ..StoreStatistics::default()
+        })
     }
 }
 

@@ -30,6 +30,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("reveals_column.sql")),
     M::up(include_str!("nodes.sql")),
     M::up(include_str!("queue.sql")),
+    M::up(include_str!("deadline_index.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

@@ -39,6 +39,16 @@ impl Readers {
         }
     }
 
+    /// Returns the size of the write-ahead log, in bytes. A database in memory has none.
+    pub(super) fn log_bytes(&self) -> Option<u64> {
+        let Self::File { path, .. } = self else {
+            return None;
+        };
+        let mut log = path.clone().into_os_string();
+        log.push("-wal");
+        std::fs::metadata(log).map(|log| log.len()).ok()
+    }
+
     /// Runs a short read directly on the calling thread. It touches a handful of pages and does not
     /// wait, so moving it to another thread would cost more than the read itself.
     pub(super) fn read<T>(

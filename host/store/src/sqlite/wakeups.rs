@@ -10,7 +10,7 @@ use super::search::{self, Subtree};
 use super::writer::Batch;
 use super::{SqliteStore, due};
 use crate::cursor::{Listing, build_page, validate_limit};
-use crate::{DueWakeup, KindFilter, StoreError, WakeupStore};
+use crate::{DeadlineCounts, DueWakeup, KindFilter, StoreError, WakeupStore};
 use relation_types::{Hierarchy, Page, Reference, Timestamp, Wakeup};
 
 const SCHEDULE: &str = "INSERT INTO wakeups
@@ -33,6 +33,10 @@ const OF_SUBJECT: &str = "SELECT model, pkid, id, due, payload, revision, attemp
 const BY_DUE: &str = "SELECT model, pkid, id, due, payload, revision, attempts, deadline
     FROM wakeups WHERE (due, model, pkid, id) > (?1, ?2, ?3, ?4) ORDER BY due, model, pkid, id LIMIT ?5";
 const NEXT_DUE: &str = "SELECT MIN(due) FROM wakeups WHERE due > ?1";
+const NEXT_DEADLINE: &str = "SELECT MIN(deadline) FROM wakeups
+    WHERE kind = ?1 AND deadline < 9223372036854775807";
+const DEADLINES_UNTIL: &str = "SELECT 1 FROM wakeups
+    WHERE kind = ?1 AND deadline <= ?2 AND deadline < 9223372036854775807 LIMIT ?3";
 const DUE_AT: &str = "SELECT 1 FROM wakeups WHERE due <= ?1 LIMIT ?2";
 
 #[cfg(test)]
@@ -45,6 +49,8 @@ pub(super) const STATEMENTS: &[&str] = &[
     OF_SUBJECT,
     BY_DUE,
     NEXT_DUE,
+    NEXT_DEADLINE,
+    DEADLINES_UNTIL,
     DUE_AT,
 ];
 
@@ -130,6 +136,18 @@ impl WakeupStore for SqliteStore {
 
     async fn next_due(&self, after: Option<Timestamp>) -> Result<Option<Timestamp>, StoreError> {
         self.read(|connection| next_due(connection, after))
+    }
+
+    async fn count_deadlines(
+        &self,
+        kind: &str,
+        times: &[Timestamp],
+        at_most: u64,
+    ) -> Result<DeadlineCounts, StoreError> {
+        let (kind, times) = (kind.to_owned(), times.to_owned());
+        let count =
+            move |connection: &Connection| count_deadlines(connection, &kind, &times, at_most);
+        self.readers.read_blocking(count).await
     }
 }
 
@@ -218,6 +236,29 @@ fn next_due(connection: &Connection, after: Option<Timestamp>) -> Result<Option<
         .prepare_cached(NEXT_DUE)?
         .query_row([after.map_or(-1, to_millis)], |row| row.get(0))?;
     Ok(due.map(from_millis))
+}
+
+fn count_deadlines(
+    connection: &Connection,
+    kind: &str,
+    times: &[Timestamp],
+    at_most: u64,
+) -> Result<DeadlineCounts> {
+    let earliest: Option<i64> = connection
+        .prepare_cached(NEXT_DEADLINE)?
+        .query_row([kind], |row| row.get(0))?;
+    let rows = i64::try_from(at_most).unwrap_or(i64::MAX);
+    let counts = times.iter().map(|time| {
+        search::count_rows(
+            connection,
+            DEADLINES_UNTIL,
+            params![kind, to_millis(*time), rows],
+        )
+    });
+    Ok(DeadlineCounts {
+        earliest: earliest.map(from_millis),
+        counts: counts.collect::<Result<_>>()?,
+    })
 }
 
 /// The position of a wakeup in the order of due times.

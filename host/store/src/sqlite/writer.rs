@@ -7,6 +7,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -81,6 +82,14 @@ impl Deref for Batch<'_> {
 pub(super) struct Writer {
     queue: Option<mpsc::Sender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
+    counts: Arc<GroupCounts>,
+}
+
+/// The number of groups, and of the writes in them.
+#[derive(Default)]
+struct GroupCounts {
+    groups: AtomicU64,
+    writes: AtomicU64,
 }
 
 impl Writer {
@@ -93,6 +102,8 @@ impl Writer {
     ) -> std::io::Result<Self> {
         let max = max.max(1);
         let (queue, mut jobs) = mpsc::channel(max.max(64) * 4);
+        let counts = Arc::new(GroupCounts::default());
+        let counting = Arc::clone(&counts);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || {
@@ -100,6 +111,9 @@ impl Writer {
                 // The value with which connections are opened.
                 let mut present = Durability::PowerCut;
                 while jobs.blocking_recv_many(&mut group, max) > 0 {
+                    counting.groups.fetch_add(1, Ordering::Relaxed);
+                    let writes = group.len() as u64;
+                    counting.writes.fetch_add(writes, Ordering::Relaxed);
                     let connection = connection.lock();
                     write(&connection, &mut group, busy, &mut present);
                 }
@@ -107,6 +121,7 @@ impl Writer {
         Ok(Self {
             queue: Some(queue),
             thread: Some(thread),
+            counts,
         })
     }
 
@@ -115,7 +130,24 @@ impl Writer {
         Self {
             queue: None,
             thread: None,
+            counts: Arc::default(),
         }
+    }
+
+    /// Returns the number of writes that were made in groups, and of the groups.
+    pub(super) fn groups(&self) -> (u64, u64) {
+        let GroupCounts { groups, writes } = &*self.counts;
+        let (writes, groups) = (
+            writes.load(Ordering::Relaxed),
+            groups.load(Ordering::Relaxed),
+        );
+        (writes, groups)
+    }
+
+    /// Returns the number of writes that wait for the writer.
+    pub(super) fn queued(&self) -> u64 {
+        let queue = self.queue.as_ref();
+        queue.map_or(0, |queue| (queue.max_capacity() - queue.capacity()) as u64)
     }
 
     /// Runs `work` and returns its result once its writes survive a power cut. If `work` fails, its writes are

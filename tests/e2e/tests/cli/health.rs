@@ -74,6 +74,39 @@ fn serve_counts_requests_and_needs_the_token() {
 }
 
 #[test]
+fn serve_that_stops_is_not_ready_and_accepts_requests_for_a_while() {
+    let address = free_address("127.0.0.1");
+    let world = CliWorld::with(Emulator::builder().mode(Mode::Rotate))
+        .with_config_line(&format!("metrics.listen = \"{address}\""))
+        .with_config_line("web.drain = \"5s\"");
+    let customer = world.add_customer("Contoso");
+    let gate = world.emulator.gate("/v1/access_token");
+    let before = gate.arrivals();
+    world.time.advance(Duration::from_secs(8 * 86_400));
+    let (running, served) = world.serve(&[]);
+    eventually("the refresh is in flight", || {
+        (gate.arrivals() > before).then_some(())
+    });
+    let ready = || browse(&format!("http://{address}/readyz")).0;
+    assert_eq!(ready(), 200);
+
+    running.terminate();
+    eventually("the process is not ready any more", || {
+        (ready() == 503).then_some(())
+    });
+    assert_eq!(browse(&format!("http://{served}/login")).0, 200);
+    eventually("the server is closed", || {
+        std::net::TcpStream::connect(&served).is_err().then_some(())
+    });
+    // The call goes on, and the listener of the health is the last one.
+    assert_eq!(ready(), 503);
+    assert_eq!(browse(&format!("http://{address}/livez")).0, 200);
+    gate.release();
+    running.wait().succeeds();
+    assert_eq!(world.state(&customer), "connected");
+}
+
+#[test]
 fn health_without_an_address_names_the_setting() {
     let world = CliWorld::new();
     let health = world.workspace.relation(["health"]).run();

@@ -29,6 +29,7 @@ mod outputs;
 mod pastes;
 #[cfg(unix)]
 mod postgres;
+mod prometheus;
 mod recording;
 mod records;
 mod retention;

@@ -5,7 +5,7 @@ use std::ops::Bound;
 
 use async_trait::async_trait;
 use relation_host::store::cursor::{Listing, build_page, validate_limit};
-use relation_host::store::{DueWakeup, KindFilter, StoreError, WakeupStore};
+use relation_host::store::{DeadlineCounts, DueWakeup, KindFilter, StoreError, WakeupStore};
 use relation_host::types::{Hierarchy, Page, Reference, Timestamp, Wakeup};
 
 use super::state::State;
@@ -177,6 +177,21 @@ impl Wakeups {
         (current.revision == found.revision).then_some(current)
     }
 
+    fn count_deadlines(&self, kind: &str, times: &[Timestamp], at_most: u64) -> DeadlineCounts {
+        let all = self.by_subject.values().flat_map(BTreeMap::values);
+        let of_kind = all.filter(|found| found.wakeup.kind() == kind);
+        let deadlines = of_kind.filter_map(|found| found.wakeup.deadline);
+        let deadlines: Vec<Timestamp> = deadlines.collect();
+        let count = |time: &Timestamp| {
+            let until = deadlines.iter().filter(|deadline| *deadline <= time);
+            (until.count() as u64).min(at_most)
+        };
+        DeadlineCounts {
+            earliest: deadlines.iter().min().copied(),
+            counts: times.iter().map(count).collect(),
+        }
+    }
+
     fn insert(&mut self, wakeup: DueWakeup, now: Timestamp) {
         self.by_due.insert(position(&wakeup));
         let Wakeup { subject, id, .. } = &wakeup.wakeup;
@@ -250,5 +265,14 @@ impl WakeupStore for MemoryStore {
 
     async fn next_due(&self, after: Option<Timestamp>) -> Result<Option<Timestamp>, StoreError> {
         self.with(|state| Ok(state.wakeups.next_due(after)))
+    }
+
+    async fn count_deadlines(
+        &self,
+        kind: &str,
+        times: &[Timestamp],
+        at_most: u64,
+    ) -> Result<DeadlineCounts, StoreError> {
+        self.with(|state| Ok(state.wakeups.count_deadlines(kind, times, at_most)))
     }
 }

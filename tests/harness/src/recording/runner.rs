@@ -41,6 +41,10 @@ impl WakeupRunner for RecordingRunner {
         self.host.scheduled()
     }
 
+    fn note_budget_wait(&self, waited: std::time::Duration) {
+        self.host.note_budget_wait(waited);
+    }
+
     fn handled_kinds(&self) -> Vec<HandledKind> {
         self.host.handled_kinds()
     }

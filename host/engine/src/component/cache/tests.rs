@@ -30,7 +30,7 @@ impl World {
     }
 
     fn find(&self, bytes: &[u8]) -> Provenance {
-        self.cache.find(&self.engine, bytes).unwrap().1
+        self.cache.find(&self.engine, bytes, &mut false).unwrap().1
     }
 
     fn files(&self) -> Vec<PathBuf> {
@@ -52,7 +52,7 @@ fn compiled_component_is_loaded_by_another_engine() {
     assert_eq!(world.find(EMPTY), Provenance::Compiler);
     assert_eq!(world.find(EMPTY), Provenance::Cache);
     let again = crate::component::engine::engine(&Limits::default()).unwrap();
-    let found = world.cache.find(&again, EMPTY).unwrap();
+    let found = world.cache.find(&again, EMPTY, &mut false).unwrap();
     assert_eq!(found.1, Provenance::Cache, "by another engine like it");
 }
 
@@ -65,7 +65,10 @@ fn cache_key_covers_component_and_configuration() {
     let mut config = crate::component::engine::config(&Limits::default());
     config.epoch_interruption(false);
     let without_epochs = Engine::new(&config).unwrap();
-    let found = world.cache.find(&without_epochs, EMPTY).unwrap();
+    let found = world
+        .cache
+        .find(&without_epochs, EMPTY, &mut false)
+        .unwrap();
     assert_eq!(found.1, Provenance::Compiler);
     assert_eq!(world.files().len(), 3);
 }
@@ -138,7 +141,7 @@ fn uncreatable_directory_falls_back_to_compiling() {
     fs::write(&file, "in the way").unwrap();
     for directory in [file.clone(), file.join("below")] {
         let cache = ComponentCache::new(directory);
-        let found = cache.find(&world.engine, EMPTY).unwrap();
+        let found = cache.find(&world.engine, EMPTY, &mut false).unwrap();
         assert_eq!(found.1, Provenance::Compiler);
     }
     assert_eq!(fs::read(&file).unwrap(), b"in the way");

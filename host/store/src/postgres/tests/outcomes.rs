@@ -2,6 +2,7 @@
 
 use super::proxy::{Cut, Proxy};
 use super::*;
+use crate::Store as _;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn write_whose_answer_is_lost_is_there_once() {
@@ -25,6 +26,16 @@ async fn write_whose_answer_is_lost_is_there_once() {
                 assert_eq!(count(cluster, &database, &text), 1, "{text}");
             }
         }
+        let statistics = store.statistics().await.unwrap();
+        let lost = statistics.lost_answers;
+        assert!(
+            lost.made >= 3 && lost.made + lost.prevented >= 9,
+            "{lost:?}"
+        );
+        assert!(
+            lost.unknown == 0 && statistics.reconnects > 0,
+            "{statistics:?}"
+        );
     }
 }
 

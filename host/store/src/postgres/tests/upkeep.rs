@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::postgres::upkeep::{Holder, beat, remove_old};
-use crate::{HostShare, WakeupStore as _};
+use crate::{HostShare, Store as _, WakeupStore as _};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn old_ids_of_writes_and_old_hosts_are_removed() {
@@ -47,9 +47,14 @@ async fn hosts_with_a_dispatcher_share_the_wakeups() {
     let rank = u32::from(one.holder > two.holder);
     assert_eq!(one.share(), HostShare::new(rank, 2));
     assert_eq!(two.share(), HostShare::new(1 - rank, 2));
+    let statistics = one.statistics().await.unwrap();
+    assert_eq!(statistics.hosts, Some(3));
+    assert!(statistics.clock_skew_millis.abs() < 1000);
+    assert!(statistics.dead_rows.is_some() && statistics.oldest_transaction.is_some());
     drop(two);
     beat_all(&[&one]).await;
     assert_eq!(one.share(), HostShare::WHOLE);
+    assert_eq!(one.statistics().await.unwrap().hosts, Some(2));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -103,23 +103,23 @@ fn schema_of_a_later_release_is_left_alone() {
     let stores = FileStores::new();
     drop(open(&stores.path()).unwrap());
     let later = Connection::open(stores.path()).unwrap();
-    later.pragma_update(None, "user_version", 11).unwrap();
+    later.pragma_update(None, "user_version", 12).unwrap();
     drop(later);
     let error = open(&stores.path()).unwrap_err();
     let text = error.to_string();
     assert!(
-        matches!(error, OpenError::Newer { found: 11, .. }),
+        matches!(error, OpenError::Newer { found: 12, .. }),
         "{text}"
     );
     assert!(
-        text.contains("version 11 and this release knows 10"),
+        text.contains("version 12 and this release knows 11"),
         "{text}"
     );
     let still = Connection::open(stores.path()).unwrap();
     let version: i64 = still
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 11);
+    assert_eq!(version, 12);
 }
 
 /// The scripts that lead from one version of the schema to the next.

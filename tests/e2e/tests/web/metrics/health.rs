@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use relation_e2e::faulty_store::StoreFault;
-use relation_metrics::Endpoints;
+use relation_metrics::{EndpointOptions, Endpoints};
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -59,7 +59,8 @@ async fn readiness_follows_the_store_and_liveness_does_not() {
 async fn starting_host_is_alive_and_not_ready() {
     let observed = Observed::start().await;
     let metrics = observed.world.metrics.clone().unwrap();
-    let endpoints = Endpoints::new(metrics, CancellationToken::new(), None);
+    let options = EndpointOptions::default();
+    let endpoints = Endpoints::new(metrics, CancellationToken::new(), options);
     let router = endpoints.router();
     assert_eq!(get(&router, "/livez", None).await.0, StatusCode::OK);
     let (status, body) = get(&router, "/readyz?verbose", None).await;
@@ -73,7 +74,11 @@ async fn token_protects_the_metrics() {
     let observed = Observed::start().await;
     let metrics = observed.world.metrics.clone().unwrap();
     let token = || Ok(SecretString::from(TOKEN));
-    let endpoints = Endpoints::new(metrics, CancellationToken::new(), Some(Box::new(token)));
+    let options = EndpointOptions {
+        token: Some(Box::new(token)),
+        ..EndpointOptions::default()
+    };
+    let endpoints = Endpoints::new(metrics, CancellationToken::new(), options);
     endpoints.attach(observed.world.host());
     let router = endpoints.router();
     for path in ["/metrics", "/readyz?verbose"] {

@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use anyhow::Result;
 use relation_host::Limits;
+use relation_host::store::sqlite::SqliteOptions;
 
 use crate::phases::Phases;
 use crate::report::Report;
 use crate::token_server::TokenServer;
-use crate::world::BenchWorld;
+use crate::world::{BenchWorld, open_store};
 
 pub mod commits;
 pub mod drain;
 pub mod fresh;
 pub mod instructions;
+pub mod postgres;
 pub mod profile;
 pub mod program;
 pub mod refresh;
@@ -23,7 +25,7 @@ pub mod stored;
 pub mod web;
 
 /// Names in running order, each with its measured quantity.
-pub const BENCHES: [(&str, &str); 9] = [
+pub const BENCHES: [(&str, &str); 10] = [
     ("fresh", fresh::TITLE),
     ("refresh", refresh::TITLE),
     ("drain", drain::TITLE),
@@ -32,6 +34,7 @@ pub const BENCHES: [(&str, &str); 9] = [
     ("stored", stored::TITLE),
     ("web", web::TITLE),
     ("instructions", instructions::TITLE),
+    ("postgres", postgres::TITLE),
     ("profile", profile::TITLE),
 ];
 
@@ -59,6 +62,8 @@ pub struct Plan {
     pub sizes: Vec<u64>,
     /// Number of due customers for a dispatcher.
     pub backlog: u64,
+    /// Whether this is a run with tiny counts, whose figures mean nothing.
+    pub quick: bool,
 }
 
 impl Plan {
@@ -73,18 +78,9 @@ impl Plan {
     }
 
     async fn start(&self, name: &str, webex: SocketAddr, phases: Phases) -> Result<BenchWorld> {
-        let (directory, component) = (&self.directory, &self.component);
-        let limits = self.limits.clone();
-        BenchWorld::start(
-            directory,
-            name,
-            component,
-            &self.cache,
-            limits,
-            webex,
-            phases,
-        )
-        .await
+        let store = open_store(&self.directory, name, &SqliteOptions::default())?;
+        let key = self.directory.join(format!("{name}.key"));
+        BenchWorld::start(self, store, &key, webex, phases).await
     }
 
     /// Returns the address of the token endpoint.
@@ -109,6 +105,7 @@ pub async fn run(name: &str, plan: &Plan) -> Result<Option<Report>> {
         "stored" => stored::run(plan).await?,
         "web" => web::run(plan).await?,
         "instructions" => instructions::run(plan).await?,
+        "postgres" => postgres::run(plan).await?,
         "profile" => profile::run(plan).await?,
         _ => return Ok(None),
     }))

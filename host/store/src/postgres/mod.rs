@@ -11,6 +11,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
 use self::connections::Connections;
+use self::earliest::EarliestDue;
 use self::error::{Result, WriteError};
 use super::Store;
 
@@ -20,6 +21,7 @@ mod connections;
 mod data_keys;
 mod documents;
 mod due;
+mod earliest;
 mod error;
 mod inspect;
 mod migrations;
@@ -88,6 +90,7 @@ pub struct PostgresStore {
     holder: String,
     clock: LeaseClock,
     connections: Connections,
+    earliest: EarliestDue,
 }
 
 impl PostgresStore {

@@ -21,6 +21,7 @@ mod native;
 mod peers;
 mod phases;
 mod report;
+mod side;
 mod suites;
 mod timed_store;
 mod token_server;
@@ -28,6 +29,7 @@ mod world;
 
 use goals::GoalRow;
 use report::Report;
+use suites::postgres::PostgresWorker;
 use suites::refresh::GOAL_LANES;
 use suites::{BENCHES, Plan};
 use token_server::TokenServer;
@@ -43,7 +45,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Debug, Parser)]
 #[command(name = "relation-benches")]
 struct Args {
-    /// Run only benchmarks with NAME in their name; may be repeated. `instructions` runs only if it is named
+    /// Run only benchmarks with NAME in their name; may be repeated. `instructions` and `postgres` run only if they are named
     #[arg(long, value_name = "NAME")]
     filter: Vec<String>,
     /// List the benchmarks and what they measure
@@ -88,11 +90,13 @@ struct Args {
     /// Make these refreshes natively
     #[arg(long, hide = true, requires = "refreshes")]
     native: bool,
+    #[command(flatten)]
+    on_postgres: PostgresWorker,
     /// Directory of compiled components [default: a new one]
     #[arg(long, value_name = "DIRECTORY", hide = true)]
     cache: Option<PathBuf>,
     /// Customers in the largest store, at least 100 [default: 1000000; quick: 400]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(100..))]
+    #[arg(long, visible_alias = "customers", value_name = "N", value_parser = clap::value_parser!(u64).range(100..))]
     scale: Option<u64>,
     /// Customers that are due together for a dispatcher [default: 3000; quick: 64]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -157,6 +161,11 @@ fn run(args: &Args) -> Result<ExitCode> {
         .context("starting the runtime")?;
 
     if let Some(webex) = args.worker {
+        if let Some(url) = &args.on_postgres.database {
+            let work = suites::postgres::work(&plan, webex, url, &args.on_postgres);
+            runtime.block_on(work)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         match args.refreshes {
             Some(refreshes) => {
                 let work = suites::instructions::work(&plan, webex, refreshes, args.native);
@@ -222,8 +231,8 @@ fn run(args: &Args) -> Result<ExitCode> {
 /// Returns the benchmarks that the filters name, in their order.
 fn select_benches(filters: &[String]) -> Result<Vec<&'static str>> {
     let wanted = |name: &&str| match filters {
-        // Counting instructions takes minutes and measures no time.
-        [] => *name != "instructions",
+        // Counting instructions takes minutes and measures no time. The other one needs a server of its own.
+        [] => *name != "instructions" && *name != "postgres",
         filters => filters.iter().any(|part| name.contains(part)),
     };
     let chosen: Vec<&str> = BENCHES
@@ -286,6 +295,7 @@ fn plan(args: &Args, directory: &Path) -> Result<Plan> {
         lanes,
         sizes,
         backlog: args.backlog.unwrap_or(backlog),
+        quick: args.quick,
     })
 }
 
@@ -309,7 +319,7 @@ mod tests {
 
     #[test]
     fn filter_matches_part_of_a_name_or_fails() {
-        assert_eq!(select_benches(&[]).unwrap().len(), BENCHES.len() - 1);
+        assert_eq!(select_benches(&[]).unwrap().len(), BENCHES.len() - 2);
         assert_eq!(select_benches(&["commit".into()]).unwrap(), ["commits"]);
         let error = select_benches(&["nonsense".into()])
             .unwrap_err()

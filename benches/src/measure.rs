@@ -100,9 +100,14 @@ impl Series {
         self.0.push(slot);
     }
 
+    /// Returns `figure` of each round.
+    pub fn values(&self, figure: impl Fn(&Measurement) -> f64) -> impl Iterator<Item = f64> {
+        self.0.iter().map(figure)
+    }
+
     /// Returns the percentiles of `figure` over the rounds.
     pub fn percentiles(&self, figure: impl Fn(&Measurement) -> f64) -> Result<Percentiles> {
-        Percentiles::from_values(self.0.iter().map(figure)).context("nothing was measured")
+        Percentiles::from_values(self.values(figure)).context("nothing was measured")
     }
 
     /// Returns the ratio of `figure` to that of `baseline`, round by round.

@@ -1,21 +1,18 @@
 //! Compares the whole host with peers: programs that refresh tokens with common libraries, see
 //! `benches/peers/README.md`.
 //!
-//! The host and each peer are the sides of the comparison. Each side is a process with the same protocol: it prints
-//! `ready`, then a line of JSON ([`SlotReport`]) for each line `go SECONDS`. Sides take turns, round by round, and use
-//! the same token endpoint.
+//! The host and each peer are the sides of the comparison (see [`Side`]). They take turns, round by round, and use the
+//! same token endpoint.
 
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
-use serde::{Deserialize, Serialize};
+use anyhow::{Context as _, Result};
 
 use crate::measure::{Measurement, Series, in_flight};
 use crate::report::{Bound, Bounds, Report, Row, Unit};
+use crate::side::{self, Side};
 use crate::suites::refresh::{CustomerRotation, refresh_through_component};
 use crate::suites::{Plan, note};
 
@@ -62,79 +59,6 @@ struct Peer {
 enum Interpreter {
     Python,
     Node,
-}
-
-/// The result of one slot, the period that a side runs per round.
-#[derive(Debug, Serialize, Deserialize)]
-struct SlotReport {
-    refreshes: u64,
-    seconds: f64,
-    cpu_seconds: f64,
-}
-
-impl SlotReport {
-    fn measurement(&self) -> Result<Measurement> {
-        Ok(Measurement {
-            done: self.refreshes,
-            wall: Duration::try_from_secs_f64(self.seconds)?,
-            cpu: Duration::try_from_secs_f64(self.cpu_seconds)?,
-        })
-    }
-}
-
-/// A running side: its process and its pipes.
-struct Side {
-    child: Child,
-    requests: Option<ChildStdin>,
-    reports: BufReader<ChildStdout>,
-}
-
-impl Side {
-    /// Starts a program and waits until it is ready.
-    fn start(command: &mut Command) -> Result<Self> {
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("starting {command:?}"))?;
-        let stdout = child.stdout.take().context("the program has no stdout")?;
-        let mut side = Self {
-            requests: child.stdin.take(),
-            reports: BufReader::new(stdout),
-            child,
-        };
-        let line = side.read_line()?;
-        if line.trim() != "ready" {
-            bail!("{command:?} printed {line:?} in place of `ready`");
-        }
-        Ok(side)
-    }
-
-    /// Lets the side run for `time`.
-    fn run(&mut self, time: Duration) -> Result<Measurement> {
-        let requests = self.requests.as_mut().context("the program was stopped")?;
-        writeln!(requests, "go {}", time.as_secs_f64())?;
-        requests.flush()?;
-        let line = self.read_line()?;
-        let report: SlotReport = serde_json::from_str(&line)
-            .with_context(|| format!("the program printed {line:?} in place of a report"))?;
-        report.measurement()
-    }
-
-    fn read_line(&mut self) -> Result<String> {
-        let mut line = String::new();
-        if self.reports.read_line(&mut line)? == 0 {
-            bail!("the program ended: {}", self.child.wait()?);
-        }
-        Ok(line)
-    }
-}
-
-impl Drop for Side {
-    fn drop(&mut self) {
-        self.requests.take();
-        let _ = self.child.wait();
-    }
 }
 
 /// Runs the comparison. The directory `peers` has the peers' programs, and their packages if they could be installed.
@@ -231,29 +155,13 @@ pub async fn work(plan: &Plan, webex: std::net::SocketAddr) -> Result<()> {
     let world = plan.world_at("host", webex).await?;
     let rotation = Arc::new(CustomerRotation::new(&world, IN_FLIGHT).await?);
     let world = Arc::new(world);
-    println!("ready");
-    for line in std::io::stdin().lines() {
-        let line = line?;
-        let seconds: f64 = line
-            .strip_prefix("go ")
-            .and_then(|seconds| seconds.parse().ok())
-            .with_context(|| format!("{line:?} is not `go SECONDS`"))?;
+    side::serve(async |time| {
         let (world, rotation) = (Arc::clone(&world), Arc::clone(&rotation));
-        let slot = in_flight(
-            IN_FLIGHT,
-            Duration::try_from_secs_f64(seconds)?,
-            move |_| {
-                let (world, rotation) = (Arc::clone(&world), Arc::clone(&rotation));
-                async move { refresh_through_component(&world, &rotation).await }
-            },
-        );
-        let slot = slot.await?;
-        let report = SlotReport {
-            refreshes: slot.done,
-            seconds: slot.wall.as_secs_f64(),
-            cpu_seconds: slot.cpu.as_secs_f64(),
-        };
-        println!("{}", serde_json::to_string(&report)?);
-    }
-    Ok(())
+        in_flight(IN_FLIGHT, time, move |_| {
+            let (world, rotation) = (Arc::clone(&world), Arc::clone(&rotation));
+            async move { refresh_through_component(&world, &rotation).await }
+        })
+        .await
+    })
+    .await
 }

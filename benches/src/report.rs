@@ -127,6 +127,12 @@ pub enum Unit {
     /// Instructions per operation, in thousands: less is better.
     #[serde(rename = "k instructions")]
     KiloInstructions,
+    /// A size in kilobytes: less is better.
+    #[serde(rename = "kB")]
+    Kilobytes,
+    /// A number of things.
+    #[serde(rename = "")]
+    Count,
 }
 
 impl Unit {
@@ -137,14 +143,16 @@ impl Unit {
             Self::Millis => "ms",
             Self::Megabytes => "MB",
             Self::KiloInstructions => "k instructions",
+            Self::Kilobytes => "kB",
+            Self::Count => "",
         }
     }
 
     /// Returns the number of decimal places that are worth printing.
     fn decimals(self) -> usize {
         match self {
-            Self::PerSecond | Self::KiloInstructions => 0,
-            Self::Micros | Self::Millis => 1,
+            Self::PerSecond | Self::KiloInstructions | Self::Count => 0,
+            Self::Micros | Self::Millis | Self::Kilobytes => 1,
             Self::Megabytes => 2,
         }
     }

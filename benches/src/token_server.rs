@@ -5,6 +5,9 @@
 //! that the measurement shows our own cost.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -41,6 +44,7 @@ fn raw_response() -> Vec<u8> {
 pub struct TokenServer {
     address: SocketAddr,
     response_length: usize,
+    served: Arc<AtomicU64>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -48,21 +52,28 @@ pub struct TokenServer {
 impl TokenServer {
     /// Starts a server on a free port of 127.0.0.1, with its own thread and runtime.
     pub fn start() -> Result<Self> {
+        Self::start_with(Duration::ZERO)
+    }
+
+    /// Starts a server like [`TokenServer::start`] that sends each response after `delay`.
+    pub fn start_with(delay: Duration) -> Result<Self> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").context("listening")?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
+            .enable_all()
             .build()?;
         let response = raw_response();
         let response_length = response.len();
+        let served = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&served);
         let thread = std::thread::Builder::new()
             .name("token-server".into())
             .spawn(move || {
                 runtime.block_on(async {
                     tokio::select! {
-                        () = accept(listener, response) => {}
+                        () = accept(listener, response, delay, counter) => {}
                         _ = stopped => {}
                     }
                 });
@@ -70,6 +81,7 @@ impl TokenServer {
         Ok(Self {
             address,
             response_length,
+            served,
             stop: Some(stop),
             thread: Some(thread),
         })
@@ -84,6 +96,11 @@ impl TokenServer {
     pub fn response_length(&self) -> usize {
         self.response_length
     }
+
+    /// Returns the number of responses so far.
+    pub fn served(&self) -> u64 {
+        self.served.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for TokenServer {
@@ -95,21 +112,32 @@ impl Drop for TokenServer {
     }
 }
 
-async fn accept(listener: std::net::TcpListener, response: Vec<u8>) {
+async fn accept(
+    listener: std::net::TcpListener,
+    response: Vec<u8>,
+    delay: Duration,
+    served: Arc<AtomicU64>,
+) {
     let Ok(listener) = TcpListener::from_std(listener) else {
         return;
     };
     // Leaked until the process ends, which is a benchmark. Sharing it costs nothing per request.
     let response: &'static [u8] = Vec::leak(response);
     while let Ok((stream, _)) = listener.accept().await {
+        let served = Arc::clone(&served);
         tokio::spawn(async move {
             // A client that closes the connection is not an error.
-            let _ = serve(stream, response).await;
+            let _ = serve(stream, response, delay, &served).await;
         });
     }
 }
 
-async fn serve(mut stream: TcpStream, response: &[u8]) -> std::io::Result<()> {
+async fn serve(
+    mut stream: TcpStream,
+    response: &[u8],
+    delay: Duration,
+    served: &AtomicU64,
+) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut read = Vec::with_capacity(MAX_REQUEST);
     loop {
@@ -121,6 +149,10 @@ async fn serve(mut stream: TcpStream, response: &[u8]) -> std::io::Result<()> {
                 return Ok(());
             }
         };
+        if delay > Duration::ZERO {
+            tokio::time::sleep(delay).await;
+        }
+        served.fetch_add(1, Ordering::Relaxed);
         stream.write_all(response).await?;
         read.drain(..length);
     }

@@ -20,6 +20,7 @@ use spark_customer::settings;
 
 use crate::native::Native;
 use crate::phases::Phases;
+use crate::suites::Plan;
 use crate::timed_store::TimedStore;
 
 /// The parts of a host, shared with the native baseline.
@@ -59,27 +60,22 @@ pub struct BenchWorld {
 }
 
 impl BenchWorld {
-    /// Creates a store called `name` in `directory` and builds both sides on it. The compiled component is in the
-    /// directory `cache`; `webex` is the address of the token endpoint.
+    /// Builds both sides on a store, with the key in the file `key`. `webex` is the address of the token endpoint.
     pub async fn start(
-        directory: &Path,
-        name: &str,
-        component: &[u8],
-        cache: &Path,
-        limits: Limits,
+        plan: &Plan,
+        store: Arc<dyn Store>,
+        key: &Path,
         webex: SocketAddr,
         observation: Observation,
     ) -> Result<Self> {
         let Observation { phases, metrics } = observation;
-        let store = open_store(directory, name, &SqliteOptions::default())?;
         let store: Arc<dyn Store> = Arc::new(TimedStore::new(store, phases.clone()));
         let store = match &metrics {
             Some(metrics) => metrics.observe_store(store),
             None => store,
         };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let keys = KeyFile::new(directory.join(format!("{name}.key")));
-        let sealer = Sealer::open(&*store, keys, clock.now())
+        let sealer = Sealer::open(&*store, KeyFile::new(key), clock.now())
             .await
             .context("opening the sealer")?;
         let origin = format!("http://{webex}");
@@ -94,15 +90,15 @@ impl BenchWorld {
                 (settings::CLIENT_ID.to_owned(), "C0ffee".to_owned()),
             ]),
             client_secret: SecretString::from("bench-client-secret"),
-            limits,
+            limits: plan.limits.clone(),
         });
         let builder = match metrics {
             Some(metrics) => Host::builder().observer(Arc::new(metrics)),
             None => Host::builder(),
         };
         let host = builder
-            .component(ComponentSource::Bytes(component.to_vec()))
-            .component_cache(ComponentCache::new(cache))
+            .component(ComponentSource::Bytes(plan.component.clone()))
+            .component_cache(ComponentCache::new(&plan.cache))
             .store(Arc::clone(&parts.store))
             .sealer(Arc::clone(&parts.sealer))
             .clock(Arc::clone(&parts.clock))

@@ -55,6 +55,30 @@ fn every_benchmark_reports_ratios() {
 }
 
 #[test]
+fn postgres_benchmark_reports_its_goals_or_that_it_was_skipped() {
+    let output = benches(&["--quick", "--json", "--filter", "postgres"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let everything: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    let report = &everything["reports"][0];
+    if report["notes"][0]
+        .as_str()
+        .is_some_and(|note| note.starts_with("SKIPPED"))
+    {
+        return;
+    }
+    let goals = everything["goals"].as_array().expect("goals");
+    // Plain SQL, two hosts, and six works on the larger store.
+    assert_eq!(goals.len(), 8, "{report}");
+    let rows = report["rows"].as_array().expect("rows");
+    assert!(
+        rows.iter()
+            .all(|row| row["value"]["median"].as_f64() > Some(0.0)),
+        "a figure is missing: {report}"
+    );
+}
+
+#[test]
 fn missing_peers_are_skipped_by_name() {
     let nothing = tempfile::tempdir().expect("a directory");
     let directory = nothing.path().to_str().expect("a path in UTF-8");

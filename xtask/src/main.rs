@@ -29,7 +29,8 @@ commands; each one runs the ones above that it needs:
   fuzz [ARGS]      fuzz the exported functions through the component; ARGS go to the fuzzer
   bench [ARGS]     run the benchmarks; ARGS go to the benchmark program
   bench peers      compare the host with what people run today
-  bench table      measure every goal of performance in one run
+  bench table      measure every goal of performance in one run, but those on PostgreSQL
+  bench postgres   measure hosts on PostgreSQL
 
 `cargo xtask COMMAND --help` explains each. On a fresh clone, start with `cargo xtask demo`.
 Each step prints its purpose and its duration to stderr; stdout has only the output of the demo,
@@ -93,13 +94,17 @@ own servers; PostgreSQL and PgBouncer must be installed.";
 const BENCH_HELP: &str = "\
 Builds everything optimized, then runs the benchmark program.
 
-usage: cargo xtask bench [peers|table] [ARGS]
+usage: cargo xtask bench [peers|table|postgres] [ARGS]
 
 With `peers`, compares the whole host with the programs of benches/peers/ in one run. Their packages are
 installed from PyPI and npm below the target directory; what cannot be installed is skipped.
 
 With `table`, measures every goal in one run, that comparison included, and prints one table in Markdown.
 It fills a store with a million customers; `table --scale 100000` takes less time.
+
+With `postgres`, starts a PostgreSQL server of its own and measures hosts on it: against hand-written SQL, two
+hosts against one, and costs by the number of customers, of which it stores a million; `postgres --customers
+100000` takes less time. Without PostgreSQL, it says SKIPPED.
 
 ARGS go to the program; `cargo xtask bench -- --help` lists the benchmarks. Measure on an idle
 machine, and compare figures of the same run only.";

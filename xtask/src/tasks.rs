@@ -121,7 +121,8 @@ pub(crate) fn test_threads() -> OsString {
 }
 
 /// Runs the benchmark program and returns its exit code. With `peers` as the first argument, it compares the
-/// whole host with what people run today; with `table`, it measures that and every other goal.
+/// whole host with what people run today; with `table`, it measures that and every other goal. With `postgres`, it
+/// measures hosts on PostgreSQL.
 pub fn bench(args: &[OsString]) -> Result<ExitCode> {
     let folders = build_programs(Profile::Release, Selection::Plugin)?;
     let mut benches = Command::new(program(
@@ -138,6 +139,10 @@ pub fn bench(args: &[OsString]) -> Result<ExitCode> {
             if first == "table" {
                 benches.arg("--table");
             }
+            rest
+        }
+        [first, rest @ ..] if first == "postgres" => {
+            benches.args(["--filter", "postgres"]);
             rest
         }
         all => all,

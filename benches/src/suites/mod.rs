@@ -6,18 +6,20 @@ use std::time::Duration;
 
 use anyhow::Result;
 use relation_host::Limits;
+use relation_host::store::sqlite::SqliteOptions;
 use relation_metrics::Metrics;
 
 use crate::phases::Phases;
 use crate::report::Report;
 use crate::token_server::TokenServer;
-use crate::world::{BenchWorld, Observation};
+use crate::world::{BenchWorld, Observation, open_store};
 
 pub mod commits;
 pub mod drain;
 pub mod fresh;
 pub mod instructions;
 pub mod metrics;
+pub mod postgres;
 pub mod profile;
 pub mod program;
 pub mod refresh;
@@ -35,6 +37,7 @@ pub const BENCHES: [(&str, &str); 10] = [
     ("web", web::TITLE),
     ("metrics", metrics::TITLE),
     ("instructions", instructions::TITLE),
+    ("postgres", postgres::TITLE),
     ("profile", profile::TITLE),
 ];
 
@@ -62,6 +65,8 @@ pub struct Plan {
     pub sizes: Vec<u64>,
     /// Number of due customers for a dispatcher.
     pub backlog: u64,
+    /// Whether this is a run with tiny counts, whose figures mean nothing.
+    pub quick: bool,
 }
 
 impl Plan {
@@ -90,18 +95,9 @@ impl Plan {
         webex: SocketAddr,
         observation: Observation,
     ) -> Result<BenchWorld> {
-        let (directory, component) = (&self.directory, &self.component);
-        let limits = self.limits.clone();
-        BenchWorld::start(
-            directory,
-            name,
-            component,
-            &self.cache,
-            limits,
-            webex,
-            observation,
-        )
-        .await
+        let store = open_store(&self.directory, name, &SqliteOptions::default())?;
+        let key = self.directory.join(format!("{name}.key"));
+        BenchWorld::start(self, store, &key, webex, observation).await
     }
 
     /// Returns the address of the token endpoint.
@@ -127,6 +123,7 @@ pub async fn run(name: &str, plan: &Plan) -> Result<Option<Report>> {
         "web" => web::run(plan).await?,
         "metrics" => metrics::run(plan).await?,
         "instructions" => instructions::run(plan).await?,
+        "postgres" => postgres::run(plan).await?,
         "profile" => profile::run(plan).await?,
         _ => return Ok(None),
     }))

@@ -37,7 +37,7 @@ const GOAL: Bound = Bound::AtMost(1.3);
 
 /// The work to measure on each store.
 #[derive(Clone, Copy)]
-enum Work {
+pub(super) enum Work {
     Page,
     NodePage,
     StatePage,
@@ -61,7 +61,10 @@ impl Work {
     }
 }
 
-const ALL: [(Work, &str); 8] = [
+/// What is measured on a store, with its label.
+type LabeledWork = (Work, &'static str);
+
+const ALL: [LabeledWork; 8] = [
     (Work::Page, "list: the first page of 50"),
     (Work::NodePage, "list: a page of 50 at one node and below"),
     (Work::StatePage, "list: a page of 50 in one state"),
@@ -90,7 +93,8 @@ fn name(customers: u64) -> String {
     format!("stored-{customers}")
 }
 
-struct FilledStore {
+/// A store with many customers, of which the first [`DUE`] can be made due.
+pub(super) struct FilledStore {
     customers: u64,
     world: BenchWorld,
     /// One for all passes: a dispatcher compares all stored times with the clock when it starts.
@@ -108,12 +112,17 @@ impl FilledStore {
         customers::populate(&world.parts, due, customers, Extent::Record).await?;
         let took = begun.elapsed().as_secs_f64();
         note(&format!("stored: {customers} customers in {took:.1} s"));
-        Ok(Self {
+        Ok(Self::with_world(world, customers))
+    }
+
+    /// Creates one of a world whose store has this many customers.
+    pub(super) fn with_world(world: BenchWorld, customers: u64) -> Self {
+        Self {
             customers,
             dispatcher: world.host.dispatcher(DispatcherOptions::default()),
             world,
             picked: 0,
-        })
+        }
     }
 
     async fn measure(&mut self, work: Work, time: Duration) -> Result<Measurement> {
@@ -308,21 +317,19 @@ fn filter(place: Option<(Hierarchy, Scope)>, key: Option<(&str, String)>) -> Fil
     }
 }
 
-/// Runs the benchmark.
-pub async fn run(plan: &Plan) -> Result<Report> {
-    let mut stores = Vec::new();
-    for &customers in &plan.sizes {
-        ensure!(
-            customers >= u64::from(PAGE),
-            "{customers} customers do not fill a page of {PAGE}"
-        );
-        stores.push(FilledStore::new(plan, customers).await?);
-    }
-    let mut sides = vec![vec![Series::default(); stores.len()]; ALL.len()];
+/// Measures each work on each store, round by round. The first store, the smallest, is the baseline.
+pub(super) async fn compare(
+    plan: &Plan,
+    name: &str,
+    works: &[LabeledWork],
+    stores: &mut [FilledStore],
+    bounds: impl Fn(Work, bool) -> Bounds,
+) -> Result<Vec<Row>> {
+    let mut sides = vec![vec![Series::default(); stores.len()]; works.len()];
     // Round 0 fills the caches and is not counted.
     for round in 0..=plan.rounds {
-        note(&format!("stored: round {round}/{}", plan.rounds));
-        for ((work, _), sides) in ALL.iter().zip(&mut sides) {
+        note(&format!("{name}: round {round}/{}", plan.rounds));
+        for ((work, _), sides) in works.iter().zip(&mut sides) {
             for (stored, side) in stores.iter_mut().zip(sides) {
                 let time = if round == 0 {
                     Duration::ZERO
@@ -337,17 +344,18 @@ pub async fn run(plan: &Plan) -> Result<Report> {
         }
     }
     let mut rows = Vec::new();
-    for ((work, label), sides) in ALL.iter().zip(&sides) {
-        for (customers, side) in plan.sizes.iter().zip(sides) {
+    let sizes: Vec<u64> = stores.iter().map(|stored| stored.customers).collect();
+    for ((work, label), sides) in works.iter().zip(&sides) {
+        for (customers, side) in sizes.iter().zip(sides) {
             let label = format!("{label}; {customers} stored");
             let row = Row::new(label, side.percentiles(Measurement::each)?, Unit::Micros);
             let row = row.cpu(side.percentiles(Measurement::cpu_each)?);
-            rows.push(match (sides.first(), plan.sizes.first()) {
+            rows.push(match (sides.first(), sizes.first()) {
                 (Some(least), Some(fewest)) if fewest != customers => {
                     let to = format!("{fewest} stored");
                     let by_cpu = format!("{to}, by processor time");
-                    let is_largest = plan.sizes.last() == Some(customers);
-                    let bounds = work.bounds(is_largest);
+                    let is_largest = sizes.last() == Some(customers);
+                    let bounds = bounds(*work, is_largest);
                     let by_time = side.ratio(least, Measurement::each)?;
                     let by_cpu_time = side.ratio(least, Measurement::cpu_each)?;
                     row.ratio(to, by_time, bounds)
@@ -357,6 +365,20 @@ pub async fn run(plan: &Plan) -> Result<Report> {
             });
         }
     }
+    Ok(rows)
+}
+
+/// Runs the benchmark.
+pub async fn run(plan: &Plan) -> Result<Report> {
+    let mut stores = Vec::new();
+    for &customers in &plan.sizes {
+        ensure!(
+            customers >= u64::from(PAGE),
+            "{customers} customers do not fill a page of {PAGE}"
+        );
+        stores.push(FilledStore::new(plan, customers).await?);
+    }
+    let mut rows = compare(plan, "stored", &ALL, &mut stores, Work::bounds).await?;
     let mut notes = Vec::new();
     drop(stores);
     match plan.sizes.last() {

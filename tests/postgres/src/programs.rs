@@ -25,7 +25,7 @@ impl Programs {
         let Some(directory) = find_directory() else {
             let required = std::env::var_os("RELATION_REQUIRE_POSTGRES").is_some();
             ensure!(!required, "PostgreSQL {OLDEST} or later is not installed");
-            println!("SKIPPED: PostgreSQL is not installed (apt-get install postgresql)");
+            eprintln!("SKIPPED: PostgreSQL is not installed (apt-get install postgresql)");
             return Ok(None);
         };
         let user = if rustix::process::geteuid().is_root() {

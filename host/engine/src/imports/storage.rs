@@ -1,5 +1,7 @@
 //! `automate:platform/storage`: reads documents and commits changes.
 
+use std::time::Duration;
+
 use secrecy::SecretString;
 
 use super::alerts::{self, CommittedAlert};
@@ -14,6 +16,9 @@ use crate::types::{Document, Failure, Key, RECORD_MODEL, Reference};
 
 /// The maximum number of documents per page.
 const MAX_PAGE: u32 = 1000;
+
+/// Dispatchers are told of wakeups that are due so soon.
+const SOON: Duration = Duration::from_secs(60);
 
 impl storage::Host for Call {
     async fn get(
@@ -233,9 +238,11 @@ impl Call {
         let mark = self.commit_mark.as_ref().map(|mark| mark.after(&steps));
         // The limits of a commit count the plugin's changes only.
         self.extend_with_notices(&mut steps, now).await?;
+        // Dispatchers look for later ones in time.
+        let soon = now.after(SOON);
         let schedules = steps
             .iter()
-            .any(|change| matches!(change, Change::Schedule(_)));
+            .any(|change| matches!(change, Change::Schedule(wakeup) if wakeup.due <= soon));
         steps.extend(mark.as_ref().map(CommitMark::to_change));
         let update = self.journal.take_update();
         let commit = Commit {

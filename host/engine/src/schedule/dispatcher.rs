@@ -1,11 +1,12 @@
 //! Runs due wakeups: queries the store for them, limits the calls in flight and stops gracefully. The
 //! dispatcher is independent of WebAssembly; a [`WakeupRunner`] executes the wakeups.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::clock_jump::{ClockReading, Jump};
 use super::in_flight::{InFlight, JoinOutcome, PLUGIN};
@@ -13,6 +14,7 @@ use super::options::DispatcherOptions;
 use super::rate_limit::RateLimit;
 use super::runner::{HandledKind, WakeupRunner};
 use super::tally::{DispatchSummary, Tally};
+use super::wait::Wait;
 use crate::clock::{Clock, ManualClock};
 use crate::store::{DueWakeup, HostShare, KindFilter, Store, StoreError};
 use crate::text::format_span;
@@ -165,7 +167,7 @@ impl Dispatcher {
                 ended = flight.join_next(tally) => match ended {
                     JoinOutcome::Progressed => {}
                     JoinOutcome::Busy(subject) => {
-                        flight.skipped.insert(subject);
+                        flight.skipped.insert(subject, None);
                     }
                     JoinOutcome::Failed(error) => {
                         starting = false;
@@ -206,39 +208,62 @@ impl Dispatcher {
         let mut flight = InFlight::new(self.options.concurrency, &self.handled);
         let mut tally = Tally::default();
         let mut idle_polls = 0;
-        let mut last_housekeeping: Option<tokio::time::Instant> = None;
+        let mut last_housekeeping: Option<Instant> = None;
+        let mut known_wait: Option<(Instant, Wait)> = None;
         tokio::pin!(stop);
         loop {
             if last_housekeeping.is_none_or(|at| at.elapsed() >= self.options.poll) {
                 self.runner.run_housekeeping().await;
-                last_housekeeping = Some(tokio::time::Instant::now());
+                last_housekeeping = Some(Instant::now());
             }
             self.check_clock().await;
             flight.share = Some(self.store.share());
+            flight.forget_skipped();
             let looked = self.clock.now();
             let wait = match self.launch(&mut flight).await {
                 Ok(LaunchReport {
                     held: Some(wait), ..
                 }) => Wait::Until(self.clock.now().after(wait)),
-                Ok(_) => self.next_wait(looked).await,
+                Ok(_) => {
+                    // While the plugin's calls wait for each other, a look at each end would only cost.
+                    let known = known_wait.filter(|(since, wait)| {
+                        flight.is_full()
+                            && since.elapsed() < self.options.poll
+                            && wait.is_after(looked)
+                    });
+                    match known {
+                        Some((_, wait)) => wait,
+                        None => {
+                            let wait = self.next_wait(looked).await;
+                            known_wait = Some((Instant::now(), wait));
+                            wait
+                        }
+                    }
+                }
                 Err(error) => {
                     tracing::error!(%error, "the store cannot be reached; trying again");
                     Wait::Poll
                 }
             };
+            flight.is_patient = true;
             let full = !flight.has_room();
             tokio::select! {
                 biased;
                 () = &mut stop => break,
-                ended = flight.join_next(&mut tally), if !flight.is_empty() => {
-                    if !matches!(ended, JoinOutcome::Progressed) {
-                        // The subject is busy or the store is out of reach: an immediate retry would
-                        // only spin.
-                        tokio::time::sleep(self.options.poll.min(Duration::from_millis(50))).await;
+                ended = flight.join_next(&mut tally), if !flight.is_empty() => match ended {
+                    JoinOutcome::Progressed => {}
+                    // An immediate retry would only spin.
+                    JoinOutcome::Busy(subject) => {
+                        flight.skipped.insert(subject, Some(Instant::now() + self.pause()));
                     }
+                    JoinOutcome::Failed(_) => tokio::time::sleep(self.pause()).await,
+                },
+                () = self.runner.scheduled().notified(), if !full => {
+                    flight.is_patient = false;
+                    known_wait = None;
                 }
-                () = self.runner.scheduled().notified(), if !full => {}
                 () = self.wait_until_due(wait), if !full => {}
+                () = tokio::time::sleep(self.pause()), if !flight.skipped.is_empty() => {}
                 () = tokio::time::sleep(self.options.poll) => {
                     idle_polls += 1;
                     if idle_polls % Self::RECOVER_EVERY == 0 {
@@ -258,6 +283,11 @@ impl Dispatcher {
         // Unfinished work is done again later.
         let _ = tokio::time::timeout(BACKGROUND_GRACE, rest).await;
         tally.summary()
+    }
+
+    /// Returns the pause before an attempt is repeated that could not begin.
+    fn pause(&self) -> Duration {
+        self.options.poll.min(Duration::from_millis(50))
     }
 
     fn throttled_kind(&self) -> Option<&str> {
@@ -346,10 +376,12 @@ impl Dispatcher {
         flight: &mut InFlight,
         throttled: Option<&str>,
     ) -> Result<(), StoreError> {
+        let is_patient = flight.is_patient && lane != PLUGIN && flight.is_full();
         let Some(lane) = flight.lanes.get_mut(lane) else {
             return Ok(());
         };
-        if !lane.found.wakeups.is_empty() || !lane.has_room() {
+        let is_known = !lane.found.wakeups.is_empty() || is_patient && lane.found.at.is_some();
+        if is_known || !lane.has_room() {
             return Ok(());
         }
         let handled = self.handled.iter().map(|handled| handled.kind.as_str());
@@ -366,7 +398,7 @@ impl Dispatcher {
         let found = self.find_due(wanted, &flight.skipped, lane.kinds(&others));
         let found = found.await?;
         lane.found.wakeups = self.select(share, found).into();
-        lane.found.at = at;
+        lane.found.at = Some(at);
         Ok(())
     }
 
@@ -386,12 +418,12 @@ impl Dispatcher {
     async fn find_due(
         &self,
         mut wanted: u32,
-        skipped: &HashSet<Reference>,
+        skipped: &HashMap<Reference, Option<Instant>>,
         kinds: KindFilter<'_>,
     ) -> Result<Vec<DueWakeup>, StoreError> {
         loop {
             let due = self.store.due(self.clock.now(), wanted, kinds).await?;
-            let others = |due: &DueWakeup| !skipped.contains(&due.wakeup.subject);
+            let others = |due: &DueWakeup| !skipped.contains_key(&due.wakeup.subject);
             if due.len() < wanted as usize || due.iter().any(others) {
                 return Ok(due);
             }
@@ -483,13 +515,6 @@ impl Dispatcher {
 fn round_up_to_millis(wait: Duration) -> Duration {
     let millis = wait.as_nanos().div_ceil(1_000_000);
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
-}
-
-/// The time that the dispatcher may wait.
-#[derive(Clone, Copy)]
-enum Wait {
-    Until(Timestamp),
-    Poll,
 }
 
 #[cfg(test)]

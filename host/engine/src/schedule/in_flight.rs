@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use tokio::task::{Id, JoinSet};
+use tokio::time::Instant;
 
 use super::runner::HandledKind;
 use super::tally::{Tally, WakeupEffect};
@@ -20,11 +21,13 @@ pub(super) struct InFlight {
     calls: JoinSet<Result<WakeupOutcome, StoreError>>,
     running: HashMap<Id, (usize, Wakeup)>,
     subjects: HashSet<Reference>,
-    /// Subjects that another process holds, and that this run leaves to it.
-    pub skipped: HashSet<Reference>,
+    /// Subjects that another process holds, and that this run leaves to it until the given time; `None`: until it ends.
+    pub skipped: HashMap<Reference, Option<Instant>>,
     pub lanes: Vec<Lane>,
     /// The share of the wakeups that begin first; `None`: all are alike.
     pub share: Option<HostShare>,
+    /// Whether other kinds are not looked for at each end of a call while the plugin's lane is full.
+    pub is_patient: bool,
 }
 
 /// Wakeups with a concurrency limit of their own. The lanes do not wait for each other.
@@ -43,8 +46,8 @@ pub(super) struct Lane {
 #[derive(Default)]
 pub(super) struct FoundWakeups {
     pub wakeups: VecDeque<DueWakeup>,
-    /// The monotonic time of the search.
-    pub at: Duration,
+    /// The monotonic time of the search; `None`: there was none.
+    pub at: Option<Duration>,
 }
 
 impl FoundWakeups {
@@ -53,9 +56,16 @@ impl FoundWakeups {
 
     /// Forgets the wakeups if the search is too old.
     pub fn expire(&mut self, now: Duration) {
-        if now.saturating_sub(self.at) > Self::MAX_AGE {
+        if !self.is_recent(now) {
             self.wakeups.clear();
+            self.at = None;
         }
+    }
+
+    /// Whether the search was a moment ago.
+    fn is_recent(&self, now: Duration) -> bool {
+        self.at
+            .is_some_and(|at| now.saturating_sub(at) <= Self::MAX_AGE)
     }
 }
 
@@ -136,12 +146,24 @@ impl InFlight {
         self.lanes.iter().any(Lane::has_room)
     }
 
+    /// Whether no other call of the plugin can start.
+    pub fn is_full(&self) -> bool {
+        self.lanes.get(PLUGIN).is_some_and(|lane| !lane.has_room())
+    }
+
+    /// Forgets the skipped subjects whose time has come.
+    pub fn forget_skipped(&mut self) {
+        let now = Instant::now();
+        self.skipped
+            .retain(|_, until| until.is_none_or(|until| until > now));
+    }
+
     /// Returns the next wakeup of a lane that was found and can start now.
     pub fn next_found(&mut self, lane: usize) -> Option<DueWakeup> {
         let lane = self.lanes.get_mut(lane).filter(|lane| lane.has_room())?;
         while let Some(due) = lane.found.wakeups.pop_front() {
             let subject = &due.wakeup.subject;
-            if !self.subjects.contains(subject) && !self.skipped.contains(subject) {
+            if !self.subjects.contains(subject) && !self.skipped.contains_key(subject) {
                 return Some(due);
             }
         }

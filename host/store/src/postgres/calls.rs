@@ -162,6 +162,9 @@ impl CallStore for PostgresStore {
             ],
         )
         .await?;
+        if let Some(at) = retry_at {
+            self.earliest.note(at);
+        }
         Ok(())
     }
 

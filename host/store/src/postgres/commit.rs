@@ -60,7 +60,16 @@ pub(super) async fn commit(store: &PostgresStore, commit: &Commit) -> Result<(),
         )
         .await;
     match written {
-        Ok(_) => Ok(()),
+        Ok(_) => {
+            let scheduled = commit.changes.iter().filter_map(|change| match change {
+                Change::Schedule(wakeup) => Some(to_millis(wakeup.due)),
+                _ => None,
+            });
+            if let Some(due) = scheduled.min() {
+                store.earliest.note(due);
+            }
+            Ok(())
+        }
         Err(WriteError::Refused { code, detail }) => Err(describe_refusal(commit, &code, &detail)?),
         Err(WriteError::Store(error)) => Err(error),
     }

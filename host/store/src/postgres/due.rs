@@ -11,7 +11,7 @@ use crate::{DueWakeup, KindFilter};
 use relation_types::Timestamp;
 
 const DUE: &str = "SELECT model, pkid, id, due, payload, revision, attempts, deadline
-    FROM relation.due_v1($1, $2, $3, $4, $5, $6)";
+    FROM relation.due_v1($1, $2, $3, $4, $5, $6, $7)";
 
 /// The number of rows that are read beside one for each wanted subject. A subject can have several due wakeups.
 const SPARE_ROWS: usize = 16;
@@ -27,6 +27,7 @@ pub(super) async fn find(
     let Some(range) = KindRange::new(kinds).filter(|_| limit > 0) else {
         return Ok(Vec::new());
     };
+    let from = store.earliest.bound(store, now).await?;
     let now = to_millis(now);
     let lease_time = match store.clock {
         LeaseClock::Database => None,
@@ -37,6 +38,7 @@ pub(super) async fn find(
         let most = i64::try_from(rows).unwrap_or(i64::MAX);
         let values = [
             (&now as _, Type::INT8),
+            (&from as _, Type::INT8),
             (&most as _, Type::INT8),
             (&range.first as _, Type::TEXT),
             (&range.last as _, Type::TEXT),

@@ -13,6 +13,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
 use self::connections::Connections;
+use self::earliest::EarliestDue;
 use self::error::{Result, WriteError};
 use super::{LostAnswers, Store, StoreError, StoreStatistics};
 
@@ -22,6 +23,7 @@ mod connections;
 mod data_keys;
 mod documents;
 mod due;
+mod earliest;
 mod error;
 mod inspect;
 mod migrations;
@@ -92,6 +94,7 @@ pub struct PostgresStore {
     holder: String,
     clock: LeaseClock,
     connections: Connections,
+    earliest: EarliestDue,
 }
 
 impl PostgresStore {

@@ -7,6 +7,7 @@ use tokio_postgres::{Client, Transaction};
 use uuid::Uuid;
 
 use super::connections::Connections;
+use super::earliest::EarliestDue;
 use super::error::{Class, classify, describe};
 use super::migrations::MIGRATIONS;
 use super::options::PostgresOptions;
@@ -173,6 +174,7 @@ impl PostgresStore {
             holder: holder.id,
             clock: options.clock,
             connections,
+            earliest: EarliestDue::default(),
         })
     }
 
@@ -197,6 +199,7 @@ impl PostgresStore {
             holder: Uuid::new_v4().to_string(),
             clock: options.clock,
             connections: Connections::start(servers, options.writers, options.patience),
+            earliest: EarliestDue::default(),
         })
     }
 }

@@ -67,6 +67,9 @@ impl PostgresStore {
             )
             .await?;
         let redated: Redated = parse_result(&written)?;
+        if redated.wakeups > 0 {
+            self.earliest.note(0);
+        }
         Ok(RedateReport {
             wakeups: from_sql_count(redated.wakeups, "a count of wakeups")?,
             leases: from_sql_count(redated.leases, "a count of leases")?,

@@ -202,7 +202,7 @@ impl WorldBuilder {
             store_faults: StoreFaults::new(Arc::clone(&clock)),
             clock,
             hosts: Vec::new(),
-            store: WorldStore::new(directory.path()),
+            store: WorldStore::new(directory.path()).await,
             directory,
             settings,
             limits: self.limits,

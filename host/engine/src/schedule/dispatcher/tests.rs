@@ -4,6 +4,7 @@ mod handled;
 mod long_call;
 mod shares;
 
+use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -68,3 +68,28 @@ fn each_subject_is_in_one_share() {
     }
     assert!(sizes.iter().all(|size| *size > 50), "{sizes:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn busy_subject_delays_no_other() {
+    let runner = Arc::new(ScriptedRunner {
+        ends: |_| Ok(WakeupOutcome::Busy(Timestamp(0))),
+        ran: Mutex::default(),
+        scheduled: Notify::new(),
+    });
+    let options = DispatcherOptions {
+        concurrency: 1,
+        ..DispatcherOptions::default()
+    };
+    let dispatcher = Dispatcher::new(
+        store_with_due_wakeups(2).await,
+        Arc::new(SystemClock::new()),
+        runner.clone(),
+        options,
+    );
+    let pause = dispatcher.pause();
+    dispatcher.run(tokio::time::sleep(pause / 2)).await;
+    assert_eq!(runner.ran.lock().len(), 2);
+    // Each is tried again after the pause.
+    dispatcher.run(tokio::time::sleep(pause * 3 / 2)).await;
+    assert_eq!(runner.ran.lock().len(), 6);
+}

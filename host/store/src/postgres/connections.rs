@@ -14,7 +14,8 @@ use tokio_postgres::types::Type;
 
 use super::error::{Class, Result, classify, describe};
 use super::servers::{Live, Servers};
-use super::{Lane, Parameters};
+use super::takeover::LastOutage;
+use super::{Lane, Parameters, PostgresOptions};
 use crate::{HostShare, StoreError};
 
 /// The tries of a statement that reads, when its connection breaks.
@@ -50,6 +51,7 @@ pub(super) struct Shared {
     connected: watch::Sender<()>,
     attempts: tokio::sync::Mutex<Attempts>,
     outage: Mutex<Option<Outage>>,
+    last_outage: LastOutage,
     skew: AtomicI64,
     share: Mutex<HostShare>,
     /// When a dispatcher last asked for its share.
@@ -101,15 +103,15 @@ impl Failure {
 }
 
 impl Connections {
-    /// Begins to connect. `writers` is the number of connections that write.
-    pub(super) fn start(servers: Servers, writers: usize, patience: Duration) -> Self {
+    /// Begins to connect, with the patience and the number of connections of the options.
+    pub(super) fn start(servers: Servers, options: &PostgresOptions) -> Self {
         let mut lanes = vec![Lane::Read, Lane::Read, Lane::Slow];
         if !servers.is_read_only() {
-            lanes.resize(lanes.len() + writers.max(1), Lane::Write);
+            lanes.resize(lanes.len() + options.writers.max(1), Lane::Write);
         }
         let shared = Arc::new(Shared {
             servers,
-            patience,
+            patience: options.patience,
             slots: lanes
                 .into_iter()
                 .map(|lane| (lane, Slot::default()))
@@ -117,6 +119,7 @@ impl Connections {
             connected: watch::Sender::new(()),
             attempts: tokio::sync::Mutex::default(),
             outage: Mutex::default(),
+            last_outage: LastOutage::new(options.takeover_delay),
             skew: AtomicI64::new(0),
             share: Mutex::new(HostShare::WHOLE),
             asked: Mutex::default(),
@@ -203,7 +206,10 @@ impl Shared {
         deadline: Instant,
     ) -> Result<Vec<Row>, Failure> {
         let live = self.find_connection(lane, deadline).await?;
-        match live.run(statement, parameters, lane.answer_limit()).await {
+        let sent = Instant::now();
+        let answer = live.run(statement, parameters, lane.answer_limit()).await;
+        self.last_outage.note_answer(lane, sent.elapsed());
+        match answer {
             Some(answer) => answer.map_err(Failure::Statement),
             None => Err(Failure::NoAnswer),
         }
@@ -221,6 +227,10 @@ impl Shared {
 
     pub(super) fn patience(&self) -> Duration {
         self.patience
+    }
+
+    pub(super) fn last_outage(&self) -> &LastOutage {
+        &self.last_outage
     }
 
     /// Returns the database's clock minus this machine's, in milliseconds.
@@ -322,6 +332,7 @@ impl Shared {
                     *attempts = Attempts::default();
                     self.note_skew(connected.skew);
                     if let Some(outage) = self.outage.lock().take() {
+                        self.last_outage.note_end();
                         let seconds = outage.began.elapsed().as_secs();
                         tracing::info!("connected to the database again after {seconds} s");
                     }

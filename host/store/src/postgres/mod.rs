@@ -29,6 +29,7 @@ mod recovery;
 mod search;
 mod secrets;
 mod servers;
+mod takeover;
 mod transaction_listing;
 mod transactions;
 mod transfer;

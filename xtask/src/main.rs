@@ -27,6 +27,7 @@ commands; each one runs the ones above that it needs:
   test [ARGS]      run every test; ARGS go to `cargo test`
   test-stores      run the suites for stores on each kind of store
   fuzz [ARGS]      fuzz the exported functions through the component; ARGS go to the fuzzer
+  chaos [ARGS]     run three hosts on PostgreSQL while parts fail, and judge every promise
   bench [ARGS]     run the benchmarks; ARGS go to the benchmark program
   bench peers      compare the host with what people run today
   bench table      measure every goal of performance in one run, but those on PostgreSQL
@@ -118,6 +119,16 @@ ARGS go to the fuzzer, such as `--executions 1000000`, `--target fields`, `--min
 or `--target fields --replay INPUT` to run one input again; `cargo xtask fuzz -- --help` lists them.
 docs/fuzzing.md describes the targets. Exit code: 0 no findings, 1 findings or a failure.";
 
+const CHAOS_HELP: &str = "\
+Builds the plugin and the host, then refreshes the tokens of many customers by three hosts on one PostgreSQL with a
+synchronous standby, while hosts, servers and connections fail. Judges every promise at the end.
+
+usage: cargo xtask chaos [ARGS]
+
+ARGS go to the program, such as `--minutes 1`, `--customers 200`, `--seed 7` or `--json`;
+`cargo xtask chaos -- --help` lists them. It needs PostgreSQL 15 or later on this machine.
+Exit code: 0 no promise was broken, 1 broken promises or a failure.";
+
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
     let command = args.next();
@@ -135,6 +146,7 @@ fn main() -> ExitCode {
         Some("test-stores") if wants_help => return help(TEST_STORES_HELP),
         Some("bench") if wants_help => return help(BENCH_HELP),
         Some("fuzz") if wants_help => return help(FUZZ_HELP),
+        Some("chaos") if wants_help => return help(CHAOS_HELP),
         Some("setup") => match rest.first() {
             None => tasks::setup(),
             Some(other) => return usage(&unexpected("setup", other), SETUP_HELP),
@@ -152,6 +164,7 @@ fn main() -> ExitCode {
         Some("test-stores") => tasks::test_stores(&rest),
         Some("bench") => tasks::bench(without_separator(&rest)),
         Some("fuzz") => tasks::fuzz(without_separator(&rest)),
+        Some("chaos") => tasks::chaos(without_separator(&rest)),
         Some(other) => return usage(&format!("no command is called {other:?}"), HELP),
     };
     finish(result)
@@ -210,7 +223,7 @@ mod tests {
 
     #[test]
     fn every_command_is_in_the_help() {
-        for command in ["setup", "build", "demo", "test", "fuzz", "bench"] {
+        for command in ["setup", "build", "demo", "test", "fuzz", "chaos", "bench"] {
             assert!(HELP.contains(&format!("\n  {command} ")), "{command}");
         }
     }

@@ -152,6 +152,22 @@ pub fn bench(args: &[OsString]) -> Result<ExitCode> {
     })
 }
 
+/// Runs three hosts on one PostgreSQL while parts of them fail, and returns the exit code of the judgment.
+pub fn chaos(args: &[OsString]) -> Result<ExitCode> {
+    let folders = build_programs(Profile::Dev, Selection::Plugin)?;
+    step(
+        "chaos program",
+        "compile the program with the faults",
+        || {
+            // The same selection as for the tests, so that dependencies are compiled once.
+            run(workspace::cargo().args(["build", "--workspace", "--bin=chaos", "--test=xtask"]))
+        },
+    )?;
+    step("chaos", "run three hosts while parts fail", || {
+        run_for_code(Command::new(program(&folders.target, Profile::Dev, "chaos")).args(args))
+    })
+}
+
 /// Runs the fuzz targets and returns the fuzzer's exit code.
 pub fn fuzz(args: &[OsString]) -> Result<ExitCode> {
     let folders = build_components(Selection::All)?;

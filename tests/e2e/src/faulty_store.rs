@@ -53,6 +53,7 @@ enum Effect {
     Fail,
     Slow,
     LoseResult,
+    Hang,
 }
 
 type Condition = Arc<dyn Fn() -> bool + Send + Sync>;
@@ -111,6 +112,11 @@ impl StoreFault {
     /// Carries the operation out, but reports that the store is unavailable.
     pub fn losing_result(operation: Operation) -> Self {
         Self::new(&[operation], Effect::LoseResult, FAILURE_DELAY)
+    }
+
+    /// Makes the operation do nothing and never return.
+    pub fn hanging(operation: Operation) -> Self {
+        Self::new(&[operation], Effect::Hang, Duration::ZERO)
     }
 
     /// Sets how many operations the fault hits.
@@ -234,6 +240,9 @@ impl StoreLayer for StoreFaults {
         if let Some((Effect::Fail, delay)) = effect {
             self.clock.advance(delay);
             return unavailable();
+        }
+        if let Some((Effect::Hang, _)) = effect {
+            std::future::pending::<()>().await;
         }
         if let Some((Effect::Slow, delay)) = effect {
             self.clock.advance(delay);

@@ -144,6 +144,22 @@ async fn reads_before_the_commit_are_retried() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn hanging_progress_delays_no_response() {
+    let (world, customer) = world().await;
+    let (gate, refresh) = hold_at_response(&world, &customer).await;
+    // Progress is stored again after a while.
+    world.clock.advance(Duration::from_secs(1));
+    world
+        .store_faults
+        .inject(StoreFault::hanging(Operation::Report));
+    gate.release();
+    let report = refresh.await.unwrap().unwrap().value;
+    assert_eq!(report.outcome, RefreshOutcome::Connected);
+    assert_eq!(world.store_faults.hits(), 1);
+    assert_connected_by_one_request(&world, &customer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn response_is_stashed_while_the_store_is_down() {
     let (world, customer) = world().await;
     let text = stash_response(&world, &customer).await;

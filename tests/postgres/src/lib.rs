@@ -10,10 +10,13 @@ use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
 mod bouncer;
+mod frozen;
 mod programs;
+mod standby;
 mod supervised;
 
 pub use bouncer::Bouncer;
+pub use frozen::Frozen;
 pub use programs::Programs;
 use supervised::{Supervised, wait_until};
 
@@ -118,9 +121,14 @@ impl Cluster {
             .context("initdb")?;
         let errors = String::from_utf8_lossy(&made.stderr);
         ensure!(made.status.success(), "initdb failed: {errors}");
+        Self::start_in(programs, directory, port, settings).map(Some)
+    }
+
+    /// Starts the server whose data is in the directory.
+    fn start_in(programs: Programs, directory: TempDir, port: u16, settings: &str) -> Result<Self> {
         let socket = directory.path().display();
         let lines = format!("{SETTINGS}unix_socket_directories = '{socket}'\n{settings}\n");
-        let file = data.join("postgresql.auto.conf");
+        let file = directory.path().join("data/postgresql.auto.conf");
         std::fs::write(file, lines)?;
         let cluster = Self {
             programs,
@@ -130,7 +138,7 @@ impl Cluster {
             databases: AtomicU32::new(0),
         };
         cluster.restart()?;
-        Ok(Some(cluster))
+        Ok(cluster)
     }
 
     /// Returns the directory of the socket.
@@ -229,13 +237,13 @@ impl Cluster {
     }
 }
 
-/// Returns whether a server accepts connections.
+/// Returns whether a server accepts connections. A standby accepts some when it is ready.
 fn is_ready(data: &Path) -> bool {
     let state = std::fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
     state
         .lines()
         .nth(7)
-        .is_some_and(|state| state.trim() == "ready")
+        .is_some_and(|state| matches!(state.trim(), "ready" | "standby"))
 }
 
 /// Returns the address of a database behind a Unix socket.

@@ -5,13 +5,10 @@ use super::call::{CallRequest, StartedCall};
 use super::outcome::CallSummary;
 use super::{CallErrorKind, Host};
 use crate::imports::alerts::{self, KnownAlerts};
-use crate::store::stash::{EntryName, StashError, StashedCommit};
+use crate::store::stash::{APPLY_ACTION, EntryName, StashError, StashedCommit};
 use crate::store::{BeginOutcome, Commit, StoreError};
 use crate::transactions::Level;
 use crate::types::{Failure, Reference, Timestamp};
-
-/// The action of such a call's transaction.
-const ACTION: &str = "apply-stash";
 
 /// The outcome of replaying the stash.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -108,7 +105,7 @@ impl Host {
         if !self.has_stashed_commits(subject)? {
             return Ok(ReplayStatus::Nothing);
         }
-        let request = CallRequest::new(ACTION, subject.clone());
+        let request = CallRequest::new(APPLY_ACTION, subject.clone());
         let started = match self.begin(&request, self.clock().now()).await? {
             BeginOutcome::Started(started) => *started,
             BeginOutcome::Busy(until) => return Ok(ReplayStatus::Busy(until)),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::bindings::automate::platform::transactions;
 use super::{Call, Import};
+use crate::store::StoreError;
 use crate::transactions::{Level, Progress, Status, TransactionOutcome};
 use crate::types::Timestamp;
 
@@ -15,6 +16,10 @@ const MAX_SCANNED_BYTES: usize = 4 * MAX_LINE_BYTES;
 
 /// The minimum interval between two writes of progress: short enough for a person to follow.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long a call waits for a write of its progress: the commit of a response must not wait longer. Lines that were stored
+/// nevertheless are stored again with the next update.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl transactions::Host for Call {
     async fn log(&mut self, level: transactions::Level, message: String) -> wasmtime::Result<()> {
@@ -42,7 +47,11 @@ impl transactions::Host for Call {
         if now.saturating_sub(self.reported) >= PROGRESS_INTERVAL {
             self.reported = now;
             let update = self.journal.take_update();
-            if let Err(error) = self.services.store.report(update.clone()).await {
+            let report = self.services.store.report(update.clone());
+            let reported = tokio::time::timeout(REPORT_TIMEOUT, report).await;
+            let reported = reported
+                .unwrap_or_else(|_| Err(StoreError::Unavailable("it does not respond".to_owned())));
+            if let Err(error) = reported {
                 tracing::warn!(%error, "progress could not be stored; it is stored with the next update");
                 self.journal.restore(update);
             }

@@ -47,6 +47,9 @@ impl CallStore for PostgresStore {
         if let Some(wakeup) = wakeup {
             check_wakeup(wakeup)?;
         }
+        if let Some(until) = self.find_takeover_wait(&begin).await? {
+            return Ok(BeginOutcome::Busy(until));
+        }
         let model = subject.map(|subject| subject.model.as_str());
         let pkid = subject.map(|subject| subject.pkid.as_str());
         let (by_database, now) = (self.is_by_database(), to_millis(begin.now));

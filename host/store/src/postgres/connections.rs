@@ -14,7 +14,8 @@ use tokio_postgres::types::Type;
 
 use super::error::{Class, Result, classify, describe};
 use super::servers::{Live, Servers};
-use super::{Lane, Parameters};
+use super::takeover::LastOutage;
+use super::{Lane, Parameters, PostgresOptions};
 use crate::{HostShare, StoreError};
 
 /// How often a statement that reads is tried at least, when its connection breaks.
@@ -53,6 +54,7 @@ pub(super) struct Shared {
     connected: watch::Sender<()>,
     attempts: tokio::sync::Mutex<Attempts>,
     outage: Mutex<Option<Outage>>,
+    last_outage: LastOutage,
     skew: AtomicI64,
     events: Events,
     /// The number of hosts with a heartbeat, this one included.
@@ -117,15 +119,15 @@ impl Failure {
 }
 
 impl Connections {
-    /// Begins to connect. `writers` is the number of connections that write.
-    pub(super) fn start(servers: Servers, writers: usize, patience: Duration) -> Self {
+    /// Begins to connect, with the patience and the number of connections of the options.
+    pub(super) fn start(servers: Servers, options: &PostgresOptions) -> Self {
         let mut lanes = vec![Lane::Read, Lane::Read, Lane::Slow];
         if !servers.is_read_only() {
-            lanes.resize(lanes.len() + writers.max(1), Lane::Write);
+            lanes.resize(lanes.len() + options.writers.max(1), Lane::Write);
         }
         let shared = Arc::new(Shared {
             servers,
-            patience,
+            patience: options.patience,
             slots: lanes
                 .into_iter()
                 .map(|lane| (lane, Slot::default()))
@@ -133,6 +135,7 @@ impl Connections {
             connected: watch::Sender::new(()),
             attempts: tokio::sync::Mutex::default(),
             outage: Mutex::default(),
+            last_outage: LastOutage::new(options.takeover_delay),
             skew: AtomicI64::new(0),
             events: Events::default(),
             hosts: AtomicU32::new(1),
@@ -224,7 +227,10 @@ impl Shared {
         deadline: Instant,
     ) -> Result<Vec<Row>, Failure> {
         let live = self.find_connection(lane, deadline).await?;
-        match live.run(statement, parameters, lane.answer_limit()).await {
+        let sent = Instant::now();
+        let answer = live.run(statement, parameters, lane.answer_limit()).await;
+        self.last_outage.note_answer(lane, sent.elapsed());
+        match answer {
             Some(answer) => answer.map_err(Failure::Statement),
             None => Err(Failure::NoAnswer),
         }
@@ -242,6 +248,10 @@ impl Shared {
 
     pub(super) fn patience(&self) -> Duration {
         self.patience
+    }
+
+    pub(super) fn last_outage(&self) -> &LastOutage {
+        &self.last_outage
     }
 
     /// Returns the database's clock minus this machine's, in milliseconds.
@@ -363,6 +373,7 @@ impl Shared {
                     *attempts = Attempts::default();
                     self.note_skew(connected.skew);
                     if let Some(outage) = self.outage.lock().take() {
+                        self.last_outage.note_end();
                         let seconds = outage.began.elapsed().as_secs();
                         tracing::info!("connected to the database again after {seconds} s");
                     }

@@ -6,7 +6,7 @@ use tokio_postgres::types::Type;
 
 use super::error::{Result, to_millis};
 use super::wakeups::{Position, read_all, to_sql_deadline};
-use super::{Lane, LeaseClock, PostgresStore};
+use super::{Lane, PostgresStore};
 use crate::{DueWakeup, KindFilter};
 use relation_types::Timestamp;
 
@@ -29,10 +29,7 @@ pub(super) async fn find(
     };
     let from = store.earliest.bound(store, now).await?;
     let now = to_millis(now);
-    let lease_time = match store.clock {
-        LeaseClock::Database => None,
-        LeaseClock::Caller => Some(now),
-    };
+    let lease_time = store.lease_time(now);
     let mut rows = limit.saturating_add(SPARE_ROWS);
     loop {
         let most = i64::try_from(rows).unwrap_or(i64::MAX);

@@ -34,6 +34,7 @@ mod scratch;
 mod search;
 mod secrets;
 mod servers;
+mod takeover;
 mod transaction_listing;
 mod transactions;
 mod transfer;

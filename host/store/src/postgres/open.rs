@@ -155,7 +155,7 @@ impl PostgresStore {
             .execute_typed(ADD_ID, &[(&own, Type::TEXT)])
             .await?;
         let id = read_id(client.client()).await?.ok_or(OpenError::Missing)?;
-        let connections = Connections::start(servers, options.writers, options.patience);
+        let connections = Connections::start(servers, &options);
         let holder = Holder {
             id: Uuid::new_v4().to_string(),
             name: options.host_name,
@@ -198,7 +198,7 @@ impl PostgresStore {
             id,
             holder: Uuid::new_v4().to_string(),
             clock: options.clock,
-            connections: Connections::start(servers, options.writers, options.patience),
+            connections: Connections::start(servers, &options),
             earliest: EarliestDue::default(),
         })
     }

@@ -25,6 +25,9 @@ pub struct PostgresOptions {
     pub allow_unsafe_server: bool,
     /// How long an operation waits for a server that cannot be reached, before the store counts as unavailable.
     pub patience: Duration,
+    /// How long after an outage, and after the start, this host leaves expired leases to their holders, which may have a
+    /// response in their stash. Counts with [`LeaseClock::Database`] only.
+    pub takeover_delay: Duration,
     /// The number of connections that write.
     pub writers: usize,
     /// The name of this host in the table of hosts.
@@ -56,6 +59,7 @@ impl PostgresOptions {
             prepare: true,
             allow_unsafe_server: false,
             patience: Duration::from_secs(10),
+            takeover_delay: Duration::from_secs(15),
             writers: 6,
             host_name: String::new(),
             scratch_run: None,

@@ -32,6 +32,9 @@ struct Redated {
 
 impl PostgresStore {
     pub(super) async fn recover_at(&self, now: Timestamp) -> Result<Recovery, StoreError> {
+        if self.takeover_wait().is_some() {
+            return Ok(Recovery::default());
+        }
         let outcome = TransactionOutcome::interrupted(now);
         let written = self
             .write(

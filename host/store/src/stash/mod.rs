@@ -32,6 +32,9 @@ use files::{
 };
 use reserve::{Reserve, is_full};
 
+/// The action of the transactions of calls that apply stashed commits.
+pub const APPLY_ACTION: &str = "apply-stash";
+
 /// The folder for files that cannot be applied.
 const QUARANTINE: &str = "quarantine";
 /// The prefix of files that are being written.

@@ -9,6 +9,7 @@
 
 mod calls;
 mod commits;
+mod takeover;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use relation_store::postgres::{LeaseClock, PostgresOptions, PostgresStore};
 use relation_store::{
     BeginOutcome, CallEnd, CallStart, CallStore, Change, Check, Commit, DocumentStore, DueWakeup,
-    Lease, Recovery, StoreError, TransactionStore, WakeupSettlement, WakeupStore,
+    KindFilter, Lease, Recovery, StoreError, TransactionStore, WakeupSettlement, WakeupStore,
 };
 use relation_test_postgres::{Cluster, Database};
 use relation_types::transactions::{
@@ -71,6 +72,7 @@ impl Hosts {
 async fn open(database: &Database, clock: LeaseClock) -> Arc<PostgresStore> {
     let mut options = PostgresOptions::new(database.url()).unwrap();
     options.clock = clock;
+    options.takeover_delay = Duration::ZERO;
     Arc::new(PostgresStore::open(options).await.unwrap())
 }
 

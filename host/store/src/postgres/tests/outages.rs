@@ -21,11 +21,14 @@ async fn an_unreachable_server_is_reported_in_time() {
     ));
     let read = read_one(&store).await;
     assert!(matches!(read, Err(StoreError::Unavailable(_))), "{read:?}");
+    let began = *store.connections.shared().last_outage().ended.lock();
     cluster.restart().unwrap();
     // The store becomes available again without a restart.
     while write_text(&store, "y").await.is_err() {}
     assert_eq!(count(&cluster, &database, "y"), 1);
     assert_eq!(count(&cluster, &database, "x"), 0);
+    // Leases that expired meanwhile are left alone for a while.
+    assert!(*store.connections.shared().last_outage().ended.lock() > began);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,7 +27,7 @@ pub mod stored;
 pub mod web;
 
 /// Names in running order, each with its measured quantity.
-pub const BENCHES: [(&str, &str); 10] = [
+pub const BENCHES: [(&str, &str); 11] = [
     ("fresh", fresh::TITLE),
     ("refresh", refresh::TITLE),
     ("drain", drain::TITLE),

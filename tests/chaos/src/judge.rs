@@ -17,7 +17,7 @@ pub const CALL: Millis = 8_000;
 /// The longest time from the end of a fault until refreshes run again: a host waits for a lease, and then for a poll.
 pub const LONGEST_RECOVERY: Millis = 30_000;
 
-/// What the judgment has found.
+/// The findings of the judgment.
 #[derive(Debug, Default, Serialize)]
 pub struct Verdict {
     /// Broken promises, with the evidence.

@@ -17,7 +17,7 @@ pub const SLOTS: usize = 2;
 /// The sockets of the servers, by slot; none: no server listens.
 pub type Servers = Arc<Mutex<[Option<PathBuf>; SLOTS]>>;
 
-/// What happens to the connections of a host.
+/// The treatment of the connections of a host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct State {
     /// Grows with each cut: older connections end in the middle of the next data.

@@ -37,8 +37,18 @@ pub fn free_address(host: &str) -> SocketAddr {
 
 /// Polls until there is a value, and fails the test after the timeout.
 #[track_caller]
-pub fn eventually<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + TIMEOUT;
+pub fn eventually<T>(what: &str, poll: impl FnMut() -> Option<T>) -> T {
+    eventually_within(TIMEOUT, what, poll)
+}
+
+/// Polls until there is a value, and fails the test after `timeout`.
+#[track_caller]
+pub fn eventually_within<T>(
+    timeout: Duration,
+    what: &str,
+    mut poll: impl FnMut() -> Option<T>,
+) -> T {
+    let deadline = Instant::now() + timeout;
     loop {
         if let Some(found) = poll() {
             return found;

@@ -61,7 +61,7 @@ impl Work {
     }
 }
 
-/// What is measured on a store, with its label.
+/// A measurement on a store, with its label.
 type LabeledWork = (Work, &'static str);
 
 const ALL: [LabeledWork; 8] = [

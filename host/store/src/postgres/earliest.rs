@@ -1,9 +1,10 @@
 //! The bound before which no wakeup is due, so that a search does not read the dead rows before it. An old transaction
 //! of any program keeps these, one for each call since it began.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 use tokio_postgres::types::Type;
 
 use super::error::{Result, to_millis};

@@ -1,6 +1,7 @@
 //! Due wakeups, compared with a sort of all of them.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -56,6 +57,13 @@ fn situation() -> impl Strategy<Value = Situation> {
     let leases = prop::collection::btree_map(0..10_u8, now - 1..=now + 1, 0..6);
     let rows = prop::collection::vec(row, 0..60);
     (rows, leases).prop_map(|(mut rows, leases)| {
+        // The cases replace each other's rows unknown to the store, which remembers when the first wakeup is due.
+        rows.push(Row {
+            deadline: i64::MAX,
+            due: 0,
+            subject: 10,
+            id: "refresh".to_owned(),
+        });
         let mut keys = HashSet::new();
         rows.retain(|row| keys.insert((row.subject, row.id.clone())));
         Situation { rows, leases }
@@ -134,6 +142,38 @@ fn due_wakeups_are_those_of_a_sort() {
         Ok(())
     };
     runner.run(&situation(), run).unwrap();
+}
+
+#[tokio::test]
+async fn wakeup_that_another_host_dates_back_is_found() {
+    let Some(cluster) = Cluster::shared_without_fsync().unwrap() else {
+        return;
+    };
+    let database = cluster.database().unwrap();
+    let store = open(&database).await;
+    let insert = |subject: u8, due: u64| {
+        let statement = format!(
+            "INSERT INTO relation.wakeups (model, pkid, id, due, deadline, payload, revision, attempts)
+            VALUES ('m', '{subject:024x}', 'refresh', {due}, {}, '', 1, 0)",
+            i64::MAX
+        );
+        cluster.execute(database.name(), &statement).unwrap();
+    };
+    let count = async || {
+        let due = store.due(Timestamp(NOW), 10, KindFilter::All).await;
+        due.unwrap().len()
+    };
+    insert(1, NOW);
+    assert_eq!(count().await, 1);
+    // By a host whose clock is behind.
+    insert(2, NOW - 9_000);
+    assert_eq!(count().await, 2);
+    // By a host that moves a wakeup to the past.
+    insert(3, NOW - HOUR);
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(60)).await;
+    tokio::time::resume();
+    assert_eq!(count().await, 3);
 }
 
 /// 100 000 wakeups of five kinds that are due in the last hundred hours, as many later ones, and 100 leases.

@@ -57,6 +57,9 @@ impl Telemetry {
         let routes = relation_web::route_patterns();
         let clock = Arc::clone(&installation.clock);
         let metrics = Metrics::new(clock, env!("CARGO_PKG_VERSION"), &routes);
+        if let Some(hash) = &installation.config.hash {
+            metrics.record_config(hash);
+        }
         let options = EndpointOptions {
             token,
             per_connection: config.per_connection,

@@ -60,3 +60,4 @@ pub use relation_types::entropy;
 pub use relation_types::limits::Limits;
 pub use relation_types::{self as types, clock, limits, reports, text, transactions, wakeup_kinds};
 pub use secret_setting::SecretSetting;
+pub use wasmtime_environ::VERSION as WASMTIME_VERSION;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
+use relation_host::WASMTIME_VERSION;
 use relation_host::clock::Clock;
 use relation_host::component::Plugin;
 use relation_host::types::Timestamp;
@@ -68,7 +69,7 @@ impl Metrics {
     ) -> Self {
         let families = Families::new(routes);
         families.start_time.set([], seconds_of(clock.now()));
-        families.build_info.set([version], 1.0);
+        families.build_info.set([version, WASMTIME_VERSION], 1.0);
         families.calls_unstored.begin([]);
         for kind in KINDS {
             families.missed_deadlines.begin([kind]);
@@ -101,6 +102,12 @@ impl Metrics {
     pub fn encode(&self) -> String {
         crate::process::record(&self.families);
         self.families.described.encode()
+    }
+
+    /// Records the hash of the configuration that applies.
+    pub fn record_config(&self, hash: &str) {
+        let labels = [hash.to_owned()];
+        self.families.config_info.replace([(labels, 1.0)]);
     }
 
     /// Records the component that runs, and where it came from.
@@ -174,8 +181,12 @@ macro_rules! families {
 }
 
 families! {
-    build_info: Gauges<1> = gauges("build_info",
-        "Always 1; the label is the version of this program.", "", [("version", &[])]);
+    build_info: Gauges<2> = gauges("build_info",
+        "Always 1; the labels are the versions of this program and of wasmtime.", "",
+        [("version", &[]), ("wasmtime", &[])]);
+    config_info: NamedGauges<1> = named_gauges("config_info",
+        "Always 1; the label is the beginning of the SHA-256 of the configuration file. Missing without a file.",
+        "Hosts of one store have different ones for longer than a change of the configuration takes.", ["hash"]);
     component_info: NamedGauges<2> = named_gauges("component_info",
         "Always 1; the labels are the name and the digest of the plugin that runs.",
         "Hosts of one store run different ones for longer than an upgrade.", ["component", "digest"]);

@@ -13,6 +13,7 @@ use relation_host::Retention;
 use relation_host::limits::{Limit, LimitUnit, LimitValue, Limits};
 use relation_host::text::{self, TextError};
 use relation_toml::{DeValue, ParseError, ParseErrors, Source, Table, ValueError};
+use sha2::{Digest as _, Sha256};
 
 use crate::StoreUrl;
 
@@ -52,6 +53,8 @@ pub const DEFAULT_FILE: &str = "relation.toml";
 pub struct Config {
     /// The file that was read; `None` for the defaults.
     pub file: Option<PathBuf>,
+    /// The first digits of the SHA-256 of the file, by which hosts that should have equal files are compared.
+    pub hash: Option<String>,
     /// The store.
     pub store: StoreUrl,
     /// The source of the key-encryption key.
@@ -193,6 +196,13 @@ pub fn find_installation_above() -> Option<PathBuf> {
     Some(found.to_owned())
 }
 
+/// Returns the first digits of the SHA-256 of a text.
+fn hash(text: &str) -> String {
+    let mut digits = hex::encode(Sha256::digest(text));
+    digits.truncate(16);
+    digits
+}
+
 impl Config {
     /// Loads `file`. Without it, loads `relation.toml` of the working directory, or the defaults if that file
     /// does not exist.
@@ -220,6 +230,7 @@ impl Config {
             errors,
         })?;
         config.file = Some(path.to_owned());
+        config.hash = Some(hash(text));
         config.setting_sources.set_file(path);
         Ok(config)
     }
@@ -228,6 +239,7 @@ impl Config {
     pub fn without_file(directory: &Path) -> Self {
         Self {
             file: None,
+            hash: None,
             store: StoreUrl::sqlite(directory.join("relation.db")),
             key: KeySource::File(directory.join("relation.key")),
             stash: None,

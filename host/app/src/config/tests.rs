@@ -146,6 +146,7 @@ fn every_key_is_read() {
     ];
     let expected = Config {
         file: config.file.clone(),
+        hash: config.hash.clone(),
         stash_reserve: 2 << 20,
         retention: Retention {
             succeeded: Duration::from_secs(30 * 24 * 3600),

@@ -31,7 +31,8 @@ fn run_shows_metrics_and_is_not_ready_once_it_stops() {
     let (status, metrics) = browse(&format!("http://{address}/metrics"));
     assert_eq!(status, 200);
     assert!(
-        metrics.contains("\nrelation_calls_in_flight 1"),
+        metrics.contains("\nrelation_calls_in_flight 1")
+            && metrics.contains("\nrelation_config_info{hash=\""),
         "{metrics}"
     );
     assert!(!metrics.contains(CLIENT_SECRET) && !metrics.contains("Contoso"));

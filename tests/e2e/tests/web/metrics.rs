@@ -86,8 +86,9 @@ fn definitions() -> Vec<Definition> {
 }
 
 /// The metrics that other tests show: of a store in PostgreSQL or in a file, and those that need an event or a choice.
-const SHOWN_ELSEWHERE: [&str; 6] = [
+const SHOWN_ELSEWHERE: [&str; 7] = [
     "relation_budget_wait_seconds",
+    "relation_config_info",
     "relation_connection_refresh_token_expiry_timestamp_seconds",
     "relation_store_dead_rows",
     "relation_store_log_bytes",
@@ -327,7 +328,7 @@ fn number_of_series_has_a_bound() {
     for Definition { name, labels, .. } in &definitions {
         assert!(name.starts_with("relation_"), "{name}");
         for (label, values) in labels {
-            let of_process = ["version", "component", "digest"].contains(label);
+            let of_process = ["version", "wasmtime", "hash", "component", "digest"].contains(label);
             // At most 1000 customers, and only with `metrics.per-connection`.
             let of_customer = name == "relation_connection_refresh_token_expiry_timestamp_seconds";
             let closed = of_process || of_customer || !values.is_empty();

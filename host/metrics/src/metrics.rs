@@ -186,7 +186,7 @@ families! {
         [("version", &[]), ("wasmtime", &[])]);
     config_info: NamedGauges<1> = named_gauges("config_info",
         "Always 1; the label is the beginning of the SHA-256 of the configuration file. Missing without a file.",
-        "Hosts of one store have different ones for longer than a change of the configuration takes.", ["hash"]);
+        "Hosts whose files should be the same have different ones for longer than a change takes.", ["hash"]);
     component_info: NamedGauges<2> = named_gauges("component_info",
         "Always 1; the labels are the name and the digest of the plugin that runs.",
         "Hosts of one store run different ones for longer than an upgrade.", ["component", "digest"]);
@@ -264,7 +264,7 @@ families! {
         "0.", []);
 
     store_queue: Gauges<0> = gauges("store_queue_length",
-        "Writes that wait for their turn, or for the answer of the database.", "It rises without falling.", []);
+        "Writes that wait for their turn, or for the response of the database.", "It rises without falling.", []);
     store_grouped_writes: Counters<0> = counters("store_grouped_writes",
         "Writes to a store in a file. They are made in groups, to wait for the disk together.", "", []);
     store_groups: Counters<0> = counters("store_groups",
@@ -272,7 +272,7 @@ families! {
     store_reconnects: Counters<0> = counters("store_reconnects",
         "Connections to the database that ended and were made again.", "They rise while the database runs.", []);
     store_lost_answers: Counters<1> = counters("store_lost_answers",
-        "Writes whose answer was lost with the connection, by what was found out: `made`, `prevented` (it was not \
+        "Writes whose response was lost with the connection, by what was found out: `made`, `prevented` (it was not \
          made and never will be) or `unknown`.", "`unknown` rises: the outage lasted too long to find out.",
         [("outcome", LOST_ANSWERS)]);
     store_clock_skew: Gauges<0> = gauges("store_clock_skew_seconds",
@@ -302,7 +302,7 @@ families! {
     expiring: Gauges<1> = gauges("connections_expiring",
         "Grants whose refresh token expires within this time and is not renewed until then, at most 100000. A grant \
          that needs a new consent already is not counted.",
-        "`2d` is not 0: nobody has acted.", [("within", WITHIN)]);
+        "`2d` is not 0: no person has acted.", [("within", WITHIN)]);
     earliest_expiry: Gauges<0> = gauges("earliest_refresh_token_expiry_timestamp_seconds",
         "The earliest expiry of a refresh token, in seconds since the Unix epoch. Missing if there is none.",
         "It is less than 2 days away.", []);

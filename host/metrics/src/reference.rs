@@ -66,5 +66,7 @@ Times are in seconds and sizes in bytes. Counters begin at 0 at the start of a p
 an address or a text of an error; none has a customer, except for the gauge of `metrics.per-connection`.
 
 Gauges about the store are read when they are scraped, at most once in 15 seconds. All hosts of one store show the same
-values for these: use `max`, not `sum`. Counters and histograms are of one process: use `sum`.
+values for these: use `max`, not `sum`. Exceptions are `relation_store_up`, `relation_store_queue_length`,
+`relation_store_clock_skew_seconds` and `relation_collect_duration_seconds`, of each process, and `relation_stash_*`, of each
+machine: look at each `instance`. Counters and histograms are of one process: use `sum`.
 ";

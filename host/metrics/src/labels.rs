@@ -57,6 +57,7 @@ pub(crate) const OUTCOMES: &[&str] = &[
     "rate-limited",
     "reauthorize",
     "room",
+    "stopped",
     "store",
     "success",
     "time",
@@ -242,6 +243,7 @@ pub(crate) fn outcome(status: Status, error: Option<&CallErrorKind>) -> &'static
         Some(CallErrorKind::Store(_)) => "store",
         Some(CallErrorKind::Changed { .. }) => "changed",
         Some(CallErrorKind::Canceled) => "canceled",
+        Some(CallErrorKind::Stopped) => "stopped",
         Some(_) => OTHER,
     }
 }

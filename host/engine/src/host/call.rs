@@ -225,7 +225,10 @@ impl Host {
                         until,
                     }));
                 }
-                Ok(BeginOutcome::Busy(_)) => tokio::time::sleep(LEASE_POLL_INTERVAL).await,
+                Ok(BeginOutcome::Busy(_)) => {
+                    let pause = self.sleep_unless_stopped(LEASE_POLL_INTERVAL);
+                    pause.await.map_err(call_error)?;
+                }
                 Ok(BeginOutcome::Gone) if request.queued.is_some() => {
                     return Err(call_error(CallErrorKind::Canceled));
                 }
@@ -350,17 +353,14 @@ impl Host {
                 |started| started.journal.clone(),
             ),
         };
+        let effects = Arc::clone(&params.effects);
         // The text of a refusal comes from the guest, so known secrets are redacted.
-        let output = self
-            .parts
-            .plugin
-            .call(params, async |plugin, store| {
-                let output = run(plugin.automate_spark_customer_workflows(), store).await?;
-                let redactor = store.data_mut().call().redactor.clone();
-                Ok(output.map_err(|failure| redactor.redact_failure(shared::failure(failure))))
-            })
-            .await;
-        match output {
+        let call = self.parts.plugin.call(params, async |plugin, store| {
+            let output = run(plugin.automate_spark_customer_workflows(), store).await?;
+            let redactor = store.data_mut().call().redactor.clone();
+            Ok(output.map_err(|failure| redactor.redact_failure(shared::failure(failure))))
+        });
+        match self.run_unless_stopped(call, &effects).await? {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(failure)) => Err(CallErrorKind::Refused(failure)),
             Err(error) => Err(CallErrorKind::Guest(error)),
@@ -442,7 +442,9 @@ fn was_interrupted<T>(started: &StartedCall, result: &Result<T, CallErrorKind>) 
         lease.is_some_and(|lease| lease.interrupted.is_some())
     };
     match result {
-        Err(CallErrorKind::Guest(_)) => started.effects.is_sent() || was_interrupted_before(),
+        Err(CallErrorKind::Guest(_) | CallErrorKind::Stopped) => {
+            started.effects.is_sent() || was_interrupted_before()
+        }
         _ => started.effects.is_lost(),
     }
 }

@@ -46,6 +46,16 @@ async fn add(client: &Client, organization: &Organization, more: &[(&str, &str)]
     added.split_once('?').unwrap().0.to_owned()
 }
 
+/// Asserts that a form was refused with all of these texts.
+#[track_caller]
+fn assert_refused(refused: &Response, parts: &[&str]) {
+    let status = StatusCode::UNPROCESSABLE_ENTITY;
+    assert_eq!(refused.status, status, "{refused:?}");
+    for part in parts {
+        assert!(refused.text.contains(part), "{part}: {}", refused.text);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn consent_is_declined_mistaken_and_given() {
     let (world, anonymous, client) = world().await;

@@ -1,22 +1,11 @@
 //! Forms that are refused, with all errors at once.
 
-use axum::http::StatusCode;
 use relation_app::config::RedirectAddress;
 use relation_web::access::first_administrator_link;
 use relation_web::{Web, WebOptions};
 
-use super::{add, between, world};
-use crate::support::{PUBLIC_URL, Response, location, post, principal};
-
-/// Asserts that a form was refused with all of these texts.
-#[track_caller]
-fn assert_refused(refused: &Response, parts: &[&str]) {
-    let status = StatusCode::UNPROCESSABLE_ENTITY;
-    assert_eq!(refused.status, status, "{refused:?}");
-    for part in parts {
-        assert!(refused.text.contains(part), "{part}: {}", refused.text);
-    }
-}
+use super::{add, assert_refused, between, world};
+use crate::support::{PUBLIC_URL, location, post, principal};
 
 const NODE_ERROR: &str = "#f-hierarchy";
 const NAME_ERROR: &str = "a name has 1 to 100";

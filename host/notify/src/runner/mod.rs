@@ -30,7 +30,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use relation_host::clock::Clock;
 use relation_host::store::{Change, Store, StoreError};
-use relation_host::types::{Document, Hierarchy, Reference, Wakeup};
+use relation_host::types::{Document, Hierarchy, Reference, Timestamp, Wakeup};
 use relation_host::{
     HandledWakeup, HandlerError, HandlerOptions, Host, NextRun, WakeupHandler, WakeupResult,
     wakeup_kinds,
@@ -191,7 +191,7 @@ impl NoticeRunner {
     pub(crate) async fn run_once(&self, run: &Run<'_>) -> Result<WakeupResult, RunError> {
         let id = run.wakeup.id.as_str();
         match run.document.reference.model.as_str() {
-            _ if id == FORGET => Ok(NextRun::DeleteSubject.into()),
+            _ if id == FORGET => Ok(forget_in_time(run)),
             _ if id == wakeup_kinds::NOTICE_ROUTE => self.route(run).await,
             NOTICE_RECHECK_MODEL if id == RECHECK => self.recheck(run).await,
             ROUTING_MODEL if id == remind::REMIND => self.remind(run).await,
@@ -201,13 +201,17 @@ impl NoticeRunner {
         }
     }
 
-    /// Returns the wakeup that deletes a document which has ended at `now`.
+    /// Returns the wakeup that deletes a document which has ended at `now`. The payload has the time too: the wakeup
+    /// becomes due before it if the clock is set back.
     fn forget(&self, subject: Reference, now: DateTime<Utc>) -> Change {
-        schedule(
+        let due = to_timestamp(add(now, TimeDelta::from_std(self.options.keep)));
+        Change::Schedule(Wakeup {
+            id: FORGET.to_owned(),
             subject,
-            FORGET.to_owned(),
-            add(now, TimeDelta::from_std(self.options.keep)),
-        )
+            due,
+            deadline: None,
+            payload: due.0.to_string(),
+        })
     }
 }
 
@@ -224,6 +228,15 @@ impl WakeupHandler for NoticeRunner {
             attempt: wakeup.attempt,
         };
         Ok(self.run_once(&run).await?)
+    }
+}
+
+/// Deletes the document, or waits if its time has not come.
+fn forget_in_time(run: &Run<'_>) -> WakeupResult {
+    let time = run.wakeup.payload.parse().ok().map(Timestamp);
+    match time.filter(|time| *time > run.clock.now()) {
+        Some(time) => NextRun::At(time).into(),
+        None => NextRun::DeleteSubject.into(),
     }
 }
 

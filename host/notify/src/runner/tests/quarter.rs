@@ -82,11 +82,7 @@ async fn each_threshold_is_told_once_in_90_days() {
     };
     quarter.run_days(62).await; // 30 days were told.
     // The clock of the hosts is set back by five days, and continues.
-    let now = quarter.world.clock.now();
-    quarter
-        .world
-        .clock
-        .set_wall(Timestamp(now.0 - 5 * 86_400_000));
+    quarter.world.set_clock_back(5 * DAY).await;
     quarter.run_days(7).await; // 64
     // New thresholds: 28 and 27 days are past, and 26 are left. One notice tells the tightest.
     let thresholds = json!(["30d", "28d", "27d", "14d", "7d", "2d"]);

@@ -55,7 +55,7 @@ pub use self::model::{
     Attempts, DELIVERY_MODEL, DeliveryState, LoggedAttempt, ROUTING_MODEL, StoredDelivery,
     StoredRouting,
 };
-use self::model::{to_time, to_timestamp};
+use self::model::{read, to_time, to_timestamp};
 use crate::settings::{ChannelKind, Defaults, NOTICE_RECHECK_MODEL, RECHECK};
 use crate::{DeliveryErrorKind, Receipt};
 
@@ -191,7 +191,7 @@ impl NoticeRunner {
     pub(crate) async fn run_once(&self, run: &Run<'_>) -> Result<WakeupResult, RunError> {
         let id = run.wakeup.id.as_str();
         match run.document.reference.model.as_str() {
-            _ if id == FORGET => Ok(forget_in_time(run)),
+            _ if id == FORGET => forget_in_time(run),
             _ if id == wakeup_kinds::NOTICE_ROUTE => self.route(run).await,
             NOTICE_RECHECK_MODEL if id == RECHECK => self.recheck(run).await,
             ROUTING_MODEL if id == remind::REMIND => self.remind(run).await,
@@ -231,13 +231,20 @@ impl WakeupHandler for NoticeRunner {
     }
 }
 
-/// Deletes the document, or waits if its time has not come.
-fn forget_in_time(run: &Run<'_>) -> WakeupResult {
+/// Deletes the document, or waits if its time has not come. A threshold that was told too early is deleted nevertheless.
+fn forget_in_time(run: &Run<'_>) -> Result<WakeupResult, RunError> {
     let time = run.wakeup.payload.parse().ok().map(Timestamp);
-    match time.filter(|time| *time > run.clock.now()) {
-        Some(time) => NextRun::At(time).into(),
-        None => NextRun::DeleteSubject.into(),
-    }
+    let Some(time) = time.filter(|time| *time > run.clock.now()) else {
+        return Ok(NextRun::DeleteSubject.into());
+    };
+    let is_early = match run.document.reference.model.as_str() {
+        DELIVERY_MODEL => read::<StoredDelivery>(run.document)?.is_early(run.now()),
+        _ => false,
+    };
+    Ok(match is_early {
+        true => NextRun::DeleteSubject.into(),
+        false => NextRun::At(time).into(),
+    })
 }
 
 /// Returns the id of the wakeup that delivers by a channel.

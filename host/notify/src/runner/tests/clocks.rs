@@ -83,3 +83,44 @@ async fn later_messages_use_up_no_budget() {
         world.set_clock_back(2 * DAY).await;
     }
 }
+
+#[tokio::test]
+async fn threshold_that_stays_crossed_is_told_once() {
+    let (world, record) = world().await;
+    let (raised, alert) = (NoticeChange::Raised, Alert::expiring(30));
+    world.clock.advance(62 * DAY);
+    let told = world.tell(&record, "expiring", &alert, raised, 1).await;
+    assert_eq!(told, [NoticeKind::Expiring]);
+    world.set_clock_back(DAY).await;
+    let told = world.tell(&record, "expiring", &alert, raised, 2).await;
+    assert_eq!(told, []);
+    assert_eq!(world.states().await, [DeliveryState::Confirmed]);
+}
+
+/// The clock is ahead by 40 days. `quiet` says whether the notice still waits when it is set back.
+async fn check_early_threshold(quiet: bool) {
+    let (world, record) = world().await;
+    if quiet {
+        let hours = json!({"from": "23:00", "to": "22:00", "zone": "UTC"});
+        let settings = json!({"recipients": ["noc@provider.example"], "quiet_hours": hours});
+        world.set("sys.Provider", settings).await;
+    }
+    let (raised, cleared) = (NoticeChange::Raised, NoticeChange::Cleared);
+    let alert = Alert::expiring(14);
+    world.clock.advance(76 * DAY);
+    let told = world.tell(&record, "expiring", &alert, raised, 1).await;
+    assert_eq!(told.len(), usize::from(!quiet));
+    world.set_clock_back(40 * DAY).await;
+    let told = world.tell(&record, "connected", &alert, cleared, 2).await;
+    assert_eq!(told, [], "it has worked all the time");
+    world.run_for(40 * DAY).await;
+    world.tell(&record, "expiring", &alert, raised, 3).await;
+    world.run_for(DAY).await;
+    assert_eq!(world.states().await, [DeliveryState::Confirmed]);
+}
+
+#[tokio::test]
+async fn threshold_told_too_early_is_told_in_its_time() {
+    check_early_threshold(false).await;
+    check_early_threshold(true).await;
+}

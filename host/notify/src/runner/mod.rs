@@ -30,7 +30,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use relation_host::clock::Clock;
 use relation_host::store::{Change, Store, StoreError};
-use relation_host::types::{Document, Hierarchy, Reference, Wakeup};
+use relation_host::types::{Document, Hierarchy, Reference, Timestamp, Wakeup};
 use relation_host::{
     HandledWakeup, HandlerError, HandlerOptions, Host, NextRun, WakeupHandler, WakeupResult,
     wakeup_kinds,
@@ -55,7 +55,7 @@ pub use self::model::{
     Attempts, DELIVERY_MODEL, DeliveryState, LoggedAttempt, ROUTING_MODEL, StoredDelivery,
     StoredRouting,
 };
-use self::model::{to_time, to_timestamp};
+use self::model::{read, to_time, to_timestamp};
 use crate::settings::{ChannelKind, Defaults, NOTICE_RECHECK_MODEL, RECHECK};
 use crate::{DeliveryErrorKind, Receipt};
 
@@ -191,7 +191,7 @@ impl NoticeRunner {
     pub(crate) async fn run_once(&self, run: &Run<'_>) -> Result<WakeupResult, RunError> {
         let id = run.wakeup.id.as_str();
         match run.document.reference.model.as_str() {
-            _ if id == FORGET => Ok(NextRun::DeleteSubject.into()),
+            _ if id == FORGET => forget_in_time(run),
             _ if id == wakeup_kinds::NOTICE_ROUTE => self.route(run).await,
             NOTICE_RECHECK_MODEL if id == RECHECK => self.recheck(run).await,
             ROUTING_MODEL if id == remind::REMIND => self.remind(run).await,
@@ -201,13 +201,17 @@ impl NoticeRunner {
         }
     }
 
-    /// Returns the wakeup that deletes a document which has ended at `now`.
+    /// Returns the wakeup that deletes a document which has ended at `now`. The payload has the time too: the wakeup
+    /// becomes due before it if the clock is set back.
     fn forget(&self, subject: Reference, now: DateTime<Utc>) -> Change {
-        schedule(
+        let due = to_timestamp(add(now, TimeDelta::from_std(self.options.keep)));
+        Change::Schedule(Wakeup {
+            id: FORGET.to_owned(),
             subject,
-            FORGET.to_owned(),
-            add(now, TimeDelta::from_std(self.options.keep)),
-        )
+            due,
+            deadline: None,
+            payload: due.0.to_string(),
+        })
     }
 }
 
@@ -225,6 +229,22 @@ impl WakeupHandler for NoticeRunner {
         };
         Ok(self.run_once(&run).await?)
     }
+}
+
+/// Deletes the document, or waits if its time has not come. A threshold that was told too early is deleted nevertheless.
+fn forget_in_time(run: &Run<'_>) -> Result<WakeupResult, RunError> {
+    let time = run.wakeup.payload.parse().ok().map(Timestamp);
+    let Some(time) = time.filter(|time| *time > run.clock.now()) else {
+        return Ok(NextRun::DeleteSubject.into());
+    };
+    let is_early = match run.document.reference.model.as_str() {
+        DELIVERY_MODEL => read::<StoredDelivery>(run.document)?.is_early(run.now()),
+        _ => false,
+    };
+    Ok(match is_early {
+        true => NextRun::DeleteSubject.into(),
+        false => NextRun::At(time).into(),
+    })
 }
 
 /// Returns the id of the wakeup that delivers by a channel.

@@ -2,6 +2,7 @@
 //! does. The engine's own claims are tested with the engine.
 
 mod changes;
+mod clocks;
 mod crashes;
 mod endpoints;
 mod fakes;

@@ -247,7 +247,7 @@ fn postpone(mut stored: StoredDelivery, at: DateTime<Utc>) -> Result<WakeupResul
 }
 
 /// Leaves the document unchanged for some time.
-fn wait(run: &Run<'_>, time: TimeDelta) -> WakeupResult {
+pub(super) fn wait(run: &Run<'_>, time: TimeDelta) -> WakeupResult {
     let at = spread(run.now() + time, run.document.reference.pkid.as_str(), 60);
     NextRun::At(to_timestamp(at)).into()
 }

@@ -7,6 +7,7 @@
 //! The commit of an attempt's result has no condition on other documents, so that no other run can undo it.
 
 mod attempt;
+mod channel_limit;
 mod channels;
 mod deliver;
 mod endpoints;
@@ -39,6 +40,7 @@ use relation_types::InvalidPkid;
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
+use self::channel_limit::ChannelLimit;
 pub use self::channels::{
     ChannelTarget, Channels, HostChannels, Secrets, SnmpChannels, SnmpSecrets, WebhookChannels,
 };
@@ -106,6 +108,7 @@ pub struct NoticeRunner {
     channels: Arc<dyn Channels>,
     options: RunnerOptions,
     observer: Option<Arc<dyn DeliveryObserver>>,
+    limit: ChannelLimit,
 }
 
 /// The reason why a run has no result. The host runs the wakeup again.
@@ -161,6 +164,7 @@ impl NoticeRunner {
             channels,
             options,
             observer: None,
+            limit: ChannelLimit::default(),
         }
     }
 
@@ -179,12 +183,12 @@ impl NoticeRunner {
     }
 
     /// Returns the options for [`HostBuilder::wakeup_handler`](relation_host::HostBuilder::wakeup_handler): a run is
-    /// longer than an attempt of any channel.
+    /// longer than an attempt of any channel, and there are more runs than all channels together may have.
     #[must_use]
     pub fn handler_options() -> HandlerOptions {
         HandlerOptions {
             time: Duration::from_secs(150),
-            ..HandlerOptions::default()
+            concurrency: 16,
         }
     }
 
@@ -195,9 +199,23 @@ impl NoticeRunner {
             _ if id == wakeup_kinds::NOTICE_ROUTE => self.route(run).await,
             NOTICE_RECHECK_MODEL if id == RECHECK => self.recheck(run).await,
             ROUTING_MODEL if id == remind::REMIND => self.remind(run).await,
-            DELIVERY_MODEL if id.starts_with(DELIVER) => self.deliver(run).await,
-            model::MESSAGE_MODEL if id.starts_with(DELIVER) => self.deliver_message(run).await,
+            DELIVERY_MODEL | model::MESSAGE_MODEL if id.starts_with(DELIVER) => {
+                self.deliver_within_limit(run).await
+            }
             _ => Err(RunError::UnknownWakeup(id.to_owned())),
+        }
+    }
+
+    /// Delivers, unless the channel is slow and has all the runs that it may have. A run that may have been interrupted is
+    /// not put off: its message keeps the id.
+    async fn deliver_within_limit(&self, run: &Run<'_>) -> Result<WakeupResult, RunError> {
+        let entered = self.limit.enter(&run.wakeup.id, run.clock).await;
+        if entered.is_none() && run.attempt <= 1 {
+            return Ok(deliver::wait(run, TimeDelta::minutes(1)));
+        }
+        match run.document.reference.model.as_str() {
+            DELIVERY_MODEL => self.deliver(run).await,
+            _ => self.deliver_message(run).await,
         }
     }
 

@@ -6,6 +6,7 @@ mod clocks;
 mod crashes;
 mod endpoints;
 mod fakes;
+mod hanging;
 mod host_channels;
 mod letters;
 mod listings;

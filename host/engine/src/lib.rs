@@ -32,6 +32,7 @@
 #![deny(missing_docs)]
 
 pub mod component;
+mod endpoints;
 mod host;
 #[cfg(not(feature = "test-util"))]
 mod imports;
@@ -42,6 +43,7 @@ mod observer;
 pub mod schedule;
 mod secret_setting;
 
+pub use endpoints::{ENDPOINTS, endpoint_name};
 pub use host::callbacks;
 pub use host::{
     AddRequest, BuildError, CallError, CallErrorKind, CallOutput, Cancellation, ComponentSource,

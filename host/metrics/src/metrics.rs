@@ -5,19 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
-use relation_host::WASMTIME_VERSION;
 use relation_host::clock::Clock;
 use relation_host::component::Plugin;
 use relation_host::types::Timestamp;
+use relation_host::{ENDPOINTS, WASMTIME_VERSION};
 
 use crate::families::{
     About, Counters, Definition, Described, Gauges, Histograms, NamedGauges, ROUTE, ReadCounter,
 };
 use crate::labels::{
-    ALERT_CODES, BEGIN_RESULTS, CACHE_RESULTS, CHANNELS, ENDPOINTS, KINDS, LOGIN_RESULTS,
-    LOST_ANSWERS, NOTICE_RESULTS, OPERATIONS, OTHER, OUTCOMES, REQUEST_CLASSES, REVEAL_OUTCOMES,
-    SEVERITIES, STATES, STATUS_CLASSES, STORE_RESULTS, SURFACES, TOKENS, WITHIN, WORKFLOWS,
-    login_result,
+    ALERT_CODES, BEGIN_RESULTS, CACHE_RESULTS, CHANNELS, KINDS, LOGIN_RESULTS, LOST_ANSWERS,
+    NOTICE_RESULTS, OPERATIONS, OTHER, OUTCOMES, REQUEST_CLASSES, REVEAL_OUTCOMES, SEVERITIES,
+    STATES, STATUS_CLASSES, STORE_RESULTS, SURFACES, TOKENS, WITHIN, WORKFLOWS, login_result,
 };
 
 /// Durations of calls and of outbound requests.

@@ -1,4 +1,4 @@
-//! The names of Webex's endpoints, for metrics. An address may have the id of a customer; a name never has.
+//! The names of Webex's endpoints, for metrics and traces. An address may have the id of a customer; a name never has.
 
 /// The value for a path that no name fits.
 const OTHER: &str = "other";
@@ -18,6 +18,31 @@ pub const ENDPOINTS: &[&str] = &[
     "roles",
     "token",
     "wholesale",
+    "workspaces",
+];
+
+/// The segments of paths that are not ids.
+const WORDS: &[&str] = &[
+    "access_token",
+    "api",
+    "authorizations",
+    "customers",
+    "groups",
+    "hydra",
+    "identity",
+    "licenses",
+    "locations",
+    "me",
+    "organization",
+    "organizations",
+    "people",
+    "roles",
+    "site",
+    "subscribers",
+    "v1",
+    "v2",
+    "wholesale",
+    "workspaceLocations",
     "workspaces",
 ];
 
@@ -41,6 +66,20 @@ pub fn endpoint_name(path: &str) -> &'static str {
     OTHER
 }
 
+/// Returns the template of a request's path. Each segment that is not a word of Webex's API is `{id}`.
+pub(crate) fn path_template(path: &str) -> String {
+    let segments = path.split('/').map(|segment| {
+        let found = WORDS.iter().find(|word| **word == segment);
+        match (found, segment) {
+            (Some(word), _) => word,
+            (None, "") => "",
+            (None, _) => "{id}",
+        }
+    });
+    // A longer path than Webex has is cut.
+    segments.take(16).collect::<Vec<_>>().join("/")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,6 +99,22 @@ mod tests {
         ] {
             assert_eq!(endpoint_name(path), expected, "{path}");
             assert!(ENDPOINTS.contains(&expected));
+        }
+    }
+
+    #[test]
+    fn template_has_words_of_the_api_only() {
+        for (path, expected) in [
+            ("/v1/access_token", "/v1/access_token"),
+            ("/v1/people/me", "/v1/people/me"),
+            (
+                "/v1/wholesale/customers/c-17",
+                "/v1/wholesale/customers/{id}",
+            ),
+            ("/secret-canary/v1/", "/{id}/v1/"),
+            ("/", "/"),
+        ] {
+            assert_eq!(path_template(path), expected);
         }
     }
 }

@@ -42,6 +42,7 @@ mod node_settings;
 mod observer;
 pub mod schedule;
 mod secret_setting;
+mod spans;
 
 pub use endpoints::{ENDPOINTS, endpoint_name};
 pub use host::callbacks;
@@ -62,4 +63,5 @@ pub use relation_types::entropy;
 pub use relation_types::limits::Limits;
 pub use relation_types::{self as types, clock, limits, reports, text, transactions, wakeup_kinds};
 pub use secret_setting::SecretSetting;
+pub use spans::{CUSTOMER_SPAN_TARGET, SPAN_TARGET};
 pub use wasmtime_environ::VERSION as WASMTIME_VERSION;

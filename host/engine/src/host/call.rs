@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use secrecy::SecretString;
+use tracing::{Instrument as _, Span};
 use wasmtime::Store as Instance;
 
 use super::calls_in_flight::CountedCall;
@@ -18,6 +19,7 @@ use crate::imports::bindings::exports::automate::spark_customer::workflows::Gues
 use crate::imports::journal::Journal;
 use crate::imports::{CommitMark, UnreportedEffects, convert as shared, lease_valid_until};
 use crate::limits::Limit;
+use crate::spans::{self, StoreSpan, call_span};
 use crate::store::{BeginOutcome, CallStart, DueWakeup, Lease, StoreError};
 use crate::transactions::{NewTransaction, Originator};
 use crate::types::{Failure, Hierarchy, Pkid, Reference, Timestamp};
@@ -42,6 +44,8 @@ pub(super) struct CallRequest {
     pub input_secrets: Vec<SecretString>,
     /// The size of the caller's input in bytes.
     input_bytes: usize,
+    /// The span of the call.
+    pub(super) span: Span,
 }
 
 impl CallRequest {
@@ -52,6 +56,7 @@ impl CallRequest {
     pub(super) fn new(action: &str, subject: Reference) -> Self {
         Self {
             action: action.to_owned(),
+            span: call_span(action, &subject),
             subject,
             name: String::new(),
             wakeup: None,
@@ -116,8 +121,21 @@ impl StartedCall {
 pub(super) const LEASE_POLL_INTERVAL: Duration = Duration::from_millis(25);
 
 impl Host {
-    /// Waits for the record, runs the workflow and stores the outcome.
+    /// Waits for the record, runs the workflow and stores the outcome, in the span of the call.
     pub(super) async fn transact<G, T>(
+        &self,
+        request: CallRequest,
+        run: impl AsyncFnOnce(&Guest, &mut GuestStore) -> wasmtime::Result<Result<G, platform::Failure>>,
+        convert: impl FnOnce(G) -> Result<T, Failure>,
+        summary: impl FnOnce(&T) -> CallSummary,
+    ) -> Result<CallOutput<T>, CallError> {
+        let span = request.span.clone();
+        self.transact_in_span(request, run, convert, summary)
+            .instrument(span)
+            .await
+    }
+
+    async fn transact_in_span<G, T>(
         &self,
         mut request: CallRequest,
         run: impl AsyncFnOnce(&Guest, &mut GuestStore) -> wasmtime::Result<Result<G, platform::Failure>>,
@@ -210,6 +228,7 @@ impl Host {
         };
         let timeout = self.parts.services.limits.time;
         let began = tokio::time::Instant::now();
+        let mut waits = false;
         loop {
             match self.start(request, submitted).await {
                 Ok(BeginOutcome::Started(started)) => return Ok(*started),
@@ -219,7 +238,13 @@ impl Host {
                         until,
                     }));
                 }
-                Ok(BeginOutcome::Busy(_)) => tokio::time::sleep(LEASE_POLL_INTERVAL).await,
+                Ok(BeginOutcome::Busy(_)) => {
+                    if !waits {
+                        spans::note_busy();
+                    }
+                    waits = true;
+                    tokio::time::sleep(LEASE_POLL_INTERVAL).await;
+                }
                 Ok(BeginOutcome::Gone) if request.queued.is_some() => {
                     return Err(call_error(CallErrorKind::Canceled));
                 }
@@ -296,12 +321,19 @@ impl Host {
             now,
             wakeup: request.wakeup.clone(),
         };
-        Ok(match services.store.begin(begin).await? {
+        let begun = StoreSpan::Begin.run_operation(services.store.begin(begin));
+        Ok(match begun.await? {
             BeginOutcome::Started(lease) => {
                 request.transaction.lock().take();
+                request.span.record("relation.transaction", id.as_str());
                 tracing::debug!(transaction = id, action = request.action, subject = %request.subject, "call started");
+                let journal = Journal::new(&id, services.limits.log);
+                let journal = journal.with_span(request.span.clone());
+                if let Some(node) = &request.hierarchy {
+                    journal.note_node(node);
+                }
                 BeginOutcome::Started(Box::new(StartedCall {
-                    journal: Journal::new(&id, services.limits.log),
+                    journal,
                     lease,
                     hierarchy: request.hierarchy.clone(),
                     input_secrets: request.input_secrets.clone(),
@@ -344,6 +376,7 @@ impl Host {
                 |started| started.journal.clone(),
             ),
         };
+        let span = started.map_or_else(Span::none, |_| spans::instance_span());
         // The text of a refusal comes from the guest, so known secrets are redacted.
         let output = self
             .parts
@@ -353,11 +386,15 @@ impl Host {
                 let redactor = store.data_mut().call().redactor.clone();
                 Ok(output.map_err(|failure| redactor.redact_failure(shared::failure(failure))))
             })
+            .instrument(span.clone())
             .await;
         match output {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(failure)) => Err(CallErrorKind::Refused(failure)),
-            Err(error) => Err(CallErrorKind::Guest(error)),
+            Err(error) => {
+                spans::record_error(&span, error.kind.code());
+                Err(CallErrorKind::Guest(error))
+            }
         }
     }
 }

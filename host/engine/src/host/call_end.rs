@@ -7,8 +7,9 @@ use super::{CallErrorKind, Host};
 use crate::component::{GuestError, GuestErrorKind};
 use crate::imports::journal::Journal;
 use crate::observer::CallEnded;
+use crate::spans::{self, StoreSpan};
 use crate::store::{CallEnd, WakeupSettlement};
-use crate::transactions::{Level, TransactionOutcome};
+use crate::transactions::{Level, Status, TransactionOutcome};
 use crate::types::{Reference, Timestamp};
 
 /// The maximum length of a transaction's message, in bytes; the excess is cut.
@@ -60,7 +61,8 @@ impl Host {
             wakeup,
             interrupted: was_interrupted(started, result),
         };
-        let ended = services.store.end(end).await;
+        let ended = services.store.end(end);
+        let ended = StoreSpan::End.run_operation(ended).await;
         if let Err(error) = &ended {
             tracing::error!(transaction = journal.id(), %error, "the end of a call could not be written");
         }
@@ -74,6 +76,8 @@ impl Host {
             duration: services.clock.monotonic().saturating_sub(started.claimed),
             stored: ended.is_ok(),
         };
+        let failed = error.is_some() || summary.status == Status::Fail;
+        spans::record_outcome(journal.span(), event.outcome(), failed);
         services
             .observers
             .notify(|observer| observer.call_ended(&event));

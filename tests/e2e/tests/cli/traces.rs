@@ -6,9 +6,10 @@ use std::time::Duration;
 use relation_e2e::cli_world::{CliWorld, browse};
 use relation_e2e::process::{eventually, free_address};
 use relation_e2e::trace_collector::{CollectorBehavior, ReceivedSpan, TraceCollector};
-use webex_emulator::{Emulator, Mode};
+use webex_emulator::{Emulator, Fault, Mode};
 
 const WEEK: Duration = Duration::from_secs(8 * 86_400);
+const TOKEN: &str = "/v1/access_token";
 const WARNING: &str = "traces cannot be sent to ";
 
 /// Creates a world whose commands send all spans to the collector.
@@ -87,9 +88,7 @@ fn failed_call_has_its_outcome_and_the_status() {
     let collector = TraceCollector::start();
     let world = traced_world(&collector);
     let customer = world.add_customer("Contoso");
-    let token = "/v1/access_token";
-    let fault = webex_emulator::Fault::status_with_body(token, 503, serde_json::json!({}));
-    world.emulator.inject(fault);
+    world.emulator.inject(Fault::status(TOKEN, 503));
     let refresh = world.workspace.relation(["refresh", &customer.pkid]);
     refresh.run().exits(5);
     let root = find_span(&collector, "call refresh");
@@ -99,6 +98,25 @@ fn failed_call_has_its_outcome_and_the_status() {
     let request = requests.next().unwrap();
     assert_eq!(request.attributes["http.response.status_code"], "503");
     assert_eq!(request.attributes["error.type"], "503");
+}
+
+#[test]
+fn events_tell_of_rate_limits_and_of_limits_of_the_call() {
+    let collector = TraceCollector::start();
+    let world = traced_world(&collector);
+    let customer = world.add_customer("Contoso");
+    world.emulator.inject(Fault::rate_limited(TOKEN, "60"));
+    world.workspace.relation(["refresh", &customer.pkid]).run();
+    let has_event = |name: &str, event: &str| {
+        let spans = collector.spans_named(name);
+        spans
+            .iter()
+            .any(|span| span.events.contains(&event.to_owned()))
+    };
+    assert!(has_event("http POST token", "rate limited"));
+    let world = world.with_config_line("limits.requests = 1");
+    world.workspace.relation(["sync", &customer.pkid]).run();
+    assert!(has_event("instance", "limit exceeded"));
 }
 
 #[test]

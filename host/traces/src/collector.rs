@@ -2,13 +2,16 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use opentelemetry_http::{HttpClient, HttpError};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use parking_lot::Mutex;
+use prost::Message as _;
 use relation_host::egress::{Deadline, Transport, TransportError};
 use tokio::time::Instant;
 
@@ -57,6 +60,8 @@ impl SendFailure {
 pub(crate) struct Collector {
     options: Arc<TracesOptions>,
     failure: Arc<Mutex<Option<SendFailure>>>,
+    /// The number of spans that the collector has rejected of requests that it accepted.
+    rejected: Arc<AtomicU64>,
 }
 
 impl Collector {
@@ -64,6 +69,7 @@ impl Collector {
         Self {
             options: Arc::new(options),
             failure: Arc::default(),
+            rejected: Arc::default(),
         }
     }
 
@@ -78,6 +84,11 @@ impl Collector {
     /// Takes the failure of the latest request, if it failed.
     pub(crate) fn take_failure(&self) -> Option<SendFailure> {
         self.failure.lock().take()
+    }
+
+    /// Takes the number of rejected spans since the latest call.
+    pub(crate) fn take_rejected(&self) -> u64 {
+        self.rejected.swap(0, Ordering::Relaxed)
     }
 
     async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, SendFailure> {
@@ -110,11 +121,24 @@ impl Collector {
             Err(_) => return Err(SendFailure::temporary("it sent no response".to_owned())),
         };
         match response.status().is_success() {
-            // The body would only tell of partial success, in a text of the collector.
-            true => Ok(response.map(|_| Bytes::new())),
+            true => {
+                let rejected = count_rejected(response.body());
+                self.rejected.fetch_add(rejected, Ordering::Relaxed);
+                // The exporter would only log the body.
+                Ok(response.map(|_| Bytes::new()))
+            }
             false => Err(SendFailure::from_response(&response)),
         }
     }
+}
+
+/// Returns the number of spans that a response rejects; 0 for a body of another form.
+fn count_rejected(body: &[u8]) -> u64 {
+    let response = ExportTraceServiceResponse::decode(body).unwrap_or_default();
+    let rejected = response
+        .partial_success
+        .map_or(0, |partial| partial.rejected_spans);
+    rejected.try_into().unwrap_or_default()
 }
 
 /// Returns the pause of a `Retry-After`: a number of seconds, or a date.
@@ -164,6 +188,14 @@ mod tests {
             let found = read_retry_after(&headers.into_iter().collect(), now);
             assert_eq!(found, expected.map(Duration::from_secs), "{text}");
         }
+    }
+
+    #[test]
+    fn rejected_spans_of_a_partial_success_are_counted() {
+        // Field 1 is the partial success, whose field 1 is the number.
+        assert_eq!(count_rejected(&[0x0a, 0x02, 0x08, 0x07]), 7);
+        assert_eq!(count_rejected(b""), 0);
+        assert_eq!(count_rejected(b"garbage"), 0);
     }
 
     #[test]

@@ -123,6 +123,8 @@ impl Worker {
         loop {
             let is_last = self.closing.is_cancelled();
             let Err(failure) = self.attempt(batch.clone()).await else {
+                let rejected = self.collector.take_rejected();
+                self.dropped.fetch_add(rejected, Ordering::Relaxed);
                 self.note_success();
                 return true;
             };

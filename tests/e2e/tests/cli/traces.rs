@@ -272,3 +272,37 @@ fn header_fields_of_the_file_reach_only_the_collector() {
     assert!(check.stdout.contains("traces"), "{check:?}");
     assert!(!world.workspace.all_output().contains("19b2"));
 }
+
+#[test]
+fn proxies_see_no_trace_at_webex_and_the_spans_of_their_own() {
+    let collector = TraceCollector::start();
+    // A server that keeps every byte serves as proxy of the customer, and of the collector.
+    let of_customer = TraceCollector::start();
+    of_customer.set_behavior(CollectorBehavior::Refuse(503, None));
+    let endpoint = of_customer.endpoint();
+    let world = traced_world(&collector);
+    let world = world.with_config_line(&format!("egress.proxies = [\"{endpoint}\"]"));
+    let customer = world.add_customer("Contoso");
+    let fields = serde_json::json!({ "http_proxy": format!("{endpoint}/") });
+    let modify = ["modify", &customer.pkid, "--fields", "-"];
+    let modify = world.workspace.relation(modify);
+    modify.stdin(fields.to_string()).run().succeeds();
+    let refresh = ["refresh", &customer.pkid];
+    world.workspace.relation(refresh).run().exits(5);
+    let bytes = String::from_utf8_lossy(&of_customer.bytes()).to_lowercase();
+    assert!(bytes.contains("/v1/access_token http/1.1\r\n"), "{bytes}");
+    for field in ["traceparent", "tracestate", "baggage"] {
+        assert!(!bytes.contains(field), "{field} was sent to Webex");
+    }
+
+    let of_traces = TraceCollector::start();
+    of_traces.set_behavior(CollectorBehavior::Refuse(503, None));
+    let world = CliWorld::new()
+        .with_config_line("traces.endpoint = \"http://collector.example.com:4318\"")
+        .with_config_line(&format!("traces.proxy = \"{}\"", of_traces.endpoint()))
+        .with_config_line("traces.sample = 1");
+    world.add_customer("Contoso");
+    let bytes = String::from_utf8_lossy(&of_traces.bytes()).into_owned();
+    let request = "POST http://collector.example.com:4318/v1/traces HTTP/1.1\r\n";
+    assert!(bytes.contains(request), "{bytes}");
+}

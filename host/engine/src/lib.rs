@@ -3,7 +3,8 @@
 //! An engine links this library and calls the workflows on a [`Host`]. It uses the included
 //! [`store::Store`] and [`clock::Clock`] or implements its own. An [`Observer`] learns of calls,
 //! wakeups and alerts. An engine that serves users calls [`Host::on_behalf_of`], so that each transaction
-//! names its user, and [`Host::submit`] for callers that do not wait.
+//! names its user, and [`Host::submit`] for callers that do not wait. Spans of calls, for traces, have the target
+//! [`SPAN_TARGET`].
 //!
 //! # Example
 //! `examples/embed.rs` of this package:

@@ -4,6 +4,7 @@ mod metrics;
 mod notices;
 mod oidc;
 mod store;
+mod traces;
 
 use std::path::Path;
 
@@ -129,6 +130,7 @@ pub async fn check(installation: &Installation, ask_webex: bool) -> Vec<CheckFin
     findings.extend(oidc::check(installation, ask_webex).await);
     findings.extend(notices::check(installation).await);
     findings.extend(metrics::check(installation));
+    findings.extend(traces::check(installation));
     // Webex cannot be asked without the store, its key and the allow-list, and their errors are found already.
     let has_errors = findings.iter().any(|finding| finding.kind.is_some());
     match (ask_webex, has_errors) {

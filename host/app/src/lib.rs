@@ -24,6 +24,7 @@ pub mod sites;
 mod stash_contents;
 pub mod status;
 mod stores;
+pub mod traces;
 pub mod upgrade_check;
 pub mod wakeups;
 pub mod white_space;

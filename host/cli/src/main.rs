@@ -7,6 +7,8 @@ use std::io::IsTerminal as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use clap::builder::{PossibleValuesParser, Resettable, TypedValueParser};
 use clap::error::ErrorKind as ClapErrorKind;
@@ -19,6 +21,7 @@ use self::error::EXIT_CODES;
 use self::logging::{LogDefaults, LogFilter};
 use self::output::Output;
 use self::streams::stderr;
+use self::traces::Traces;
 
 mod clock;
 mod commands;
@@ -44,6 +47,7 @@ mod streams;
 mod table;
 mod telemetry;
 mod time;
+mod traces;
 
 /// The system's allocator takes a tenth of the processor time of a refresh.
 #[global_allocator]
@@ -198,6 +202,8 @@ enum Command {
 struct Context {
     installation: Installation,
     output: Output,
+    /// The number of spans that were dropped so far.
+    dropped_spans: Arc<AtomicU64>,
 }
 
 fn main() -> ExitCode {
@@ -308,6 +314,7 @@ fn execute(cli: Cli) -> Result<(), AppError> {
                 &cli.global,
                 LogFormat::default(),
                 LogDefaults::at_level(LevelFilter::WARN),
+                None,
             )?;
             return commands::inspect::run(args, &cli.global);
         }
@@ -316,6 +323,7 @@ fn execute(cli: Cli) -> Result<(), AppError> {
                 &cli.global,
                 LogFormat::default(),
                 LogDefaults::at_level(LevelFilter::WARN),
+                None,
             )?;
             return build_runtime()?.block_on(commands::check::run(args.clone(), &cli.global));
         }
@@ -325,6 +333,7 @@ fn execute(cli: Cli) -> Result<(), AppError> {
                 &cli.global,
                 LogFormat::default(),
                 LogDefaults::at_level(LevelFilter::ERROR),
+                None,
             )?;
             return commands::test::run(args, &cli.global);
         }
@@ -334,6 +343,7 @@ fn execute(cli: Cli) -> Result<(), AppError> {
                 &cli.global,
                 LogFormat::default(),
                 LogDefaults::at_level(LevelFilter::OFF),
+                None,
             )?;
             return build_runtime()?.block_on(commands::conformance::run(args, &cli.global));
         }
@@ -343,6 +353,7 @@ fn execute(cli: Cli) -> Result<(), AppError> {
                 &cli.global,
                 LogFormat::default(),
                 LogDefaults::at_level(LevelFilter::WARN),
+                None,
             )?;
             return build_runtime()?.block_on(demo::run(args, &cli.global));
         }
@@ -352,7 +363,7 @@ fn execute(cli: Cli) -> Result<(), AppError> {
     if let Command::Init(args) = command {
         // Its configuration may not exist yet.
         let defaults = LogDefaults::at_level(LevelFilter::WARN);
-        logging::start(&global, LogFormat::default(), defaults)?;
+        logging::start(&global, LogFormat::default(), defaults, None)?;
         return build_runtime()?.block_on(commands::init::run(args, &global));
     }
     let config = context::load_config(&global)?;
@@ -363,13 +374,20 @@ fn execute(cli: Cli) -> Result<(), AppError> {
         },
         _ => LogDefaults::at_level(LevelFilter::WARN),
     };
-    logging::start(&global, config.log_format, defaults)?;
+    let traces = Traces::prepare(&config)?;
+    logging::start(&global, config.log_format, defaults, traces.layer())?;
     let output = Output { json: global.json };
     let context = Context {
         installation: context::installation(&global, config),
         output,
+        dropped_spans: traces.dropped(),
     };
-    build_runtime()?.block_on(dispatch(&context, command))
+    build_runtime()?.block_on(async {
+        let export = traces.start();
+        let result = dispatch(&context, command).await;
+        export.close().await;
+        result
+    })
 }
 
 async fn dispatch(context: &Context, command: Command) -> Result<(), AppError> {

@@ -9,12 +9,14 @@ use axum::middleware::from_fn_with_state;
 use relation_app::check::METRICS_TOKEN;
 use relation_app::config::MetricsConfig;
 use relation_app::secret_text::read_line_of_file;
-use relation_app::{AppError, HostParts, Installation};
+use relation_app::{AppError, HostParts};
 use relation_host::Host;
 use relation_metrics::{EndpointOptions, Endpoints, Metrics, TokenSource, observe_response};
 use relation_web::Server;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use crate::Context;
 
 /// How long the listener may take to close at the end.
 const GRACE: Duration = Duration::from_secs(1);
@@ -36,10 +38,11 @@ impl Telemetry {
     /// # Errors
     /// The address cannot be listened on, or the token cannot be read.
     pub fn start(
-        installation: &Installation,
+        context: &Context,
         stopping: &CancellationToken,
         address: Option<SocketAddr>,
     ) -> Result<Self, AppError> {
+        let installation = &context.installation;
         let config = &installation.config.metrics;
         let Some(listen) = address.or(config.listen) else {
             return Ok(Self::none());
@@ -56,7 +59,8 @@ impl Telemetry {
         let address = server.address()?;
         let routes = relation_web::route_patterns();
         let clock = Arc::clone(&installation.clock);
-        let metrics = Metrics::new(clock, env!("CARGO_PKG_VERSION"), &routes);
+        let metrics = Metrics::new(clock, env!("CARGO_PKG_VERSION"), &routes)
+            .with_dropped_spans(Arc::clone(&context.dropped_spans));
         if let Some(hash) = &installation.config.hash {
             metrics.record_config(hash);
         }

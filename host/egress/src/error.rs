@@ -282,6 +282,25 @@ impl EgressError {
         matches!(self, Self::Proxy { status, .. } if is_about_credentials(*status))
     }
 
+    /// Returns the class of the error in metrics and traces. Trouble with a proxy is `proxy`, whatever the error is.
+    pub fn class(&self) -> &'static str {
+        let by_peer = |peer: &Peer, class| match peer {
+            Peer::Target(_) => class,
+            Peer::Proxy(_) => "proxy",
+        };
+        match self {
+            Self::Denied(_) | Self::Refused { .. } => "denied",
+            Self::Limit { .. } => "limit",
+            Self::Resolve { peer, .. } => by_peer(peer, "dns"),
+            Self::Connect { peer, .. } => by_peer(peer, "connect"),
+            Self::Tls { peer, .. } => by_peer(peer, "tls"),
+            Self::Proxy { .. } => "proxy",
+            Self::Timeout { peer, .. } => by_peer(peer, "timeout"),
+            Self::Closed { peer, .. } | Self::Protocol { peer, .. } => by_peer(peer, "broken"),
+            Self::RequestBody { .. } => "broken",
+        }
+    }
+
     /// Returns whether the target may have received a part of the request and acted on it.
     ///
     /// `false` is certain, `true` is not.

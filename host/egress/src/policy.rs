@@ -23,6 +23,8 @@ pub enum Setting {
     Webhooks,
     /// `egress.proxies`: the proxies.
     Proxies,
+    /// `traces.endpoint`: the collector of traces.
+    Traces,
 }
 
 impl fmt::Display for Setting {
@@ -32,6 +34,7 @@ impl fmt::Display for Setting {
             Self::Callbacks => "web.callback-origins",
             Self::Webhooks => "notices.webhook-origins",
             Self::Proxies => "egress.proxies",
+            Self::Traces => "traces.endpoint",
         })
     }
 }
@@ -121,7 +124,7 @@ impl Denial {
 
 fn not_listed(setting: Setting, origin: &Origin, nothing_listed: bool) -> String {
     let what = match setting {
-        Setting::Allow => "",
+        Setting::Allow | Setting::Traces => "",
         Setting::Callbacks => "callback to ",
         Setting::Webhooks => "webhook to ",
         Setting::Proxies => "proxy ",
@@ -136,7 +139,7 @@ fn not_listed(setting: Setting, origin: &Origin, nothing_listed: bool) -> String
 
 fn not_global(setting: Setting, origin: &Origin, addresses: &[(IpAddr, AddressClass)]) -> String {
     match setting {
-        Setting::Allow => {
+        Setting::Allow | Setting::Traces => {
             let found: Vec<String> = addresses
                 .iter()
                 .map(|(address, class)| format!("{address} ({class})"))
@@ -187,7 +190,7 @@ impl Target {
     }
 }
 
-/// The operator's policy: `egress.allow` and `egress.proxies`, or `web.callback-origins`.
+/// The operator's policy: `egress.allow` and `egress.proxies`, or the list of another setting.
 ///
 /// The default allows no request.
 #[derive(Clone, Debug, Default)]
@@ -196,6 +199,8 @@ pub struct Policy {
     setting: Setting,
     allow: Vec<Rule>,
     proxies: Vec<Rule>,
+    /// Whether names may resolve to any address. Only an operator has written them.
+    any_address: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -272,7 +277,20 @@ impl Policy {
             setting,
             allow: rules(setting, entries)?,
             proxies: Vec::new(),
+            any_address: false,
         })
+    }
+
+    /// Returns the policy of `traces.endpoint` and `traces.proxy`: the collector and its proxy, at any address. A collector
+    /// is usually in the operator's own network, at an address that changes.
+    pub fn for_traces(collector: Origin, proxy: Option<Origin>) -> Self {
+        let list = |origin| vec![Rule::Exactly(Arc::new(origin))];
+        Self {
+            setting: Setting::Traces,
+            allow: list(collector),
+            proxies: proxy.map(list).unwrap_or_default(),
+            any_address: true,
+        }
     }
 
     /// Adds `egress.proxies`, whose entries have the same form.
@@ -327,6 +345,9 @@ impl Policy {
     /// # Errors
     /// [`Denial::Address`] if the address is not globally reachable and not listed.
     pub fn check_address(&self, target: &Target, address: IpAddr) -> Result<(), Denial> {
+        if self.any_address {
+            return Ok(());
+        }
         check_address(self.setting, &self.allow, target.origin(), address)
     }
 
@@ -377,6 +398,9 @@ impl Policy {
     /// # Errors
     /// [`Denial::Address`] if the address is not globally reachable and not listed.
     pub fn check_proxy_address(&self, proxy: &ProxyUrl, address: IpAddr) -> Result<(), Denial> {
+        if self.any_address {
+            return Ok(());
+        }
         check_address(Setting::Proxies, &self.proxies, proxy.origin(), address)
     }
 }

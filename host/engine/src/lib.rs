@@ -3,7 +3,8 @@
 //! An engine links this library and calls the workflows on a [`Host`]. It uses the included
 //! [`store::Store`] and [`clock::Clock`] or implements its own. An [`Observer`] learns of calls,
 //! wakeups and alerts. An engine that serves users calls [`Host::on_behalf_of`], so that each transaction
-//! names its user, and [`Host::submit`] for callers that do not wait.
+//! names its user, and [`Host::submit`] for callers that do not wait. Spans of calls, for traces, have the target
+//! [`SPAN_TARGET`].
 //!
 //! # Example
 //! `examples/embed.rs` of this package:
@@ -32,6 +33,7 @@
 #![deny(missing_docs)]
 
 pub mod component;
+mod endpoints;
 mod host;
 #[cfg(not(feature = "test-util"))]
 mod imports;
@@ -41,7 +43,9 @@ mod node_settings;
 mod observer;
 pub mod schedule;
 mod secret_setting;
+mod spans;
 
+pub use endpoints::{ENDPOINTS, endpoint_name};
 pub use host::callbacks;
 pub use host::{
     AddRequest, BuildError, CallError, CallErrorKind, CallOutput, Cancellation, ComponentSource,
@@ -60,4 +64,5 @@ pub use relation_types::entropy;
 pub use relation_types::limits::Limits;
 pub use relation_types::{self as types, clock, limits, reports, text, transactions, wakeup_kinds};
 pub use secret_setting::SecretSetting;
+pub use spans::{CUSTOMER_SPAN_TARGET, SPAN_TARGET};
 pub use wasmtime_environ::VERSION as WASMTIME_VERSION;

@@ -81,6 +81,25 @@ pub struct CallEnded<'a> {
     pub stored: bool,
 }
 
+impl CallEnded<'_> {
+    /// Returns the name of the outcome in metrics and traces: success, the case of a failure, or the limit that the
+    /// call exceeded. `no-tokens` is a refresh for which Webex issued no tokens.
+    pub fn outcome(&self) -> &'static str {
+        match self.error {
+            None if self.status == Status::Success => "success",
+            None if self.status == Status::SuccessWithAsyncFailures => "partial",
+            None => "no-tokens",
+            Some(CallErrorKind::Refused(failure)) => failure.case(),
+            Some(CallErrorKind::Guest(error)) => error.kind.code(),
+            Some(CallErrorKind::Busy { .. }) => "busy",
+            Some(CallErrorKind::Store(_)) => "store",
+            Some(CallErrorKind::Changed { .. }) => "changed",
+            Some(CallErrorKind::Canceled) => "canceled",
+            Some(CallErrorKind::Stopped) => "stopped",
+        }
+    }
+}
+
 /// The outcome of a wakeup.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]

@@ -1,12 +1,10 @@
 //! The labels of metrics. Each label has a closed set of values, so that the number of series has a bound.
 
 use axum::http::Method;
-use relation_host::CallErrorKind;
-use relation_host::egress::{EgressError, Peer};
 use relation_host::reports::State;
 use relation_host::store::StoreError;
 use relation_host::store::layer::Operation;
-use relation_host::transactions::{SecretAccessOutcome, Status};
+use relation_host::transactions::SecretAccessOutcome;
 use relation_host::wakeup_kinds as kinds;
 use relation_notify::settings::ChannelKind;
 use relation_notify::{DeliveryErrorKind, Receipt};
@@ -80,24 +78,6 @@ pub(crate) const KINDS: &[&str] = &[
 
 /// The results of beginning a due wakeup.
 pub(crate) const BEGIN_RESULTS: &[&str] = &["busy", "gone", "started"];
-
-/// The endpoints of Webex that the plugin uses.
-pub(crate) const ENDPOINTS: &[&str] = &[
-    "authorizations",
-    "contact-center",
-    "groups",
-    "identity",
-    "licenses",
-    "locations",
-    "organizations",
-    OTHER,
-    "people",
-    "people/me",
-    "roles",
-    "token",
-    "wholesale",
-    "workspaces",
-];
 
 /// The results of requests: the class of the status, or why there is no response.
 pub(crate) const REQUEST_CLASSES: &[&str] = &[
@@ -231,40 +211,6 @@ pub(crate) fn workflow(action: &str) -> &'static str {
     }
 }
 
-/// Returns the outcome of a call.
-pub(crate) fn outcome(status: Status, error: Option<&CallErrorKind>) -> &'static str {
-    match error {
-        None if status == Status::Success => "success",
-        None if status == Status::SuccessWithAsyncFailures => "partial",
-        None => "no-tokens",
-        Some(CallErrorKind::Refused(failure)) => pick(OUTCOMES, failure.case()),
-        Some(CallErrorKind::Guest(error)) => pick(OUTCOMES, error.kind.code()),
-        Some(CallErrorKind::Busy { .. }) => "busy",
-        Some(CallErrorKind::Store(_)) => "store",
-        Some(CallErrorKind::Changed { .. }) => "changed",
-        Some(CallErrorKind::Canceled) => "canceled",
-        Some(CallErrorKind::Stopped) => "stopped",
-        Some(_) => OTHER,
-    }
-}
-
-/// Returns the endpoint of a request's path, whatever the root of the API is.
-pub(crate) fn endpoint(path: &str) -> &'static str {
-    let mut segments = path.split('/').peekable();
-    while let Some(segment) = segments.next() {
-        return match segment {
-            "access_token" => "token",
-            "people" if segments.peek() == Some(&"me") => "people/me",
-            "organization" => "contact-center",
-            "workspaceLocations" => "locations",
-            "identity" | "people" | "organizations" | "roles" | "licenses" | "locations"
-            | "workspaces" | "groups" | "wholesale" | "authorizations" => pick(ENDPOINTS, segment),
-            _ => continue,
-        };
-    }
-    OTHER
-}
-
 /// Returns the class of a status. 429 has one of its own.
 pub(crate) fn status_class(status: u16) -> &'static str {
     match status {
@@ -307,27 +253,6 @@ fn pick_class(class: &'static str) -> &'static str {
     }
 }
 
-/// Returns the class of an error of an outbound request. Trouble with a proxy is `proxy`, whatever the error is.
-pub(crate) fn error_class(error: &EgressError) -> &'static str {
-    let by_peer = |peer: &Peer, class| match peer {
-        Peer::Target(_) => class,
-        Peer::Proxy(_) => "proxy",
-    };
-    match error {
-        EgressError::Denied(_) | EgressError::Refused { .. } => "denied",
-        EgressError::Limit { .. } => "limit",
-        EgressError::Resolve { peer, .. } => by_peer(peer, "dns"),
-        EgressError::Connect { peer, .. } => by_peer(peer, "connect"),
-        EgressError::Tls { peer, .. } => by_peer(peer, "tls"),
-        EgressError::Proxy { .. } => "proxy",
-        EgressError::Timeout { peer, .. } => by_peer(peer, "timeout"),
-        EgressError::Closed { peer, .. } | EgressError::Protocol { peer, .. } => {
-            by_peer(peer, "broken")
-        }
-        EgressError::RequestBody { .. } => "broken",
-    }
-}
-
 /// Returns the name of a store's operation.
 pub(crate) fn operation(operation: Operation) -> &'static str {
     match operation {
@@ -345,12 +270,7 @@ pub(crate) fn operation(operation: Operation) -> &'static str {
 pub(crate) fn store_result<T>(result: &Result<T, StoreError>) -> &'static str {
     match result {
         Ok(_) => "ok",
-        Err(StoreError::Conflict(_)) => "conflict",
-        Err(StoreError::Fenced { .. }) => "fenced",
-        Err(StoreError::StaleKey(_)) => "stale-key",
-        Err(StoreError::Invalid(_)) => "invalid",
-        Err(StoreError::Unavailable(_)) => "unavailable",
-        Err(StoreError::Corrupt(_)) => "corrupt",
+        Err(error) => pick(STORE_RESULTS, error.code()),
     }
 }
 
@@ -370,24 +290,6 @@ pub(crate) fn notice_result(result: Result<&Receipt, DeliveryErrorKind>) -> &'st
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn endpoint_ignores_roots_and_ids() {
-        for (path, expected) in [
-            ("/v1/access_token", "token"),
-            ("/v1/people/me", "people/me"),
-            ("/v1/people", "people"),
-            ("/hydra/api/v1/organizations/Y2lz", "organizations"),
-            ("/v1/identity/organizations/0123", "identity"),
-            ("/v1/wholesale/customers/c-17", "wholesale"),
-            ("/organization/0123/v2/site", "contact-center"),
-            ("/v1/workspaceLocations", "locations"),
-            ("/v1/secret-canary", OTHER),
-        ] {
-            assert_eq!(endpoint(path), expected, "{path}");
-            assert!(ENDPOINTS.contains(&expected));
-        }
-    }
 
     #[test]
     fn unknown_texts_are_other() {

@@ -2,22 +2,22 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
-use relation_host::WASMTIME_VERSION;
 use relation_host::clock::Clock;
 use relation_host::component::Plugin;
 use relation_host::types::Timestamp;
+use relation_host::{ENDPOINTS, WASMTIME_VERSION};
 
 use crate::families::{
     About, Counters, Definition, Described, Gauges, Histograms, NamedGauges, ROUTE, ReadCounter,
 };
 use crate::labels::{
-    ALERT_CODES, BEGIN_RESULTS, CACHE_RESULTS, CHANNELS, ENDPOINTS, KINDS, LOGIN_RESULTS,
-    LOST_ANSWERS, NOTICE_RESULTS, OPERATIONS, OTHER, OUTCOMES, REQUEST_CLASSES, REVEAL_OUTCOMES,
-    SEVERITIES, STATES, STATUS_CLASSES, STORE_RESULTS, SURFACES, TOKENS, WITHIN, WORKFLOWS,
-    login_result,
+    ALERT_CODES, BEGIN_RESULTS, CACHE_RESULTS, CHANNELS, KINDS, LOGIN_RESULTS, LOST_ANSWERS,
+    NOTICE_RESULTS, OPERATIONS, OTHER, OUTCOMES, REQUEST_CLASSES, REVEAL_OUTCOMES, SEVERITIES,
+    STATES, STATUS_CLASSES, STORE_RESULTS, SURFACES, TOKENS, WITHIN, WORKFLOWS, login_result,
 };
 
 /// Durations of calls and of outbound requests.
@@ -56,6 +56,8 @@ const WAIT_BUCKETS: &[f64] = &[
 pub struct Metrics {
     pub(crate) families: Arc<Families>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// The number of spans of traces that were dropped.
+    dropped_spans: Arc<AtomicU64>,
 }
 
 impl Metrics {
@@ -88,6 +90,16 @@ impl Metrics {
         Self {
             families: Arc::new(families),
             clock,
+            dropped_spans: Arc::default(),
+        }
+    }
+
+    /// Sets the number of dropped spans, which the exporter of traces counts.
+    #[must_use]
+    pub fn with_dropped_spans(self, dropped_spans: Arc<AtomicU64>) -> Self {
+        Self {
+            dropped_spans,
+            ..self
         }
     }
 
@@ -101,6 +113,8 @@ impl Metrics {
     #[must_use]
     pub fn encode(&self) -> String {
         crate::process::record(&self.families);
+        let dropped = self.dropped_spans.load(Ordering::Relaxed);
+        self.families.telemetry_dropped.raise_to([], dropped);
         self.families.described.encode()
     }
 
@@ -351,6 +365,9 @@ families! {
         "Responses with the status 429: a caller sends too many requests or log-ins, or Webex limits the call.",
         "It rises.", [("surface", SURFACES)]);
 
+    telemetry_dropped: Counters<0> = counters("telemetry_dropped",
+        "Spans of traces that were dropped: the collector does not take them, or is too slow. Calls do not wait for it.",
+        "It rises: the log has the reason.", []);
     collect_duration: Gauges<0> = gauges("collect_duration_seconds",
         "The time that the latest read of the store for these metrics took.",
         "It comes near 5 seconds, after which a read is given up.", []);

@@ -8,14 +8,16 @@ use relation_host::store::layer::{Layered, Operation, StoreLayer};
 use relation_host::store::{Store, StoreError};
 use relation_host::transactions::SecretAccessOutcome;
 use relation_host::types::Timestamp;
-use relation_host::{CallEnded, InstanceEnded, Observer, RequestEnded, WakeupEnded, WakeupOutcome};
+use relation_host::{
+    CallEnded, InstanceEnded, Observer, RequestEnded, WakeupEnded, WakeupOutcome, endpoint_name,
+};
 use relation_notify::runner::DeliveryObserver;
 use relation_notify::settings::ChannelKind;
 use relation_notify::{DeliveryErrorKind, Receipt};
 
 use crate::labels::{
-    KINDS, endpoint, error_class, notice_result, operation, outcome, pick, status_class,
-    store_result, workflow,
+    KINDS, OUTCOMES, REQUEST_CLASSES, notice_result, operation, pick, status_class, store_result,
+    workflow,
 };
 use crate::metrics::Metrics;
 
@@ -23,7 +25,7 @@ impl Observer for Metrics {
     fn call_ended(&self, event: &CallEnded<'_>) {
         let families = &self.families;
         let workflow = workflow(event.action);
-        let outcome = outcome(event.status, event.error);
+        let outcome = pick(OUTCOMES, event.outcome());
         families.calls.increment([workflow, outcome]);
         families.call_duration.observe([workflow], event.duration);
         if !event.stored {
@@ -68,10 +70,10 @@ impl Observer for Metrics {
 
     fn request_ended(&self, event: &RequestEnded<'_>) {
         let families = &self.families;
-        let endpoint = endpoint(event.path);
+        let endpoint = endpoint_name(event.path);
         let class = match event.result {
             Ok(status) => status_class(status.as_u16()),
-            Err(error) => error_class(error),
+            Err(error) => pick(REQUEST_CLASSES, error.class()),
         };
         families.webex_requests.increment([endpoint, class]);
         families.webex_duration.observe([endpoint], event.duration);

@@ -36,6 +36,18 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Returns the name of the error in metrics and traces.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Conflict(_) => "conflict",
+            Self::Fenced { .. } => "fenced",
+            Self::StaleKey(_) => "stale-key",
+            Self::Invalid(_) => "invalid",
+            Self::Unavailable(_) => "unavailable",
+            Self::Corrupt(_) => "corrupt",
+        }
+    }
+
     /// Reports a lease that is not the subject's current one.
     pub fn fenced(lease: &Lease) -> Self {
         Self::Fenced {

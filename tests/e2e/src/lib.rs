@@ -19,6 +19,7 @@ pub mod process;
 pub mod time;
 pub mod tls;
 pub mod tls_front;
+pub mod trace_collector;
 pub mod webhook_receiver;
 pub mod world;
 mod world_store;

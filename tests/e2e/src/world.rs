@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use relation_app::config::{Config, NoticesConfig};
-use relation_app::notices::{Notices, change_webhook_keys, to_time};
+use relation_app::notices::{Notices, change_snmp_secrets, change_webhook_keys, to_time};
 use relation_host::clock::{Clock, ManualClock};
 use relation_host::component::Plugin;
 use relation_host::egress::Client;
@@ -22,6 +22,7 @@ use relation_host::{
     Observer, Outbox, WakeupHandler, wakeup_kinds,
 };
 use relation_metrics::Metrics;
+use relation_notify::runner::SnmpSecrets;
 use relation_notify::settings::{self, Recipient, Rules};
 use relation_notify::webhook::{SigningKeys, SigningSecret};
 use secrecy::SecretString;
@@ -39,6 +40,9 @@ pub use builder::WorldBuilder;
 
 /// The start time of every world: 2026-01-01T00:00:00Z.
 pub const START_TIME: Timestamp = Timestamp(1_767_225_600_000);
+
+/// The community of each SNMP target; tests look for leaks of it.
+pub const COMMUNITY: &str = "canary-community-7d20";
 
 /// One day.
 pub const DAY: Duration = Duration::from_secs(86_400);
@@ -178,7 +182,7 @@ impl World {
         }
     }
 
-    /// Replaces the notice settings of a node. Each webhook gets a signing key.
+    /// Replaces the notice settings of a node. Each webhook gets a signing key, and each SNMP target the community.
     pub async fn set_notice_settings(&self, node: &str, settings: &Value) {
         let node: Hierarchy = node.parse().expect("a node");
         let store = &**self.host().store();
@@ -196,11 +200,17 @@ impl World {
         let mut changes = vec![Change::Put(document)];
         let recipients = parsed.recipients.value().map(|list| &list.values[..]);
         for recipient in recipients.unwrap_or_default() {
-            let Recipient::Webhook(endpoint) = recipient else {
-                continue;
+            let change = match recipient {
+                Recipient::Mail(_) => continue,
+                Recipient::Webhook(endpoint) => {
+                    let keys = SigningKeys::new(SigningSecret::from_entropy(&[7; 32]));
+                    change_webhook_keys(&sealer, &node, &endpoint.id, &keys)
+                }
+                Recipient::Snmp(target) => {
+                    let secrets = SnmpSecrets::Community(SecretString::from(COMMUNITY));
+                    change_snmp_secrets(&sealer, &node, &target.id, &secrets)
+                }
             };
-            let keys = SigningKeys::new(SigningSecret::from_entropy(&[7; 32]));
-            let change = change_webhook_keys(&sealer, &node, &endpoint.id, &keys);
             changes.push(change.expect("the key seals"));
         }
         changes.extend(settings::recheck_changes(&node, to_time(self.clock.now())));

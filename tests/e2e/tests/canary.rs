@@ -9,6 +9,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use relation_e2e::cli_world::{CliWorld, NODE, browse};
 use relation_e2e::faulty_proxy::FaultyProxy;
 use relation_e2e::process::{CLIENT_ID, Program, ProgramOutput, eventually};
+use relation_e2e::trace_collector::TraceCollector;
 use relation_e2e::world::CLIENT_SECRET;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -79,7 +80,17 @@ fn assert_secrets_hidden(options: &[&str]) {
     let proxy = FaultyProxy::start_for(world.emulator.address(), &account);
     let proxy = runtime.block_on(proxy);
     let line = format!("egress.proxies = [\"http://{}\"]", proxy.address());
-    let world = world.with_config_line(&line);
+    // All spans of all commands.
+    let collector = TraceCollector::start();
+    let endpoint = format!("traces.endpoint = \"{}\"", collector.endpoint());
+    let world = [
+        &line,
+        &endpoint,
+        "traces.sample = 1",
+        "traces.customers = true",
+    ]
+    .into_iter()
+    .fold(world, CliWorld::with_config_line);
     let workspace = &world.workspace;
     let relation = |arguments: &[&str]| -> Program { workspace.relation(arguments).args(options) };
     let run = |arguments: &[&str]| -> ProgramOutput { relation(arguments).run() };
@@ -227,6 +238,19 @@ fn assert_secrets_hidden(options: &[&str]) {
     found.extend(search(&world, &secrets));
     service.terminate();
     service.wait().succeeds();
+    let spans = collector.bytes();
+    found.extend(secrets.found_in("the spans", &spans));
+    for expected in [
+        "call refresh",
+        "call complete-connect",
+        "http POST token",
+        "Contoso",
+    ] {
+        assert!(
+            contains(&spans, expected.as_bytes()),
+            "no span has {expected}"
+        );
+    }
     assert!(found.is_empty(), "in clear: {found:#?}");
 }
 

@@ -26,6 +26,7 @@ mod setting_sources;
 mod stash;
 mod template;
 mod temporal;
+mod traces;
 mod values;
 mod web;
 
@@ -39,6 +40,7 @@ pub use self::redirect::RedirectAddress;
 pub use self::setting_sources::SettingSources;
 pub use self::template::{DEFAULT_BASE_URL, DEFAULT_REDIRECT, NewConfig};
 pub use self::temporal::TemporalConfig;
+pub use self::traces::{DEFAULT_SAMPLE, TracesConfig};
 pub use self::values::{LogFormat, check_base_url, check_client_id};
 use self::values::{
     format_duration, parse_base_url, parse_client_id, parse_duration, parse_flag, parse_fraction,
@@ -91,6 +93,8 @@ pub struct Config {
     pub notices: NoticesConfig,
     /// Where metrics and health are shown.
     pub metrics: MetricsConfig,
+    /// Where traces are sent.
+    pub traces: TracesConfig,
     /// The log format.
     pub log_format: LogFormat,
 }
@@ -250,6 +254,7 @@ impl Config {
             web: WebConfig::default(),
             notices: NoticesConfig::default(),
             metrics: MetricsConfig::default(),
+            traces: TracesConfig::default(),
             log_format: LogFormat::default(),
         }
     }
@@ -386,6 +391,9 @@ impl Config {
         }
         if let Some(table) = top.undeclared_table("metrics") {
             self.metrics.read(table, directory);
+        }
+        if let Some(table) = top.undeclared_table("traces") {
+            self.traces.read(table, directory);
         }
         if let Some(mut table) = top.undeclared_table("log") {
             if let Some(format) = table.get("format", LogFormat::parse) {

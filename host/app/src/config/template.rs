@@ -76,6 +76,11 @@ allow = [{allow}]
 # [metrics]
 # listen = \"127.0.0.1:9464\"
 
+# Traces of calls, for an OpenTelemetry collector. docs/traces.md says what they have.
+# [traces]
+# endpoint = \"http://127.0.0.1:4318\"
+# sample = 0.05
+
 # Log-in to the page at an OpenID provider, besides passwords. Register the redirect address there:
 # web.public-url, followed by login/oidc/callback.
 # [web.oidc]
@@ -130,6 +135,8 @@ mod tests {
         assert_eq!(config.notices.mail.unwrap().port, 587);
         let config = parse(&find("[metrics]"));
         assert_eq!(config.metrics.listen.unwrap().port(), 9464);
+        let config = parse(&find("[traces]"));
+        assert_eq!(config.traces.endpoint.unwrap().port(), Some(4318));
     }
 
     #[test]

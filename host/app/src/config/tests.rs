@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use relation_host::egress::ProxyUrl;
+
 use super::*;
 
 mod files;
@@ -96,6 +98,12 @@ fn every_key_is_read() {
         listen = "127.0.0.1:9464"
         token-file = "token"
         per-connection = true
+        [traces]
+        endpoint = "http://127.0.0.1:4318"
+        headers-file = "headers"
+        proxy = "http://127.0.0.1:3128"
+        sample = 0.5
+        customers = true
         [log]
         format = "json"
         "#,
@@ -182,6 +190,13 @@ fn every_key_is_read() {
             listen: "127.0.0.1:9464".parse().ok(),
             token_file: Some("/etc/relation/token".into()),
             per_connection: true,
+        },
+        traces: TracesConfig {
+            endpoint: "http://127.0.0.1:4318".parse().ok(),
+            headers_file: Some("/etc/relation/headers".into()),
+            proxy: ProxyUrl::parse(&"http://127.0.0.1:3128".into()).ok(),
+            sample: Some(0.5),
+            customers: true,
         },
         log_format: LogFormat::Json,
     };

@@ -161,7 +161,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let shutdown = Shutdown::listen()?;
     let telemetry = match args.until_idle && args.metrics.is_none() {
         true => Telemetry::none(),
-        false => Telemetry::start(&context.installation, shutdown.token(), args.metrics)?,
+        false => Telemetry::start(context, shutdown.token(), args.metrics)?,
     };
     let active = ActiveRun::begin(context, &args, &telemetry).await?;
     let host = &active.host;

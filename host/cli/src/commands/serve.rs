@@ -54,7 +54,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let server = Server::bind(config.listen, config.tls.as_ref())?;
     config.listen = server.address()?;
     let public_url = config.public_url()?;
-    let telemetry = Telemetry::start(installation, shutdown.token(), args.metrics)?;
+    let telemetry = Telemetry::start(context, shutdown.token(), args.metrics)?;
     let mut parts = installation.open_parts().await?;
     telemetry.equip(&mut parts);
     let notices = parts.notices.clone();

@@ -9,13 +9,16 @@ use std::path::Path;
 use relation_app::config::LogFormat;
 use relation_app::{AppError, ErrorKind};
 use tracing::{Level, Metadata};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 use super::GlobalArgs;
 use super::invocation::complete;
 use super::streams::{BackgroundWriter, stderr};
+use super::traces::BoxedLayer;
 pub use filter::LogFilter;
 
 /// The default logging of a command.
@@ -37,11 +40,13 @@ impl LogDefaults {
     }
 }
 
-/// Starts logging. `format` and `defaults` apply where the command line gives nothing.
+/// Starts logging. `format` and `defaults` apply where the command line gives nothing. `traces` records spans beside the
+/// log; each of the two has a filter of its own.
 pub fn start(
     global: &GlobalArgs,
     format: LogFormat,
     defaults: LogDefaults,
+    traces: Option<BoxedLayer>,
 ) -> Result<(), AppError> {
     let requested = global.log.clone().unwrap_or_default();
     let mut directives = requested.directives(defaults.level);
@@ -61,17 +66,27 @@ pub fn start(
     let ansi = matches!(writer, LogDestination::Writer(_))
         && global.log_file.is_none()
         && io::stderr().is_terminal();
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        // The subscriber would print internal errors to stderr, and panic if stderr cannot be written.
+    let log = tracing_subscriber::fmt::layer()
+        // The layer would print internal errors to stderr, and panic if stderr cannot be written.
         .log_internal_errors(false)
         .with_writer(writer)
         .with_ansi(ansi);
+    let log: BoxedLayer = match (writer, format) {
+        (LogDestination::Warnings, _) => log.without_time().with_target(false).boxed(),
+        (_, LogFormat::Text) => log.boxed(),
+        (_, LogFormat::Json) => log.json().boxed(),
+    };
     // Only a second start could fail, and there is only one.
-    let _ = match (writer, format) {
-        (LogDestination::Warnings, _) => builder.without_time().with_target(false).try_init(),
-        (_, LogFormat::Text) => builder.try_init(),
-        (_, LogFormat::Json) => builder.json().try_init(),
+    let _ = match traces {
+        // A filter of the whole subscriber costs less than one of a layer.
+        None => tracing_subscriber::registry()
+            .with(log)
+            .with(filter)
+            .try_init(),
+        Some(traces) => {
+            let layers = vec![log.with_filter(filter).boxed(), traces];
+            tracing_subscriber::registry().with(layers).try_init()
+        }
     };
     Ok(())
 }

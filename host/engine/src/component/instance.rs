@@ -90,6 +90,7 @@ impl CallState {
             call.gate.clone(),
             params.lease_until,
             Arc::clone(&params.effects),
+            capture.redactor.clone(),
         );
         let response_received = Arc::clone(&outgoing.response_received);
         call.retry_policy = RetryPolicy::new(response_received, params.lease_until, limits);

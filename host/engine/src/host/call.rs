@@ -1,10 +1,11 @@
-//! One call from beginning to end: record lock, lease, transaction, instance, outcome.
+//! One call from its beginning to its result: record lock, lease, transaction, instance.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use secrecy::SecretString;
+use tracing::{Instrument as _, Span};
 use wasmtime::Store as Instance;
 
 use super::calls_in_flight::CountedCall;
@@ -12,17 +13,15 @@ use super::outcome::CallSummary;
 use super::queued_run::QueuedRun;
 use super::stash_replay::ReplayStatus;
 use super::{CallError, CallErrorKind, CallOutput, Host};
-use crate::component::{GuestError, GuestErrorKind, InstanceParams};
+use crate::component::InstanceParams;
 use crate::imports::bindings::automate::platform::types as platform;
 use crate::imports::bindings::exports::automate::spark_customer::workflows::Guest;
 use crate::imports::journal::Journal;
 use crate::imports::{CommitMark, UnreportedEffects, convert as shared, lease_valid_until};
 use crate::limits::Limit;
-use crate::observer::CallEnded;
-use crate::store::{
-    BeginOutcome, CallEnd, CallStart, DueWakeup, Lease, StoreError, WakeupSettlement,
-};
-use crate::transactions::{Level, NewTransaction, Originator, TransactionOutcome};
+use crate::spans::{self, StoreSpan, call_span};
+use crate::store::{BeginOutcome, CallStart, DueWakeup, Lease, StoreError};
+use crate::transactions::{NewTransaction, Originator};
 use crate::types::{Failure, Hierarchy, Pkid, Reference, Timestamp};
 
 /// The wasmtime store in which a guest's exported functions run.
@@ -45,6 +44,8 @@ pub(super) struct CallRequest {
     pub input_secrets: Vec<SecretString>,
     /// The size of the caller's input in bytes.
     input_bytes: usize,
+    /// The span of the call.
+    pub(super) span: Span,
 }
 
 impl CallRequest {
@@ -55,6 +56,7 @@ impl CallRequest {
     pub(super) fn new(action: &str, subject: Reference) -> Self {
         Self {
             action: action.to_owned(),
+            span: call_span(action, &subject),
             subject,
             name: String::new(),
             wakeup: None,
@@ -95,15 +97,15 @@ pub(super) struct StartedCall {
     /// The node of a record that does not exist yet.
     hierarchy: Option<Hierarchy>,
     input_secrets: Vec<SecretString>,
-    queued: Option<Arc<QueuedRun>>,
+    pub(super) queued: Option<Arc<QueuedRun>>,
     /// The mark of a queued call that is bound to a version of its record.
     commit_mark: Option<CommitMark>,
     /// The effects that the call's result does not report.
-    effects: Arc<UnreportedEffects>,
+    pub(super) effects: Arc<UnreportedEffects>,
     /// The call as logged: action, subject, and the subject's name if known.
-    label: (String, Reference, String),
+    pub(super) label: (String, Reference, String),
     /// The monotonic time just before the lease was claimed.
-    claimed: Duration,
+    pub(super) claimed: Duration,
     /// Counts the call until it is dropped.
     _in_flight: CountedCall,
 }
@@ -115,15 +117,25 @@ impl StartedCall {
     }
 }
 
-/// The maximum length of a transaction's message, in bytes; the excess is cut.
-const MAX_MESSAGE_BYTES: usize = 4096;
-
 /// The interval between attempts to claim a lease that another process holds.
 pub(super) const LEASE_POLL_INTERVAL: Duration = Duration::from_millis(25);
 
 impl Host {
-    /// Waits for the record, runs the workflow and stores the outcome.
+    /// Waits for the record, runs the workflow and stores the outcome, in the span of the call.
     pub(super) async fn transact<G, T>(
+        &self,
+        request: CallRequest,
+        run: impl AsyncFnOnce(&Guest, &mut GuestStore) -> wasmtime::Result<Result<G, platform::Failure>>,
+        convert: impl FnOnce(G) -> Result<T, Failure>,
+        summary: impl FnOnce(&T) -> CallSummary,
+    ) -> Result<CallOutput<T>, CallError> {
+        let span = request.span.clone();
+        self.transact_in_span(request, run, convert, summary)
+            .instrument(span)
+            .await
+    }
+
+    async fn transact_in_span<G, T>(
         &self,
         mut request: CallRequest,
         run: impl AsyncFnOnce(&Guest, &mut GuestStore) -> wasmtime::Result<Result<G, platform::Failure>>,
@@ -216,6 +228,7 @@ impl Host {
         };
         let timeout = self.parts.services.limits.time;
         let began = tokio::time::Instant::now();
+        let mut waits = false;
         loop {
             match self.start(request, submitted).await {
                 Ok(BeginOutcome::Started(started)) => return Ok(*started),
@@ -226,6 +239,10 @@ impl Host {
                     }));
                 }
                 Ok(BeginOutcome::Busy(_)) => {
+                    if !waits {
+                        spans::note_busy();
+                    }
+                    waits = true;
                     let pause = self.sleep_unless_stopped(LEASE_POLL_INTERVAL);
                     pause.await.map_err(call_error)?;
                 }
@@ -305,12 +322,19 @@ impl Host {
             now,
             wakeup: request.wakeup.clone(),
         };
-        Ok(match services.store.begin(begin).await? {
+        let begun = StoreSpan::Begin.run_operation(services.store.begin(begin));
+        Ok(match begun.await? {
             BeginOutcome::Started(lease) => {
                 request.transaction.lock().take();
+                request.span.record("relation.transaction", id.as_str());
                 tracing::debug!(transaction = id, action = request.action, subject = %request.subject, "call started");
+                let journal = Journal::new(&id, services.limits.log);
+                let journal = journal.with_span(request.span.clone());
+                if let Some(node) = &request.hierarchy {
+                    journal.note_node(node);
+                }
                 BeginOutcome::Started(Box::new(StartedCall {
-                    journal: Journal::new(&id, services.limits.log),
+                    journal,
                     lease,
                     hierarchy: request.hierarchy.clone(),
                     input_secrets: request.input_secrets.clone(),
@@ -354,142 +378,24 @@ impl Host {
             ),
         };
         let effects = Arc::clone(&params.effects);
+        let span = started.map_or_else(Span::none, |_| spans::instance_span());
         // The text of a refusal comes from the guest, so known secrets are redacted.
-        let call = self.parts.plugin.call(params, async |plugin, store| {
-            let output = run(plugin.automate_spark_customer_workflows(), store).await?;
-            let redactor = store.data_mut().call().redactor.clone();
-            Ok(output.map_err(|failure| redactor.redact_failure(shared::failure(failure))))
-        });
+        let call = self
+            .parts
+            .plugin
+            .call(params, async |plugin, store| {
+                let output = run(plugin.automate_spark_customer_workflows(), store).await?;
+                let redactor = store.data_mut().call().redactor.clone();
+                Ok(output.map_err(|failure| redactor.redact_failure(shared::failure(failure))))
+            })
+            .instrument(span.clone());
         match self.run_unless_stopped(call, &effects).await? {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(failure)) => Err(CallErrorKind::Refused(failure)),
-            Err(error) => Err(CallErrorKind::Guest(error)),
-        }
-    }
-
-    /// Closes the transaction, releases the lease and settles the wakeup. If the store is
-    /// unavailable, the lease expires by itself and the wakeup stays due, so no work is lost.
-    pub(super) async fn finish<T>(
-        &self,
-        started: &StartedCall,
-        result: &Result<T, CallErrorKind>,
-        summary: impl FnOnce(&T) -> CallSummary,
-        wakeup: Option<WakeupSettlement>,
-    ) {
-        let services = &self.parts.services;
-        let now = services.clock.now();
-        let journal = &started.journal;
-        let run = started.queued.as_deref();
-        let is_done_already = |kind| run.is_some_and(|run| run.is_done_already(kind));
-        let mut error = result.as_ref().err();
-        let mut summary = match result {
-            Ok(value) => summary(value),
-            Err(kind) if is_done_already(kind) => {
-                error = None;
-                CallSummary::success(QueuedRun::describe_done(kind))
+            Err(error) => {
+                spans::record_error(&span, error.kind.code());
+                Err(CallErrorKind::Guest(error))
             }
-            Err(kind) => {
-                if let CallErrorKind::Guest(error) = kind {
-                    note_stderr(journal, now, error);
-                }
-                CallSummary::error(kind)
-            }
-        };
-        summary.message = shortened(summary.message);
-        let mut wakeup = wakeup;
-        if let Some(run) = run {
-            let (status, settlement) = run.settle(error, summary.status, now);
-            summary.status = status;
-            wakeup = Some(settlement);
         }
-        let end = CallEnd {
-            transaction: journal.close(TransactionOutcome {
-                status: summary.status,
-                message: summary.message.clone(),
-                completed: now,
-            }),
-            lease: started.lease.clone(),
-            wakeup,
-            interrupted: was_interrupted(started, result),
-        };
-        let ended = services.store.end(end).await;
-        if let Err(error) = &ended {
-            tracing::error!(transaction = journal.id(), %error, "the end of a call could not be written");
-        }
-        let (action, subject, _) = &started.label;
-        let event = CallEnded {
-            transaction: journal.id(),
-            action,
-            subject,
-            status: summary.status,
-            error,
-            duration: services.clock.monotonic().saturating_sub(started.claimed),
-            stored: ended.is_ok(),
-        };
-        services
-            .observers
-            .notify(|observer| observer.call_ended(&event));
-        // Last, because the name may have to be read and no caller should wait for that.
-        self.log_summary(started, &summary).await;
-    }
-}
-
-/// Returns whether the next call must know that this call may have used a token without storing the
-/// response. A stopped instance cannot report this itself.
-fn was_interrupted<T>(started: &StartedCall, result: &Result<T, CallErrorKind>) -> bool {
-    let was_interrupted_before = || {
-        let lease = started.lease.as_ref();
-        lease.is_some_and(|lease| lease.interrupted.is_some())
-    };
-    match result {
-        Err(CallErrorKind::Guest(_) | CallErrorKind::Stopped) => {
-            started.effects.is_sent() || was_interrupted_before()
-        }
-        _ => started.effects.is_lost(),
-    }
-}
-
-impl Host {
-    /// Logs the outcome of a call and its customer.
-    async fn log_summary(&self, started: &StartedCall, summary: &CallSummary) {
-        if !summary.is_logged() {
-            return;
-        }
-        let (action, subject, given_name) = &started.label;
-        let name = match &summary.name {
-            Some(name) => name.clone(),
-            None => match started.journal.subject_name() {
-                known if !known.is_empty() => known,
-                _ if !given_name.is_empty() => given_name.clone(),
-                _ => self.name_of(subject).await,
-            },
-        };
-        summary.log(&name, subject.pkid.as_str(), action, started.transaction());
-    }
-
-    /// Returns the name of a record; empty if unknown.
-    async fn name_of(&self, subject: &Reference) -> String {
-        let found = self.store().get(std::slice::from_ref(subject)).await;
-        let document = found
-            .ok()
-            .and_then(|found| found.into_iter().flatten().next());
-        let mut keys = document.into_iter().flat_map(|document| document.keys);
-        keys.find(|key| key.name == "name")
-            .map(|key| key.value)
-            .unwrap_or_default()
-    }
-}
-
-/// Shortens a message to the stored length, because a plugin's text may be of any length.
-fn shortened(mut message: String) -> String {
-    message.truncate(message.floor_char_boundary(MAX_MESSAGE_BYTES));
-    message
-}
-
-/// Logs the standard error of a failed instance in the transaction.
-fn note_stderr(journal: &Journal, now: Timestamp, error: &GuestError) {
-    let panicked = matches!(error.kind, GuestErrorKind::Panic { .. });
-    if !error.stderr.is_empty() && !panicked {
-        journal.log(now, Level::Error, format!("stderr: {}", error.stderr));
     }
 }

@@ -30,6 +30,7 @@ use crate::types::{Failure, Hierarchy, Pkid, RECORD_MODEL, Timestamp};
 
 mod builder;
 mod call;
+mod call_end;
 pub mod callbacks;
 mod calls_in_flight;
 mod clear_text;

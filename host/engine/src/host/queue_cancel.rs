@@ -1,14 +1,16 @@
 //! Cancels queued calls, and asks running imports to end.
 
+use tracing::Instrument as _;
+
 use super::call::{CallRequest, StartedCall};
 use super::outcome::CallSummary;
 use super::queue::{QueueError, queued_call};
-use super::{CallErrorKind, Host};
+use super::{CallError, CallErrorKind, Host};
 use crate::store::{Change, Commit, StoreError};
 use crate::transactions::{
     Level, LogLine, Status, Transaction, TransactionFilter, TransactionUpdate,
 };
-use crate::types::Failure;
+use crate::types::{Failure, Timestamp};
 use crate::wakeup_kinds;
 
 /// How often a cancellation looks for the state of a call that begins or ends concurrently.
@@ -144,7 +146,22 @@ impl Host {
         let record_lock = self.parts.record_locks.acquire(&subject).await;
         let mut request = CallRequest::new("cancel", subject).with_name(&transaction.subject_name);
         request.originator = self.originator.as_deref().cloned();
-        let started = self.claim(&request, now).await?;
+        let span = request.span.clone();
+        let canceled = self.cancel_in_span(&request, now, transaction);
+        let result = canceled.instrument(span).await?;
+        drop(record_lock);
+        result?;
+        Ok(())
+    }
+
+    /// Runs the call that cancels, in its span. The outer error is that of a call that did not begin.
+    async fn cancel_in_span(
+        &self,
+        request: &CallRequest,
+        now: Timestamp,
+        transaction: &Transaction,
+    ) -> Result<Result<usize, CallErrorKind>, CallError> {
+        let started = self.claim(request, now).await?;
         let result = self.cancel_continuation(&started, transaction).await;
         let result = result.map_err(CallErrorKind::Store);
         let id = &transaction.id;
@@ -153,9 +170,7 @@ impl Host {
             _ => CallSummary::success(format!("canceled what continues the transaction {id}")),
         };
         self.finish(&started, &result, summary, None).await;
-        drop(record_lock);
-        result?;
-        Ok(())
+        Ok(result)
     }
 
     /// Removes the wakeups that continue an import of the record, and ends a queued call that would be attempted again.

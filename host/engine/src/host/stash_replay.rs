@@ -1,10 +1,13 @@
 //! Replays the stash: applies stashed commits in a call of their own, before any other call on the
 //! record.
 
+use tracing::Instrument as _;
+
 use super::call::{CallRequest, StartedCall};
 use super::outcome::CallSummary;
 use super::{CallErrorKind, Host};
 use crate::imports::alerts::{self, KnownAlerts};
+use crate::spans::StoreSpan;
 use crate::store::stash::{APPLY_ACTION, EntryName, StashError, StashedCommit};
 use crate::store::{BeginOutcome, Commit, StoreError};
 use crate::transactions::Level;
@@ -106,6 +109,12 @@ impl Host {
             return Ok(ReplayStatus::Nothing);
         }
         let request = CallRequest::new(APPLY_ACTION, subject.clone());
+        let span = request.span.clone();
+        self.replay_in_span(request).instrument(span).await
+    }
+
+    async fn replay_in_span(&self, request: CallRequest) -> Result<ReplayStatus, StoreError> {
+        let subject = &request.subject;
         let started = match self.begin(&request, self.clock().now()).await? {
             BeginOutcome::Started(started) => *started,
             BeginOutcome::Busy(until) => return Ok(ReplayStatus::Busy(until)),
@@ -245,7 +254,8 @@ impl Host {
             ..Commit::default()
         };
         let services = &self.parts.services;
-        let done = services.sealer.commit(self.store().as_ref(), commit).await;
+        let committing = services.sealer.commit(self.store().as_ref(), commit);
+        let done = StoreSpan::Commit.run_operation(committing).await;
         if done.is_err() {
             started.journal.restore(update);
         }

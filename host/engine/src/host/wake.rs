@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tracing::Instrument as _;
 
 use super::call::CallRequest;
 use super::outcome::summarize_wakeup;
@@ -13,6 +14,7 @@ use crate::imports::convert as shared;
 use crate::observer::WakeupEnded;
 use crate::reports::WakeReport;
 use crate::schedule::{Dispatcher, DispatcherOptions, HandledKind, WakeupRunner};
+use crate::spans;
 use crate::store::{BeginOutcome, DueWakeup, StoreError, WakeupSettlement};
 use crate::types::{CALLBACK_MODEL, Failure, HOST_MODELS, QUEUED_CALL_MODEL, Timestamp};
 
@@ -83,13 +85,30 @@ impl Host {
                 )),
             };
         }
-        let mut request = CallRequest::new(due.wakeup.action(), subject.clone());
+        let mut request = CallRequest::new(due.wakeup.action(), subject);
         request.wakeup = Some(due.clone());
-        let record_lock = self.parts.record_locks.acquire(&subject).await;
+        let span = request.span.clone();
+        self.run_plugin_wakeup(request, due).instrument(span).await
+    }
+
+    /// Runs a wakeup of the plugin, in the span of the call.
+    async fn run_plugin_wakeup(
+        &self,
+        request: CallRequest,
+        due: &DueWakeup,
+    ) -> Result<WakeupOutcome, StoreError> {
+        let subject = &request.subject;
+        let record_lock = self.parts.record_locks.acquire(subject).await;
         let started = match self.start(&request, due.wakeup.due).await? {
             BeginOutcome::Started(started) => *started,
-            BeginOutcome::Busy(until) => return Ok(WakeupOutcome::Busy(until)),
-            BeginOutcome::Gone => return Ok(WakeupOutcome::Gone),
+            BeginOutcome::Busy(until) => {
+                spans::record_outcome(&request.span, "busy", false);
+                return Ok(WakeupOutcome::Busy(until));
+            }
+            BeginOutcome::Gone => {
+                spans::record_outcome(&request.span, "gone", false);
+                return Ok(WakeupOutcome::Gone);
+            }
         };
         let wakeup: scheduling::Wakeup = shared::wakeup_out(due.wakeup.clone());
         let result: Result<WakeReport, CallErrorKind> = self
@@ -105,7 +124,9 @@ impl Host {
                 WakeupSettlement::Done(due.clone())
             }
             Err(kind) => {
-                let due_again = retry_time(kind, due, self.clock().now());
+                let now = self.clock().now();
+                let due_again = retry_time(kind, due, now);
+                spans::note_retry(started.journal.span(), due_again.since(now));
                 WakeupSettlement::Retry(due.clone(), due_again)
             }
         };

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::{Call, UnreportedEffects, convert};
 use crate::imports::journal::Journal;
 use crate::limits::Limits;
+use crate::spans;
 use crate::store::stash::{Stash, StashError, StashedCommit};
 use crate::store::{Check, Commit, StoreError};
 use crate::transactions::Level;
@@ -98,6 +99,16 @@ pub(super) enum CommitError {
     Store(StoreError),
     /// The store was unavailable. The text says whether the commit was stashed.
     Unavailable(String),
+}
+
+impl CommitError {
+    /// Returns the name of the error in traces.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::Store(error) => error.code(),
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
 }
 
 impl Call {
@@ -221,6 +232,7 @@ impl Call {
         if !self.retry_policy.has_time(clock.monotonic(), left) {
             return false;
         }
+        spans::note_store_retry(left);
         *delay = MAX_DELAY.min(delay.saturating_mul(2));
         let sleep = clock.sleep_until(next);
         match self.retry_policy.deadline(clock.monotonic()) {
@@ -351,6 +363,7 @@ fn stash_commit(
     };
     let (transaction, subject, epoch) = (journal.id(), &stashed.subject, stashed.epoch);
     let customer = journal.subject_name();
+    spans::note_stash(journal.span(), done.is_ok());
     match &done {
         Ok(()) => {
             tracing::error!(?customer, transaction, %subject, epoch, "the store could not take a response: it is in the stash");

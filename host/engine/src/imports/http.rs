@@ -16,11 +16,12 @@ use tracing::Instrument as _;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::http_codes::error_code;
-use super::{Gate, Services, UnreportedEffects};
+use super::{Gate, Redactor, Services, UnreportedEffects};
 use crate::egress::{Client, EgressError, Policy, Proxies};
 use crate::imports::journal::Journal;
 use crate::limits::{Limit, LimitExceeded};
 use crate::observer::RequestEnded;
+use crate::spans;
 use crate::transactions::Level;
 
 /// The outbound HTTP state of one call.
@@ -35,6 +36,8 @@ pub(crate) struct OutgoingHttp {
     /// The monotonic time until which the call may rely on its lease.
     lease_until: Option<Duration>,
     effects: Arc<UnreportedEffects>,
+    /// The secrets of the call.
+    redactor: Redactor,
     sent: u32,
     /// The reason why the latest request has no complete response.
     pub(crate) last_error: Arc<Mutex<Option<String>>>,
@@ -53,6 +56,7 @@ impl OutgoingHttp {
         gate: Gate,
         lease_until: Option<Duration>,
         effects: Arc<UnreportedEffects>,
+        redactor: Redactor,
     ) -> Self {
         Self {
             gate,
@@ -62,6 +66,7 @@ impl OutgoingHttp {
             proxies: Proxies::default(),
             lease_until,
             effects,
+            redactor,
             sent: 0,
             last_error: Arc::default(),
             response_received: Arc::default(),
@@ -85,6 +90,7 @@ impl OutgoingHttp {
         self.sent += 1;
         let limits = &self.services.limits;
         if self.sent > limits.requests {
+            spans::note_limit(Limit::Requests);
             let exceeded = limits.exceeded(Limit::Requests);
             self.note(Level::Error, exceeded.to_string());
             *self.exceeded.lock() = Some(exceeded);
@@ -153,6 +159,7 @@ impl WasiHttpHooks for OutgoingHttp {
             self.effects.note_sent();
         }
         // Created within the call, because sending is a task of its own.
+        let request_span = spans::request_span(&request, self.client.policy(), &self.redactor);
         let span = tracing::debug_span!("http");
         let interceptor = self.gate.interceptor.clone();
         let sending = self.gate.begin_sending();
@@ -164,13 +171,17 @@ impl WasiHttpHooks for OutgoingHttp {
             let response = client
                 .send(request, &proxies, tokio::time::Instant::now() + deadline)
                 .instrument(span)
+                .instrument(request_span.clone())
                 .await;
+            let retry_after = response.as_ref().ok().and_then(read_retry_after);
+            spans::record_response(&request_span, response.as_ref(), retry_after);
+            drop(request_span);
             if let (Some((path, services)), Some(began)) = (observed, began) {
                 let event = RequestEnded {
                     path: &path,
                     result: response.as_ref().map(http::Response::status),
                     duration: services.clock.monotonic().saturating_sub(began),
-                    retry_after: response.as_ref().ok().and_then(read_retry_after),
+                    retry_after,
                 };
                 services
                     .observers

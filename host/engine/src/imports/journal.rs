@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tracing::Span;
 
+use crate::spans;
 use crate::transactions::{
     Level, LogLine, Progress, SecretAccess, TransactionOutcome, TransactionPart, TransactionUpdate,
 };
-use crate::types::Timestamp;
+use crate::types::{Hierarchy, Timestamp};
 
 /// The number of secret accesses that are listed per call; a workflow has a dozen at most.
 const MAX_SECRET_ACCESSES: usize = 64;
@@ -19,6 +21,8 @@ const LINE_OVERHEAD: usize = 16;
 #[derive(Clone, Debug)]
 pub struct Journal {
     id: Arc<str>,
+    /// The span of the call.
+    span: Span,
     state: Arc<Mutex<State>>,
 }
 
@@ -35,6 +39,8 @@ struct State {
     parts: Vec<TransactionPart>,
     /// The number of parts so far.
     part_count: u32,
+    /// Whether the span of the call has the node of the record.
+    has_node: bool,
     /// The number of secret accesses that may still be listed.
     accesses_left: usize,
     /// The number of bytes of log that may still be written.
@@ -47,6 +53,7 @@ impl Journal {
     pub fn new(id: &str, log_bytes_left: usize) -> Self {
         Self {
             id: id.into(),
+            span: Span::none(),
             state: Arc::new(Mutex::new(State {
                 lines: Vec::new(),
                 progress: None,
@@ -56,11 +63,22 @@ impl Journal {
                 omitted_accesses: 0,
                 parts: Vec::new(),
                 part_count: 0,
+                has_node: false,
                 accesses_left: MAX_SECRET_ACCESSES,
                 log_bytes_left,
                 full: false,
             })),
         }
+    }
+
+    /// Sets the span of the call, for traces.
+    pub(crate) fn with_span(self, span: Span) -> Self {
+        Self { span, ..self }
+    }
+
+    /// Returns the span of the call; a disabled one without traces.
+    pub(crate) fn span(&self) -> &Span {
+        &self.span
     }
 
     /// Returns the transaction's id.
@@ -111,12 +129,21 @@ impl Journal {
         self.state.lock().progress = Some(progress);
     }
 
-    /// Sets the subject's display name, to be stored unless that name is known already.
-    pub fn set_subject_name(&self, name: &str) {
+    /// Sets the subject's display name, to be stored unless that name is known already. Returns whether it is new.
+    pub fn set_subject_name(&self, name: &str) -> bool {
         let mut state = self.state.lock();
-        if state.known_name != name {
+        let is_new = state.known_name != name;
+        if is_new {
             name.clone_into(&mut state.known_name);
             state.subject_name = Some(name.to_owned());
+        }
+        is_new
+    }
+
+    /// Notes the node of the call's record in the span of the call, once.
+    pub(crate) fn note_node(&self, node: &Hierarchy) {
+        if !self.span.is_disabled() && !std::mem::replace(&mut self.state.lock().has_node, true) {
+            spans::record_node(&self.span, node);
         }
     }
 

@@ -18,6 +18,7 @@ use crate::limits::{Limit, LimitExceeded, Limits};
 use crate::node_settings::NodeSettings;
 use crate::observer::Observers;
 use crate::secret_setting::SecretSetting;
+use crate::spans;
 use crate::store::seal::Sealer;
 use crate::store::stash::Stash;
 use crate::store::{Lease, Store};
@@ -179,6 +180,7 @@ impl Call {
 
     /// Records that the call exceeded a limit, and returns the contract's failure.
     pub(crate) fn exceed(&mut self, limit: Limit) -> Failure {
+        spans::note_limit(limit);
         let exceeded = self.services.limits.exceeded(limit);
         let failure = Failure::LimitExceeded(exceeded.to_string());
         self.exceeded = Some(exceeded);

@@ -11,6 +11,7 @@ use super::durable_commit::CommitError;
 use super::gate::ImportResult;
 use super::{Call, Import, Services, convert};
 use crate::limits::Limit;
+use crate::spans::{self, StoreSpan};
 use crate::store::{Change, Check, Commit};
 use crate::types::{Document, Failure, Key, RECORD_MODEL, Reference};
 
@@ -253,14 +254,17 @@ impl Call {
             now,
             ..Commit::default()
         };
-        let result = match keep_for {
-            Some(subject) => self.commit_response(commit, subject).await,
-            None => {
-                let Services { store, sealer, .. } = self.services.as_ref();
-                let done = sealer.commit(store.as_ref(), commit).await;
-                done.map_err(CommitError::Store)
+        let committing = async {
+            match keep_for {
+                Some(subject) => self.commit_response(commit, subject).await,
+                None => {
+                    let Services { store, sealer, .. } = self.services.as_ref();
+                    let done = sealer.commit(store.as_ref(), commit).await;
+                    done.map_err(CommitError::Store)
+                }
             }
         };
+        let result = StoreSpan::Commit.run(committing, CommitError::code).await;
         match result {
             Ok(()) => {
                 self.commit_mark = mark;
@@ -306,9 +310,14 @@ impl Call {
         };
         let mut documents = documents.into_iter();
         let own = documents.find(|document| document.reference == lease.subject);
+        if let Some(own) = own {
+            self.journal.note_node(&own.hierarchy);
+        }
         let mut keys = own.into_iter().flat_map(|document| &document.keys);
-        if let Some(name) = keys.find(|key| key.name == "name") {
-            self.journal.set_subject_name(&name.value);
+        if let Some(name) = keys.find(|key| key.name == "name")
+            && self.journal.set_subject_name(&name.value)
+        {
+            spans::record_customer(self.journal.span(), &name.value, &self.redactor);
         }
     }
 

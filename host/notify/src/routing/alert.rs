@@ -102,8 +102,8 @@ impl AlertFacts {
 ///
 /// - An alert that is raised is an event.
 /// - An alert that is repeated is one only if its severity rose.
-/// - An alert about the connection that is cleared is one if the connection works. All alerts that one commit clears
-///   are the same event.
+/// - An alert about the connection that is cleared is one if the connection works, except for a threshold of the present
+///   tokens. All alerts that one commit clears are the same event.
 #[must_use]
 pub fn event_from_alert(
     alert: &AlertFacts,
@@ -117,7 +117,9 @@ pub fn event_from_alert(
         AlertTransition::Repeated { earlier } if alert.severity > earlier => Some(alert.severity),
         AlertTransition::Repeated { .. } => return None,
         AlertTransition::Cleared { is_connected } => {
-            let is_recovery = is_connected && ends_with_recovery(kind);
+            // The threshold is not crossed yet: it was told too early, since the clock was ahead.
+            let is_early = kind == NoticeKind::Expiring && alert.generation == facts.generation;
+            let is_recovery = is_connected && ends_with_recovery(kind) && !is_early;
             return is_recovery.then(|| Event::recovered(facts, now));
         }
     };

@@ -12,6 +12,8 @@ use crate::{Notice, NoticeKind, Severity};
 
 /// The maximum number of characters of an alert's text in a notice.
 const MAX_TEXT: usize = 1_000;
+/// The largest expected difference between the clocks of two hosts.
+const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 
 /// The facts about a record and one of its grants that routing needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -320,6 +322,12 @@ pub(super) fn crossing(expires: DateTime<Utc>, threshold: Duration) -> DateTime<
     expires
         .checked_sub_signed(threshold)
         .unwrap_or(DateTime::<Utc>::MIN_UTC)
+}
+
+/// Returns whether a stored time is ahead of the present by more than clocks differ: it was written before the clock was
+/// set back.
+pub(crate) fn is_ahead(time: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    time > add(now, CLOCK_TOLERANCE)
 }
 
 /// Adds a duration to a time, which stays in the calendar.

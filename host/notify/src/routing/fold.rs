@@ -8,6 +8,7 @@ use relation_types::Hierarchy;
 use url::Url;
 
 use super::alert::ends_with_recovery;
+use super::event::is_ahead;
 use super::ids::{DerivedId, digest_id};
 use super::plan::{Delivery, Hold};
 use super::route::{budget_end, count_recent};
@@ -86,7 +87,7 @@ pub fn fold(due: &[Due], context: &FoldContext<'_>) -> Folded {
             current.push(each);
         }
     }
-    let mut current = drop_superseded(current, &mut folded.superseded);
+    let mut current = drop_superseded(current, context.now, &mut folded.superseded);
     if current.is_empty() {
         return folded;
     }
@@ -117,10 +118,14 @@ fn count_free(context: &FoldContext<'_>) -> Option<usize> {
 }
 
 /// Removes notices that a later one about the same connection replaces.
-fn drop_superseded<'d>(due: Vec<&'d Due>, superseded: &mut Vec<DerivedId>) -> Vec<&'d Due> {
+fn drop_superseded<'d>(
+    due: Vec<&'d Due>,
+    now: DateTime<Utc>,
+    superseded: &mut Vec<DerivedId>,
+) -> Vec<&'d Due> {
     let mut kept: Vec<&Due> = Vec::new();
     let mut sorted = due;
-    sorted.sort_by(|a, b| recency(b).cmp(&recency(a)));
+    sorted.sort_by(|a, b| order(b, now).cmp(&order(a, now)));
     let mut latest = BTreeMap::<(&str, &str), Vec<&Due>>::new();
     for each in sorted {
         let connection = (each.notice.record.as_str(), each.notice.grant.as_str());
@@ -139,8 +144,14 @@ fn drop_superseded<'d>(due: Vec<&'d Due>, superseded: &mut Vec<DerivedId>) -> Ve
 }
 
 /// Returns the key that sorts the earliest first, in the same order on every host.
-fn recency(due: &Due) -> (DateTime<Utc>, Severity, &DerivedId) {
-    (due.notice.occurred, due.notice.severity, &due.delivery.id)
+fn order(due: &Due, now: DateTime<Utc>) -> (impl Ord + use<>, Severity, &DerivedId) {
+    let notice = &due.notice;
+    (recency(notice, now), notice.severity, &due.delivery.id)
+}
+
+/// Returns the key that sorts the earliest notice first. Those from before the clock was set back are the earliest.
+pub(crate) fn recency(notice: &Notice, now: DateTime<Utc>) -> impl Ord + use<> {
+    (!is_ahead(notice.occurred, now), notice.occurred)
 }
 
 /// Returns whether a notice makes an earlier one about the same connection obsolete.

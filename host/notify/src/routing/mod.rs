@@ -14,8 +14,8 @@ mod route;
 
 pub use self::alert::{AlertFacts, AlertTransition, ends_with_recovery, event_from_alert};
 pub use self::event::{ConnectionFacts, Event, thresholds_within};
-pub(crate) use self::fold::replaces;
 pub use self::fold::{Due, FoldContext, Folded, FoldedMessage, MAX_DIGEST_NOTICES, fold};
+pub(crate) use self::fold::{recency, replaces};
 pub(crate) use self::ids::count_key;
 pub use self::ids::{DerivedId, NoticeKey};
 pub use self::plan::{Delivery, Hold, NotMade, Reason, RoutePlan, VisiblePlan};

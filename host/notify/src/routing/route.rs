@@ -7,7 +7,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use relation_types::Hierarchy;
 
 use super::alert::ends_with_recovery;
-use super::event::{Event, add, crossed_threshold, crossing, thresholds_within, to_millis};
+use super::event::{
+    Event, add, crossed_threshold, crossing, is_ahead, thresholds_within, to_millis,
+};
 use super::ids::{count_key, delivery_id, recipient_key};
 use super::plan::{Delivery, Hold, NotMade, Reason, RoutePlan};
 use crate::settings::{
@@ -52,7 +54,10 @@ impl History {
     /// Returns the time at which the present failure is held until, because the connection recovered shortly before.
     fn flapping_end(&self, kind: NoticeKind, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let is_failure = ends_with_recovery(kind) && kind != NoticeKind::Expiring;
-        let end = add(self.recovered.filter(|_| is_failure)?, FLAPPING);
+        let recovered = self
+            .recovered
+            .filter(|at| is_failure && !is_ahead(*at, now));
+        let end = add(recovered?, FLAPPING);
         (end > now).then_some(end)
     }
 }
@@ -80,7 +85,7 @@ pub(super) fn count_recent(sent: &[DateTime<Utc>], time: DateTime<Utc>) -> usize
 
 fn recent(sent: &[DateTime<Utc>], time: DateTime<Utc>) -> impl Iterator<Item = DateTime<Utc>> {
     let sent = sent.iter().copied();
-    sent.filter(move |sent| add(*sent, BUDGET_PERIOD) > time)
+    sent.filter(move |sent| !is_ahead(*sent, time) && add(*sent, BUDGET_PERIOD) > time)
 }
 
 /// Routes an event: finds the deliveries, and the reasons why others are not made. The preview and the delivery both
@@ -183,7 +188,8 @@ fn check_notice(
             wait(event.failing_since?, after)
         }
         NoticeKind::Recovered => {
-            let is_told = match (history.problem_told, history.recovery_told) {
+            let recovery_told = history.recovery_told.filter(|told| !is_ahead(*told, now));
+            let is_told = match (history.problem_told, recovery_told) {
                 (Some(problem), Some(recovery)) => recovery < problem,
                 (problem, _) => problem.is_some(),
             };

@@ -14,7 +14,7 @@ use super::model::{
 use super::recipients::LoadedRecipient;
 use super::reserve::{Place, find_budget_limit};
 use super::{NoticeRunner, Run, RunError, spread};
-use crate::routing::{Delivery, Hold, replaces};
+use crate::routing::{Delivery, Hold, recency, replaces};
 use crate::settings::Recipient;
 use crate::{Message, NoticeKind};
 
@@ -211,15 +211,15 @@ impl NoticeRunner {
         let page = run.store.find(&filter, None, MAX_COMPARED).await?;
         for document in &page.items {
             let other: StoredDelivery = read(document)?;
-            let is_later =
-                |time: fn(&StoredDelivery) -> (DateTime<Utc>, String)| time(&other) > time(stored);
+            let order =
+                |each: &StoredDelivery| (recency(&each.notice, run.now()), each.notice.id.clone());
             let is_effective = other.state.is_told() || other.state == DeliveryState::Pending;
             let is_due = other.state.is_told() || other.delivery.earliest <= run.now();
             if document.reference != run.document.reference
                 && is_effective
                 && is_due
                 && other.notice.grant == stored.notice.grant
-                && is_later(|each| (each.notice.occurred, each.notice.id.clone()))
+                && order(&other) > order(stored)
                 && replaces(&other.notice, &stored.notice)
             {
                 return Ok(true);
@@ -247,7 +247,7 @@ fn postpone(mut stored: StoredDelivery, at: DateTime<Utc>) -> Result<WakeupResul
 }
 
 /// Leaves the document unchanged for some time.
-fn wait(run: &Run<'_>, time: TimeDelta) -> WakeupResult {
+pub(super) fn wait(run: &Run<'_>, time: TimeDelta) -> WakeupResult {
     let at = spread(run.now() + time, run.document.reference.pkid.as_str(), 60);
     NextRun::At(to_timestamp(at)).into()
 }

@@ -7,6 +7,7 @@
 //! The commit of an attempt's result has no condition on other documents, so that no other run can undo it.
 
 mod attempt;
+mod channel_limit;
 mod channels;
 mod deliver;
 mod endpoints;
@@ -30,7 +31,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use relation_host::clock::Clock;
 use relation_host::store::{Change, Store, StoreError};
-use relation_host::types::{Document, Hierarchy, Reference, Wakeup};
+use relation_host::types::{Document, Hierarchy, Reference, Timestamp, Wakeup};
 use relation_host::{
     HandledWakeup, HandlerError, HandlerOptions, Host, NextRun, WakeupHandler, WakeupResult,
     wakeup_kinds,
@@ -39,6 +40,7 @@ use relation_types::InvalidPkid;
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
+use self::channel_limit::ChannelLimit;
 pub use self::channels::{
     ChannelTarget, Channels, HostChannels, Secrets, SnmpChannels, SnmpSecrets, WebhookChannels,
 };
@@ -55,7 +57,7 @@ pub use self::model::{
     Attempts, DELIVERY_MODEL, DeliveryState, LoggedAttempt, ROUTING_MODEL, StoredDelivery,
     StoredRouting,
 };
-use self::model::{to_time, to_timestamp};
+use self::model::{read, to_time, to_timestamp};
 use crate::settings::{ChannelKind, Defaults, NOTICE_RECHECK_MODEL, RECHECK};
 use crate::{DeliveryErrorKind, Receipt};
 
@@ -106,6 +108,7 @@ pub struct NoticeRunner {
     channels: Arc<dyn Channels>,
     options: RunnerOptions,
     observer: Option<Arc<dyn DeliveryObserver>>,
+    limit: ChannelLimit,
 }
 
 /// The reason why a run has no result. The host runs the wakeup again.
@@ -161,6 +164,7 @@ impl NoticeRunner {
             channels,
             options,
             observer: None,
+            limit: ChannelLimit::default(),
         }
     }
 
@@ -179,35 +183,53 @@ impl NoticeRunner {
     }
 
     /// Returns the options for [`HostBuilder::wakeup_handler`](relation_host::HostBuilder::wakeup_handler): a run is
-    /// longer than an attempt of any channel.
+    /// longer than an attempt of any channel, and there are more runs than all channels together may have.
     #[must_use]
     pub fn handler_options() -> HandlerOptions {
         HandlerOptions {
             time: Duration::from_secs(150),
-            ..HandlerOptions::default()
+            concurrency: 16,
         }
     }
 
     pub(crate) async fn run_once(&self, run: &Run<'_>) -> Result<WakeupResult, RunError> {
         let id = run.wakeup.id.as_str();
         match run.document.reference.model.as_str() {
-            _ if id == FORGET => Ok(NextRun::DeleteSubject.into()),
+            _ if id == FORGET => forget_in_time(run),
             _ if id == wakeup_kinds::NOTICE_ROUTE => self.route(run).await,
             NOTICE_RECHECK_MODEL if id == RECHECK => self.recheck(run).await,
             ROUTING_MODEL if id == remind::REMIND => self.remind(run).await,
-            DELIVERY_MODEL if id.starts_with(DELIVER) => self.deliver(run).await,
-            model::MESSAGE_MODEL if id.starts_with(DELIVER) => self.deliver_message(run).await,
+            DELIVERY_MODEL | model::MESSAGE_MODEL if id.starts_with(DELIVER) => {
+                self.deliver_within_limit(run).await
+            }
             _ => Err(RunError::UnknownWakeup(id.to_owned())),
         }
     }
 
-    /// Returns the wakeup that deletes a document which has ended at `now`.
+    /// Delivers, unless the channel is slow and has all the runs that it may have. A run that may have been interrupted is
+    /// not put off: its message keeps the id.
+    async fn deliver_within_limit(&self, run: &Run<'_>) -> Result<WakeupResult, RunError> {
+        let entered = self.limit.enter(&run.wakeup.id, run.clock).await;
+        if entered.is_none() && run.attempt <= 1 {
+            return Ok(deliver::wait(run, TimeDelta::minutes(1)));
+        }
+        match run.document.reference.model.as_str() {
+            DELIVERY_MODEL => self.deliver(run).await,
+            _ => self.deliver_message(run).await,
+        }
+    }
+
+    /// Returns the wakeup that deletes a document which has ended at `now`. The payload has the time too: the wakeup
+    /// becomes due before it if the clock is set back.
     fn forget(&self, subject: Reference, now: DateTime<Utc>) -> Change {
-        schedule(
+        let due = to_timestamp(add(now, TimeDelta::from_std(self.options.keep)));
+        Change::Schedule(Wakeup {
+            id: FORGET.to_owned(),
             subject,
-            FORGET.to_owned(),
-            add(now, TimeDelta::from_std(self.options.keep)),
-        )
+            due,
+            deadline: None,
+            payload: due.0.to_string(),
+        })
     }
 }
 
@@ -225,6 +247,22 @@ impl WakeupHandler for NoticeRunner {
         };
         Ok(self.run_once(&run).await?)
     }
+}
+
+/// Deletes the document, or waits if its time has not come. A threshold that was told too early is deleted nevertheless.
+fn forget_in_time(run: &Run<'_>) -> Result<WakeupResult, RunError> {
+    let time = run.wakeup.payload.parse().ok().map(Timestamp);
+    let Some(time) = time.filter(|time| *time > run.clock.now()) else {
+        return Ok(NextRun::DeleteSubject.into());
+    };
+    let is_early = match run.document.reference.model.as_str() {
+        DELIVERY_MODEL => read::<StoredDelivery>(run.document)?.is_early(run.now()),
+        _ => false,
+    };
+    Ok(match is_early {
+        true => NextRun::DeleteSubject.into(),
+        false => NextRun::At(time).into(),
+    })
 }
 
 /// Returns the id of the wakeup that delivers by a channel.

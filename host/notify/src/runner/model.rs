@@ -10,7 +10,7 @@ use super::RunError;
 use crate::health::EndpointHealth;
 use crate::routing::{Delivery, NotMade};
 use crate::settings::Recipient;
-use crate::{Message, Notice};
+use crate::{Message, Notice, NoticeKind};
 
 /// The model of deliveries, which are at the node of the level that names the recipient.
 pub const DELIVERY_MODEL: &str = "host/NoticeDelivery";
@@ -220,6 +220,14 @@ impl StoredDelivery {
     /// Returns the record's pkid; `None` for a notice about the installation.
     pub(super) fn record(&self) -> Option<Pkid> {
         self.notice.record.parse().ok()
+    }
+
+    /// Returns whether the delivery tells a threshold that is not crossed at `now`, since the clock was ahead. It must not
+    /// stay, so that the threshold is told in its time.
+    pub(super) fn is_early(&self, now: DateTime<Utc>) -> bool {
+        let threshold = i64::try_from(self.threshold_ms).unwrap_or(i64::MAX);
+        let is_before = |expires: DateTime<Utc>| (expires - now).num_milliseconds() > threshold;
+        self.notice.kind == NoticeKind::Expiring && self.notice.expires.is_some_and(is_before)
     }
 
     pub(super) fn end(&mut self, state: DeliveryState, reason: Option<&str>, at: DateTime<Utc>) {

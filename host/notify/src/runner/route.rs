@@ -126,13 +126,17 @@ impl NoticeRunner {
                 told = Some(now);
                 continue;
             }
-            let mut dropped = stored.clone();
-            let reason = "the connection works again";
-            dropped.end(DeliveryState::Dropped, Some(reason), now);
             let reference = document.reference.clone();
             result
                 .checks
                 .push(Check::Version(reference.clone(), document.version));
+            if stored.is_early(now) {
+                result.changes.push(Change::Delete(reference));
+                continue;
+            }
+            let mut dropped = stored.clone();
+            let reason = "the connection works again";
+            dropped.end(DeliveryState::Dropped, Some(reason), now);
             result.changes.extend([
                 Change::Put(dropped.to_document()?),
                 Change::Cancel(reference.clone(), deliver_id(stored.delivery.channel)),

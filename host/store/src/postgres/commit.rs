@@ -129,14 +129,26 @@ impl<'a> CommitParameters<'a> {
             }
             checks.push(encode_check(check)?);
         }
+        // Documents that the commit does not put, but that must exist for their secrets and wakeups.
         let mut owners = BTreeSet::new();
+        let mut put = BTreeSet::new();
         for change in &commit.changes {
             let subject = find_subject(change);
             require_text("the model of a document", &subject.model)?;
             locks.insert(subject, true);
             match change {
-                Change::Put(_) | Change::Delete(_) => drop(owners.remove(subject)),
-                Change::PutSecret { .. } | Change::Schedule(_) => drop(owners.insert(subject)),
+                Change::Put(_) => {
+                    owners.remove(subject);
+                    put.insert(subject);
+                }
+                Change::Delete(_) => {
+                    owners.remove(subject);
+                    put.remove(subject);
+                }
+                Change::PutSecret { .. } | Change::Schedule(_) if !put.contains(subject) => {
+                    owners.insert(subject);
+                }
+                Change::PutSecret { .. } | Change::Schedule(_) => {}
                 Change::RemoveSecret(..) | Change::Cancel(..) => {}
             }
             if let Change::PutSecret { sealed, .. } = change {

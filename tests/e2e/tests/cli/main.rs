@@ -43,5 +43,6 @@ mod status;
 #[cfg(unix)]
 mod stores;
 mod token;
+mod traces;
 mod upgrade;
 mod wholesale;

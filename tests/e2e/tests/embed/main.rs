@@ -3,6 +3,7 @@
 
 mod node_settings;
 mod notices;
+mod notices_channels;
 mod notices_life;
 
 use std::process::Command;

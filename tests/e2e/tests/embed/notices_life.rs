@@ -88,7 +88,7 @@ fn describe(received: &Received) -> String {
     }
 }
 
-async fn connect_again(world: &World, customer: &Customer) {
+pub(crate) async fn connect_again(world: &World, customer: &Customer) {
     let grant = world
         .emulator
         .grant(&customer.organization, SCOPES.iter().copied());
@@ -150,6 +150,32 @@ async fn each_threshold_is_told_once_in_90_days() {
     let _ = deleted.expect("the record is deleted");
     hosts.run_for(40 * DAY, &receiver).await;
     assert_eq!(hosts.take(), [""; 0]);
+}
+
+#[tokio::test]
+async fn clock_set_back_loses_nothing_that_was_told() {
+    let receiver = WebhookReceiver::start().await;
+    let world = world(&receiver).await;
+    let settings = json!({ "recipients": [receiver.recipient("noc")] });
+    world.set_notice_settings("sys.Provider", &settings).await;
+    let customer = world.add_customer("Contoso").await;
+    let mut hosts = Hosts::start(&world).await;
+    hosts.run_for(3 * DAY, &receiver).await;
+    world.emulator.revoke(&customer.organization);
+    let _ = world.host().refresh(&customer.pkid).await.unwrap();
+    hosts.run_for(DAY, &receiver).await;
+    assert_eq!(hosts.take(), ["connection.reauthorize"]);
+
+    let day = u64::try_from(DAY.as_millis()).unwrap();
+    let earlier = world.clock.now().0 - 2 * day;
+    world
+        .clock
+        .set_wall(relation_host::types::Timestamp(earlier));
+    hosts.run_for(DAY, &receiver).await;
+    assert_eq!(world.bodies("host/NoticeDelivery").await.len(), 1);
+    connect_again(&world, &customer).await;
+    hosts.run_for(DAY, &receiver).await;
+    assert_eq!(hosts.take(), ["connection.recovered"]);
 }
 
 #[tokio::test]

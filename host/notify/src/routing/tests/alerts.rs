@@ -71,8 +71,10 @@ fn repeated_alert_is_told_if_its_severity_rose() {
 #[test]
 fn cleared_alert_means_recovery_if_connection_works() {
     let cleared = |code: &str, is_connected| {
-        let alert = parse(&alert(code, "critical"));
-        event(&alert, AlertTransition::Cleared { is_connected })
+        let mut alert = alert(code, "critical");
+        // New tokens have cleared it.
+        alert["generation"] = 2.into();
+        event(&parse(&alert), AlertTransition::Cleared { is_connected })
     };
     for code in [
         "WEBEX_REFRESH_TOKEN_EXPIRING",
@@ -90,6 +92,13 @@ fn cleared_alert_means_recovery_if_connection_works() {
         );
     }
     assert_eq!(cleared("WEBEX_MISSING_SCOPE", true), None);
+    // A threshold of the present tokens is not crossed any more, since the clock was set back.
+    let early = parse(&alert("WEBEX_REFRESH_TOKEN_EXPIRING", "major"));
+    let is_connected = true;
+    assert_eq!(
+        event(&early, AlertTransition::Cleared { is_connected }),
+        None
+    );
     assert_eq!(cleared("WEBEX_IMPORT_LIST_FAILED", true), None);
     assert_eq!(cleared("WEBEX_INTEGRATION_REFUSED", true), None);
 }

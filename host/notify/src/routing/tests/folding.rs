@@ -145,6 +145,14 @@ fn later_notice_of_a_connection_replaces_earlier_ones() {
         assert_eq!(found, left, "{kinds:?}");
         assert_eq!(folded.superseded.len(), kinds.len() - left.len());
     }
+    // The clock was set back by a day after the recovery.
+    let before = at(Recovered, Severity::Info, 1_440);
+    let folded = fold_with(
+        &[at(Expired, Severity::Critical, 0), before.clone()],
+        10,
+        &[],
+    );
+    assert_eq!(folded.superseded, [before.delivery.id]);
     // Other connections are not concerned.
     let others = [
         at(Expired, Severity::Critical, 0),

@@ -43,6 +43,8 @@ pub(super) struct FakeChannels {
     pub errors: Arc<Mutex<VecDeque<DeliveryErrorKind>>>,
     /// The beginning of the addresses that accept nothing.
     pub down: Arc<Mutex<Option<String>>>,
+    /// The end of the addresses whose server does not respond.
+    pub hangs: Arc<Mutex<Option<String>>>,
     pub is_dead: Arc<AtomicBool>,
 }
 
@@ -84,6 +86,10 @@ impl Channel for FakeChannel {
                 kind: DeliveryErrorKind::Permanent,
                 text: "dead".to_owned(),
             });
+        }
+        let hangs = self.channels.hangs.lock().clone();
+        if hangs.is_some_and(|hangs| self.to.ends_with(&hangs)) {
+            return std::future::pending().await;
         }
         let down = self.channels.down.lock().clone();
         if down.is_some_and(|down| self.to.starts_with(&down)) {

@@ -2,9 +2,11 @@
 //! does. The engine's own claims are tested with the engine.
 
 mod changes;
+mod clocks;
 mod crashes;
 mod endpoints;
 mod fakes;
+mod hanging;
 mod host_channels;
 mod letters;
 mod listings;

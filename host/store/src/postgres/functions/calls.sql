@@ -25,19 +25,17 @@ DECLARE
     v_epoch bigint;
     v_is_new boolean := false;
     v_is_held boolean := false;
-    v_id text := p_transaction::json ->> 'id';
+    v_id text;
 BEGIN
     -- Lock, then look: what is read before the lock can be old.
     WHILE p_pkid IS NOT NULL LOOP
+        INSERT INTO relation.leases (model, pkid, epoch, holder, expires, began)
+        VALUES (p_model, p_pkid, nextval('relation.numbers'), p_holder, v_now + p_lease, p_now)
+        ON CONFLICT DO NOTHING RETURNING epoch INTO v_epoch;
+        v_is_new := FOUND;
+        EXIT WHEN v_is_new;
         SELECT l.expires INTO v_expires FROM relation.leases AS l WHERE l.model = p_model AND l.pkid = p_pkid;
-        IF NOT FOUND THEN
-            INSERT INTO relation.leases (model, pkid, epoch, holder, expires, began)
-            VALUES (p_model, p_pkid, nextval('relation.numbers'), p_holder, v_now + p_lease, p_now)
-            ON CONFLICT DO NOTHING RETURNING epoch INTO v_epoch;
-            v_is_new := FOUND;
-            EXIT WHEN v_is_new;
-            CONTINUE;
-        END IF;
+        CONTINUE WHEN NOT FOUND;
         v_is_held := v_expires > v_now;
         EXIT WHEN v_is_held;
         -- The end of a call releases its lease, so this call was interrupted.
@@ -47,6 +45,9 @@ BEGIN
         v_is_held := v_expires > v_now;
         EXIT;
     END LOOP;
+    IF p_queued THEN
+        v_id := p_transaction::json ->> 'id';
+    END IF;
     IF p_queued AND NOT v_is_held THEN
         PERFORM FROM relation.transactions AS t WHERE t.id = v_id FOR NO KEY UPDATE;
     END IF;

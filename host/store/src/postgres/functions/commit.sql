@@ -106,16 +106,14 @@ $$;
 
 -- Refuses values that are sealed with an older data key, so that a rotation can finish. A key that is being added or
 -- removed waits until this commit has ended.
-CREATE FUNCTION relation.verify_seals(p_seals bigint[], p_older_keys boolean) RETURNS void
+CREATE FUNCTION relation.verify_seals(p_seals bigint[], p_newest bigint, p_older_keys boolean) RETURNS void
 LANGUAGE plpgsql VOLATILE
 AS $$
 DECLARE
-    v_newest bigint;
     v_key bigint;
 BEGIN
-    SELECT max(k.id) INTO v_newest FROM relation.data_keys AS k;
     FOREACH v_key IN ARRAY p_seals LOOP
-        IF v_key IS DISTINCT FROM v_newest AND NOT (
+        IF v_key IS DISTINCT FROM p_newest AND NOT (
             p_older_keys AND EXISTS (SELECT FROM relation.data_keys AS k WHERE k.id = v_key)
         ) THEN
             RAISE EXCEPTION USING ERRCODE = 'RL006', MESSAGE = v_key::text;
@@ -129,7 +127,7 @@ $$;
 -- `p_epoch` is NULL without a fence. The documents to lock are sorted and distinct; `p_lock_writes` says which of them
 -- are changed. The changes are sorted by document, and for each document in the order given: `put` (`p_nodes`,
 -- `p_bodies`, `p_keys`), `delete`, `seal` and `unseal` (the name, `p_bytes`), `schedule` and `cancel` (the name is the
--- id, `p_bytes` the payload, `p_dues`, `p_deadlines`). `p_owners` are documents that must exist afterwards.
+-- id, `p_bytes` the payload, `p_dues`, `p_deadlines`). The owners are documents that must exist afterwards, sorted.
 CREATE FUNCTION relation.commit_v1(
     p_write uuid, p_holder text, p_model text, p_pkid text, p_epoch bigint,
     p_lock_models text[], p_lock_pkids text[], p_lock_writes boolean[],
@@ -143,7 +141,8 @@ SET search_path = pg_catalog SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     v_was_there boolean[] := '{}';
-    v_owner record;
+    v_is_plain boolean := true;
+    v_newest_key bigint;
     v_new text;
 BEGIN
     IF p_seals <> '{}' THEN
@@ -169,57 +168,74 @@ BEGIN
         END IF;
         v_was_there[i] := FOUND;
     END LOOP;
-    IF p_checks IS NOT NULL OR 'put' = ANY (p_kinds) THEN
+    -- The usual change leaves node and keys as they are, and locks no stripe.
+    FOR i IN 1 .. cardinality(p_kinds) LOOP
+        CONTINUE WHEN p_kinds[i] <> 'put';
+        PERFORM FROM relation.documents AS d
+        WHERE d.model = p_models[i] AND d.pkid = p_pkids[i] AND d.hierarchy = p_nodes[i] AND d.keys = p_keys[i];
+        v_is_plain := v_is_plain AND FOUND;
+    END LOOP;
+    IF p_checks IS NOT NULL OR NOT v_is_plain THEN
         PERFORM relation.lock_stripes(p_kinds, p_models, p_pkids, p_nodes, p_keys, p_checks::json);
     END IF;
-    IF false = ANY (v_was_there) AND EXISTS (
-        SELECT FROM unnest(p_lock_models, p_lock_pkids, v_was_there) AS l (model, pkid, was_there)
-        JOIN relation.documents AS d ON d.model = l.model AND d.pkid = l.pkid
-        WHERE NOT l.was_there
-    ) THEN
-        -- Another commit has just created it. To lock it now would be out of order, so the host repeats this commit.
-        RAISE EXCEPTION USING ERRCODE = 'serialization_failure', MESSAGE = 'a document was created meanwhile';
-    END IF;
+    FOR i IN 1 .. cardinality(p_lock_models) LOOP
+        CONTINUE WHEN v_was_there[i];
+        PERFORM FROM relation.documents AS d WHERE d.model = p_lock_models[i] AND d.pkid = p_lock_pkids[i];
+        IF FOUND THEN
+            -- Another commit has just created it. To lock it now would be out of order, so the host repeats this commit.
+            RAISE EXCEPTION USING ERRCODE = 'serialization_failure', MESSAGE = 'a document was created meanwhile';
+        END IF;
+    END LOOP;
     IF p_checks IS NOT NULL THEN
         PERFORM relation.verify_checks(p_checks::json);
     END IF;
     IF p_seals <> '{}' THEN
-        PERFORM relation.verify_seals(p_seals, p_older_keys);
+        SELECT k.id INTO v_newest_key FROM relation.data_keys AS k ORDER BY k.id DESC LIMIT 1;
+        IF p_seals IS DISTINCT FROM ARRAY[v_newest_key] THEN
+            PERFORM relation.verify_seals(p_seals, v_newest_key, p_older_keys);
+        END IF;
     END IF;
 
     FOR i IN 1 .. cardinality(p_kinds) LOOP
         CASE p_kinds[i]
             WHEN 'put' THEN
                 PERFORM relation.put_document(p_models[i], p_pkids[i], p_nodes[i], p_bodies[i], p_keys[i]);
+            WHEN 'seal' THEN
+                UPDATE relation.secrets AS s SET sealed = p_bytes[i], quarantined = NULL, quarantined_at = NULL
+                WHERE s.model = p_models[i] AND s.pkid = p_pkids[i] AND s.name = p_names[i];
+                IF NOT FOUND THEN
+                    INSERT INTO relation.secrets (model, pkid, name, sealed)
+                    VALUES (p_models[i], p_pkids[i], p_names[i], p_bytes[i]);
+                END IF;
+            WHEN 'schedule' THEN
+                UPDATE relation.wakeups AS w
+                SET due = p_dues[i], deadline = p_deadlines[i], payload = p_bytes[i],
+                    revision = nextval('relation.numbers'), attempts = 0, scheduled = p_now
+                WHERE w.model = p_models[i] AND w.pkid = p_pkids[i] AND w.id = p_names[i];
+                IF NOT FOUND THEN
+                    INSERT INTO relation.wakeups (
+                        model, pkid, id, due, deadline, payload, revision, attempts, scheduled
+                    ) VALUES (
+                        p_models[i], p_pkids[i], p_names[i], p_dues[i], p_deadlines[i], p_bytes[i],
+                        nextval('relation.numbers'), 0, p_now
+                    );
+                END IF;
             WHEN 'delete' THEN
                 PERFORM relation.delete_document(p_models[i], p_pkids[i]);
-            WHEN 'seal' THEN
-                INSERT INTO relation.secrets (model, pkid, name, sealed)
-                VALUES (p_models[i], p_pkids[i], p_names[i], p_bytes[i])
-                ON CONFLICT (model, pkid, name) DO UPDATE
-                SET sealed = excluded.sealed, quarantined = NULL, quarantined_at = NULL;
             WHEN 'unseal' THEN
                 DELETE FROM relation.secrets AS s
                 WHERE s.model = p_models[i] AND s.pkid = p_pkids[i] AND s.name = p_names[i];
-            WHEN 'schedule' THEN
-                INSERT INTO relation.wakeups (model, pkid, id, due, deadline, payload, revision, attempts, scheduled)
-                VALUES (p_models[i], p_pkids[i], p_names[i], p_dues[i], p_deadlines[i], p_bytes[i],
-                    nextval('relation.numbers'), 0, p_now)
-                ON CONFLICT (model, pkid, id) DO UPDATE
-                SET due = excluded.due, deadline = excluded.deadline, payload = excluded.payload,
-                    revision = excluded.revision, attempts = 0, scheduled = excluded.scheduled;
             WHEN 'cancel' THEN
                 DELETE FROM relation.wakeups AS w
                 WHERE w.model = p_models[i] AND w.pkid = p_pkids[i] AND w.id = p_names[i];
         END CASE;
     END LOOP;
-    FOR v_owner IN
-        SELECT o.model, o.pkid FROM unnest(p_owner_models, p_owner_pkids) AS o (model, pkid)
-        WHERE NOT EXISTS (SELECT FROM relation.documents AS d WHERE d.model = o.model AND d.pkid = o.pkid)
-        ORDER BY o.model COLLATE "C", o.pkid COLLATE "C" LIMIT 1
-    LOOP
-        RAISE EXCEPTION USING ERRCODE = 'RL005',
-            MESSAGE = json_build_object('model', v_owner.model, 'pkid', v_owner.pkid);
+    FOR i IN 1 .. cardinality(p_owner_models) LOOP
+        PERFORM FROM relation.documents AS d WHERE d.model = p_owner_models[i] AND d.pkid = p_owner_pkids[i];
+        IF NOT FOUND THEN
+            RAISE EXCEPTION USING ERRCODE = 'RL005',
+                MESSAGE = json_build_object('model', p_owner_models[i], 'pkid', p_owner_pkids[i]);
+        END IF;
     END LOOP;
     IF p_queued IS NOT NULL THEN
         FOR v_new IN

@@ -9,6 +9,7 @@ AS $$
 DECLARE
     v_new record;
     v_node text;
+    v_bulk_node text;
     v_listed text[];
 BEGIN
     SELECT * INTO v_new FROM json_to_record(p_new::json) AS n (
@@ -32,8 +33,11 @@ BEGIN
         RETURN;
     END IF;
     -- A call of a bulk is listed where its bulk is not.
-    SELECT relation.listing_nodes(t.hierarchy) INTO v_listed FROM relation.transactions AS t
-    WHERE t.id = substring(v_new.id FROM '^(.*)[.][^.]*$') AND t.hierarchy IS NOT NULL;
+    IF strpos(v_new.id, '.') > 0 THEN
+        SELECT t.hierarchy INTO v_bulk_node FROM relation.transactions AS t
+        WHERE t.id = substring(v_new.id FROM '^(.*)[.][^.]*$');
+    END IF;
+    v_listed := relation.listing_nodes(v_bulk_node);
     INSERT INTO relation.transaction_nodes (node, id)
     SELECT n.node, v_new.id FROM unnest(relation.listing_nodes(v_node)) AS n (node)
     WHERE v_listed IS NULL OR n.node <> ALL (v_listed);
@@ -141,9 +145,10 @@ CREATE FUNCTION relation.report_update(p_update text, p_lines text, p_reveals te
 LANGUAGE plpgsql VOLATILE
 AS $$
 BEGIN
-    IF NOT relation.record_update(p_update, p_lines, p_reveals)
-        AND NOT EXISTS (SELECT FROM relation.transactions AS t WHERE t.id = p_update::json ->> 'id')
-    THEN
+    IF relation.record_update(p_update, p_lines, p_reveals) THEN
+        RETURN;
+    END IF;
+    IF NOT EXISTS (SELECT FROM relation.transactions AS t WHERE t.id = p_update::json ->> 'id') THEN
         RAISE EXCEPTION USING ERRCODE = 'RL008', MESSAGE = p_update::json ->> 'id';
     END IF;
 END

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 mod component;
+mod engine;
 mod mutants;
 mod peers;
 mod setup;
@@ -28,6 +29,8 @@ commands; each one runs the ones above that it needs:
   test-stores      run the suites for stores on each kind of store
   fuzz [ARGS]      fuzz the exported functions through the component; ARGS go to the fuzzer
   chaos [ARGS]     run three hosts on PostgreSQL while parts fail, and judge every promise
+  engine temporal demo|load|test
+                   run a customer's life, a measurement, or the tests, in Temporal's workflow engine
   bench [ARGS]     run the benchmarks; ARGS go to the benchmark program
   bench peers      compare the host with what people run today
   bench table      measure every goal of performance in one run, but those on PostgreSQL
@@ -129,6 +132,17 @@ ARGS go to the program, such as `--minutes 1`, `--customers 200`, `--seed 7` or 
 `cargo xtask chaos -- --help` lists them. It needs PostgreSQL 15 or later on this machine.
 Exit code: 0 no promise was broken, 1 broken promises or a failure.";
 
+const ENGINE_HELP: &str = "\
+Builds the plugin and the worker `relation-temporal`, and runs it against a development server of Temporal.
+
+usage: cargo xtask engine temporal demo
+       cargo xtask engine temporal load [CUSTOMERS]
+       cargo xtask engine temporal test [ARGS]
+
+The server comes from PyPI, into an environment below the target directory; that needs python3 with venv. The worker
+is a workspace of its own with about 430 crates: the first build takes about 25 minutes of processor time. ARGS go to
+`cargo test`. docs/temporal.md describes the worker.";
+
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
     let command = args.next();
@@ -146,6 +160,7 @@ fn main() -> ExitCode {
         Some("test-stores") if wants_help => return help(TEST_STORES_HELP),
         Some("bench") if wants_help => return help(BENCH_HELP),
         Some("fuzz") if wants_help => return help(FUZZ_HELP),
+        Some("engine") if wants_help => return help(ENGINE_HELP),
         Some("chaos") if wants_help => return help(CHAOS_HELP),
         Some("setup") => match rest.first() {
             None => tasks::setup(),
@@ -164,6 +179,21 @@ fn main() -> ExitCode {
         Some("test-stores") => tasks::test_stores(&rest),
         Some("bench") => tasks::bench(without_separator(&rest)),
         Some("fuzz") => tasks::fuzz(without_separator(&rest)),
+        Some("engine") => {
+            let words: Vec<_> = rest.iter().map(|word| word.to_str()).collect();
+            match words.as_slice() {
+                [Some("temporal"), Some(name @ ("demo" | "load")), ..] => {
+                    tasks::engine_example(name, args_after(&rest, 2))
+                }
+                [Some("temporal"), Some("test"), ..] => tasks::engine_test(args_after(&rest, 2)),
+                _ => {
+                    return usage(
+                        "`engine` needs `temporal demo`, `temporal load` or `temporal test`",
+                        ENGINE_HELP,
+                    );
+                }
+            }
+        }
         Some("chaos") => tasks::chaos(without_separator(&rest)),
         Some(other) => return usage(&format!("no command is called {other:?}"), HELP),
     };
@@ -176,6 +206,11 @@ fn without_separator(args: &[OsString]) -> &[OsString] {
         [first, rest @ ..] if first == "--" => rest,
         _ => args,
     }
+}
+
+/// Returns the arguments after the first ones, which name a command.
+fn args_after(args: &[OsString], count: usize) -> &[OsString] {
+    args.get(count..).unwrap_or_default()
 }
 
 fn unexpected(command: &str, arg: &std::ffi::OsStr) -> String {

@@ -9,7 +9,7 @@ use anyhow::Result;
 use crate::component::{self, Selection};
 use crate::step::{run, run_for_code, step};
 use crate::workspace::Folders;
-use crate::{mutants, peers, setup as wasm_setup, stores, workspace};
+use crate::{engine, mutants, peers, setup as wasm_setup, stores, workspace};
 
 /// The profile by which the host and its programs are compiled. The component is always optimized.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -166,6 +166,16 @@ pub fn chaos(args: &[OsString]) -> Result<ExitCode> {
     step("chaos", "run three hosts while parts fail", || {
         run_for_code(Command::new(program(&folders.target, Profile::Dev, "chaos")).args(args))
     })
+}
+
+/// Runs an example of the worker for Temporal and returns the exit code.
+pub fn engine_example(name: &str, args: &[OsString]) -> Result<ExitCode> {
+    engine::example(&build_components(Selection::Plugin)?, name, args)
+}
+
+/// Runs the tests of the worker for Temporal and returns cargo's exit code.
+pub fn engine_test(args: &[OsString]) -> Result<ExitCode> {
+    engine::test(&build_components(Selection::Plugin)?, args)
 }
 
 /// Runs the fuzz targets and returns the fuzzer's exit code.

@@ -95,6 +95,7 @@ impl CallEnded<'_> {
             Some(CallErrorKind::Store(_)) => "store",
             Some(CallErrorKind::Changed { .. }) => "changed",
             Some(CallErrorKind::Canceled) => "canceled",
+            Some(CallErrorKind::Stopped) => "stopped",
         }
     }
 }

@@ -55,6 +55,7 @@ pub(crate) const OUTCOMES: &[&str] = &[
     "rate-limited",
     "reauthorize",
     "room",
+    "stopped",
     "store",
     "success",
     "time",

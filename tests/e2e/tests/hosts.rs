@@ -13,6 +13,7 @@ use relation_host::imports::{Import, ImportCall, Interceptor, Intervention};
 use relation_host::reports::{RefreshOutcome, SyncSelector};
 use relation_host::types::{Document, Failure, Filter, Key};
 use relation_host::{CallErrorKind, Limits};
+use tokio_util::sync::CancellationToken;
 use webex_emulator::{License, Listing, Mode, Paging};
 
 const TOKEN: &str = "/v1/access_token";
@@ -242,4 +243,41 @@ async fn two_hosts_import_concurrently() {
     assert_eq!(license_requests(&world), 40);
     let nothing = world.host().continue_sync(&customer.pkid, &data_sync);
     assert_eq!(nothing.await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopped_import_releases_its_record() {
+    let world = World::builder().mode(Mode::Rotate).start().await;
+    let customer = world.add_customer("Contoso").await;
+    let gate = world.emulator.gate(LICENSES);
+    let stop = CancellationToken::new();
+    let host = world.host().stopped_by(stop.clone());
+    let pkid = customer.pkid.clone();
+    let import = tokio::spawn(async move { host.sync(&pkid, SYNC, false).await });
+    gate.reached().await;
+    stop.cancel();
+    let error = import.await.unwrap().unwrap_err();
+    assert!(matches!(error.kind, CallErrorKind::Stopped), "{error}");
+    assert!(error.transaction.is_some());
+    gate.release();
+    // The lease was released, so that another host need not wait for its end.
+    let checked = world.new_host().await.check_expiry(&customer.pkid).await;
+    assert!(checked.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refresh_that_was_sent_is_not_stopped() {
+    let world = World::builder().mode(Mode::Rotate).start().await;
+    let customer = world.add_customer("Contoso").await;
+    let gate = world.emulator.gate(TOKEN);
+    let stop = CancellationToken::new();
+    let host = world.host().stopped_by(stop.clone());
+    let pkid = customer.pkid.clone();
+    let refresh = tokio::spawn(async move { host.refresh(&pkid).await });
+    gate.reached().await;
+    stop.cancel();
+    gate.release();
+    let refreshed = refresh.await.unwrap().unwrap().value;
+    assert_eq!(refreshed.outcome, RefreshOutcome::Connected);
+    world.emulator.assert_sound();
 }

@@ -5,9 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use relation_host::Retention;
 use relation_host::limits::{Limit, LimitUnit, LimitValue, Limits};
@@ -18,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 use crate::StoreUrl;
 
 mod component;
+mod dispatch;
 mod key;
 mod metrics;
 mod notices;
@@ -26,11 +25,13 @@ mod redirect;
 mod setting_sources;
 mod stash;
 mod template;
+mod temporal;
 mod traces;
 mod values;
 mod web;
 
 pub use self::component::CacheLocation;
+pub use self::dispatch::{Dispatch, DispatchEngine};
 pub use self::key::KeySource;
 pub use self::metrics::MetricsConfig;
 pub use self::notices::{MailConfig, NoticesConfig, SnmpConfig};
@@ -38,6 +39,7 @@ pub use self::oidc::{OidcConfig, OidcGrant, OidcSecret};
 pub use self::redirect::RedirectAddress;
 pub use self::setting_sources::SettingSources;
 pub use self::template::{DEFAULT_BASE_URL, DEFAULT_REDIRECT, NewConfig};
+pub use self::temporal::TemporalConfig;
 pub use self::traces::{DEFAULT_SAMPLE, TracesConfig};
 pub use self::values::{LogFormat, check_base_url, check_client_id};
 use self::values::{
@@ -83,6 +85,8 @@ pub struct Config {
     pub limits: Limits,
     /// How due wakeups are run.
     pub dispatch: Dispatch,
+    /// The Temporal server, if it runs the plugin's wakeups.
+    pub temporal: TemporalConfig,
     /// How the API and the page are served.
     pub web: WebConfig,
     /// The ways by which notices may be sent.
@@ -105,17 +109,6 @@ pub struct Egress {
     pub proxies: Vec<String>,
     /// A PEM file of certificate authorities to trust in addition to the system's.
     pub extra_ca: Option<PathBuf>,
-}
-
-/// The settings for running due wakeups. Fields that are `None` take the library's defaults.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Dispatch {
-    /// The maximum number of concurrent workflows.
-    pub concurrency: Option<usize>,
-    /// The maximum time between two reads of the store.
-    pub poll: Option<Duration>,
-    /// The maximum number of scheduled refreshes that begin per second.
-    pub refresh_rate: Option<NonZeroU32>,
 }
 
 /// An error of the configuration.
@@ -257,6 +250,7 @@ impl Config {
             egress: Egress::default(),
             limits: Limits::default(),
             dispatch: Dispatch::default(),
+            temporal: TemporalConfig::default(),
             web: WebConfig::default(),
             notices: NoticesConfig::default(),
             metrics: MetricsConfig::default(),
@@ -383,12 +377,11 @@ impl Config {
             }
             table.close();
         }
-        if let Some(mut table) = top.undeclared_table("dispatch") {
-            self.dispatch.concurrency = table.get("concurrency", parse_positive);
-            self.dispatch.poll = table.get("poll", parse_duration);
-            let rate = table.get("refresh-rate", parse_positive);
-            self.dispatch.refresh_rate = rate.and_then(NonZeroU32::new);
-            table.close();
+        if let Some(table) = top.undeclared_table("dispatch") {
+            self.dispatch.read(table);
+        }
+        if let Some(table) = top.undeclared_table("temporal") {
+            self.temporal.read(table, directory);
         }
         if let Some(table) = top.undeclared_table("web") {
             self.web.read(table, directory);

@@ -178,10 +178,12 @@ fn every_key_is_read() {
         },
         limits,
         dispatch: Dispatch {
+            engine: DispatchEngine::Host,
             concurrency: Some(16),
             poll: Some(Duration::from_millis(250)),
             refresh_rate: std::num::NonZeroU32::new(5),
         },
+        temporal: TemporalConfig::default(),
         web: WebConfig::default(),
         notices: NoticesConfig::default(),
         metrics: MetricsConfig {

@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use relation_app::config::DispatchEngine;
 use relation_app::{AppError, ErrorKind, check, status, upgrade_check};
 use relation_host::Host;
 use relation_host::schedule::{DispatchSummary, Dispatcher, DispatcherOptions, Throttle};
@@ -233,6 +234,7 @@ pub fn dispatcher_options(context: &Context, concurrency: Option<usize>) -> Disp
             kind: wakeup_kinds::REFRESH.to_owned(),
             per_second,
         }),
+        plugin_wakeups: configured.engine == DispatchEngine::Host,
     }
 }
 

@@ -339,6 +339,7 @@ impl HostBuilder {
             queued: None,
             expected_version: None,
             transaction: None,
+            stop: None,
         };
         let settled = host.replay_stash().await;
         let _ = host.parts.stash_at_start.set(settled);

@@ -243,7 +243,8 @@ impl Host {
                         spans::note_busy();
                     }
                     waits = true;
-                    tokio::time::sleep(LEASE_POLL_INTERVAL).await;
+                    let pause = self.sleep_unless_stopped(LEASE_POLL_INTERVAL);
+                    pause.await.map_err(call_error)?;
                 }
                 Ok(BeginOutcome::Gone) if request.queued.is_some() => {
                     return Err(call_error(CallErrorKind::Canceled));
@@ -377,18 +378,15 @@ impl Host {
             ),
         };
         let span = started.map_or_else(Span::none, |_| spans::instance_span());
+        let effects = Arc::clone(&params.effects);
         // The text of a refusal comes from the guest, so known secrets are redacted.
-        let output = self
-            .parts
-            .plugin
-            .call(params, async |plugin, store| {
-                let output = run(plugin.automate_spark_customer_workflows(), store).await?;
-                let redactor = store.data_mut().call().redactor.clone();
-                Ok(output.map_err(|failure| redactor.redact_failure(shared::failure(failure))))
-            })
-            .instrument(span.clone())
-            .await;
-        match output {
+        let call = self.parts.plugin.call(params, async |plugin, store| {
+            let output = run(plugin.automate_spark_customer_workflows(), store).await?;
+            let redactor = store.data_mut().call().redactor.clone();
+            Ok(output.map_err(|failure| redactor.redact_failure(shared::failure(failure))))
+        });
+        let call = call.instrument(span.clone());
+        match self.run_unless_stopped(call, &effects).await? {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(failure)) => Err(CallErrorKind::Refused(failure)),
             Err(error) => {

@@ -94,7 +94,9 @@ fn was_interrupted<T>(started: &StartedCall, result: &Result<T, CallErrorKind>) 
         lease.is_some_and(|lease| lease.interrupted.is_some())
     };
     match result {
-        Err(CallErrorKind::Guest(_)) => started.effects.is_sent() || was_interrupted_before(),
+        Err(CallErrorKind::Guest(_) | CallErrorKind::Stopped) => {
+            started.effects.is_sent() || was_interrupted_before()
+        }
         _ => started.effects.is_lost(),
     }
 }

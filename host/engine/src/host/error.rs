@@ -46,6 +46,9 @@ pub enum CallErrorKind {
         /// The version of the record.
         found: u64,
     },
+    /// The caller has stopped the call: see [`Host::stopped_by`](super::Host::stopped_by).
+    #[error("the call was stopped by its caller, before it sent a request that changes something")]
+    Stopped,
     /// The queued call was canceled, or has ended, before this attempt began.
     #[error("the queued call was canceled or has ended")]
     Canceled,

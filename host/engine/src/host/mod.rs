@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::component::{Plugin, convert};
@@ -25,7 +26,7 @@ use crate::store::Store;
 use crate::store::stash::Stash;
 use crate::text::format_count;
 use crate::transactions::Originator;
-use crate::types::{Failure, Hierarchy, Pkid, RECORD_MODEL};
+use crate::types::{Failure, Hierarchy, Pkid, RECORD_MODEL, Timestamp};
 
 mod builder;
 mod call;
@@ -47,6 +48,7 @@ mod record_locks;
 mod records;
 mod setting_names;
 mod stash_replay;
+mod stop;
 mod sync;
 mod variants;
 mod wake;
@@ -85,6 +87,8 @@ pub struct Host {
     expected_version: Option<u64>,
     /// The id of the transaction of the next call.
     transaction: Option<Arc<Mutex<Option<String>>>>,
+    /// Ends calls early.
+    stop: Option<CancellationToken>,
 }
 
 struct Parts {
@@ -389,6 +393,17 @@ impl Host {
         grant: Grant,
     ) -> Result<CallOutput<RefreshReport>, CallError> {
         let requested = self.clock().now();
+        self.refresh_since(pkid, grant, requested).await
+    }
+
+    /// Works like [`Host::refresh_grant`], for a caller that repeats the call after a crash. The call joins an attempt
+    /// that began at or after `requested`, so that a repetition sends no second request.
+    pub async fn refresh_since(
+        &self,
+        pkid: &Pkid,
+        grant: Grant,
+        requested: Timestamp,
+    ) -> Result<CallOutput<RefreshReport>, CallError> {
         self.transact(
             CallRequest::for_record("refresh", pkid.clone()),
             async |workflows, store| {

@@ -70,7 +70,7 @@ impl Dispatcher {
                 .map(|throttle| throttle.per_second),
         ));
         Self {
-            handled: runner.handled_kinds(),
+            handled: options.kinds_with_lanes(runner.handled_kinds()),
             store,
             clock,
             runner,
@@ -132,7 +132,7 @@ impl Dispatcher {
         tally: &mut Tally,
     ) -> Result<Option<Duration>, StoreError> {
         self.runner.run_housekeeping().await;
-        let mut flight = InFlight::new(self.options.concurrency, &self.handled);
+        let mut flight = InFlight::new(&self.options, &self.handled);
         let mut starting = true;
         let mut held = None;
         let mut refused = None;
@@ -206,7 +206,7 @@ impl Dispatcher {
 
     /// Runs due wakeups until `stop` resolves, then waits for the calls in flight.
     pub async fn run(&self, stop: impl Future<Output = ()>) -> DispatchSummary {
-        let mut flight = InFlight::new(self.options.concurrency, &self.handled);
+        let mut flight = InFlight::new(&self.options, &self.handled);
         let mut tally = Tally::default();
         let mut idle_polls = 0;
         let mut last_housekeeping: Option<Instant> = None;

@@ -6,11 +6,13 @@ use std::time::Duration;
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
+use super::options::DispatcherOptions;
 use super::runner::HandledKind;
 use super::tally::{Tally, WakeupEffect};
 use crate::WakeupOutcome;
 use crate::store::{DueWakeup, HostShare, KindFilter, StoreError};
 use crate::types::{Reference, Wakeup};
+use crate::wakeup_kinds;
 
 /// The index of the lane of the plugin's wakeups.
 pub(super) const PLUGIN: usize = 0;
@@ -32,7 +34,7 @@ pub(super) struct InFlight {
 
 /// Wakeups with a concurrency limit of their own. The lanes do not wait for each other.
 pub(super) struct Lane {
-    /// The kind of the wakeups; `None`: the plugin's.
+    /// The kind of the wakeups; `None`: all that have no lane of their own.
     kind: Option<String>,
     /// The largest number of calls in flight.
     pub concurrency: usize,
@@ -114,12 +116,13 @@ pub(super) enum JoinOutcome {
 }
 
 impl InFlight {
-    /// Creates the lane of the plugin's wakeups, and one of each handled kind.
-    pub fn new(concurrency: usize, handled: &[HandledKind]) -> Self {
+    /// Creates the lane of the plugin's wakeups and of queued calls, and one of each handled kind.
+    pub fn new(options: &DispatcherOptions, handled: &[HandledKind]) -> Self {
+        let only = (!options.plugin_wakeups).then(|| wakeup_kinds::QUEUED_CALL.to_owned());
         let handled = handled.iter();
         let handled = handled.map(|each| Lane::new(Some(each.kind.clone()), each.concurrency));
         Self {
-            lanes: std::iter::once(Lane::new(None, concurrency))
+            lanes: std::iter::once(Lane::new(only, options.concurrency))
                 .chain(handled)
                 .collect(),
             ..Self::default()

@@ -3,6 +3,9 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use super::runner::HandledKind;
+use crate::wakeup_kinds;
+
 /// A limit on the wakeups of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Throttle {
@@ -23,6 +26,9 @@ pub struct DispatcherOptions {
     /// limit to interactive calls when many refreshes are due or retried. Interactive calls do not wait
     /// for it.
     pub throttle: Option<Throttle>,
+    /// Whether to run the plugin's wakeups; true by default. False: another engine runs them by
+    /// [`Host::run_wakeup`](crate::Host::run_wakeup). The dispatcher then runs queued calls, callbacks and handled kinds.
+    pub plugin_wakeups: bool,
 }
 
 impl Default for DispatcherOptions {
@@ -31,6 +37,20 @@ impl Default for DispatcherOptions {
             concurrency: 32,
             poll: Duration::from_secs(1),
             throttle: None,
+            plugin_wakeups: true,
         }
+    }
+}
+
+impl DispatcherOptions {
+    /// Returns the kinds of wakeups that have a lane of their own.
+    pub(super) fn kinds_with_lanes(&self, mut handled: Vec<HandledKind>) -> Vec<HandledKind> {
+        if !self.plugin_wakeups {
+            handled.push(HandledKind {
+                kind: wakeup_kinds::CALLBACK.to_owned(),
+                concurrency: self.concurrency,
+            });
+        }
+        handled
     }
 }

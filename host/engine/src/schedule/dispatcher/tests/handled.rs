@@ -157,3 +157,23 @@ async fn notices_wait_for_a_host_with_a_handler() {
     dispatcher.run_through(&clock, seconds(9)).await.unwrap();
     assert_eq!(*runner.ran.lock(), ["sync", "expiry"]);
 }
+
+#[tokio::test]
+async fn plugin_wakeups_are_left_to_another_engine() {
+    let ids = ["refresh", "queued-call", "sync", "callback", NOTICE_ROUTE];
+    let (dispatcher, runner) = dispatcher(ids.into_iter(), "", true).await;
+    let options = DispatcherOptions {
+        plugin_wakeups: false,
+        ..dispatcher.options
+    };
+    let dispatcher = Dispatcher::new(
+        dispatcher.store.clone(),
+        dispatcher.clock.clone(),
+        runner.clone(),
+        options,
+    );
+    dispatcher.run_until_idle().await.unwrap();
+    let mut ran = runner.ran.lock().clone();
+    ran.sort_unstable();
+    assert_eq!(ran, ["callback", "notice", "queued-call"]);
+}

@@ -120,7 +120,8 @@ impl Phases {
         use tracing_subscriber::layer::SubscriberExt as _;
         let spans = Spans(self.clone());
         let only_spans = tracing_subscriber::filter::filter_fn(|metadata| {
-            metadata.is_span() && phase_of(metadata.name()).is_some()
+            let is_traced = metadata.target() == relation_host::SPAN_TARGET;
+            metadata.is_span() && !is_traced && phase_of(metadata.name()).is_some()
         });
         tracing_subscriber::registry().with(spans.with_filter(only_spans))
     }

@@ -211,8 +211,11 @@ impl NoticeRunner {
         let page = run.store.find(&filter, None, MAX_COMPARED).await?;
         for document in &page.items {
             let other: StoredDelivery = read(document)?;
-            let order =
-                |each: &StoredDelivery| (recency(&each.notice, run.now()), each.notice.id.clone());
+            // At the same time, after the clock was set back: the one that was told is the earlier one.
+            let order = |each: &StoredDelivery| {
+                let recency = recency(&each.notice, run.now());
+                (recency, !each.state.is_told(), each.notice.id.clone())
+            };
             let is_effective = other.state.is_told() || other.state == DeliveryState::Pending;
             let is_due = other.state.is_told() || other.delivery.earliest <= run.now();
             if document.reference != run.document.reference

@@ -56,6 +56,21 @@ async fn told_problem_is_kept_and_its_end_told() {
 }
 
 #[tokio::test]
+async fn recovery_at_the_time_of_its_problem_is_told() {
+    let (world, _) = world().await;
+    let (raised, cleared) = (NoticeChange::Raised, NoticeChange::Cleared);
+    let alert = Alert::REAUTHORIZE;
+    // The ids of the notices, which differ by record, do not matter.
+    for number in 2..10 {
+        let record = world.add_record(number, NODE, 90 * DAY).await;
+        world.tell(&record, "reauthorize", &alert, raised, 1).await;
+        world.set_clock_back(HOUR).await;
+        let told = world.tell(&record, "connected", &alert, cleared, 2).await;
+        assert_eq!(told, [NoticeKind::Recovered], "{number}");
+    }
+}
+
+#[tokio::test]
 async fn later_recovery_neither_holds_nor_replaces_a_failure() {
     let (world, record) = world().await;
     let (raised, cleared) = (NoticeChange::Raised, NoticeChange::Cleared);

@@ -1,4 +1,4 @@
-//! The whole life of a customer by workflows, against a development server: no secret is in a history.
+//! The whole life of a customer by workflows, against a development server; histories never contain secrets.
 
 mod support;
 

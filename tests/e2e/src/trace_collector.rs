@@ -12,7 +12,7 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use parking_lot::Mutex;
 use prost::Message as _;
 
-/// What the collector does with a request.
+/// The reaction of the collector to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CollectorBehavior {
     /// It accepts the spans.

@@ -1,4 +1,4 @@
-//! Notices of a host by e-mail and SNMP: what arrives has no secret, and nothing of another tenant.
+//! Notices of a host by e-mail and SNMP: messages contain neither secrets nor data of another tenant.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -138,7 +138,7 @@ async fn receive(socket: &UdpSocket) -> String {
     String::from_utf8_lossy(&datagram[..length]).into_owned()
 }
 
-/// Asserts that a text has no token, and no secret of the installation.
+/// Asserts that a text contains neither a token nor a secret of the installation.
 #[track_caller]
 fn assert_no_secret(text: &str, customer: &Customer) {
     let grant = customer.grant.json();

@@ -1,7 +1,7 @@
 //! The hosts: processes of `relation-host serve`, each with a directory of its own, as on different machines.
 
 use std::fs::{self, File, OpenOptions};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use relation_test_postgres::free_address;
 use rustix::process::{Pid, Signal, kill_process};
 use webex_emulator::Webex;
 
@@ -57,7 +58,7 @@ impl ChaosHost {
         Ok(Self {
             number,
             wire,
-            api: TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string(),
+            api: free_address("127.0.0.1")?.to_string(),
             directory,
             moves: 0,
             child: None,

@@ -7,7 +7,7 @@ use url::Url;
 use webex_emulator::{Builder, Emulator, Grant, Organization, RecordedRequest};
 
 use crate::database::Database;
-use crate::process::{CLIENT_ID, Program, RunningProgram, Workspace, eventually, free_address};
+use crate::process::{CLIENT_ID, Program, RunningProgram, Workspace, free_address};
 use crate::time::Time;
 use crate::world::{CLIENT_SECRET, SCOPES};
 
@@ -120,10 +120,8 @@ impl CliWorld {
     /// Starts the server at an address.
     pub fn serve_at(&self, address: &str, arguments: &[&str]) -> RunningProgram {
         let serve = self.workspace.relation(["serve", "--listen", address]);
-        let running = serve.args(arguments).start();
-        eventually("the server listens", || {
-            running.stdout().contains("serving ").then_some(())
-        });
+        let mut running = serve.args(arguments).start();
+        running.wait_until_serving();
         running
     }
 

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -35,8 +35,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Returns an address of this machine at which no program listens.
 pub fn free_address(host: &str) -> SocketAddr {
-    let listener = TcpListener::bind((host, 0)).expect("a port is free");
-    listener.local_addr().expect("it listens")
+    relation_test_postgres::free_address(host).expect("a port is free")
 }
 
 /// Polls until there is a value, and fails the test after the timeout.
@@ -375,6 +374,22 @@ impl RunningProgram {
     /// Returns whether it still runs.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("it is our child").is_none()
+    }
+
+    /// Waits until the server accepts requests, and fails the test with its output if it ends.
+    #[track_caller]
+    pub fn wait_until_serving(&mut self) {
+        eventually("the server listens", || {
+            let serving = self.stdout().contains("serving ");
+            assert!(
+                serving || self.is_running(),
+                "`{}` has ended:\n{}\n{}",
+                self.command,
+                self.stdout(),
+                self.stderr()
+            );
+            serving.then_some(())
+        });
     }
 
     /// Waits for its exit.

@@ -9,12 +9,14 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
+mod address;
 mod bouncer;
 mod frozen;
 mod programs;
 mod standby;
 mod supervised;
 
+pub use address::free_address;
 pub use bouncer::Bouncer;
 pub use frozen::Frozen;
 pub use programs::Programs;
@@ -92,9 +94,7 @@ impl Cluster {
 
     /// Starts a server that also listens on a free port of 127.0.0.1 (see [`Cluster::port`]).
     pub fn start_with_tcp(settings: &str) -> Result<Option<Self>> {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?
-            .local_addr()?
-            .port();
+        let port = free_address("127.0.0.1")?.port();
         let settings = format!("listen_addresses = '127.0.0.1'\nport = {port}\n{settings}");
         Self::start_on(port, &settings)
     }

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use relation_e2e::cli_world::{CliWorld, browse};
-use relation_e2e::process::{eventually, free_address};
+use relation_e2e::process::free_address;
 
 /// Sends a GET with an API key; returns the response.
 fn get_with_key(address: &str, path: &str, key: &str) -> String {
@@ -48,13 +48,11 @@ fn users_and_keys_are_managed_without_a_plugin() {
     assert!(listed.stdout.contains("siem") && !listed.stdout.contains(&key));
 
     let address = free_address("127.0.0.1").to_string();
-    let server = world
+    let mut server = world
         .workspace
         .relation(["serve", "--listen", &address])
         .start();
-    eventually("the server listens", || {
-        server.stdout().contains("serving ").then_some(())
-    });
+    server.wait_until_serving();
     assert!(!server.stdout().contains("set-up"), "there is a user");
     let (status, _) = browse(&format!("http://{address}/api/session/"));
     assert_eq!(status, 401);

@@ -24,10 +24,8 @@ const CUSTOMERS: usize = 100;
 fn serve(world: &CliWorld, arguments: &[&str]) -> (RunningProgram, String) {
     let address = free_address("127.0.0.1").to_string();
     let serve = ["serve", "--listen", &address];
-    let running = world.workspace.relation(serve).args(arguments).start();
-    eventually("the server listens", || {
-        running.stdout().contains("serving ").then_some(())
-    });
+    let mut running = world.workspace.relation(serve).args(arguments).start();
+    running.wait_until_serving();
     (running, address)
 }
 

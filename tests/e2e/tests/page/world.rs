@@ -81,10 +81,8 @@ impl PageWorld {
     fn serve(&mut self) {
         let listen = self.address.trim_start_matches("http://");
         let serve = ["serve", "--listen", listen];
-        let server = self.cli.workspace.relation(serve).start();
-        eventually("the server listens", || {
-            server.stdout().contains("serving ").then_some(())
-        });
+        let mut server = self.cli.workspace.relation(serve).start();
+        server.wait_until_serving();
         self.server = Some(server);
     }
 

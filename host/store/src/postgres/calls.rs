@@ -10,7 +10,7 @@ use super::error::{
     WriteError, from_millis, from_sql_count, require_text, to_millis, to_sql_count,
 };
 use super::updates::{encode_new, encode_update, parse_result};
-use super::{LeaseClock, PostgresStore};
+use super::{LeaseClock, Parameters, PostgresStore};
 use crate::{
     BeginOutcome, CallEnd, CallStart, CallStore, DueWakeup, Lease, Recovery, RedateReport,
     StoreError, WakeupSettlement,
@@ -63,27 +63,28 @@ impl CallStore for PostgresStore {
         let attempts = wakeup.map(|due| i64::from(due.attempts));
         let queued = on.is_some_and(|subject| subject.model == QUEUED_CALL_MODEL);
         let transaction = encode_new(&begin.transaction)?.to_string();
-        let written = self
-            .write(
-                "relation.begin_v1",
-                &[
-                    (&self.holder, Type::TEXT),
-                    (&by_database, Type::BOOL),
-                    (&now, Type::INT8),
-                    (&lease, Type::INT8),
-                    (&model, Type::TEXT),
-                    (&pkid, Type::TEXT),
-                    (&wakeup_model, Type::TEXT),
-                    (&wakeup_pkid, Type::TEXT),
-                    (&wakeup_id, Type::TEXT),
-                    (&revision, Type::INT8),
-                    (&attempts, Type::INT8),
-                    (&queued, Type::BOOL),
-                    (&transaction, Type::TEXT),
-                ],
-            )
-            .await
-            .map_err(|error| describe_refusal(error, &begin.transaction.id))?;
+        let parameters: Parameters<'_> = &[
+            (&self.holder, Type::TEXT),
+            (&by_database, Type::BOOL),
+            (&now, Type::INT8),
+            (&lease, Type::INT8),
+            (&model, Type::TEXT),
+            (&pkid, Type::TEXT),
+            (&wakeup_model, Type::TEXT),
+            (&wakeup_pkid, Type::TEXT),
+            (&wakeup_id, Type::TEXT),
+            (&revision, Type::INT8),
+            (&attempts, Type::INT8),
+            (&queued, Type::BOOL),
+            (&transaction, Type::TEXT),
+        ];
+        let function = "relation.begin_v1";
+        let written = match subject {
+            // The lock of a queued call is that of its transaction.
+            Some(subject) if !queued => self.write_in_group(function, subject, parameters).await,
+            _ => self.write(function, parameters).await,
+        };
+        let written = written.map_err(|error| describe_refusal(error, &begin.transaction.id))?;
         let started = match parse_result(&written)? {
             Begun::Gone => return Ok(BeginOutcome::Gone),
             Begun::Busy(until) => return Ok(BeginOutcome::Busy(from_millis(until))),
@@ -143,28 +144,36 @@ impl CallStore for PostgresStore {
         let outcome = end.transaction.outcome.as_ref();
         let ended = outcome.map(|outcome| outcome.completed).unwrap_or_default();
         let queued = end.is_of_queued_call();
-        self.write(
-            "relation.end_v1",
-            &[
-                (&self.holder, Type::TEXT),
-                (&model, Type::TEXT),
-                (&pkid, Type::TEXT),
-                (&epoch, Type::INT8),
-                (&end.interrupted, Type::BOOL),
-                (&settlement, Type::TEXT),
-                (&wakeup_model, Type::TEXT),
-                (&wakeup_pkid, Type::TEXT),
-                (&wakeup_id, Type::TEXT),
-                (&revision, Type::INT8),
-                (&retry_at, Type::INT8),
-                (&to_millis(ended), Type::INT8),
-                (&queued, Type::BOOL),
-                (&encoded.update, Type::TEXT),
-                (&encoded.lines, Type::TEXT),
-                (&encoded.reveals, Type::TEXT),
-            ],
-        )
-        .await?;
+        let parameters: Parameters<'_> = &[
+            (&self.holder, Type::TEXT),
+            (&model, Type::TEXT),
+            (&pkid, Type::TEXT),
+            (&epoch, Type::INT8),
+            (&end.interrupted, Type::BOOL),
+            (&settlement, Type::TEXT),
+            (&wakeup_model, Type::TEXT),
+            (&wakeup_pkid, Type::TEXT),
+            (&wakeup_id, Type::TEXT),
+            (&revision, Type::INT8),
+            (&retry_at, Type::INT8),
+            (&to_millis(ended), Type::INT8),
+            (&queued, Type::BOOL),
+            (&encoded.update, Type::TEXT),
+            (&encoded.lines, Type::TEXT),
+            (&encoded.reveals, Type::TEXT),
+        ];
+        let function = "relation.end_v1";
+        // Others lock more than what belongs to their subject.
+        let is_deletion = matches!(end.wakeup, Some(WakeupSettlement::Delete(_)));
+        match lease {
+            Some(lease) if !queued && !is_deletion => {
+                let subject = &lease.subject;
+                self.write_in_group(function, subject, parameters).await?;
+            }
+            _ => {
+                self.write(function, parameters).await?;
+            }
+        }
         if let Some(at) = retry_at {
             self.earliest.note(at);
         }

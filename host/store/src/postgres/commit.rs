@@ -6,11 +6,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_postgres::types::Type;
 
-use super::PostgresStore;
 use super::error::{WriteError, from_sql_count, require_text, to_millis, to_sql_count};
 use super::updates::{encode_new, encode_update, parse_result};
+use super::{Parameters, PostgresStore};
 use crate::{Change, Check, Commit, StoreError};
 use relation_types::{Document, Filter, Key, Reference, Scope};
+
+/// The largest number of changes of a commit in a group, so that the others do not wait for long.
+const LARGEST_IN_GROUP: usize = 32;
 
 /// Applies a valid commit.
 pub(super) async fn commit(store: &PostgresStore, commit: &Commit) -> Result<(), StoreError> {
@@ -25,40 +28,44 @@ pub(super) async fn commit(store: &PostgresStore, commit: &Commit) -> Result<(),
     let epoch = fence.map(|lease| to_sql_count(lease.epoch));
     let update = commit.transaction.as_ref().map(encode_update).transpose()?;
     let update = update.as_ref();
-    let written = store
-        .write(
-            "relation.commit_v1",
-            &[
-                (&store.holder, Type::TEXT),
-                (&fence_model, Type::TEXT),
-                (&fence_pkid, Type::TEXT),
-                (&epoch, Type::INT8),
-                (&parameters.lock_models, Type::TEXT_ARRAY),
-                (&parameters.lock_pkids, Type::TEXT_ARRAY),
-                (&parameters.lock_writes, Type::BOOL_ARRAY),
-                (&parameters.checks, Type::TEXT),
-                (&parameters.seals, Type::INT8_ARRAY),
-                (&commit.older_keys, Type::BOOL),
-                (&changes.kinds, Type::TEXT_ARRAY),
-                (&changes.models, Type::TEXT_ARRAY),
-                (&changes.pkids, Type::TEXT_ARRAY),
-                (&changes.names, Type::TEXT_ARRAY),
-                (&changes.nodes, Type::TEXT_ARRAY),
-                (&changes.keys, Type::TEXT_ARRAY),
-                (&changes.bodies, Type::TEXT_ARRAY),
-                (&changes.bytes, Type::BYTEA_ARRAY),
-                (&changes.dues, Type::INT8_ARRAY),
-                (&changes.deadlines, Type::INT8_ARRAY),
-                (&to_millis(commit.now), Type::INT8),
-                (&parameters.owner_models, Type::TEXT_ARRAY),
-                (&parameters.owner_pkids, Type::TEXT_ARRAY),
-                (&parameters.queued, Type::TEXT),
-                (&update.map(|update| update.update.as_str()), Type::TEXT),
-                (&update.map(|update| update.lines.as_str()), Type::TEXT),
-                (&update.map(|update| update.reveals.as_str()), Type::TEXT),
-            ],
-        )
-        .await;
+    let update_text = update.map(|update| update.update.as_str());
+    let lines = update.map(|update| update.lines.as_str());
+    let reveals = update.map(|update| update.reveals.as_str());
+    let now = to_millis(commit.now);
+    let parameters: Parameters<'_> = &[
+        (&store.holder, Type::TEXT),
+        (&fence_model, Type::TEXT),
+        (&fence_pkid, Type::TEXT),
+        (&epoch, Type::INT8),
+        (&parameters.lock_models, Type::TEXT_ARRAY),
+        (&parameters.lock_pkids, Type::TEXT_ARRAY),
+        (&parameters.lock_writes, Type::BOOL_ARRAY),
+        (&parameters.checks, Type::TEXT),
+        (&parameters.seals, Type::INT8_ARRAY),
+        (&commit.older_keys, Type::BOOL),
+        (&changes.kinds, Type::TEXT_ARRAY),
+        (&changes.models, Type::TEXT_ARRAY),
+        (&changes.pkids, Type::TEXT_ARRAY),
+        (&changes.names, Type::TEXT_ARRAY),
+        (&changes.nodes, Type::TEXT_ARRAY),
+        (&changes.keys, Type::TEXT_ARRAY),
+        (&changes.bodies, Type::TEXT_ARRAY),
+        (&changes.bytes, Type::BYTEA_ARRAY),
+        (&changes.dues, Type::INT8_ARRAY),
+        (&changes.deadlines, Type::INT8_ARRAY),
+        (&now, Type::INT8),
+        (&parameters.owner_models, Type::TEXT_ARRAY),
+        (&parameters.owner_pkids, Type::TEXT_ARRAY),
+        (&parameters.queued, Type::TEXT),
+        (&update_text, Type::TEXT),
+        (&lines, Type::TEXT),
+        (&reveals, Type::TEXT),
+    ];
+    let function = "relation.commit_v1";
+    let written = match find_group(commit) {
+        Some(subject) => store.write_in_group(function, subject, parameters).await,
+        None => store.write(function, parameters).await,
+    };
     match written {
         Ok(_) => {
             let scheduled = commit.changes.iter().filter_map(|change| match change {
@@ -73,6 +80,16 @@ pub(super) async fn commit(store: &PostgresStore, commit: &Commit) -> Result<(),
         Err(WriteError::Refused { code, detail }) => Err(describe_refusal(commit, &code, &detail)?),
         Err(WriteError::Store(error)) => Err(error),
     }
+}
+
+/// Returns the subject of a commit that can be made in a group, because it is short and locks nothing but what belongs to
+/// this subject.
+fn find_group(commit: &Commit) -> Option<&Reference> {
+    let subject = &commit.fence.as_ref()?.subject;
+    let is_short = commit.changes.len() <= LARGEST_IN_GROUP;
+    let is_alone = commit.checks.is_empty() && commit.queued.is_empty() && !commit.older_keys;
+    let is_own = |change| find_subject(change) == subject;
+    (is_short && is_alone && commit.changes.iter().all(is_own)).then_some(subject)
 }
 
 /// The parameters of `commit_v1` that are derived from a commit.

@@ -13,6 +13,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::error::{Class, Result, classify, describe};
+use super::groups::Groups;
 use super::servers::{Live, Servers};
 use super::takeover::LastOutage;
 use super::{Lane, Parameters, PostgresOptions};
@@ -57,6 +58,7 @@ pub(super) struct Shared {
     last_outage: LastOutage,
     skew: AtomicI64,
     events: Events,
+    groups: Groups,
     /// The number of hosts with a heartbeat, this one included.
     hosts: AtomicU32,
     share: Mutex<HostShare>,
@@ -138,6 +140,7 @@ impl Connections {
             last_outage: LastOutage::new(options.takeover_delay),
             skew: AtomicI64::new(0),
             events: Events::default(),
+            groups: Groups::default(),
             hosts: AtomicU32::new(1),
             share: Mutex::new(HostShare::WHOLE),
             asked: Mutex::default(),
@@ -161,7 +164,7 @@ impl Connections {
         self.tasks.lock().spawn(task(Arc::clone(&self.shared)));
     }
 
-    pub(super) fn shared(&self) -> &Shared {
+    pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
@@ -263,17 +266,21 @@ impl Shared {
         &self.events
     }
 
+    pub(super) fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
     /// Returns the number of hosts that were alive at the latest heartbeat.
     pub(super) fn hosts(&self) -> u32 {
         self.hosts.load(Ordering::Relaxed)
     }
 
-    /// Returns the number of statements that write and have no answer yet.
+    /// Returns the number of writes that wait for their group, and of statements that write and have no answer yet.
     pub(super) fn running_writes(&self) -> u64 {
         let writers = self.slots.iter().filter(|(lane, _)| *lane == Lane::Write);
         let running =
             writers.filter_map(|(_, slot)| slot.lock().as_ref().map(|live| live.running()));
-        running.map(|running| running as u64).sum()
+        running.map(|running| running as u64).sum::<u64>() + self.groups.waiting()
     }
 
     /// Returns the share of the wakeups of this host, which runs a dispatcher.

@@ -16,6 +16,7 @@ use self::connections::Connections;
 use self::earliest::EarliestDue;
 use self::error::{Result, WriteError};
 use super::{LostAnswers, Store, StoreError, StoreStatistics};
+use relation_types::Reference;
 
 mod calls;
 mod commit;
@@ -25,6 +26,7 @@ mod documents;
 mod due;
 mod earliest;
 mod error;
+mod groups;
 mod inspect;
 mod migrations;
 mod open;
@@ -116,10 +118,22 @@ impl PostgresStore {
     /// [`StoreError::Unavailable`].
     async fn write(
         &self,
-        function: &str,
+        function: &'static str,
         parameters: Parameters<'_>,
     ) -> Result<String, WriteError> {
-        self.connections.write(function, parameters).await
+        self.connections.write(function, None, parameters).await
+    }
+
+    /// Writes like [`PostgresStore::write`], in a group with other writes by the same function. They lock nothing but
+    /// what belongs to their subject.
+    async fn write_in_group(
+        &self,
+        function: &'static str,
+        subject: &Reference,
+        parameters: Parameters<'_>,
+    ) -> Result<String, WriteError> {
+        let written = self.connections.write(function, Some(subject), parameters);
+        written.await
     }
 
     /// Returns the database's clock minus this machine's, in milliseconds, as it was measured in the last minute.
@@ -153,11 +167,14 @@ impl Store for PostgresStore {
     async fn statistics(&self) -> Result<StoreStatistics, StoreError> {
         let shared = self.connections.shared();
         let events = shared.events();
+        let (grouped_writes, groups) = shared.groups().counts();
         let server = inspect::read_figures(shared).await?;
         Ok(StoreStatistics {
             clock_skew_millis: shared.skew(),
             hosts: Some(shared.hosts()),
             queued_writes: shared.running_writes(),
+            grouped_writes,
+            groups,
             reconnects: events.reconnects.load(Ordering::Relaxed),
             lost_answers: LostAnswers {
                 made: events.made.load(Ordering::Relaxed),

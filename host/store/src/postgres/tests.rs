@@ -4,14 +4,17 @@
     reason = "a test that meets the unexpected must fail"
 )]
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use relation_test_postgres::{Cluster, Database};
+use relation_types::{Pkid, Reference};
 use tokio_postgres::types::Type;
 
 use super::error::WriteError;
 use super::{Lane, LeaseClock, PostgresOptions, PostgresStore};
 
+mod groups;
 mod opening;
 mod outages;
 mod outcomes;
@@ -71,6 +74,32 @@ async fn write_slowly(
         (&after, Type::FLOAT8),
     ];
     store.write("public.try_v1", parameters).await
+}
+
+/// Writes a text like [`write_slowly`], in a group with others.
+async fn write_in_group(
+    store: &PostgresStore,
+    text: &str,
+    before: f64,
+) -> Result<String, WriteError> {
+    let parameters: super::Parameters<'_> = &[
+        (&text, Type::TEXT),
+        (&before, Type::FLOAT8),
+        (&0.0, Type::FLOAT8),
+    ];
+    let subject = subject(text);
+    let written = store.write_in_group("public.try_v1", &subject, parameters);
+    written.await
+}
+
+/// Returns a subject of its own for a text.
+fn subject(text: &str) -> Reference {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    Reference {
+        model: "data/Tried".to_owned(),
+        pkid: Pkid::try_from(format!("{:024x}", hasher.finish())).unwrap(),
+    }
 }
 
 /// Returns how often a text was written.

@@ -8,8 +8,10 @@ use uuid::Uuid;
 
 use super::connections::{Connections, Failure, Shared, jitter};
 use super::error::{Class, WriteError};
+use super::groups::{GroupFailure, call};
 use super::{Lane, Parameters};
 use crate::StoreError;
+use relation_types::Reference;
 
 /// How long a write is repeated if it meets other writes.
 const CONFLICT_LIMIT: Duration = Duration::from_secs(5);
@@ -23,16 +25,13 @@ const PREVENT: &str =
 const RESULT: &str = "SELECT result FROM relation.writes WHERE id = $1";
 
 impl Connections {
-    /// Calls a function that writes, and returns its result.
+    /// Calls a function that writes, and returns its result. `subject`: in a group, if other writes wait.
     pub(super) async fn write(
         &self,
-        function: &str,
+        function: &'static str,
+        mut subject: Option<&Reference>,
         parameters: Parameters<'_>,
     ) -> Result<String, WriteError> {
-        let numbers: Vec<String> = (1..=parameters.len() + 1)
-            .map(|n| format!("${n}"))
-            .collect();
-        let statement = format!("SELECT {function}({})", numbers.join(","));
         let shared = self.shared();
         let conflicts_until = Instant::now() + CONFLICT_LIMIT;
         let mut deadline = shared.deadline();
@@ -41,13 +40,26 @@ impl Connections {
             let id = Uuid::new_v4();
             let mut values: Vec<(&(dyn ToSql + Sync), Type)> = vec![(&id, Type::UUID)];
             values.extend(parameters.iter().cloned());
-            let attempt = shared.attempt(Lane::Write, &statement, &values, deadline);
-            let failure = match attempt.await {
-                Ok(rows) => {
-                    let result = rows.first().map(|row| row.try_get::<_, Option<String>>(0));
-                    return Ok(result.transpose()?.flatten().unwrap_or_default());
+            let failure = if let Some(group) = subject {
+                let attempt = shared.attempt_in_group(function, group, &values, deadline);
+                match attempt.await {
+                    Ok(result) => return Ok(result),
+                    Err(GroupFailure::Refused) => {
+                        subject = None;
+                        continue;
+                    }
+                    Err(GroupFailure::Failed(failure)) => failure,
                 }
-                Err(failure) => failure,
+            } else {
+                let statement = call(function, values.len(), 1);
+                let attempt = shared.attempt(Lane::Write, &statement, &values, deadline);
+                match attempt.await {
+                    Ok(rows) => {
+                        let result = rows.first().map(|row| row.try_get::<_, Option<String>>(0));
+                        return Ok(result.transpose()?.flatten().unwrap_or_default());
+                    }
+                    Err(failure) => failure,
+                }
             };
             match failure.class() {
                 Class::Broken => {

@@ -69,8 +69,8 @@ async fn no_write_is_lost_or_doubled_when_the_server_crashes() {
             let text = |worker: usize| format!("{worker}.{number}");
             let (one, two, three) = (text(1), text(2), text(3));
             let done = tokio::join!(
-                write_text(&store, &one),
-                write_text(&store, &two),
+                write_in_group(&store, &one, 0.0),
+                write_in_group(&store, &two, 0.0),
                 write_text(&store, &three)
             );
             assert_eq!(done.0.unwrap(), format!("done {one}"));

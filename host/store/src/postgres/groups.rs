@@ -1,0 +1,288 @@
+//! Groups of writes: what waits at the same time is written by one statement, in one transaction. This saves most of
+//! what a transaction costs the server.
+//!
+//! The writes of a group call the same function for different documents, in the order of these, so that the groups of
+//! several hosts lock them in the same order. If the server refuses one write, nothing of the group was changed, and each
+//! of its writes is repeated alone. Each write has an id of its own, by which a lost answer is resolved.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use tokio_postgres::Row;
+use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+
+use super::connections::{Failure, Shared};
+use super::error::Class;
+use super::{Lane, Parameters};
+use crate::StoreError;
+use relation_types::Reference;
+
+/// The largest number of writes in a group. The sizes of groups are powers of two, so that there are few statements.
+const LARGEST: usize = 16;
+
+/// The number of groups of one function that are written at the same time.
+const RUNNING: usize = 2;
+
+/// The writes that wait, by function, and numbers for metrics.
+#[derive(Default)]
+pub(super) struct Groups {
+    queues: Mutex<HashMap<&'static str, Queue>>,
+    groups: AtomicU64,
+    writes: AtomicU64,
+}
+
+/// The writes of one function.
+#[derive(Default)]
+struct Queue {
+    running: usize,
+    waiting: VecDeque<Waiting>,
+}
+
+/// A write that waits for its group.
+struct Waiting {
+    subject: Reference,
+    parameters: Vec<(Encoded, Type)>,
+    deadline: Instant,
+    outcome: oneshot::Sender<Outcome>,
+}
+
+/// What became of a write in a group.
+enum Outcome {
+    Written(String),
+    /// The group was refused: nothing was changed.
+    Refused,
+    /// The answer was lost.
+    Lost,
+    /// The group was not sent, for this reason.
+    NotSent(String),
+}
+
+/// Why a write in a group failed.
+pub(super) enum GroupFailure {
+    /// Nothing was changed, and the write must be tried alone.
+    Refused,
+    /// A failure as without a group.
+    Failed(Failure),
+}
+
+impl Groups {
+    /// Returns the number of writes that wait for their group.
+    pub(super) fn waiting(&self) -> u64 {
+        let queues = self.queues.lock();
+        queues
+            .values()
+            .map(|queue| queue.waiting.len() as u64)
+            .sum()
+    }
+
+    /// Returns the number of writes that were made in groups, and of the groups.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (read(&self.writes), read(&self.groups))
+    }
+
+    fn count(&self, writes: usize) {
+        self.groups.fetch_add(1, Ordering::Relaxed);
+        self.writes.fetch_add(writes as u64, Ordering::Relaxed);
+    }
+
+    /// Adds a write. Returns whether the caller must start a task that writes groups.
+    fn add(&self, function: &'static str, write: Waiting) -> bool {
+        let mut queues = self.queues.lock();
+        let queue = queues.entry(function).or_default();
+        queue.waiting.push_back(write);
+        let starts = queue.running < RUNNING;
+        if starts {
+            queue.running += 1;
+        }
+        starts
+    }
+
+    /// Takes the next group. An empty one: none is left, and the task ends.
+    fn take(&self, function: &'static str) -> Vec<Waiting> {
+        let mut queues = self.queues.lock();
+        let queue = queues.entry(function).or_default();
+        queue.waiting.retain(|write| !write.outcome.is_closed());
+        let count = queue.waiting.len().min(LARGEST);
+        let Some(power) = count.checked_ilog2() else {
+            queue.running -= 1;
+            return Vec::new();
+        };
+        let mut group: Vec<Waiting> = queue.waiting.drain(..1 << power).collect();
+        group.sort_by(|a, b| a.subject.cmp(&b.subject));
+        group
+    }
+
+    /// Tells the writes whose time to wait for a server is over that there is none.
+    fn give_up(&self, function: &'static str, reason: &str) {
+        let now = Instant::now();
+        let mut queues = self.queues.lock();
+        let waiting = std::mem::take(&mut queues.entry(function).or_default().waiting);
+        for write in waiting {
+            if write.deadline <= now {
+                // Who does not wait any more need not learn of it.
+                let _ = write.outcome.send(Outcome::NotSent(reason.to_owned()));
+            } else if let Some(queue) = queues.get_mut(function) {
+                queue.waiting.push_back(write);
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Writes once, in a group with what else waits for the function.
+    pub(super) async fn attempt_in_group(
+        self: &Arc<Self>,
+        function: &'static str,
+        subject: &Reference,
+        parameters: Parameters<'_>,
+        deadline: Instant,
+    ) -> Result<String, GroupFailure> {
+        let (sender, outcome) = oneshot::channel();
+        let write = Waiting {
+            subject: subject.clone(),
+            parameters: encode(parameters).map_err(GroupFailure::Failed)?,
+            deadline,
+            outcome: sender,
+        };
+        if self.groups().add(function, write) {
+            let shared = Arc::clone(self);
+            tokio::spawn(async move { shared.write_groups(function).await });
+        }
+        match outcome.await.unwrap_or(Outcome::Lost) {
+            Outcome::Written(result) => Ok(result),
+            Outcome::Refused => Err(GroupFailure::Refused),
+            Outcome::Lost => Err(GroupFailure::Failed(Failure::NoAnswer)),
+            Outcome::NotSent(reason) => {
+                let error = StoreError::Unavailable(reason);
+                Err(GroupFailure::Failed(Failure::Unreachable(error)))
+            }
+        }
+    }
+
+    /// Writes one group after the other while writes wait.
+    async fn write_groups(&self, function: &'static str) {
+        loop {
+            let group = self.groups().take(function);
+            if group.is_empty() {
+                return;
+            }
+            self.write_group(function, group).await;
+        }
+    }
+
+    async fn write_group(&self, function: &'static str, group: Vec<Waiting>) {
+        let mut values: Vec<(&(dyn ToSql + Sync), Type)> = Vec::new();
+        for write in &group {
+            let encoded = write.parameters.iter();
+            values.extend(encoded.map(|(value, kind)| (value as _, kind.clone())));
+        }
+        let statement = call(function, values.len() / group.len().max(1), group.len());
+        let deadlines = group.iter().map(|write| write.deadline);
+        let deadline = deadlines.max().unwrap_or_else(Instant::now);
+        let attempt = self.attempt(Lane::Write, &statement, &values, deadline);
+        let outcomes: Vec<Outcome> = match attempt.await {
+            Ok(rows) => {
+                self.groups().count(group.len());
+                (0..group.len()).map(|n| read_result(&rows, n)).collect()
+            }
+            Err(failure) => {
+                let is_lost = failure.class() == Class::Broken;
+                let reason = match failure {
+                    Failure::Unreachable(StoreError::Unavailable(reason)) => Some(reason),
+                    Failure::Unreachable(error) => Some(error.to_string()),
+                    Failure::Statement(_) | Failure::NoAnswer => None,
+                };
+                if let Some(reason) = &reason {
+                    self.groups().give_up(function, reason);
+                }
+                let outcome = || match &reason {
+                    Some(reason) => Outcome::NotSent(reason.clone()),
+                    None if is_lost => Outcome::Lost,
+                    None => Outcome::Refused,
+                };
+                group.iter().map(|_| outcome()).collect()
+            }
+        };
+        for (write, outcome) in group.into_iter().zip(outcomes) {
+            // Who does not wait any more need not learn of it.
+            let _ = write.outcome.send(outcome);
+        }
+    }
+}
+
+/// Returns a statement that calls a function several times.
+pub(super) fn call(function: &str, parameters: usize, times: usize) -> String {
+    let mut statement = "SELECT ".to_owned();
+    for number in 0..times * parameters {
+        let before = match (number % parameters, number) {
+            (0, 0) => "",
+            (0, _) => "), ",
+            _ => ",",
+        };
+        statement += before;
+        if number % parameters == 0 {
+            let _ = write!(statement, "{function}(");
+        }
+        let _ = write!(statement, "${}", number + 1);
+    }
+    statement + ")"
+}
+
+fn read_result(rows: &[Row], number: usize) -> Outcome {
+    let result = rows
+        .first()
+        .map(|row| row.try_get::<_, Option<String>>(number));
+    match result {
+        Some(Ok(result)) => Outcome::Written(result.unwrap_or_default()),
+        // Its id tells what it wrote.
+        Some(Err(_)) | None => Outcome::Lost,
+    }
+}
+
+/// The value of a parameter, as it is sent.
+#[derive(Debug)]
+struct Encoded(Option<Bytes>);
+
+fn encode(parameters: Parameters<'_>) -> Result<Vec<(Encoded, Type)>, Failure> {
+    let encoded = parameters.iter().map(|(value, kind)| {
+        let mut bytes = BytesMut::new();
+        match value.to_sql_checked(kind, &mut bytes) {
+            Ok(IsNull::Yes) => Ok((Encoded(None), kind.clone())),
+            Ok(IsNull::No) => Ok((Encoded(Some(bytes.freeze())), kind.clone())),
+            Err(error) => {
+                let error = StoreError::Corrupt(format!("a parameter: {error}"));
+                Err(Failure::Unreachable(error))
+            }
+        }
+    });
+    encoded.collect()
+}
+
+impl ToSql for Encoded {
+    fn to_sql(
+        &self,
+        _: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(match &self.0 {
+            Some(bytes) => {
+                out.extend_from_slice(bytes);
+                IsNull::No
+            }
+            None => IsNull::Yes,
+        })
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}

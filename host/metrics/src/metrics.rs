@@ -280,7 +280,7 @@ families! {
     store_queue: Gauges<0> = gauges("store_queue_length",
         "Writes that wait for their turn, or for the response of the database.", "It rises without falling.", []);
     store_grouped_writes: Counters<0> = counters("store_grouped_writes",
-        "Writes to a store in a file. They are made in groups, to wait for the disk together.", "", []);
+        "Writes that were made in groups: in one transaction, to wait for the disk together.", "", []);
     store_groups: Counters<0> = counters("store_groups",
         "The groups of `relation_store_grouped_writes_total`: the quotient is the mean size.", "", []);
     store_reconnects: Counters<0> = counters("store_reconnects",

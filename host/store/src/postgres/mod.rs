@@ -1,8 +1,8 @@
 //! The store in a PostgreSQL database (15 or later), for several hosts.
 //!
-//! Each write is one statement: a call of a function in the database, in one round trip. Its first parameter is the id
-//! of the write, which the function stores with its result in `writes`. A host whose connection breaks before the answer
-//! finds the outcome there (see `connections`).
+//! Each write is a call of a function in the database, in one round trip. The writes of calls that wait at the same time
+//! share a statement (see `groups`). The first parameter of the function is the id of the write, which it stores with its
+//! result in `writes`. A host whose connection breaks before the answer finds the outcome there (see `connections`).
 
 use std::fmt;
 use std::sync::atomic::Ordering;

@@ -41,6 +41,7 @@ pub(super) async fn commit(store: &PostgresStore, commit: &Commit) -> Result<(),
         (&parameters.lock_pkids, Type::TEXT_ARRAY),
         (&parameters.lock_writes, Type::BOOL_ARRAY),
         (&parameters.checks, Type::TEXT),
+        (&parameters.is_absence, Type::BOOL),
         (&parameters.seals, Type::INT8_ARRAY),
         (&commit.older_keys, Type::BOOL),
         (&changes.kinds, Type::TEXT_ARRAY),
@@ -87,9 +88,16 @@ pub(super) async fn commit(store: &PostgresStore, commit: &Commit) -> Result<(),
 fn find_group(commit: &Commit) -> Option<&Reference> {
     let subject = &commit.fence.as_ref()?.subject;
     let is_short = commit.changes.len() <= LARGEST_IN_GROUP;
-    let is_alone = commit.checks.is_empty() && commit.queued.is_empty() && !commit.older_keys;
-    let is_own = |change| find_subject(change) == subject;
-    (is_short && is_alone && commit.changes.iter().all(is_own)).then_some(subject)
+    let is_plain = commit.queued.is_empty() && !commit.older_keys;
+    let is_own = commit
+        .changes
+        .iter()
+        .all(|change| find_subject(change) == subject)
+        && commit
+            .checks
+            .iter()
+            .all(|check| matches!(check, Check::Version(of, _) if of == subject));
+    (is_short && is_plain && is_own).then_some(subject)
 }
 
 /// The parameters of `commit_v1` that are derived from a commit.
@@ -99,6 +107,7 @@ struct CommitParameters<'a> {
     lock_pkids: Vec<&'a str>,
     lock_writes: Vec<bool>,
     checks: Option<String>,
+    is_absence: bool,
     seals: Vec<i64>,
     changes: Changes<'a>,
     owner_models: Vec<&'a str>,
@@ -144,6 +153,7 @@ impl<'a> CommitParameters<'a> {
             if let Check::Version(reference, _) = check {
                 locks.insert(reference, false);
             }
+            parameters.is_absence |= matches!(check, Check::Absent(_) | Check::Unique(..));
             checks.push(encode_check(check)?);
         }
         // Documents that the commit does not put, but that must exist for their secrets and wakeups.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_postgres::Row;
@@ -59,6 +60,7 @@ pub(super) struct Shared {
     skew: AtomicI64,
     events: Events,
     groups: Groups,
+    runtime: Handle,
     /// The number of hosts with a heartbeat, this one included.
     hosts: AtomicU32,
     share: Mutex<HostShare>,
@@ -141,6 +143,7 @@ impl Connections {
             skew: AtomicI64::new(0),
             events: Events::default(),
             groups: Groups::default(),
+            runtime: Handle::current(),
             hosts: AtomicU32::new(1),
             share: Mutex::new(HostShare::WHOLE),
             asked: Mutex::default(),
@@ -266,6 +269,11 @@ impl Shared {
         &self.events
     }
 
+    /// Returns the runtime on which the store was opened.
+    pub(super) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
     pub(super) fn groups(&self) -> &Groups {
         &self.groups
     }
@@ -340,7 +348,7 @@ impl Shared {
         }
     }
 
-    fn describe_outage(&self) -> StoreError {
+    pub(super) fn describe_outage(&self) -> StoreError {
         let reason = match &*self.outage.lock() {
             Some(outage) => outage.reason.clone(),
             None => "no connection to the database yet".to_owned(),

@@ -2,11 +2,11 @@
 //! what a transaction costs the server.
 //!
 //! The writes of a group call the same function for different documents, in the order of these, so that the groups of
-//! several hosts lock them in the same order. If the server refuses one write, nothing of the group was changed, and each
-//! of its writes is repeated alone. Each write has an id of its own, by which a lost answer is resolved.
+//! several hosts lock them in the same order. If the server refuses one write, or it has to wait for a lock, nothing of the
+//! group was changed, and each of its writes is repeated alone. Each write has an id of its own, by which a lost answer is
+//! resolved.
 
-use std::collections::{HashMap, VecDeque};
-use std::fmt::Write as _;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -29,6 +29,10 @@ const LARGEST: usize = 16;
 /// The number of groups of one function that are written at the same time.
 const RUNNING: usize = 2;
 
+/// The first column of a group's statement. A group does not wait for longer for a lock, since the others of the group
+/// wait too.
+const LOCK_TIMEOUT: &str = "set_config('lock_timeout', '250ms', true)";
+
 /// The writes that wait, by function, and numbers for metrics.
 #[derive(Default)]
 pub(super) struct Groups {
@@ -41,7 +45,7 @@ pub(super) struct Groups {
 #[derive(Default)]
 struct Queue {
     running: usize,
-    waiting: VecDeque<Waiting>,
+    waiting: Vec<Waiting>,
 }
 
 /// A write that waits for its group.
@@ -55,12 +59,10 @@ struct Waiting {
 /// What became of a write in a group.
 enum Outcome {
     Written(String),
-    /// The group was refused: nothing was changed.
+    /// Nothing was changed, but the write may succeed alone.
     Refused,
-    /// The answer was lost.
-    Lost,
-    /// The group was not sent, for this reason.
-    NotSent(String),
+    /// A failure as without a group.
+    Failed(Failure),
 }
 
 /// Why a write in a group failed.
@@ -69,6 +71,13 @@ pub(super) enum GroupFailure {
     Refused,
     /// A failure as without a group.
     Failed(Failure),
+}
+
+impl Waiting {
+    fn tell(self, outcome: Outcome) {
+        // Who does not wait any more need not learn of it.
+        let _ = self.outcome.send(outcome);
+    }
 }
 
 impl Groups {
@@ -96,7 +105,7 @@ impl Groups {
     fn add(&self, function: &'static str, write: Waiting) -> bool {
         let mut queues = self.queues.lock();
         let queue = queues.entry(function).or_default();
-        queue.waiting.push_back(write);
+        queue.waiting.push(write);
         let starts = queue.running < RUNNING;
         if starts {
             queue.running += 1;
@@ -104,11 +113,21 @@ impl Groups {
         starts
     }
 
-    /// Takes the next group. An empty one: none is left, and the task ends.
-    fn take(&self, function: &'static str) -> Vec<Waiting> {
+    /// Takes the next group. An empty one: none is left, and the task ends. Who has waited until its deadline learns
+    /// `describe_outage`.
+    fn take(
+        &self,
+        function: &'static str,
+        describe_outage: impl Fn() -> StoreError,
+    ) -> Vec<Waiting> {
+        let now = Instant::now();
         let mut queues = self.queues.lock();
         let queue = queues.entry(function).or_default();
         queue.waiting.retain(|write| !write.outcome.is_closed());
+        for late in queue.waiting.extract_if(.., |write| write.deadline <= now) {
+            let failure = Failure::Unreachable(describe_outage());
+            late.tell(Outcome::Failed(failure));
+        }
         let count = queue.waiting.len().min(LARGEST);
         let Some(power) = count.checked_ilog2() else {
             queue.running -= 1;
@@ -117,21 +136,6 @@ impl Groups {
         let mut group: Vec<Waiting> = queue.waiting.drain(..1 << power).collect();
         group.sort_by(|a, b| a.subject.cmp(&b.subject));
         group
-    }
-
-    /// Tells the writes whose time to wait for a server is over that there is none.
-    fn give_up(&self, function: &'static str, reason: &str) {
-        let now = Instant::now();
-        let mut queues = self.queues.lock();
-        let waiting = std::mem::take(&mut queues.entry(function).or_default().waiting);
-        for write in waiting {
-            if write.deadline <= now {
-                // Who does not wait any more need not learn of it.
-                let _ = write.outcome.send(Outcome::NotSent(reason.to_owned()));
-            } else if let Some(queue) = queues.get_mut(function) {
-                queue.waiting.push_back(write);
-            }
-        }
     }
 }
 
@@ -153,23 +157,22 @@ impl Shared {
         };
         if self.groups().add(function, write) {
             let shared = Arc::clone(self);
-            tokio::spawn(async move { shared.write_groups(function).await });
+            let task = async move { shared.write_groups(function).await };
+            // The caller's runtime may end before the store.
+            self.runtime().spawn(task);
         }
-        match outcome.await.unwrap_or(Outcome::Lost) {
-            Outcome::Written(result) => Ok(result),
-            Outcome::Refused => Err(GroupFailure::Refused),
-            Outcome::Lost => Err(GroupFailure::Failed(Failure::NoAnswer)),
-            Outcome::NotSent(reason) => {
-                let error = StoreError::Unavailable(reason);
-                Err(GroupFailure::Failed(Failure::Unreachable(error)))
-            }
+        match outcome.await {
+            Ok(Outcome::Written(result)) => Ok(result),
+            Ok(Outcome::Refused) => Err(GroupFailure::Refused),
+            Ok(Outcome::Failed(failure)) => Err(GroupFailure::Failed(failure)),
+            Err(_) => Err(GroupFailure::Failed(Failure::NoAnswer)),
         }
     }
 
     /// Writes one group after the other while writes wait.
     async fn write_groups(&self, function: &'static str) {
         loop {
-            let group = self.groups().take(function);
+            let group = self.groups().take(function, || self.describe_outage());
             if group.is_empty() {
                 return;
             }
@@ -184,55 +187,52 @@ impl Shared {
             values.extend(encoded.map(|(value, kind)| (value as _, kind.clone())));
         }
         let statement = call(function, values.len() / group.len().max(1), group.len());
+        // The others whose time is not over try alone.
         let deadlines = group.iter().map(|write| write.deadline);
-        let deadline = deadlines.max().unwrap_or_else(Instant::now);
+        let deadline = deadlines.min().unwrap_or_else(Instant::now);
         let attempt = self.attempt(Lane::Write, &statement, &values, deadline);
-        let outcomes: Vec<Outcome> = match attempt.await {
+        let failure = match attempt.await {
             Ok(rows) => {
                 self.groups().count(group.len());
-                (0..group.len()).map(|n| read_result(&rows, n)).collect()
-            }
-            Err(failure) => {
-                let is_lost = failure.class() == Class::Broken;
-                let reason = match failure {
-                    Failure::Unreachable(StoreError::Unavailable(reason)) => Some(reason),
-                    Failure::Unreachable(error) => Some(error.to_string()),
-                    Failure::Statement(_) | Failure::NoAnswer => None,
-                };
-                if let Some(reason) = &reason {
-                    self.groups().give_up(function, reason);
+                let first = usize::from(group.len() > 1);
+                for (number, write) in group.into_iter().enumerate() {
+                    write.tell(read_result(&rows, first + number));
                 }
-                let outcome = || match &reason {
-                    Some(reason) => Outcome::NotSent(reason.clone()),
-                    None if is_lost => Outcome::Lost,
-                    None => Outcome::Refused,
-                };
-                group.iter().map(|_| outcome()).collect()
+                return;
             }
+            Err(failure) => failure,
         };
-        for (write, outcome) in group.into_iter().zip(outcomes) {
-            // Who does not wait any more need not learn of it.
-            let _ = write.outcome.send(outcome);
+        let group = match <[Waiting; 1]>::try_from(group) {
+            Ok([alone]) => return alone.tell(Outcome::Failed(failure)),
+            Err(group) => group,
+        };
+        let is_lost = failure.class() == Class::Broken;
+        tracing::debug!(
+            function,
+            writes = group.len(),
+            "a group of writes failed: {}",
+            failure.into_error()
+        );
+        for write in group {
+            write.tell(match is_lost {
+                true => Outcome::Failed(Failure::NoAnswer),
+                false => Outcome::Refused,
+            });
         }
     }
 }
 
 /// Returns a statement that calls a function several times.
 pub(super) fn call(function: &str, parameters: usize, times: usize) -> String {
-    let mut statement = "SELECT ".to_owned();
-    for number in 0..times * parameters {
-        let before = match (number % parameters, number) {
-            (0, 0) => "",
-            (0, _) => "), ",
-            _ => ",",
-        };
-        statement += before;
-        if number % parameters == 0 {
-            let _ = write!(statement, "{function}(");
-        }
-        let _ = write!(statement, "${}", number + 1);
+    let mut columns = Vec::with_capacity(times + 1);
+    if times > 1 {
+        columns.push(LOCK_TIMEOUT.to_owned());
     }
-    statement + ")"
+    columns.extend((0..times).map(|call| {
+        let numbers = (1..=parameters).map(|number| format!("${}", call * parameters + number));
+        format!("{function}({})", numbers.collect::<Vec<_>>().join(","))
+    }));
+    format!("SELECT {}", columns.join(", "))
 }
 
 fn read_result(rows: &[Row], number: usize) -> Outcome {
@@ -242,7 +242,7 @@ fn read_result(rows: &[Row], number: usize) -> Outcome {
     match result {
         Some(Ok(result)) => Outcome::Written(result.unwrap_or_default()),
         // Its id tells what it wrote.
-        Some(Err(_)) | None => Outcome::Lost,
+        Some(Err(_)) | None => Outcome::Failed(Failure::NoAnswer),
     }
 }
 

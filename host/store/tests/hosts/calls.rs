@@ -43,6 +43,62 @@ async fn one_of_two_hosts_begins_a_wakeup() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn calls_of_two_hosts_share_transactions_without_deadlocks() {
+    let Some(hosts) = Hosts::start(LeaseClock::Database).await else {
+        return;
+    };
+    let subjects: Vec<Reference> = (0..20).map(record).collect();
+    let changes = subjects.iter().map(|subject| put(subject, "sys.A", &[]));
+    let add = commit(vec![], changes.collect());
+    hosts.first.commit(add).await.unwrap();
+    // Each host begins calls for all records, the second one in the other order.
+    let results = race(200, |n| {
+        let host = hosts.host(n);
+        let position = n / 2 % 20;
+        let position = if n % 2 == 0 { position } else { 19 - position };
+        let subject = subjects[index(position)].clone();
+        async move {
+            let id = format!("t{n}");
+            let begun = host.begin(begin(&id, &subject, NOW)).await.unwrap();
+            let BeginOutcome::Started(lease) = begun else {
+                return 0;
+            };
+            let document = host
+                .get(std::slice::from_ref(&subject))
+                .await
+                .unwrap()
+                .remove(0);
+            let version = document.unwrap().version;
+            let update = Commit {
+                fence: lease.clone(),
+                ..commit(
+                    vec![Check::Version(subject.clone(), version)],
+                    vec![put(&subject, "sys.A", &[]), schedule(&subject)],
+                )
+            };
+            host.commit(update).await.unwrap();
+            host.end(end(&id, lease.as_ref())).await.unwrap();
+            1
+        }
+    })
+    .await;
+    let started: u64 = results.iter().sum();
+    assert!(started >= 20);
+    let ended = "SELECT count(*) FROM relation.transactions WHERE status = 'Success'";
+    assert_eq!(hosts.sql(ended), started.to_string());
+    assert_eq!(hosts.sql("SELECT count(*) FROM relation.leases"), "0");
+    let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+    assert_eq!(hosts.sql(deadlocks), "0");
+    for host in hosts.both() {
+        let statistics = host.statistics().await.unwrap();
+        assert!(
+            statistics.grouped_writes > statistics.groups,
+            "{statistics:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lease_lasts_by_the_clock_of_the_database() {
     let Some(hosts) = Hosts::start(LeaseClock::Database).await else {
         return;

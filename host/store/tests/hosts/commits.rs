@@ -207,7 +207,7 @@ async fn functions_refuse_wrong_parameters() {
     let none = "'{}','{}','{}'";
     let change = |kind: &str, rest: &str| {
         format!(
-            "relation.commit_v1({id}, 'h', NULL, NULL, NULL, {none}, NULL, '{{}}', false, '{{{kind}}}', '{{m}}', '{{p}}', \
+            "relation.commit_v1({id}, 'h', NULL, NULL, NULL, {none}, NULL, false, '{{}}', false, '{{{kind}}}', '{{m}}', '{{p}}', \
              {rest}, 1, '{{}}', '{{}}', NULL, NULL, NULL, NULL)"
         )
     };

@@ -17,7 +17,8 @@ use std::time::Duration;
 use relation_store::postgres::{LeaseClock, PostgresOptions, PostgresStore};
 use relation_store::{
     BeginOutcome, CallEnd, CallStart, CallStore, Change, Check, Commit, DocumentStore, DueWakeup,
-    KindFilter, Lease, Recovery, StoreError, TransactionStore, WakeupSettlement, WakeupStore,
+    KindFilter, Lease, Recovery, Store as _, StoreError, TransactionStore, WakeupSettlement,
+    WakeupStore,
 };
 use relation_test_postgres::{Cluster, Database};
 use relation_types::transactions::{

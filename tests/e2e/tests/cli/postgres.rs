@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use relation_e2e::cli_world::{CliWorld, NODE};
-use relation_e2e::process::{TIMEOUT, Workspace, eventually, eventually_within};
+use relation_e2e::cli_world::{CliWorld, NODE, browse};
+use relation_e2e::process::{TIMEOUT, Workspace, eventually, eventually_within, free_address};
 use relation_test_postgres::{Cluster, Database};
 use serde_json::{Value, json};
 use webex_emulator::Consent;
@@ -51,6 +51,36 @@ fn findings(output: &str, check: &str) -> Vec<(String, String, String)> {
             )
         })
         .collect()
+}
+
+#[test]
+fn metrics_show_the_figures_of_each_kind_of_store() {
+    let check = |world: CliWorld, expected: &[&str]| {
+        let address = free_address("127.0.0.1");
+        let world = world.with_config_line(&format!("metrics.listen = \"{address}\""));
+        world.workspace.relation(["init"]).run().succeeds();
+        let (running, _) = world.serve(&[]);
+        let (status, metrics) = browse(&format!("http://{address}/metrics"));
+        assert_eq!(status, 200);
+        for name in expected {
+            let is_sample = |line: &str| {
+                line.strip_prefix(name)
+                    .is_some_and(|rest| rest.starts_with(' '))
+            };
+            assert!(metrics.lines().any(is_sample), "{name} in {metrics}");
+        }
+        running.terminate();
+        running.wait().succeeds();
+    };
+    check(CliWorld::new(), &["relation_store_log_bytes"]);
+    let Some((_, database)) = database() else {
+        return;
+    };
+    let figures = [
+        "relation_store_dead_rows",
+        "relation_store_oldest_transaction_seconds",
+    ];
+    check(world_on(database.url()), &figures);
 }
 
 #[test]

@@ -124,14 +124,14 @@ $$;
 
 -- Applies all changes if the fence and all checks hold, otherwise none.
 --
--- `p_epoch` is NULL without a fence. The documents to lock are sorted and distinct; `p_lock_writes` says which of them
+-- `p_epoch` is NULL without a fence. `p_is_absence`: a check says that something is not there. The documents to lock are sorted and distinct; `p_lock_writes` says which of them
 -- are changed. The changes are sorted by document, and for each document in the order given: `put` (`p_nodes`,
 -- `p_bodies`, `p_keys`), `delete`, `seal` and `unseal` (the name, `p_bytes`), `schedule` and `cancel` (the name is the
 -- id, `p_bytes` the payload, `p_dues`, `p_deadlines`). The owners are documents that must exist afterwards, sorted.
 CREATE FUNCTION relation.commit_v1(
     p_write uuid, p_holder text, p_model text, p_pkid text, p_epoch bigint,
     p_lock_models text[], p_lock_pkids text[], p_lock_writes boolean[],
-    p_checks text, p_seals bigint[], p_older_keys boolean,
+    p_checks text, p_is_absence boolean, p_seals bigint[], p_older_keys boolean,
     p_kinds text[], p_models text[], p_pkids text[], p_names text[], p_nodes text[], p_keys text[], p_bodies text[],
     p_bytes bytea[], p_dues bigint[], p_deadlines bigint[], p_now bigint,
     p_owner_models text[], p_owner_pkids text[], p_queued text, p_update text, p_lines text, p_reveals text
@@ -175,7 +175,7 @@ BEGIN
         WHERE d.model = p_models[i] AND d.pkid = p_pkids[i] AND d.hierarchy = p_nodes[i] AND d.keys = p_keys[i];
         v_is_plain := v_is_plain AND FOUND;
     END LOOP;
-    IF p_checks IS NOT NULL OR NOT v_is_plain THEN
+    IF p_is_absence OR NOT v_is_plain THEN
         PERFORM relation.lock_stripes(p_kinds, p_models, p_pkids, p_nodes, p_keys, p_checks::json);
     END IF;
     FOR i IN 1 .. cardinality(p_lock_models) LOOP

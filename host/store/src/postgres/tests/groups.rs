@@ -122,3 +122,65 @@ async fn write_that_nobody_waits_for_is_not_sent() {
     assert_eq!(count(cluster, &database, "given up"), 0);
     assert_eq!(count(cluster, &database, "last"), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn write_that_waits_for_a_lock_does_not_delay_its_group() {
+    let Some(cluster) = Cluster::shared().unwrap() else {
+        return;
+    };
+    let (database, store) = open_new(cluster).await;
+    let lock = "CREATE FUNCTION public.wait_for_lock() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            PERFORM pg_advisory_xact_lock(8, 8);
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER wait BEFORE INSERT ON public.tried FOR EACH ROW WHEN (NEW.text LIKE '%-7')
+        EXECUTE FUNCTION public.wait_for_lock()";
+    cluster.execute(database.name(), lock).unwrap();
+    let holder = open(database.url()).await;
+    let hold = "CREATE FUNCTION public.hold_v1(p_write uuid) RETURNS text LANGUAGE plpgsql AS $$
+        BEGIN
+            PERFORM pg_advisory_xact_lock(8, 8);
+            PERFORM pg_sleep(3);
+            RETURN relation.wrote_v1(p_write, '');
+        END $$";
+    cluster.execute(database.name(), hold).unwrap();
+    let held = tokio::spawn(async move { holder.write("public.hold_v1", &[]).await });
+    let locked =
+        "count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = 8 AND granted";
+    wait_for(cluster, locked).await;
+    let texts = texts("some");
+    let writes = texts.iter().map(async |text| {
+        let written = write_in_group(&store, text, 0.0).await;
+        (written, held.is_finished())
+    });
+    for (text, (written, is_late)) in texts.iter().zip(join_all(writes).await) {
+        assert_eq!(written.unwrap(), format!("done {text}"));
+        // Only this one has to wait.
+        assert_eq!(is_late, text.ends_with("-7"), "{text}");
+        assert_eq!(count(cluster, &database, text), 1, "{text}");
+    }
+    held.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_that_wait_learn_of_an_outage() {
+    let Some(cluster) = Cluster::start("").unwrap() else {
+        return;
+    };
+    let (database, _) = open_new(&cluster).await;
+    let mut options = options(database.url());
+    options.patience = Duration::from_secs(1);
+    let store = PostgresStore::open(options).await.unwrap();
+    cluster.crash().unwrap();
+    let texts = texts("some");
+    for (text, written) in texts.iter().zip(write_together(&store, &texts).await) {
+        let Err(WriteError::Store(error)) = written else {
+            panic!("{text} was written");
+        };
+        assert!(
+            matches!(error, crate::StoreError::Unavailable(_)),
+            "{error}"
+        );
+    }
+}

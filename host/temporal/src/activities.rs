@@ -241,7 +241,8 @@ impl Activities {
                     },
                 }),
                 WakeupOutcome::Busy(_) if ran.is_empty() => {
-                    return Err(failure::busy(&Reference::record(input.pkid)));
+                    let subject = Reference::record(input.pkid);
+                    return Err(failure::busy(&subject, context.info().attempt));
                 }
                 WakeupOutcome::Busy(_) => break,
                 _ => {}

@@ -40,10 +40,7 @@ pub(crate) async fn start_customer<W: 'static>(
         .workflow_id(workflow_id(pkid))
         .parent_close_policy(ParentClosePolicy::Abandon)
         .build();
-    let input = CustomerInput {
-        pkid: pkid.clone(),
-        requests: Vec::new(),
-    };
+    let input = CustomerInput::new(pkid.clone());
     let started = ctx.start_child_workflow(SparkCustomer::run, input, options);
     match started.await {
         Ok(_) => Ok(()),

@@ -14,7 +14,9 @@ use relation_host::store::{KindFilter, Store, StoreError};
 use relation_host::types::{Pkid, RECORD_MODEL};
 use relation_host::wakeup_kinds;
 use temporalio_client::errors::WorkflowStartError;
-use temporalio_client::{Client, WorkflowIdConflictPolicy, WorkflowStartOptions};
+use temporalio_client::{
+    Client, WorkflowDescribeOptions, WorkflowIdConflictPolicy, WorkflowStartOptions,
+};
 
 use crate::customer::{CustomerInput, SparkCustomer, workflow_id};
 use crate::inputs::{INPUT_WAKEUP, Inputs};
@@ -99,12 +101,13 @@ impl Bridge {
         Ok(overdue.map(|wakeup| wakeup.subject.pkid).collect())
     }
 
-    /// Signals a workflow, and starts it if it does not run.
+    /// Signals a workflow, and starts it if it does not run. A workflow with a task or an activity reads the record's next
+    /// wakeup anyway; while many wakeups are due, signals to these would only be more work.
     async fn wake(&self, pkid: &Pkid) -> Result<(), WorkflowStartError> {
-        let input = CustomerInput {
-            pkid: pkid.clone(),
-            requests: Vec::new(),
-        };
+        if self.is_working(pkid).await {
+            return Ok(());
+        }
+        let input = CustomerInput::new(pkid.clone());
         let options = WorkflowStartOptions::new(self.task_queue.clone(), workflow_id(pkid))
             .id_conflict_policy(WorkflowIdConflictPolicy::UseExisting)
             .build();
@@ -113,5 +116,18 @@ impl Bridge {
             .await?;
         tracing::debug!(%pkid, "signaled the workflow of a due wakeup");
         Ok(())
+    }
+
+    /// Returns whether a workflow runs, and has a task or an activity that has not ended. `false` also if the server does
+    /// not say.
+    async fn is_working(&self, pkid: &Pkid) -> bool {
+        let handle = self
+            .client
+            .get_workflow_handle::<SparkCustomer>(workflow_id(pkid));
+        let described = handle.describe(WorkflowDescribeOptions::default()).await;
+        described.is_ok_and(|described| {
+            let raw = &described.raw_description;
+            raw.pending_workflow_task.is_some() || !raw.pending_activities.is_empty()
+        })
     }
 }

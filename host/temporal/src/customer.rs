@@ -50,6 +50,24 @@ pub struct CustomerInput {
     /// The requests that an earlier run of this workflow has left.
     #[serde(default)]
     pub requests: Vec<Request>,
+    /// The record after the last call of an earlier run.
+    #[serde(default)]
+    pub record: Option<Snapshot>,
+    /// Why the last call of an earlier run failed.
+    #[serde(default)]
+    pub last_error: Option<String>,
+}
+
+impl CustomerInput {
+    /// Creates the input of a record's first run.
+    pub fn new(pkid: Pkid) -> Self {
+        Self {
+            pkid,
+            requests: Vec::new(),
+            record: None,
+            last_error: None,
+        }
+    }
 }
 
 /// A request by the signal `request`, for senders that do not wait.
@@ -135,12 +153,12 @@ impl SparkCustomer {
     fn new(_context: &WorkflowContextView, input: CustomerInput) -> Self {
         Self {
             pkid: input.pkid,
-            record: None,
+            record: input.record,
             requests: input.requests.into(),
             wake_at: 0,
             events: 0,
             is_gone: false,
-            last_error: None,
+            last_error: input.last_error,
             shown: None,
         }
     }
@@ -264,6 +282,8 @@ impl SparkCustomer {
         CustomerInput {
             pkid: self.pkid.clone(),
             requests: self.requests.iter().cloned().collect(),
+            record: self.record.clone(),
+            last_error: self.last_error.clone(),
         }
     }
 }

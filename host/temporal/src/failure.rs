@@ -11,6 +11,9 @@ use temporalio_sdk::activities::ActivityError;
 
 use crate::inputs::InputError;
 
+/// The longest time between two attempts on a record that another call holds.
+const MAX_BUSY_DELAY: Duration = Duration::from_secs(5);
+
 /// The details of a failure, for workflows in any language. The failure's type is its `kind`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailureDetails {
@@ -59,10 +62,12 @@ pub fn from_input(error: InputError) -> ActivityError {
     }
 }
 
-/// Returns the failure of a call on a record that another call holds.
-pub fn busy(subject: &Reference) -> ActivityError {
+/// Returns the failure of a call on a record that another call holds, in this attempt of the activity. The retries stay
+/// frequent: after the death of a worker, its call holds the record until the store gives it up.
+pub fn busy(subject: &Reference, attempt: u32) -> ActivityError {
     let message = format!("another call holds {subject}");
-    from_error(AppError::new(ErrorKind::Busy, message))
+    let delay = Duration::from_secs(u64::from(attempt)).min(MAX_BUSY_DELAY);
+    with_delay(AppError::new(ErrorKind::Busy, message), None, Some(delay))
 }
 
 /// Refuses input whose fields have errors.
@@ -78,11 +83,20 @@ fn kind_name(kind: ErrorKind) -> String {
 }
 
 fn convert(error: AppError, retry_at: Option<Timestamp>, now: Timestamp) -> ActivityError {
+    // Not shorter than a moment: the server takes zero as its own backoff.
+    let delay = retry_at.map(|at| at.since(now).max(Duration::from_millis(100)));
+    with_delay(error, retry_at, delay)
+}
+
+/// Converts an error. Without a delay, the retry policy decides.
+fn with_delay(
+    error: AppError,
+    retry_at: Option<Timestamp>,
+    delay: Option<Duration>,
+) -> ActivityError {
     let is_retryable = is_retryable(error.kind);
     let kind = kind_name(error.kind);
     let message = error.to_string();
-    // Not shorter than a moment: the server takes zero as its own backoff.
-    let delay = retry_at.map(|at| at.since(now).max(Duration::from_millis(100)));
     let details = FailureDetails {
         kind: kind.clone(),
         field_errors: error.field_errors,
@@ -144,5 +158,20 @@ mod tests {
         let delay = |at| converted(Failure::RateLimited(Some(Timestamp(at)))).next_retry_delay();
         assert_eq!(delay(31_000), Some(Duration::from_secs(30)));
         assert_eq!(delay(0), Some(Duration::from_millis(100)));
+    }
+
+    #[test]
+    fn busy_record_is_tried_often() {
+        let record = Reference::record(Pkid::random());
+        let delay = |attempt| match busy(&record, attempt) {
+            ActivityError::Application(failure) => {
+                assert_eq!(failure.type_name(), Some("busy"));
+                assert!(!failure.is_non_retryable());
+                failure.next_retry_delay()
+            }
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(delay(1), Some(Duration::from_secs(1)));
+        assert_eq!(delay(100), Some(Duration::from_secs(5)));
     }
 }

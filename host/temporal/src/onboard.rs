@@ -167,7 +167,7 @@ async fn wait_for_consent(
         ctx.state_mut(|state| state.progress.link = Some(link.link));
         set_step(ctx, "waiting for the consent");
         let expires = Duration::from_millis(link.expires.0).saturating_sub(now(ctx));
-        while let Some(callback) = wait_for_callback(ctx, deadline.left(ctx).min(expires)).await? {
+        if let Some(callback) = wait_for_callback(ctx, deadline.left(ctx).min(expires)).await? {
             let complete = CompleteConnect {
                 pkid: pkid.clone(),
                 input: callback,
@@ -180,7 +180,6 @@ async fn wait_for_consent(
                 Err(error @ ActivityExecutionError::Failed(_)) => {
                     let refused = Some(error.to_string());
                     ctx.state_mut(|state| state.progress.refused = refused);
-                    break;
                 }
                 Err(error) => return Err(error.into()),
             }

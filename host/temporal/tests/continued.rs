@@ -1,5 +1,12 @@
 //! A long history continues as a new run: the state survives, and no signal is lost.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
+
 mod support;
 
 use std::time::Duration;

@@ -1,5 +1,12 @@
 //! The whole life of a customer by workflows, against a development server; histories never contain secrets.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
+
 mod support;
 
 use std::path::Path;

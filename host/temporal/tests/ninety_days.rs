@@ -1,5 +1,12 @@
 //! Ninety days in a minute, on the time-skipping server: refreshes in time, notices once, expiry, reconnect and delete.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
+
 mod support;
 
 use std::collections::BTreeMap;
@@ -7,19 +14,15 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use futures_util::FutureExt as _;
-use relation_host::AddRequest;
 use relation_host::clock::{Clock as _, ManualClock};
 use relation_host::reports::State;
-use relation_host::types::{Filter, Pkid, Timestamp};
-use relation_temporal::customer::{CustomerInput, SparkCustomer, workflow_id};
+use relation_host::types::{Filter, Timestamp};
+use relation_temporal::customer::SparkCustomer;
 use relation_temporal::{Activities, connection, worker};
-use serde_json::json;
-use support::customer::{connect, handle, refreshes, state, wait_for};
-use support::{NODE, PATIENCE, World, skipping_server_program};
+use support::customer::{add, connect, handle, refreshes, state, wait_for};
+use support::{PATIENCE, World, skipping_server_program};
 use temporalio_client::tonic::Request;
-use temporalio_client::{
-    WorkflowExecuteUpdateOptions, WorkflowGetResultOptions, WorkflowStartOptions,
-};
+use temporalio_client::{WorkflowExecuteUpdateOptions, WorkflowGetResultOptions};
 use temporalio_common::protos::temporal::api::testservice::v1::{
     LockTimeSkippingRequest, SleepRequest,
 };
@@ -97,25 +100,6 @@ async fn alerts(world: &World) -> BTreeMap<(String, u64), u64> {
     alerts.collect()
 }
 
-/// Adds a record without `AddCustomer`: the time-skipping server does not start its child workflow.
-async fn add_directly(world: &World) -> Pkid {
-    let request = AddRequest {
-        hierarchy: NODE.parse().unwrap(),
-        fields: json!({ "name": "Contoso" }).as_object().unwrap().clone(),
-        token_response: None,
-        idempotency_key: None,
-    };
-    let added = world.parts.host.add(request).await.unwrap();
-    let pkid = added.value.connection.pkid;
-    let input = CustomerInput::new(pkid.clone());
-    let options = WorkflowStartOptions::new(world.task_queue().to_owned(), workflow_id(&pkid));
-    let started = world
-        .client
-        .start_workflow(SparkCustomer::run, input, options.build());
-    started.await.unwrap();
-    pkid
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn ninety_days_pass_with_every_refresh() {
     let Some(program) = skipping_server_program() else {
@@ -135,7 +119,7 @@ async fn ninety_days_pass_with_every_refresh() {
     let mut service = world.client.connection().test_service();
     service.lock_time_skipping(lock).await.unwrap();
     start_worker(&world, &clock);
-    let pkid = add_directly(&world).await;
+    let pkid = add(&world, "Contoso").await;
     let customer = handle(&world, &pkid);
     connect(&world, &customer).await;
     let connected = clock.now();

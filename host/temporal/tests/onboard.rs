@@ -1,5 +1,12 @@
 //! The process of a platform: the workflow `Onboard`, and a workflow in Python.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
+
 mod support;
 
 use std::process::Stdio;

@@ -1,6 +1,13 @@
 //! Replays the stored histories of earlier releases: a change of the workflows' commands that breaks running workflows
 //! fails here. `RELATION_SAVE_HISTORIES=tests/histories` in a run of `life.rs` stores new ones.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
+
 use std::path::{Path, PathBuf};
 
 use relation_temporal::{AddCustomer, Onboard, SparkCustomer};

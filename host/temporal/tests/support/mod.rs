@@ -1,5 +1,11 @@
 //! A development server, an emulated Webex, an installation and workers, for the tests.
-#![allow(dead_code)]
+#![allow(
+    dead_code,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 pub mod customer;
 pub mod tap;

@@ -22,27 +22,38 @@ pub struct Message {
     pub is_response: bool,
 }
 
+/// The message at which its worker is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Point {
+    /// The number of the message, of those of all workers. The first one is 1.
+    Number(usize),
+    /// The next request to this server.
+    Request(Link),
+    /// The next response of this server.
+    Response(Link),
+}
+
 /// Counts the messages of all workers.
 #[derive(Clone)]
 pub struct Tap(Arc<Inner>);
 
 struct Inner {
-    /// The messages until the one at which its worker is held; `None`: none is counted.
-    rest: Mutex<Option<usize>>,
+    /// The point, with the rest of its number; `None`: nobody is to be held.
+    point: Mutex<Option<Point>>,
     held: watch::Sender<Option<Message>>,
 }
 
 impl Tap {
     pub fn new() -> Self {
         Self(Arc::new(Inner {
-            rest: Mutex::new(None),
+            point: Mutex::new(None),
             held: watch::Sender::new(None),
         }))
     }
 
-    /// Holds the worker of the `n`th message from now on, before that message is passed on. The first one is 1.
-    pub fn hold_at(&self, n: usize) {
-        *self.lock() = Some(n);
+    /// Holds the worker of a message from now on, before that message is passed on.
+    pub fn hold_at(&self, point: Point) {
+        *self.lock() = Some(point);
     }
 
     /// Waits until a worker is held.
@@ -77,8 +88,8 @@ impl Tap {
         address
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<usize>> {
-        self.0.rest.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<Point>> {
+        self.0.point.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Passes all bytes of a connection on, until one side closes it.
@@ -124,12 +135,19 @@ impl Tap {
 
     /// Counts messages, and waits if the worker is held.
     async fn count(&self, messages: usize, message: Message) {
-        if messages > 0
-            && let Some(rest) = self.lock().as_mut()
-            && *rest > 0
-        {
-            *rest = rest.saturating_sub(messages);
-            if *rest == 0 {
+        if messages > 0 {
+            let mut point = self.lock();
+            let is_reached = match point.as_mut() {
+                Some(Point::Number(rest)) => {
+                    *rest = rest.saturating_sub(messages);
+                    *rest == 0
+                }
+                Some(Point::Request(link)) => *link == message.link && !message.is_response,
+                Some(Point::Response(link)) => *link == message.link && message.is_response,
+                None => false,
+            };
+            if is_reached {
+                *point = None;
                 self.0.held.send_replace(Some(message));
             }
         }

@@ -27,12 +27,14 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Begins an attempt with a first heartbeat.
+    /// Begins an attempt. Most calls end before the first heartbeat, which is a request to the server.
     pub async fn begin(host: &Host, context: &ActivityContext) -> Result<Self, ActivityError> {
         let earlier: Option<Heartbeat> = context.heartbeat_details().deserialize()?;
-        let requested_at = match earlier {
+        let now = host.clock().now();
+        let scheduled = scheduled_time(context).unwrap_or(now);
+        let requested_at = match &earlier {
             Some(earlier) => earlier.requested_at,
-            None => first_request(context, host.clock().now()),
+            None => now.min(scheduled),
         };
         let stop = CancellationToken::new();
         let (called, transaction) = host.stopped_by(stop.clone()).for_transaction();
@@ -41,7 +43,10 @@ impl Attempt {
             transaction: Some(transaction),
             progress: None,
         };
-        context.record_heartbeat(heartbeat.clone()).await?;
+        // The next attempt would take the time of the server, which is ahead of this host's.
+        if requested_at < scheduled {
+            context.record_heartbeat(heartbeat.clone()).await?;
+        }
         let mut background = JoinSet::new();
         let canceled = context.clone();
         background.spawn(async move {
@@ -68,13 +73,11 @@ impl Attempt {
     }
 }
 
-/// Returns the time of the first request, by the host's clock, as far as the first attempt has left none. The time of the
-/// server may be ahead of the host's.
-fn first_request(context: &ActivityContext, now: Timestamp) -> Timestamp {
-    let scheduled = context.info().scheduled_time;
-    let scheduled = scheduled.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-    let scheduled = scheduled.and_then(|since| u64::try_from(since.as_millis()).ok());
-    scheduled.map_or(now, |scheduled| now.min(Timestamp(scheduled)))
+/// Returns the server's time when the activity was scheduled. It is the same in each attempt.
+fn scheduled_time(context: &ActivityContext) -> Option<Timestamp> {
+    let scheduled = context.info().scheduled_time?;
+    let since = scheduled.duration_since(UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_millis()).ok().map(Timestamp)
 }
 
 /// Reads the progress of a call from its transaction. The texts of transactions have no secrets.

@@ -31,7 +31,7 @@ pub struct EndpointHealth {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DisabledReason {
-    /// It had only failures for [`DISABLE_AFTER`].
+    /// The endpoint had only failures for [`DISABLE_AFTER`].
     Failures,
     /// The receiver responded that it refuses messages (HTTP 410).
     Gone,
@@ -42,7 +42,7 @@ pub enum DisabledReason {
 pub enum HealthChange {
     /// The endpoint had only failures for [`WARN_AFTER`]: warn by another channel.
     Warn,
-    /// The endpoint is disabled now: tell it by another channel.
+    /// The endpoint is disabled now: report this by another channel.
     Disable(DisabledReason),
     /// The endpoint works again after a warning or after it was disabled.
     Recover,
@@ -73,7 +73,7 @@ impl EndpointHealth {
         !self.warned && self.disabled.is_none()
     }
 
-    /// Records a success, which resets everything. So a test can enable an endpoint that was disabled.
+    /// Records a success, which resets all fields. A successful test therefore enables a disabled endpoint.
     pub fn record_success(&mut self) -> Option<HealthChange> {
         let was_reported = self.warned || self.disabled.is_some();
         self.enable();
@@ -85,7 +85,8 @@ impl EndpointHealth {
         *self = Self::default();
     }
 
-    /// Records an attempt that failed at `now`. One that did not reach out says nothing about the endpoint.
+    /// Records an attempt that failed at `now`. An attempt that was not made says nothing about the endpoint, and is
+    /// ignored.
     pub fn record_failure(
         &mut self,
         kind: DeliveryErrorKind,
@@ -228,7 +229,7 @@ mod tests {
     }
 
     proptest! {
-        /// A warning and a disabled endpoint need only failures, for that long.
+        /// With temporary failures, a warning needs 6 hours without a success, and disabling needs 72 hours.
         #[test]
         fn changes_need_their_time_of_failures(steps in prop::collection::vec((any::<bool>(), 0_i64..600), 1..200)) {
             let mut health = EndpointHealth::default();

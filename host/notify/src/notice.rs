@@ -1,10 +1,10 @@
-//! A notice: what is told about one connection, in a form that every channel can write.
+//! A notice: the facts reported about one connection, in a form that every channel can write.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-/// The event that a notice tells.
+/// The event that a notice reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NoticeKind {
@@ -44,7 +44,7 @@ pub enum Severity {
     Critical,
 }
 
-/// The facts that are told about one connection. They never contain a secret or a link that connects.
+/// The facts that are reported about one connection. They never contain a secret or a link that connects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     /// The id that stays the same for every attempt and every recipient: derived from the alert, its refresh-token
@@ -76,7 +76,7 @@ pub struct Notice {
     pub link: Option<Url>,
 }
 
-/// Notices of one node that are told together.
+/// Notices of one node that are sent together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digest {
     /// The id that stays the same for every attempt.

@@ -106,8 +106,8 @@ fn add_jitter(pause: Duration, entropy: u32) -> Duration {
 
 /// Returns the time until which a message is useful; `None`: always.
 ///
-/// "Expires in 2 days" is not useful after the expiry, since another notice tells that. A digest is useful as long as
-/// one of its notices.
+/// "Expires in 2 days" is not useful after the expiry, since another notice reports the expiry. A digest is useful as
+/// long as one of its notices.
 #[must_use]
 pub fn find_deadline(message: &Message) -> Option<DateTime<Utc>> {
     let mut latest = None;

@@ -17,7 +17,7 @@ pub enum MailAddressError {
     /// There is no `@`.
     #[error("it has no `@`; write it as name@example.com")]
     NoAt,
-    /// The part before the `@` has other characters than those of plain addresses.
+    /// The part before the `@` has characters other than those of plain addresses.
     #[error(
         "the part before the `@` is not valid: 1 to 64 ASCII letters, digits and !#$%&'*+-/=?^_`{{|}}~, with single \
          dots between them"

@@ -71,7 +71,7 @@ impl AlertFacts {
     /// Reads an alert's body.
     ///
     /// # Errors
-    /// Those of [`serde_json::from_str`].
+    /// Errors of [`serde_json::from_str`].
     pub fn parse(body: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(body)
     }
@@ -117,7 +117,7 @@ pub fn event_from_alert(
         AlertTransition::Repeated { earlier } if alert.severity > earlier => Some(alert.severity),
         AlertTransition::Repeated { .. } => return None,
         AlertTransition::Cleared { is_connected } => {
-            // The threshold is not crossed yet: it was told too early, since the clock was ahead.
+            // The threshold is not crossed yet: it was reported too early, since the clock was ahead.
             let is_early = kind == NoticeKind::Expiring && alert.generation == facts.generation;
             let is_recovery = is_connected && ends_with_recovery(kind) && !is_early;
             return is_recovery.then(|| Event::recovered(facts, now));
@@ -128,7 +128,7 @@ pub fn event_from_alert(
         _ => alert.id.clone(),
     };
     let episode = match (kind, rise) {
-        // A threshold is told once in a generation.
+        // A threshold is reported once in a generation.
         (NoticeKind::Expiring, _) => String::new(),
         (_, None) => alert.first.clone(),
         (_, Some(severity)) => format!("{} {severity:?}", alert.first),

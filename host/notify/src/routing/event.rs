@@ -53,7 +53,7 @@ pub struct Event {
     pub node: Hierarchy,
     /// The lifetime of the refresh token, if it is known.
     pub lifetime: Option<Duration>,
-    /// The beginning of the failures that a [`NoticeKind::Retrying`] tells of.
+    /// The beginning of the failures that a [`NoticeKind::Retrying`] reports.
     pub failing_since: Option<DateTime<Utc>>,
     /// The number of the reminder; 0 for the first notice.
     pub reminder: u32,
@@ -138,7 +138,7 @@ impl Event {
         )
     }
 
-    /// Creates the event that refreshes have failed since `since`, before an alert tells it.
+    /// Creates the event that refreshes have failed since `since`, before an alert reports it.
     #[must_use]
     pub fn retrying(facts: &ConnectionFacts, since: DateTime<Utc>, now: DateTime<Utc>) -> Self {
         let episode = since.timestamp_millis().to_string();
@@ -148,7 +148,7 @@ impl Event {
         }
     }
 
-    /// Creates the event that the grant lacks a scope since `since`, before an alert tells it.
+    /// Creates the event that the grant lacks a scope since `since`, before an alert reports it.
     #[must_use]
     pub fn missing_scope(
         facts: &ConnectionFacts,

@@ -108,7 +108,7 @@ pub(super) fn digest_id<'d>(deliveries: impl IntoIterator<Item = &'d DerivedId>)
     DerivedId::derive("digest", ids)
 }
 
-/// Returns the key of a recipient in ids: each level tells a recipient by its own settings, and an endpoint's secret
+/// Returns the key of a recipient in ids: each level notifies a recipient by its own settings, and an endpoint's secret
 /// belongs to its level.
 pub(super) fn recipient_key(recipient: &Recipient, origin: &str) -> String {
     format!("{origin} {}", recipient.key())

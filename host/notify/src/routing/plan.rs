@@ -13,7 +13,7 @@ use crate::settings::{ChannelKind, Language, Recipient, Zone};
 pub struct RoutePlan {
     /// The notice with its id.
     pub notice: Notice,
-    /// The threshold in milliseconds that the notice tells of; 0 without one.
+    /// The threshold in milliseconds that the notice reports; 0 without one.
     pub threshold_ms: u64,
     /// The deliveries, those of the nearest level first.
     pub deliveries: Vec<Delivery>,
@@ -44,7 +44,7 @@ pub struct Delivery {
     pub zone: Option<Zone>,
     /// The maximum number of messages to the recipient in an hour.
     pub budget: u32,
-    /// The time before which it is not made.
+    /// The time before which the delivery is not made.
     pub earliest: DateTime<Utc>,
     /// The reasons for an earliest time after the event.
     pub holds: Vec<Hold>,
@@ -56,13 +56,14 @@ pub struct Delivery {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Hold {
-    /// The connection failed within an hour after a notice that it works; it is told if it still fails.
+    /// The connection failed within an hour after a notice that it works; the failure is reported if the connection
+    /// still fails.
     Flapping,
-    /// It is folded into the digest of the day.
+    /// The delivery is folded into the digest of the day.
     Digest,
-    /// The recipient's budget is used up; it is folded into the next message.
+    /// The recipient's budget is used up; the delivery is folded into the next message.
     Budget,
-    /// It waits for the end of the quiet hours.
+    /// The delivery waits for the end of the quiet hours.
     QuietHours,
 }
 
@@ -85,7 +86,7 @@ pub struct NotMade {
 pub enum Reason {
     /// The setting `notify` is off.
     NotifyOff,
-    /// The kind is not among those that are told.
+    /// The kind is not among those that are reported.
     KindOff,
     /// The channel is off.
     ChannelOff,
@@ -102,15 +103,15 @@ pub enum Reason {
         /// The time.
         at: DateTime<Utc>,
     },
-    /// This threshold or a tighter one was told.
+    /// This threshold or a tighter one was reported.
     AlreadyTold,
     /// No threshold applies.
     NoThreshold,
-    /// No problem was told since the last recovery, so that a recovery means nothing.
+    /// No problem was reported since the last recovery, so that a recovery means nothing.
     NothingToRecover,
     /// Reminders are off.
     ReminderOff,
-    /// A later notice replaces it while it waits, such as for a digest.
+    /// A later notice replaces the delivery while the delivery waits, such as for a digest.
     Replaced,
 }
 
@@ -119,7 +120,7 @@ pub enum Reason {
 pub struct VisiblePlan {
     /// The notice.
     pub notice: Notice,
-    /// The threshold in milliseconds that the notice tells of; 0 without one.
+    /// The threshold in milliseconds that the notice reports; 0 without one.
     pub threshold_ms: u64,
     /// The deliveries to recipients of the reader's level and below.
     pub deliveries: Vec<Delivery>,

@@ -26,8 +26,8 @@ pub struct PlannedNotice {
     pub plan: RoutePlan,
 }
 
-/// Lists the coming notices of a connection in the order of time. They are for a crossed threshold that is not told
-/// yet, further thresholds, failed refreshes, the expiry, and the next reminders.
+/// Lists the coming notices of a connection in the order of time. They are for a crossed threshold that is not
+/// reported yet, further thresholds, failed refreshes, the expiry, and the next reminders.
 ///
 /// Each plan is the result of [`route`] for the event at its time, with the history as it is then. If nobody is told,
 /// the plan has the reason.
@@ -120,7 +120,7 @@ impl Planner<'_> {
         {
             let after = self.resolved.fields.retrying_after.value.as_delta();
             let at = add(since, after);
-            // An earlier one has been told, and after the expiry the expiry is told.
+            // An earlier one has been reported, and after the expiry the expiry is reported.
             let is_before_expiry = self.facts.expires.is_none_or(|expires| at < expires);
             if at > now && is_before_expiry {
                 events.push((at, Event::retrying(&self.facts, since, at)));
@@ -184,7 +184,7 @@ impl Planner<'_> {
         }
     }
 
-    /// Routes the event, and notes in the history that it is told.
+    /// Routes the event, and notes in the history that the event is reported.
     fn add(&mut self, at: DateTime<Utc>, event: Event) {
         let plan = route(&event, self.resolved, at, &self.history);
         if matches!(

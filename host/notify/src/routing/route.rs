@@ -27,7 +27,7 @@ const BUDGET_PERIOD: TimeDelta = TimeDelta::hours(1);
 /// The facts about earlier notices that routing needs, for the record and grant of the event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
-    /// The smallest threshold that was told in this generation of the refresh token.
+    /// The smallest threshold that was reported in this generation of the refresh token.
     pub told_threshold: Option<Duration>,
     /// The latest time at which somebody was told of a problem of the connection: those of [`ends_with_recovery`].
     /// Pending deliveries do not count, since a recovery drops them.
@@ -130,7 +130,7 @@ pub fn route(
     router.plan
 }
 
-/// Finds the threshold that an expiry notice tells of, and the notice's severity. As in the plugin, the smallest
+/// Finds the threshold that an expiry notice reports, and the notice's severity. As in the plugin, the smallest
 /// threshold is major and the second smallest minor.
 fn find_threshold(
     event: &mut Event,
@@ -208,7 +208,7 @@ fn check_notice(
 /// The state of routing one event.
 struct Router<'r> {
     plan: RoutePlan,
-    /// The keys of the recipients so far, with their levels. A level must not change how another tells an address.
+    /// The keys of the recipients so far, with their levels. A level must not change how another notifies an address.
     addresses: BTreeSet<(ChannelKind, String)>,
     event: &'r Event,
     thresholds: &'r [Duration],
@@ -352,7 +352,7 @@ impl Router<'_> {
     }
 
     /// Finds the time after which a delivery that is due at `earliest` is obsolete. A notice before an expiry has none
-    /// once the next threshold is crossed, since a tighter notice is told then.
+    /// once the next threshold is crossed, since a tighter notice is sent then.
     fn find_deadline(&self, earliest: DateTime<Utc>) -> DateTime<Utc> {
         let notice = &self.event.notice;
         let lifetime = match notice.kind {

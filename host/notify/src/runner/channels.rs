@@ -15,7 +15,7 @@ use crate::snmp::{self, MibRoot, SnmpChannel, SnmpSender};
 use crate::webhook::{EndpointOptions, EndpointUrl, SigningKeys, Webhook};
 use crate::{Channel, DeliveryError, DeliveryErrorKind};
 
-/// A recipient, and how it is told.
+/// A recipient, and how the recipient is notified.
 #[derive(Clone, Copy, Debug)]
 pub struct ChannelTarget<'t> {
     /// The recipient.

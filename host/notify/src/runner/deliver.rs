@@ -27,7 +27,7 @@ pub(super) const NOT_TOLD: &str =
     "the settings do not name the recipient any more, or do not tell it";
 /// The reason for a notice with a later one.
 const REPLACED: &str = "a later notice about the connection replaces it";
-/// The pause of a delivery that a message in progress tells.
+/// The pause of a delivery that a message in progress covers.
 const FOLLOW_MINUTES: i64 = 5;
 /// The maximum number of a record's deliveries to one recipient that are compared.
 const MAX_COMPARED: u32 = 200;
@@ -96,7 +96,7 @@ impl NoticeRunner {
         }
     }
 
-    /// Waits for a message that tells the delivery, or copies its result.
+    /// Waits for a message that covers the delivery, or copies its result.
     fn follow(
         &self,
         run: &Run<'_>,
@@ -168,7 +168,7 @@ impl NoticeRunner {
         Ok(Ok(recipient))
     }
 
-    /// Returns the recipient with its present address, if the settings of a node still tell it.
+    /// Returns the recipient with its present address, if the settings of a node still include the recipient.
     pub(super) async fn find_present_recipient(
         &self,
         run: &Run<'_>,
@@ -211,7 +211,7 @@ impl NoticeRunner {
         let page = run.store.find(&filter, None, MAX_COMPARED).await?;
         for document in &page.items {
             let other: StoredDelivery = read(document)?;
-            // At the same time, after the clock was set back: the one that was told is the earlier one.
+            // At the same time, after the clock was set back: the one that was delivered is the earlier one.
             let order = |each: &StoredDelivery| {
                 let recency = recency(&each.notice, run.now());
                 (recency, !each.state.is_told(), each.notice.id.clone())

@@ -1,4 +1,4 @@
-//! The health of endpoints: its changes are told to other recipients, and administrators list it.
+//! The health of endpoints: its changes are reported to other recipients, and administrators list it.
 
 use chrono::{DateTime, Utc};
 use relation_host::store::{Change, Check, Commit, Store, StoreError};
@@ -30,8 +30,8 @@ pub struct ListedEndpoint {
 }
 
 impl NoticeRunner {
-    /// Stores the result of an attempt for the endpoint. The same commit has the notice of a change, so that it is told
-    /// exactly once.
+    /// Stores the result of an attempt for the endpoint. The same commit has the notice of a change, so that the
+    /// change is reported exactly once.
     pub(super) async fn store_health(
         &self,
         run: &Run<'_>,
@@ -80,8 +80,8 @@ impl NoticeRunner {
         Err(RunError::Contended)
     }
 
-    /// Creates the deliveries that tell a change of an endpoint. They go to the other recipients of its level, or else to
-    /// those of the nearest level above that has some.
+    /// Creates the deliveries that report a change of an endpoint. They go to the other recipients of its level, or
+    /// else to those of the nearest level above that has some.
     async fn tell_change(
         &self,
         run: &Run<'_>,
@@ -144,7 +144,7 @@ async fn retain_usable(
 /// [`MAX_LISTED`]. A page may have fewer entries than `limit`, since mailboxes are left out.
 ///
 /// # Errors
-/// Those of [`DocumentStore::find`](relation_host::store::DocumentStore::find).
+/// Errors of [`DocumentStore::find`](relation_host::store::DocumentStore::find).
 pub async fn list_endpoints(
     store: &dyn Store,
     node: &Hierarchy,
@@ -190,7 +190,7 @@ pub struct FailureCounts {
 /// Counts dead letters and disabled recipients, by indexes.
 ///
 /// # Errors
-/// Those of [`DocumentStore::count`](relation_host::store::DocumentStore::count).
+/// Errors of [`DocumentStore::count`](relation_host::store::DocumentStore::count).
 pub async fn count_failures(store: &dyn Store) -> Result<FailureCounts, StoreError> {
     let disabled = filter(RECIPIENT_MODEL, key(DISABLED_KEY, "true"));
     Ok(FailureCounts {
@@ -202,7 +202,7 @@ pub async fn count_failures(store: &dyn Store) -> Result<FailureCounts, StoreErr
 /// Counts dead letters up to `at_most`, by an index.
 ///
 /// # Errors
-/// Those of [`DocumentStore::count`](relation_host::store::DocumentStore::count).
+/// Errors of [`DocumentStore::count`](relation_host::store::DocumentStore::count).
 pub async fn count_dead(store: &dyn Store, at_most: u64) -> Result<u64, StoreError> {
     let dead = key(STATE_KEY, DeliveryState::Dead.as_str());
     store.count(&filter(DELIVERY_MODEL, dead), at_most).await
@@ -219,7 +219,7 @@ fn filter(model: &str, key: Key) -> Filter {
 /// Finds the health of a recipient that a level names. A recipient that was never tried has the default one.
 ///
 /// # Errors
-/// Those of [`DocumentStore::get`](relation_host::store::DocumentStore::get).
+/// Errors of [`DocumentStore::get`](relation_host::store::DocumentStore::get).
 pub async fn find_health(
     store: &dyn Store,
     origin: &Hierarchy,
@@ -233,7 +233,7 @@ pub async fn find_health(
 /// [`resend_since`](super::resend_since).
 ///
 /// # Errors
-/// Those of [`DocumentStore::commit`](relation_host::store::DocumentStore::commit).
+/// Errors of [`DocumentStore::commit`](relation_host::store::DocumentStore::commit).
 pub async fn enable(
     store: &dyn Store,
     origin: &Hierarchy,

@@ -1,4 +1,5 @@
-//! The history of a connection: what its deliveries and routings have told. The runner and the preview both use it.
+//! The history of a connection: the events that its deliveries and routings have reported. The runner and the preview
+//! both use it.
 
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ pub(super) struct Known<T> {
     pub stored: T,
 }
 
-/// The documents that tell the history of a record.
+/// The documents that make up the history of a record.
 #[derive(Default)]
 pub(super) struct KnownNotices {
     pub deliveries: Vec<Known<StoredDelivery>>,
@@ -89,8 +90,8 @@ impl KnownNotices {
 
 impl KnownNotices {
     /// Returns whether a later notice of the connection makes a dead letter obsolete. Such a notice went to the same
-    /// recipient, even if it is a dead letter too. Otherwise it tells that the connection works, or that it does not
-    /// after a notice of another kind.
+    /// recipient, even if it is a dead letter too. Otherwise it reports that the connection works, or that it does
+    /// not after a notice of another kind.
     pub(super) fn replaces(&self, dead: &StoredDelivery) -> bool {
         let needs_person = |kind| matches!(kind, NoticeKind::Expired | NoticeKind::Reauthorize);
         let is_later = |notice: &Notice| {

@@ -82,7 +82,7 @@ pub enum ResendError {
 /// Lists a page of deliveries, the newest first. `limit` is at most [`MAX_LISTED`].
 ///
 /// # Errors
-/// Those of [`DocumentStore::list`](relation_host::store::DocumentStore::list).
+/// Errors of [`DocumentStore::list`](relation_host::store::DocumentStore::list).
 pub async fn list_deliveries(
     store: &dyn Store,
     filter: &DeliveryFilter,
@@ -106,7 +106,7 @@ pub async fn list_deliveries(
 /// Finds a delivery to a recipient at a reader's node or below. `None` if there is none.
 ///
 /// # Errors
-/// Those of [`DocumentStore::get`](relation_host::store::DocumentStore::get).
+/// Errors of [`DocumentStore::get`](relation_host::store::DocumentStore::get).
 pub async fn find_delivery(
     store: &dyn Store,
     reader: &Hierarchy,
@@ -131,7 +131,7 @@ fn to_listed(document: &Document) -> Result<ListedDelivery, StoreError> {
 /// others were not. Reasons about levels above the reader's node are left out.
 ///
 /// # Errors
-/// Those of [`DocumentStore::find`](relation_host::store::DocumentStore::find).
+/// Errors of [`DocumentStore::find`](relation_host::store::DocumentStore::find).
 pub async fn list_routings(
     store: &dyn Store,
     node: &Hierarchy,

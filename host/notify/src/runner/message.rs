@@ -1,4 +1,4 @@
-//! A run of a message that tells several deliveries.
+//! A run of a message that covers several deliveries.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use relation_host::store::{Change, Check, Commit, StoreError};
@@ -19,7 +19,7 @@ const BATCH: usize = 100;
 const SETTLE_PAUSE: TimeDelta = TimeDelta::seconds(30);
 
 impl StoredMessage {
-    /// Copies the result of the message to a delivery that it tells.
+    /// Copies the result of the message to a delivery that the message covers.
     pub(super) fn settle(&self, stored: &mut StoredDelivery, now: DateTime<Utc>) {
         stored.end(
             self.state,
@@ -95,7 +95,7 @@ impl NoticeRunner {
         Ok(Ok(recipient))
     }
 
-    /// Ends the deliveries that the message has told, and deletes the message after the last of them.
+    /// Ends the deliveries that the message has covered, and deletes the message after the last of them.
     async fn settle(
         &self,
         run: &Run<'_>,

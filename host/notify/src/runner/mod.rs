@@ -1,8 +1,8 @@
 //! From the outbox to deliveries: a handler of the host's wakeups of the kind `notice`.
 //!
-//! A notice of the outbox becomes one document for each recipient, with a wakeup. A delivery's wakeup makes the attempts.
-//! If the recipient's budget does not allow all that is due, one message tells several deliveries. It is a document of its
-//! own, which is stored before its first attempt.
+//! A notice of the outbox becomes one document for each recipient, with a wakeup. A delivery's wakeup makes the
+//! attempts. If the recipient's budget does not allow all that is due, one message covers several deliveries. It is a
+//! document of its own, which is stored before its first attempt.
 //!
 //! The commit of an attempt's result has no condition on other documents, so that no other run can undo it.
 
@@ -69,8 +69,8 @@ const FORGET: &str = "notice.forget";
 /// The options of a [`NoticeRunner`].
 #[derive(Clone, Debug)]
 pub struct RunnerOptions {
-    /// How long a delivery is kept after its end; 180 days by default. A recovery is only told while the notice of the
-    /// problem is kept.
+    /// How long a delivery is kept after its end; 180 days by default. A recovery is only reported while the notice of
+    /// the problem is kept.
     pub keep: Duration,
     /// The list of alerts for an administrator, if the host knows its own address.
     pub link: Option<Url>,
@@ -249,7 +249,8 @@ impl WakeupHandler for NoticeRunner {
     }
 }
 
-/// Deletes the document, or waits if its time has not come. A threshold that was told too early is deleted nevertheless.
+/// Deletes the document, or waits if its time has not come. A threshold that was reported too early is deleted
+/// nevertheless.
 fn forget_in_time(run: &Run<'_>) -> Result<WakeupResult, RunError> {
     let time = run.wakeup.payload.parse().ok().map(Timestamp);
     let Some(time) = time.filter(|time| *time > run.clock.now()) else {

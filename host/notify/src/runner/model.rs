@@ -16,7 +16,7 @@ use crate::{Message, Notice, NoticeKind};
 pub const DELIVERY_MODEL: &str = "host/NoticeDelivery";
 /// The model of the routings, which are at the record's node.
 pub const ROUTING_MODEL: &str = "host/NoticeRouting";
-/// The model of messages that tell several deliveries.
+/// The model of messages that cover several deliveries.
 pub(super) const MESSAGE_MODEL: &str = "host/NoticeMessage";
 /// The model of recipients with their budget and health.
 pub(super) const RECIPIENT_MODEL: &str = "host/NoticeRecipient";
@@ -132,7 +132,7 @@ pub struct StoredDelivery {
     pub notice: Notice,
     /// The generation of the refresh token.
     pub generation: u64,
-    /// The threshold in milliseconds that the notice tells of; 0 without one.
+    /// The threshold in milliseconds that the notice reports; 0 without one.
     pub threshold_ms: u64,
     /// The number of the reminder; 0 for other notices.
     #[serde(default)]
@@ -222,8 +222,8 @@ impl StoredDelivery {
         self.notice.record.parse().ok()
     }
 
-    /// Returns whether the delivery tells a threshold that is not crossed at `now`, since the clock was ahead. It must not
-    /// stay, so that the threshold is told in its time.
+    /// Returns whether the delivery reports a threshold that is not crossed at `now`, since the clock was ahead. The
+    /// delivery must not stay, so that the threshold is reported in its time.
     pub(super) fn is_early(&self, now: DateTime<Utc>) -> bool {
         let threshold = i64::try_from(self.threshold_ms).unwrap_or(i64::MAX);
         let is_before = |expires: DateTime<Utc>| (expires - now).num_milliseconds() > threshold;

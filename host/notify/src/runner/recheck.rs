@@ -95,8 +95,8 @@ impl NoticeRunner {
         Ok(result)
     }
 
-    /// Has the plugin check a record. A threshold whose alert told nobody is routed again, since the settings may tell
-    /// it now.
+    /// Has the plugin check a record. A threshold of whose alert nobody was told is routed again, since the settings
+    /// may report it now.
     async fn check_record(
         &self,
         run: &Run<'_>,

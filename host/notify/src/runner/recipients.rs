@@ -54,7 +54,7 @@ impl LoadedRecipient {
         sent.drain(..excess);
     }
 
-    /// Finds the message in progress that tells a delivery.
+    /// Finds the message in progress that covers a delivery.
     pub(super) async fn find_message(
         &self,
         store: &dyn Store,

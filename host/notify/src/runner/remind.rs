@@ -48,7 +48,7 @@ fn find_next(
 }
 
 impl NoticeRunner {
-    /// Looks at a connection that did not work: tells a reminder if it is due, and looks again later. Ends when the
+    /// Looks at a connection that did not work: sends a reminder if it is due, and looks again later. Ends when the
     /// connection works, and when a later notice has a chain of its own.
     pub(super) async fn remind(&self, run: &Run<'_>) -> Result<WakeupResult, RunError> {
         let own: StoredRouting = read(run.document)?;

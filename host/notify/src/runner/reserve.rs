@@ -17,7 +17,7 @@ use crate::NoticeKind;
 use crate::routing::{Delivery, Due, FoldContext, FoldedMessage, Hold, budget_end, fold};
 use crate::settings::{Defaults, Resolved};
 
-/// The maximum number of deliveries that one message tells.
+/// The maximum number of deliveries that one message covers.
 const MAX_FOLDED: usize = 500;
 /// The number of deliveries in one page of a search.
 const PAGE: u32 = 500;
@@ -31,19 +31,19 @@ const BEFORE_DEADLINE: TimeDelta = TimeDelta::minutes(10);
 pub(super) enum Place {
     /// The delivery is a message of its own.
     Alone,
-    /// Another document is the message, and tells it.
+    /// Another document is the message, and covers the delivery.
     Together,
-    /// Another delivery replaces it.
+    /// Another delivery replaces this one.
     Replaced,
-    /// It waits until other runs have ended.
+    /// The delivery waits until other runs have ended.
     Later(DateTime<Utc>),
-    /// It waits for the budget.
+    /// The delivery waits for the budget.
     Postponed(DateTime<Utc>),
 }
 
 impl NoticeRunner {
     /// Finds the place of a delivery, and reserves it in the recipient's document. All runs for one recipient reserve
-    /// one after the other, so that no delivery is told twice, and the budget holds on all hosts.
+    /// one after the other, so that no delivery is in two messages, and the budget holds on all hosts.
     pub(super) async fn find_place(
         &self,
         run: &Run<'_>,
@@ -53,7 +53,7 @@ impl NoticeRunner {
         if stored.attempts.count > 0 || stored.notice.kind == NoticeKind::Test {
             return Ok(Place::Alone);
         }
-        // An interrupted run may have told it alone, so that it is repeated with the same id.
+        // An interrupted run may have sent the delivery alone, so that it is repeated with the same id.
         let is_again = run.attempt > 1 || stored.resent > 0;
         let delivery = &stored.delivery;
         let pkid = &run.document.reference.pkid;
@@ -74,7 +74,7 @@ impl NoticeRunner {
                     if end > now {
                         return Ok(Place::Postponed(end));
                     }
-                    // One message beyond the budget tells all that wait.
+                    // One message beyond the budget covers all that wait.
                     let used = u32::try_from(times.len()).unwrap_or(u32::MAX);
                     budget = used.saturating_add(1);
                 }
@@ -134,8 +134,8 @@ impl NoticeRunner {
         Ok(Place::Later(spread(later, delivery.id.as_str(), 30)))
     }
 
-    /// Finds the deliveries to the recipient that one message can tell, including this one. Those that a run has
-    /// claimed or that were attempted are left out, since they may have been told.
+    /// Finds the deliveries to the recipient that one message can cover, including this one. Those that a run has
+    /// claimed or that were attempted are left out, since they may have been sent.
     async fn find_due(
         &self,
         run: &Run<'_>,
@@ -209,7 +209,8 @@ fn to_message(
     })
 }
 
-/// Leaves out the deliveries that the settings do not tell any more; their own runs drop them. The first one is checked.
+/// Leaves out the deliveries that the settings do not include any more; their own runs drop them. The first one is
+/// checked.
 async fn retain_told(
     run: &Run<'_>,
     defaults: &Defaults,
@@ -269,7 +270,7 @@ async fn retain_told(
 
 fn to_due(stored: &StoredDelivery, now: DateTime<Utc>) -> Due {
     let mut delivery = stored.delivery.clone();
-    // A message that the budget allows tells those that wait for it.
+    // A message that the budget allows covers the deliveries that wait for it.
     delivery.earliest = delivery.earliest.min(now);
     Due {
         delivery,

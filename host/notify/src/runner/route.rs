@@ -99,8 +99,8 @@ impl NoticeRunner {
         }
     }
 
-    /// Drops the deliveries that are obsolete since the connection works. Returns the present time if one of them tells
-    /// or may have told somebody.
+    /// Drops the deliveries that are obsolete since the connection works. Returns the present time if one of them
+    /// notifies or may have notified somebody.
     async fn drop_ended(
         &self,
         run: &Run<'_>,
@@ -160,7 +160,7 @@ impl NoticeRunner {
             .await?;
         let now = run.now();
         let notice = &routed.plan.notice;
-        // It tells why nobody is told. A repetition does not; the first routing says more.
+        // The routing shows why nobody is told. A repetition does not; the first routing says more.
         let reference = StoredRouting::reference(&notice.id);
         let earlier = run.store.get(std::slice::from_ref(&reference)).await?;
         if routed.plan.deliveries.is_empty() && earlier.iter().all(Option::is_none) {
@@ -276,7 +276,7 @@ impl NoticeRunner {
     }
 }
 
-/// Returns the key of the account e-mail, if it is told and no level names the address for this node.
+/// Returns the key of the account e-mail, if it gets the notice and no level names the address for this node.
 pub(super) fn find_account_key(event: &Event, resolved: &Resolved) -> Option<String> {
     let text = event.account_email.as_deref()?;
     let address = MailAddress::parse(text).ok()?;

@@ -42,7 +42,7 @@ pub const MAX_THRESHOLDS: usize = 16;
 /// The maximum number of recipients of one level.
 pub const MAX_RECIPIENTS: usize = 50;
 
-/// The kinds that settings choose from, and their names. A test is always told.
+/// The kinds that settings choose from, and their names. A test is always sent.
 pub const KINDS: [(&str, NoticeKind); 8] = [
     ("expiring", NoticeKind::Expiring),
     ("expired", NoticeKind::Expired),
@@ -87,29 +87,29 @@ pub enum ListMode {
 /// The settings for notices of one level.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NoticeSettings {
-    /// Whether anything is told.
+    /// Whether notices are sent.
     pub notify: Setting<bool>,
-    /// The times before the expiry at which it is told, the longest first.
+    /// The times before the expiry at which the expiry is reported, the longest first.
     pub thresholds: Setting<List<Span>>,
     /// The recipients.
     pub recipients: Setting<List<Recipient>>,
     /// Whether each channel is used.
     pub channels: ChannelSettings,
-    /// The kinds that are told, in the order of [`KINDS`].
+    /// The kinds that are reported, in the order of [`KINDS`].
     pub kinds: Setting<List<NoticeKind>>,
-    /// The duration of failed refreshes after which they are told.
+    /// The duration of failed refreshes after which they are reported.
     pub retrying_after: Setting<Span>,
-    /// Whether an expired connection is told again.
+    /// Whether an expired connection is reported again.
     pub reminder: Setting<Reminder>,
     /// Whether e-mails are collected.
     pub digest: Setting<DigestSchedule>,
-    /// The hours in which only critical notices are told.
+    /// The hours in which only critical notices are sent.
     pub quiet_hours: Setting<QuietHours>,
     /// The language of texts.
     pub language: Setting<Language>,
     /// The maximum number of messages to one recipient in an hour.
     pub budget: Setting<u32>,
-    /// Whether the account e-mail of the record is told too.
+    /// Whether the account e-mail of the record gets the notices too.
     pub account_email: Setting<bool>,
 }
 
@@ -147,7 +147,7 @@ pub enum DigestSchedule {
     },
 }
 
-/// The hours in which only critical notices are told.
+/// The hours in which only critical notices are sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QuietHours {
     /// There are no quiet hours.
@@ -191,7 +191,7 @@ impl<T> Setting<T> {
 }
 
 impl DigestSchedule {
-    /// Returns the time of the digest that tells an event at `time`. `None` without digests.
+    /// Returns the time of the digest that reports an event at `time`. `None` without digests.
     #[must_use]
     pub fn next(&self, time: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match self {

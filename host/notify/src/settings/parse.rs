@@ -34,7 +34,7 @@ pub(super) const FIELDS: [&str; 12] = [
 const MAX_BYTES: usize = 256 * 1024;
 /// The shortest time between two reminders.
 const MIN_REMINDER: Span = Span::from_days(7);
-/// The longest wait before failed refreshes are told.
+/// The longest wait before failed refreshes are reported.
 const MAX_RETRYING: Span = Span::from_days(30);
 /// The largest budget of messages in an hour.
 const MAX_BUDGET: u64 = 1_000;
@@ -49,7 +49,7 @@ pub struct Rules {
 /// Parses settings from JSON text of at most 256 KiB.
 ///
 /// # Errors
-/// Those of [`parse`]; the field is empty if the text is too long or not JSON.
+/// Errors of [`parse`]; the field is empty if the text is too long or not JSON.
 pub fn parse_text(text: &str, rules: Rules) -> Result<NoticeSettings, Vec<FieldError>> {
     let error = |message: String| {
         vec![FieldError {

@@ -67,8 +67,8 @@ pub fn recheck_changes(node: &Hierarchy, now: DateTime<Utc>) -> Vec<Change> {
     ]
 }
 
-/// Returns whether a change of a level's settings needs [`recheck_changes`]: a threshold that is past may have to be told
-/// now. Settings that do not exist are the default ones.
+/// Returns whether a change of a level's settings needs [`recheck_changes`]: a threshold that is past may have to be
+/// reported now. Settings that do not exist are the default ones.
 #[must_use]
 pub fn needs_recheck(old: &NoticeSettings, new: &NoticeSettings) -> bool {
     let told = |settings: &NoticeSettings| {

@@ -62,27 +62,27 @@ pub struct ResolvedChannels {
 /// The resolved fields, apart from recipients.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ResolvedFields {
-    /// Whether anything is told.
+    /// Whether notices are sent.
     pub notify: Sourced<bool>,
-    /// The times before the expiry at which it is told, the longest first.
+    /// The times before the expiry at which the expiry is reported, the longest first.
     pub thresholds: ResolvedList<Span>,
     /// Whether each channel is used.
     pub channels: ResolvedChannels,
-    /// The kinds that are told.
+    /// The kinds that are reported.
     pub kinds: ResolvedList<NoticeKind>,
-    /// The duration of failed refreshes after which they are told.
+    /// The duration of failed refreshes after which they are reported.
     pub retrying_after: Sourced<Span>,
-    /// Whether an expired connection is told again.
+    /// Whether an expired connection is reported again.
     pub reminder: Sourced<Reminder>,
     /// Whether e-mails are collected.
     pub digest: Sourced<DigestSchedule>,
-    /// The hours in which only critical notices are told.
+    /// The hours in which only critical notices are sent.
     pub quiet_hours: Sourced<QuietHours>,
     /// The language of texts.
     pub language: Sourced<Language>,
     /// The maximum number of messages to one recipient in an hour.
     pub budget: Sourced<u32>,
-    /// Whether the account e-mail of the record is told too.
+    /// Whether the account e-mail of the record gets the notices too.
     pub account_email: Sourced<bool>,
 }
 
@@ -94,7 +94,7 @@ pub struct DeliverySettings {
     pub language: Language,
     /// Whether e-mails are collected.
     pub digest: DigestSchedule,
-    /// The hours in which only critical notices are told.
+    /// The hours in which only critical notices are sent.
     pub quiet_hours: QuietHours,
     /// The maximum number of messages in an hour.
     pub budget: u32,
@@ -107,7 +107,7 @@ pub struct ResolvedRecipient {
     pub recipient: Recipient,
     /// The level.
     pub origin: Hierarchy,
-    /// How it is told.
+    /// How the recipient is notified.
     pub delivery: DeliverySettings,
 }
 
@@ -249,7 +249,7 @@ impl ResolvedFields {
         texts.join(",")
     }
 
-    /// Returns whether notices of this kind are told. A test and the state of an endpoint always are.
+    /// Returns whether notices of this kind are sent. A test and the state of an endpoint always are.
     #[must_use]
     pub fn has_kind(&self, kind: NoticeKind) -> bool {
         let mut kinds = self.kinds.values.iter();
@@ -280,7 +280,7 @@ impl DeliverySettings {
         }
     }
 
-    /// Returns the time at which a notice at `time` may be told on the channel. Digests are for e-mail; quiet hours
+    /// Returns the time at which a notice at `time` may be sent on the channel. Digests are for e-mail; quiet hours
     /// do not hold SNMP notifications.
     pub(crate) fn quiet_end(
         &self,
@@ -293,7 +293,7 @@ impl DeliverySettings {
         }
     }
 
-    /// Returns the time of the digest that tells a notice at `time` on the channel.
+    /// Returns the time of the digest that has a notice at `time` on the channel.
     pub(crate) fn digest_time(
         &self,
         channel: ChannelKind,

@@ -30,7 +30,7 @@ pub(crate) fn list_levels(node: &Hierarchy) -> Vec<Hierarchy> {
 /// left out.
 ///
 /// # Errors
-/// Those of [`DocumentStore::get`](relation_host::store::DocumentStore::get).
+/// Errors of [`DocumentStore::get`](relation_host::store::DocumentStore::get).
 pub async fn load_levels(store: &dyn Store, node: &Hierarchy) -> Result<Vec<Document>, StoreError> {
     let references: Vec<Reference> = list_levels(node).iter().map(reference).collect();
     let found = store.get(&references).await?;

@@ -34,7 +34,7 @@ impl Oid {
     /// Parses numbers with dots; a leading dot is accepted.
     ///
     /// # Errors
-    /// As of [`Oid::new`], or an arc is not a number of 32 bits.
+    /// Errors of [`Oid::new`], or an arc is not a number of 32 bits.
     pub fn parse(text: &str) -> Result<Self, OidError> {
         let arcs = text
             .strip_prefix('.')

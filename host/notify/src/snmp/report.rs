@@ -8,7 +8,7 @@ use super::oid::Oid;
 /// `usmStats` (RFC 3414 section 5).
 const USM_STATS: &[u32] = &[1, 3, 6, 1, 6, 3, 15, 1, 1];
 
-/// The reason of a report.
+/// The reason for a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
     UnsupportedSecurityLevels,

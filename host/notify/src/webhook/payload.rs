@@ -253,7 +253,7 @@ fn to_u64(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
-/// Returns the connection's state that a notice tells; `None`: the notice is about something else.
+/// Returns the connection's state that a notice reports; `None`: the notice is about something else.
 fn to_state(kind: NoticeKind) -> Option<&'static str> {
     match kind {
         NoticeKind::Expiring => Some("expiring"),

@@ -50,7 +50,7 @@ fn id(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// Creates a folder for a user.
+/// Creates a directory for a user.
 fn create_folder(path: &Path, user: &str) {
     std::fs::create_dir(path).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -90,7 +90,7 @@ impl Postfix {
         )
         .unwrap();
         std::fs::write(root.join("conf/master.cf"), master_file(starttls, implicit)).unwrap();
-        // Creates the queue's folders.
+        // Creates the queue's directories.
         let mut check = Command::new("/usr/sbin/postfix");
         let checked = check
             .arg("-c")

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Installs packages of exact versions into the target directory, unless they exist. Returns their folder, or the
+/// Installs packages of exact versions into the target directory, unless they exist. Returns their directory, or the
 /// reason why they are missing.
 pub fn install(name: &str, packages: &[&str]) -> Result<PathBuf, String> {
     let found = Command::new("python3").arg("--version").output();

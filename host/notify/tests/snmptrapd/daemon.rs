@@ -1,4 +1,4 @@
-//! A `snmptrapd` as a child process, with a folder for its configuration and log.
+//! A `snmptrapd` as a child process, with a directory for its configuration and log.
 
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -183,7 +183,7 @@ fn spawn(
         .arg(folder.path().join(PID_FILE))
         .arg(transport)
         .current_dir(folder.path())
-        // Its boots and the index of MIBs are stored in the second folder.
+        // Its boots and the index of MIBs are stored in the second directory.
         .env("SNMPCONFPATH", configs)
         .env("SNMP_PERSISTENT_DIR", persistent)
         .env("HOME", folder.path())

@@ -42,7 +42,7 @@ fn check_denied(error: &DeliveryError, address: &str) {
     let temporary = DeliveryErrorKind::Temporary { retry_after: None };
     assert_eq!(error.kind, temporary, "{error}");
     assert!(error.text.contains("`web.callback-origins`"), "{error}");
-    // The text must not tell which address a name in the operator's network has.
+    // The text must not reveal which address a name in the operator's network has.
     assert!(!error.text.contains(address), "{error}");
 }
 

@@ -1,7 +1,8 @@
-//! Webhooks over sockets: a receiver that fails in each way, addresses that the policy denies, and receivers in other
-//! languages that verify the signatures.
+//! Tests of webhooks over sockets: receivers with each kind of failure, addresses that the policy denies, and receivers
+//! in other languages that verify the signatures.
 //!
-//! Tests with Python or Node are reported as skipped if it is missing, or fail if `RELATION_REQUIRE_CLIENTS` is set.
+//! A test that needs Python or Node is reported as skipped if the program is missing. If `RELATION_REQUIRE_CLIENTS` is
+//! set, the test fails instead.
 
 #![allow(
     clippy::expect_used,

@@ -132,7 +132,7 @@ fn alert_event(planned: &PlannedNotice, facts: &ConnectionFacts) -> Option<Event
     event_from_alert(&alert, facts, AlertTransition::Raised, planned.at)
 }
 
-/// Finds the times at which a threshold is told, by routing at every crossing and just before.
+/// Finds the times at which a threshold is reported, by routing at every crossing and just before.
 fn told_by_routing(
     facts: &ConnectionFacts,
     resolved: &Resolved,
@@ -214,7 +214,7 @@ proptest! {
             }
         }
 
-        // Routing tells no threshold that the preview does not have.
+        // Routing reports no threshold that the preview does not have.
         let expected: Vec<_> = planned
             .iter()
             .filter(|each| each.plan.notice.kind == NoticeKind::Expiring && !each.plan.deliveries.is_empty())

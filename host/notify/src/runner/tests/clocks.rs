@@ -1,4 +1,4 @@
-//! A clock that was ahead, and is set back: nothing that was told is lost or delays a notice.
+//! A clock that was ahead, and is set back: nothing that was reported is lost or delays a notice.
 
 use super::*;
 
@@ -11,7 +11,7 @@ impl World {
     }
 
     /// Stores a notice with the state of its record, and runs what becomes due in an hour. Returns the kinds that were
-    /// told.
+    /// reported.
     async fn tell(
         &self,
         record: &Pkid,

@@ -23,7 +23,8 @@ async fn run_until_death(host: &TestHost, is_dead: &AtomicBool) {
 }
 
 /// Kills a host at each operation of a scenario, and checks the messages in the end. Each of the `told` pairs of a
-/// notice and a recipient is told once or twice, with one id. Returns the number of operations at which the host died.
+/// notice and a recipient is delivered once or twice, with one id. Returns the number of operations at which the host
+/// died.
 async fn kill_everywhere<F: Future<Output = World>>(prepare: impl Fn() -> F, told: usize) -> usize {
     let mut deaths = 0;
     for is_after in [false, true] {
@@ -82,7 +83,7 @@ async fn kill_at_any_operation_keeps_a_digest() {
     let prepare = || async {
         let settings = json!({"recipients": ["noc@provider.example"], "budget": 1});
         let world = World::with_settings(settings).await;
-        // The first is told alone. The others wait for the budget, and are due together.
+        // The first is sent alone. The others wait for the budget, and are due together.
         for numbers in [1..=1, 2..=3] {
             for number in numbers {
                 let record = world.add_record(number, NODE, 90 * DAY).await;

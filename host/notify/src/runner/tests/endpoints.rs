@@ -1,4 +1,4 @@
-//! Changes of an endpoint's health are told to other recipients.
+//! Changes of an endpoint's health are reported to other recipients.
 
 use super::super::{enable, find_health, list_endpoints};
 use super::*;
@@ -103,7 +103,7 @@ async fn failing_endpoint_is_told_to_others_of_its_level() {
     assert!(!serde_json::to_string(listed).unwrap().contains(CANARY));
     let below = list_endpoints(store, &node(NODE), None, 10).await.unwrap();
     assert_eq!(below.items, []);
-    // It is repaired and enabled by hand: nothing to tell.
+    // The endpoint is repaired and enabled by hand, which is not reported.
     *world.channels.down.lock() = None;
     enable(store, &origin, &endpoint, world.now())
         .await

@@ -155,7 +155,7 @@ async fn compare(
     Ok(())
 }
 
-/// Two thresholds are crossed before the same digest, which tells only the later one.
+/// Two thresholds are crossed before the same digest, which reports only the later one.
 #[tokio::test]
 async fn preview_leaves_out_what_a_later_notice_replaces() {
     let settings = json!({

@@ -1,4 +1,4 @@
-//! 90 days on two hosts: each threshold is told exactly once, whatever happens meanwhile.
+//! 90 days on two hosts: each threshold is reported exactly once, whatever happens meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -80,11 +80,11 @@ async fn each_threshold_is_told_once_in_90_days() {
         records,
         raised: BTreeSet::new(),
     };
-    quarter.run_days(62).await; // 30 days were told.
+    quarter.run_days(62).await; // 30 days were reported.
     // The clock of the hosts is set back by a day, and continues.
     quarter.world.set_clock_back(DAY).await;
     quarter.run_days(3).await; // 64
-    // New thresholds: 28 and 27 days are past, and 26 are left. One notice tells the tightest.
+    // New thresholds: 28 and 27 days are past, and 26 are left. One notice reports the tightest.
     let thresholds = json!(["30d", "28d", "27d", "14d", "7d", "2d"]);
     let changed = json!({"recipients": [noc], "budget": 1000, "thresholds": thresholds});
     quarter.set("sys.Provider", changed).await;

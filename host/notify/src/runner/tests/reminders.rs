@@ -26,7 +26,7 @@ impl World {
             .await;
     }
 
-    /// Takes what was told: the kind and the days since the start.
+    /// Takes what was reported: the kind and the days since the start.
     pub(super) fn told(&self) -> Vec<(NoticeKind, i64)> {
         let sent = self.channels.take().into_iter();
         let told = sent.map(|sent| (sent.kinds()[0], (sent.at - to_time(START)).num_days()));

@@ -1,4 +1,4 @@
-//! Each threshold is told once, whichever hosts run.
+//! Each threshold is reported once, whichever hosts run.
 
 use super::*;
 

@@ -105,7 +105,7 @@ const CLIENTS = {
       options: { authorizationMethod: "body" },
     });
     return async (refreshToken) => {
-      // The library rejects responses with status 400 and above, and does not tell the status of others.
+      // The library rejects responses with status 400 and above, and does not report the status of others.
       try {
         const refreshed = await client.createToken({ refresh_token: refreshToken }).refresh();
         return refreshed.token;

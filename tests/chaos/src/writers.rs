@@ -88,11 +88,11 @@ impl Writers {
 
 /// The outcome of one write.
 enum Sent {
-    /// It was acknowledged as done.
+    /// The write was acknowledged as done.
     Done(Value),
-    /// It was accepted, and is done later.
+    /// The write was accepted, and is done later.
     Queued,
-    /// It may have been done.
+    /// The write may have been done.
     Unknown,
 }
 

@@ -52,18 +52,18 @@ fn built(file: &str) -> PathBuf {
     path
 }
 
-/// Returns the user's cache folder for every process of the tests, so that each component is
+/// Returns the user's cache directory for every process of the tests, so that each component is
 /// compiled once for all of them.
 pub fn caches() -> PathBuf {
     target().join("test-caches")
 }
 
-/// Returns the folder for third-party clients of Webex that tests install.
+/// Returns the directory for third-party clients of Webex that tests install.
 pub fn clients() -> PathBuf {
     target().join("test-clients")
 }
 
-/// Returns the cache of compiled components that `relation-host` uses when its cache folder is
+/// Returns the cache of compiled components that `relation-host` uses when its cache directory is
 /// [`caches`].
 pub fn component_cache() -> ComponentCache {
     ComponentCache::new(caches().join("relation-host").join("components"))

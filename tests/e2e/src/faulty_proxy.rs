@@ -25,15 +25,15 @@ pub enum ProxyFault {
     None,
     /// The proxy does not listen at its address.
     Unreachable,
-    /// It closes the connection without a response.
+    /// The proxy closes the connection without a response.
     Disconnects,
-    /// Its password has changed.
+    /// The proxy's password has changed.
     OtherPassword,
-    /// It forbids every target: 403.
+    /// The proxy forbids every target: 403.
     Forbids,
-    /// It cannot reach the target: 502.
+    /// The proxy cannot reach the target: 502.
     BadGateway,
-    /// It closes the connection after this many bytes of the response.
+    /// The proxy closes the connection after this many bytes of the response.
     EndsAfter(u64),
 }
 

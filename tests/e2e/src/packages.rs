@@ -34,7 +34,7 @@ pub struct Package {
 }
 
 impl Package {
-    /// Installs the package, unless it is cached in the target directory. Returns its folder.
+    /// Installs the package, unless it is cached in the target directory. Returns its directory.
     ///
     /// # Errors
     /// The reason why it cannot be installed.
@@ -108,7 +108,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Returns the command that installs the packages of its further arguments into this folder.
+    /// Returns the command that installs the packages of its further arguments into this directory.
     fn installer(self, folder: &Path) -> Command {
         match self {
             Self::PyPi => {

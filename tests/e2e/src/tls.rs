@@ -48,7 +48,7 @@ impl Authority {
         (certificate.expect("a certificate"), key)
     }
 
-    /// Accepts TLS as `name`, with a certificate that is valid until the end of `year`.
+    /// Creates an acceptor of TLS connections as `name`, with a certificate that is valid until the end of `year`.
     pub fn acceptor(&self, name: &str, year: i32) -> TlsAcceptor {
         let (certificate, key) = self.issue(name, year);
         let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a private key");

@@ -22,17 +22,17 @@ pub const NAME: &str = "webex.test";
 pub enum TlsFault {
     /// No fault.
     None,
-    /// Its certificate is signed by an authority that is not trusted.
+    /// The front's certificate is signed by an authority that is not trusted.
     UnknownAuthority,
-    /// Its certificate is for another name.
+    /// The front's certificate is for another name.
     OtherName,
-    /// Its certificate has expired.
+    /// The front's certificate has expired.
     Expired,
-    /// It does not speak TLS.
+    /// The front does not speak TLS.
     NoTls,
-    /// Its name does not resolve.
+    /// The front's name does not resolve.
     NoAddress,
-    /// Its name resolves to a private address.
+    /// The front's name resolves to a private address.
     PrivateAddress,
 }
 

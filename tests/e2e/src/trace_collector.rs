@@ -15,15 +15,15 @@ use prost::Message as _;
 /// The reaction of the collector to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CollectorBehavior {
-    /// It accepts the spans.
+    /// The collector accepts the spans.
     Accept,
-    /// It responds with this status, and with `Retry-After` in seconds if given.
+    /// The collector responds with this status, and with `Retry-After` in seconds if given.
     Refuse(u16, Option<u32>),
-    /// It sends no response.
+    /// The collector sends no response.
     Hang,
-    /// It closes the connection without a response.
+    /// The collector closes the connection without a response.
     Reset,
-    /// It responds with something else than HTTP.
+    /// The collector responds with something other than HTTP.
     Garble,
 }
 

@@ -190,7 +190,7 @@ impl Client {
         report
     }
 
-    /// Returns the command that runs its program with the packages of this folder.
+    /// Returns the command that runs its program with the packages of this directory.
     fn command(&self, folder: &Path) -> Command {
         match self.package.registry {
             Registry::PyPi => {
@@ -258,7 +258,7 @@ fn summarize(outcomes: &Value, all: &str) -> String {
     text
 }
 
-/// Returns the folder of the clients' programs.
+/// Returns the directory of the clients' programs.
 fn programs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
 }

@@ -93,7 +93,7 @@ fn items(file: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Returns the items of each WIT file in a folder.
+/// Returns the items of each WIT file in a directory.
 fn package(folder: &Path) -> BTreeMap<String, Vec<String>> {
     let entries = std::fs::read_dir(folder).unwrap();
     let files = entries.map(|entry| entry.unwrap().path());

@@ -9,7 +9,7 @@ use crate::fake_webex::CANARY;
 use crate::runner::{RunnerError, TrialRunner};
 use crate::targets::Target;
 
-/// Environment variable with another component than the one in `target/component`.
+/// Environment variable that names a component other than the one in `target/component`.
 const COMPONENT: &str = "RELATION_FUZZ_COMPONENT";
 /// If this environment variable is set, every world is empty: for a component that behaves
 /// differently from ours.

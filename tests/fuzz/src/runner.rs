@@ -49,7 +49,7 @@ pub enum RunnerError {
     /// No thread or timer could be created.
     #[error("could not start a runtime: {0}")]
     Runtime(#[from] std::io::Error),
-    /// The workflows do not even create the worlds.
+    /// The workflows did not create the worlds in which trials begin.
     #[error("cannot create the worlds: {0}")]
     WorldKind(String),
 }

@@ -10,10 +10,12 @@ use anyhow::{Context, Result, bail};
 
 use crate::programs::Programs;
 
-/// Starts a program, and stops it when the standard input ends: when the test says so, and when the test's process has
-/// ended in any way. The first line of the input is the signal. Without one the program gets the first argument as its
-/// signal, and the directory is removed. A shell lets programs in the background ignore SIGINT and SIGQUIT, unless they
-/// have handlers.
+/// A shell script that starts a program. It stops the program when a line arrives on the standard input or the input
+/// ends, at the latest with the test's process.
+///
+/// The line names the signal for the program. Without a line, the script sends the signal of its first argument, and
+/// removes the directory. A shell starts programs in the background with SIGINT and SIGQUIT ignored, so that these
+/// signals have no effect on programs without handlers for them.
 const SUPERVISOR: &str = r#"
 default=$1
 directory=$2

@@ -23,7 +23,7 @@ pub(crate) const DISCONNECT_GRACE: Duration = Duration::from_millis(250);
 /// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It has not ended yet.
+    /// The request has not ended yet.
     InFlight,
     /// The response had this status; it may be incomplete.
     Status(u16),
@@ -58,9 +58,9 @@ pub struct RecordedRequest {
     pub time: u64,
     /// Its outcome.
     pub status: Outcome,
-    /// Whether it was carried out: after a reset only this tells.
+    /// Whether the request was carried out. After a reset, only this field shows that.
     pub processed: bool,
-    /// The kind of the fault that it hit.
+    /// The kind of the fault that the request hit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<&'static str>,
     /// The tracking id of its response.

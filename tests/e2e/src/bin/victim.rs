@@ -67,7 +67,7 @@ enum VictimOutbox<'a> {
     Webhooks(&'a str),
 }
 
-/// A handler that tells notices by writing their ids to a file.
+/// A handler that delivers notices by writing their ids to a file.
 struct Teller {
     file: PathBuf,
     steps: Steps,

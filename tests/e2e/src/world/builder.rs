@@ -160,7 +160,7 @@ impl WorldBuilder {
         self
     }
 
-    /// Runs another component than ours.
+    /// Sets the component; by default, it is ours.
     pub fn component(mut self, file: PathBuf) -> Self {
         self.component = Some(file);
         self

@@ -10,7 +10,7 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Runs the scenarios of a folder with a component. Returns the names of those that fail, and the number of all.
+/// Runs the scenarios of a directory with a component. Returns the names of those that fail, and the number of all.
 fn run(component: &Path, folder: &Path) -> (Vec<String>, usize) {
     let mut command = Command::new(artifacts::program("relation-host"));
     command

@@ -1,4 +1,4 @@
-//! Traces: what a collector receives of calls, and that its faults do not disturb them.
+//! A collector receives the spans of calls, and faults of the collector do not disturb the calls.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -65,7 +65,7 @@ impl<'w> Hosts<'w> {
         second.expect("the store responds");
     }
 
-    /// Takes what was told as texts: the type, and the days before the expiry.
+    /// Takes what was reported, as texts: the type, and the days before the expiry.
     fn take(&mut self) -> Vec<String> {
         let received = std::mem::take(&mut self.received);
         let ids: BTreeSet<&str> = received.iter().map(|each| each.id.as_str()).collect();
@@ -74,7 +74,7 @@ impl<'w> Hosts<'w> {
     }
 }
 
-/// Returns the type of a message, with the days that are left if it tells of an expiry to come.
+/// Returns the type of a message, with the days that are left if the message reports an expiry to come.
 fn describe(received: &Received) -> String {
     let kind = received.kind();
     match (kind, received.body["data"]["expires"].as_str()) {
@@ -125,7 +125,7 @@ async fn each_threshold_is_told_once_in_90_days() {
     hosts.run_for(8 * DAY, &receiver).await;
     assert_eq!(hosts.take(), ["connection.expiring 14"]);
 
-    // Two thresholds that are past are added: the tightest is told.
+    // Two thresholds that are past are added: the tightest is reported.
     let changed = json!({
         "recipients": [receiver.recipient("noc")],
         "thresholds": ["30d", "14d", "12d", "11d", "7d", "2d"],
@@ -144,7 +144,7 @@ async fn each_threshold_is_told_once_in_90_days() {
     hosts.run_for(DAY, &receiver).await;
     assert_eq!(hosts.take(), ["connection.recovered"]);
 
-    // A deleted customer is not told.
+    // The expiry of a deleted customer is not reported.
     hosts.run_for(55 * DAY, &receiver).await;
     let deleted = world.host().delete(&customer.pkid, false).await;
     let _ = deleted.expect("the record is deleted");

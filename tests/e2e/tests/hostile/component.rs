@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-/// Returns the file of a fixture's component, and its folder if that is removed when dropped.
+/// Returns the file of a fixture's component, and its directory if that is removed when dropped.
 pub fn component(fixture: &str) -> (PathBuf, Option<TempDir>) {
     let file = artifacts::fixture(fixture);
     if file.extension().is_none_or(|extension| extension != "wat") {

@@ -44,7 +44,7 @@ async fn two_customers_never_share_a_connection() {
                 ));
             }
         }
-        // The next customer finds kept connections of the previous one.
+        // The pool has idle connections of the previous customer when the next customer's requests begin.
         tokio::task::yield_now().await;
     }
     for request in at_work {

@@ -1,4 +1,4 @@
-//! A proxy from Debian's packages as a child process, with a folder for its configuration and logs.
+//! A proxy from Debian's packages as a child process, with a directory for its configuration and logs.
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub fn find_or_skip(name: &str) -> Option<PathBuf> {
     found
 }
 
-/// Creates a folder that a daemon can use even after it has dropped root.
+/// Creates a directory that a daemon can use even after it has dropped root.
 pub fn folder() -> TempDir {
     let folder = TempDir::new().unwrap();
     open_to_all(folder.path(), 0o777);

@@ -60,7 +60,7 @@ async fn revoke_at_refresh(world: &World, customer: &Customer) {
     assert!(world.emulator.revoke(&customer.organization));
 }
 
-/// Returns the ids that the victim has told.
+/// Returns the ids of the notices that the victim has delivered.
 fn read_told(world: &World) -> Vec<String> {
     let told = std::fs::read_to_string(world.directory().join("told"));
     told.unwrap_or_default()

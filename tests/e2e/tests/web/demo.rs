@@ -1,4 +1,4 @@
-//! The routes of a demo, and that normal service has none of them.
+//! A demo has routes of its own, and normal service has none of them.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use relation_web::{Demo, SimulatedTime};
 
 use crate::support::{Client, location, post, principal};
 
-/// A time that only records its moves.
+/// A clock that only records by how much it is advanced.
 #[derive(Clone, Default)]
 struct RecordedTime(Arc<Mutex<Vec<Duration>>>);
 

@@ -1,4 +1,4 @@
-//! The matrix of isolation of the API: every route, every role, every place. A route without a row does not compile.
+//! The isolation matrix of the API: every route, every role, every place. A route without a row does not compile.
 
 mod members;
 

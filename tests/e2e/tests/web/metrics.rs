@@ -1,4 +1,4 @@
-//! Metrics and health: what a run shows, what the reference says, and that neither has a secret or a customer.
+//! Metrics and health show the events of a run as the reference says, and name neither secrets nor customers.
 
 mod figures;
 mod health;

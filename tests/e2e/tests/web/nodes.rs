@@ -83,7 +83,7 @@ async fn pkid_of_a_node_stands_for_its_path() {
             .await
             .expect(200);
         assert_eq!(by_pkid["resources"], by_path, "{path}");
-        // The pkid of a node outside is the same as one that never was.
+        // The response for a node outside equals the response for a node that does not exist.
         for unknown in [node, "0123456789abcdef01234567"] {
             let response = other.get(format!("{path}?hierarchy={unknown}")).await;
             let problem = response.expect(404);

@@ -133,7 +133,7 @@ impl LogInWorld {
         (shown.status.as_u16(), shown.json())
     }
 
-    /// Returns the reasons of refused log-ins, the latest first.
+    /// Returns the reasons for refused log-ins, the latest first.
     async fn refusals(&self) -> Vec<String> {
         let mut events = self.world.bodies("host/AuditEvent").await;
         events.sort_by_key(|event| event["at"].to_string());

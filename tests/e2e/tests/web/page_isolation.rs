@@ -1,5 +1,6 @@
-//! The matrix of isolation of the page: every route, every role, every place, as HTML and as a stream. A route without a
-//! row does not compile. A response about what is outside is the one about what never was.
+//! The isolation matrix of the page: every route, every role, every place, as HTML and as a stream. A route without a
+//! row does not compile. The response for an object that the caller may not see equals the response for an object that
+//! does not exist.
 
 pub mod tenant;
 
@@ -18,7 +19,7 @@ struct Row {
     form: Vec<(&'static str, String)>,
     /// The status for a principal who may make the request; `None`: any.
     inside: Option<u16>,
-    /// The status for what is outside.
+    /// The status for an object outside of the principal's nodes.
     outside: u16,
     /// The operation of an action, besides that of its route.
     action: Option<Operation>,
@@ -179,7 +180,7 @@ fn rows(route: PageRoute, tenant: &Tenant, own: &Tenant, name: &str) -> Vec<Row>
         PageRoute::ShowTransaction => vec![row(transaction_path, 200)],
         PageRoute::PollTransaction => vec![row(format!("{transaction_path}/progress"), 200)],
         PageRoute::ShowSupportText => vec![row(format!("{transaction_path}/support"), 200)],
-        // The request of an add that was not queued is not kept, and it has ended.
+        // The transaction is an add that has ended. It was not queued, so that its request is not stored.
         PageRoute::ReplayTransaction => {
             vec![row(format!("{transaction_path}/replay"), 409).action(Operation::Add)]
         }
@@ -202,7 +203,7 @@ fn rows(route: PageRoute, tenant: &Tenant, own: &Tenant, name: &str) -> Vec<Row>
             vec![row(path, 303).form("address", format!("{name}@example.com"))]
         }
         PageRoute::RemoveRecipient => vec![row(of_recipient("/remove", WEBHOOK), 200)],
-        // The operator permits no webhooks, which is the result.
+        // The page shows the result of the test: the operator permits no webhooks.
         PageRoute::TestRecipient => vec![row(of_recipient("/test", WEBHOOK), 200)],
         PageRoute::EnableRecipient => vec![row(of_recipient("/enable", WEBHOOK), 303)],
         // A webhook has a limited number of secrets.
@@ -225,13 +226,13 @@ fn rows(route: PageRoute, tenant: &Tenant, own: &Tenant, name: &str) -> Vec<Row>
             confirmed(row(at_node("/deliveries/resend"), 200)).form("since", "30d"),
         ],
         PageRoute::ShowDelivery => vec![row(&delivery, 200)],
-        // The principals before have sent it again.
+        // The status depends on whether an earlier principal has sent the delivery again.
         PageRoute::ResendDelivery => vec![Row {
             inside: None,
             ..row(format!("{delivery}/resend"), 303)
         }],
         PageRoute::ShowLogIn => vec![row(format!("/login?next={record}"), 303).everywhere()],
-        // It concerns the caller alone. The tests of sessions compare names.
+        // A log-in concerns the caller alone. The tests of sessions compare known and unknown user names.
         PageRoute::LogIn => Vec::new(),
         // There is no provider.
         PageRoute::BeginOidcLogIn | PageRoute::CompleteOidcLogIn => {
@@ -271,7 +272,7 @@ fn rows(route: PageRoute, tenant: &Tenant, own: &Tenant, name: &str) -> Vec<Row>
         PageRoute::SetRoleOperations => {
             vec![row(format!("{role_path}/operations"), 303).form("operations", "read")]
         }
-        // The principals before have deleted it.
+        // The status depends on whether an earlier principal has deleted the role.
         PageRoute::DeleteRole => vec![Row {
             inside: None,
             ..row(format!("{role_path}/delete"), 303).form("confirmed", "yes")
@@ -296,7 +297,7 @@ fn rows(route: PageRoute, tenant: &Tenant, own: &Tenant, name: &str) -> Vec<Row>
     }
 }
 
-/// Returns whether a link that was handed on is the permission, whoever opens it.
+/// Returns whether the link itself is the permission, so that everybody who has it may use the route.
 fn is_for_holders(route: PageRoute) -> bool {
     matches!(
         route,
@@ -346,7 +347,7 @@ async fn every_page_keeps_tenants_apart() {
             for (index, row_of_unknown) in request(unknown).into_iter().enumerate() {
                 let never = row_of_unknown.send(&client, route).await;
                 let never = unknown.mask(&show(&never));
-                // The requests inside change what forms show.
+                // Requests for objects inside come last, since they change the content of forms.
                 for tenant in outside.iter().chain(&inside) {
                     let row = request(tenant).swap_remove(index);
                     let response = row.send(&client, route).await;

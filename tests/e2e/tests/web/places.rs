@@ -1,4 +1,4 @@
-//! The places of the matrices of isolation, and what is at each of them.
+//! The places of the isolation matrices, and the objects at each place.
 
 use axum::http::Method;
 use relation_web::access::nodes::node_pkid;
@@ -77,7 +77,7 @@ pub async fn objects(root: &Client, place: Place) -> Objects {
     }
 }
 
-/// A user, a key and credentials of callbacks at a place, and its node.
+/// A place, and the pkids of its members: a user, an API key, callback credentials, the place's node and a role.
 pub struct Members {
     pub place: Place,
     pub user: String,
@@ -87,7 +87,7 @@ pub struct Members {
     pub role: String,
 }
 
-/// Adds the users, the keys and the like of a place.
+/// Adds a user, an API key, callback credentials and a role at a place. At [`Place::Unknown`], none of them exists.
 pub async fn members(root: &Client, place: Place) -> Members {
     let mut pkids = Vec::new();
     for path in [

@@ -1,4 +1,4 @@
-//! Requests that wait for the end of their call: how long, and that the call continues without them.
+//! Requests wait for the end of their calls for a limited time, and a call continues without its request.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

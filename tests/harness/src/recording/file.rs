@@ -55,7 +55,7 @@ fn write_error(path: &Path, error: io::Error) -> RecordError {
     }
 }
 
-/// Creates a temporary file in the folder of `path`, readable by its owner only.
+/// Creates a temporary file in the directory of `path`, readable by its owner only.
 fn temporary_file(path: &Path) -> io::Result<NamedTempFile> {
     let folder = path
         .parent()

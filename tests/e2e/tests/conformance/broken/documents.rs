@@ -1,4 +1,4 @@
-//! Stores that return other documents than were written.
+//! Stores that return documents other than those written.
 
 use relation_host::store::layer::StoreLayer;
 use relation_host::store::{Change, Check, Commit, Store, StoreError};

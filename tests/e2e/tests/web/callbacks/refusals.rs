@@ -170,7 +170,7 @@ async fn name_of_a_private_address_is_not_reached() {
     let shown = callback(&client, &id).await;
     let error = shown["last_error"].as_str().unwrap();
     assert!(error.contains("not at a public address"), "{error}");
-    // The text does not tell what names resolve to.
+    // The text does not reveal the addresses that names resolve to.
     assert!(!error.contains("127.0.0.1"), "{error}");
     assert_eq!(receiver.received().len(), 0);
 }

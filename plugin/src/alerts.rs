@@ -26,7 +26,7 @@ pub mod code {
     pub const EXPIRED: &str = "WEBEX_REFRESH_TOKEN_EXPIRED";
     /// Webex refused the refresh token.
     pub const REAUTHORIZE: &str = "WEBEX_REAUTHORIZE";
-    /// The refreshes of a grant have failed for long. The host tries again automatically.
+    /// The refreshes of a grant have failed for a long time. The host tries again automatically.
     pub const FAILING: &str = "WEBEX_REFRESH_FAILING";
     /// A grant lacks a scope that it requires. The connection itself works.
     pub const MISSING_SCOPE: &str = "WEBEX_MISSING_SCOPE";
@@ -249,8 +249,8 @@ impl ActiveAlerts {
         })
     }
 
-    /// Raises the alert that `grant` lacks scopes it requires; `None` if it lacks none, or does not work. The change must
-    /// be committed with the record.
+    /// Raises the alert that `grant` lacks scopes that it requires. `None` if the grant lacks no scope, or does not
+    /// work. The returned change must be committed with the record.
     ///
     /// # Errors
     /// `internal` when the alert cannot be written as JSON.
@@ -282,7 +282,7 @@ impl ActiveAlerts {
         Ok(Some(change))
     }
 
-    /// Raises the alert that the refreshes of `grant` have failed for long. `None` if they have not failed for
+    /// Raises the alert that the refreshes of `grant` have failed for a long time. `None` if they have not failed for
     /// `failing_after`. Also `None` if Webex does not accept the integration, which the alert of the installation
     /// reports. The change must be committed with the record.
     ///

@@ -205,7 +205,7 @@ impl StoredSchedule {
     /// Reads both schedules of `grant`, in one request: refresh and expiry.
     ///
     /// # Errors
-    /// Those of [`read`](Self::read).
+    /// Errors of [`read`](Self::read).
     pub fn read_both(
         storage: &dyn Storage,
         record: &Record,
@@ -271,7 +271,7 @@ impl StoredSchedule {
 /// Reads the schedule of `role` and updates it as [`StoredSchedule::reschedule`] does.
 ///
 /// # Errors
-/// Those of [`StoredSchedule::read`].
+/// Errors of [`StoredSchedule::read`].
 pub fn reschedule(
     storage: &dyn Storage,
     record: &Record,
@@ -287,7 +287,7 @@ pub fn reschedule(
 /// the present one.
 ///
 /// # Errors
-/// Those of [`StoredSchedule::read`].
+/// Errors of [`StoredSchedule::read`].
 pub fn reschedule_grant(
     storage: &dyn Storage,
     record: &Record,

@@ -89,7 +89,7 @@ impl ConfirmedTokens {
     /// Applies the tokens to `record` in place of the `stored` ones, and logs the warnings.
     ///
     /// # Errors
-    /// Those of [`tokens::apply`].
+    /// Errors of [`tokens::apply`].
     pub fn apply(
         &self,
         platform: &dyn Platform,

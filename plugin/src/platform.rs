@@ -302,7 +302,7 @@ pub trait TransactionLog {
     /// Returns when an earlier, interrupted call on this subject began, unless a call has completed
     /// since.
     fn interrupted(&self) -> Option<UnixMillis>;
-    /// Records a part of the call that has ended; `outcome` is its result or the reason of its failure.
+    /// Records a part of the call that has ended; `outcome` is its result or the reason for its failure.
     fn record_part(&self, action: &str, started: UnixMillis, outcome: Result<&str, &str>);
 }
 

@@ -402,7 +402,7 @@ impl ClientCredentials {
     /// is missing.
     ///
     /// # Errors
-    /// Those of revealing the secret.
+    /// Errors of the store when the secret is revealed.
     pub fn reveal(
         settings: &Settings,
         secrets: &dyn Secrets,

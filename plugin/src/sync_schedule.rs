@@ -93,7 +93,7 @@ impl SyncSchedule {
     /// Reads the schedule of the data sync with the primary key `sync`.
     ///
     /// # Errors
-    /// Those of the storage.
+    /// Storage errors.
     pub fn read(
         storage: &dyn Storage,
         record: &Record,
@@ -213,7 +213,7 @@ pub fn removal_changes(record: &Record, sync: &str) -> [Change; 2] {
 /// Returns the changes that rename the schedules of renamed data syncs, given by primary key and new name.
 ///
 /// # Errors
-/// Those of the storage.
+/// Storage errors.
 pub fn rename_changes(
     storage: &dyn Storage,
     record: &Record,

@@ -58,7 +58,7 @@ impl StoredTokens {
     /// absent and is logged, because new tokens are the remedy.
     ///
     /// # Errors
-    /// Those of a store that cannot be reached.
+    /// Errors of a store that cannot be reached.
     pub fn reveal(record: &Record, grant: Grant, platform: &dyn Platform) -> Result<Self, Failure> {
         let owner = record.reference();
         let reveal = |name: &str| match platform.reveal(&owner, name) {

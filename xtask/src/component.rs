@@ -113,7 +113,7 @@ fn build_fixtures(folders: &Folders) -> Result<()> {
     Ok(())
 }
 
-/// Returns the folder of components that cargo has built.
+/// Returns the directory of components that cargo has built.
 pub fn built(target_directory: &Path) -> PathBuf {
     target_directory.join(toolchain::TARGET).join(PROFILE)
 }

@@ -74,7 +74,7 @@ struct Engine {
     root: PathBuf,
     /// The target directory of the package.
     target: PathBuf,
-    /// The folder of the installed programs, if they could be installed.
+    /// The directory of the installed programs, if they could be installed.
     programs: Option<PathBuf>,
     component: PathBuf,
 }
@@ -127,8 +127,8 @@ impl Engine {
     }
 }
 
-/// Installs Python packages in an environment of their own, unless the same ones are installed. Returns the folder of
-/// their programs.
+/// Installs Python packages in an environment of their own, unless the same ones are installed. Returns the directory
+/// of their programs.
 fn install(requirements: &Path, environment: &Path) -> Result<PathBuf> {
     let programs = environment.join("bin");
     let wanted = std::fs::read_to_string(requirements)

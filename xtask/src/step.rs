@@ -50,7 +50,8 @@ pub fn run_for_code(command: &mut Command) -> Result<ExitCode> {
     Ok(ExitCode::from(code))
 }
 
-/// Runs a program and returns its stdout. The error of a failed program has the end of its stderr.
+/// Runs a program and returns its stdout. The error for a program that fails has the last lines of the program's
+/// stderr.
 pub fn output(command: &mut Command) -> Result<String> {
     let output = command
         .stdin(Stdio::null())
@@ -80,7 +81,7 @@ fn status(command: &mut Command) -> Result<ExitStatus> {
         .with_context(|| format!("starting `{}`", format_command(command)))
 }
 
-/// Formats the command as a person would type it, without the program's folder.
+/// Formats the command as a person would type it, without the program's directory.
 pub fn format_command(command: &Command) -> String {
     let program = std::path::Path::new(command.get_program());
     let name = program.file_name().unwrap_or(program.as_os_str());
@@ -92,7 +93,7 @@ pub fn format_command(command: &Command) -> String {
     text
 }
 
-/// Returns the last lines of stderr, which usually have the reason of a failure.
+/// Returns the last lines of stderr, which usually have the reason for a failure.
 fn last_lines(text: &str) -> String {
     const KEPT: usize = 6;
     let lines: Vec<&str> = text

@@ -1,4 +1,4 @@
-//! The active compiler: its version, its folders, and a check whether it can build components.
+//! The active compiler: its version, its directories, and a check whether it can build components.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -26,9 +26,9 @@ fn main() {
 pub struct Toolchain {
     /// As in `rustc -vV`: `1.95.0`, or `1.97.0-nightly`.
     pub release: String,
-    /// The folder of the compiler and its standard libraries.
+    /// The directory of the compiler and its standard libraries.
     pub sysroot: PathBuf,
-    /// The folder for the standard library of [`TARGET`]: `…/lib/rustlib/wasm32-wasip2/lib`.
+    /// The directory for the standard library of [`TARGET`]: `…/lib/rustlib/wasm32-wasip2/lib`.
     pub target_libdir: PathBuf,
 }
 
@@ -42,7 +42,7 @@ pub enum Readiness {
 }
 
 impl Toolchain {
-    /// Asks the compiler for its version and folders.
+    /// Asks the compiler for its version and directories.
     pub fn active() -> Result<Self> {
         let version = step::output(rustc().arg("-vV"))?;
         let release = parse_release(&version)

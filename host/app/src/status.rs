@@ -59,7 +59,7 @@ pub struct Status {
     pub hosts: Vec<HostInfo>,
     /// Responses of Webex in the stash, which are not in the store yet.
     pub stashed: u64,
-    /// Notices that could not be told.
+    /// Notices that could not be delivered.
     pub notices: FailureCounts,
 }
 

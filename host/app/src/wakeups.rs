@@ -23,7 +23,7 @@ pub struct WakeupRow {
     pub due: Timestamp,
     /// The number of consecutive failures: of calls, and of refreshes that the plugin retries.
     pub attempts: u32,
-    /// The reason of the last failure.
+    /// The reason for the last failure.
     pub last_error: Option<String>,
 }
 

@@ -67,7 +67,7 @@ pub enum EntryError {
     /// A path, query or fragment.
     #[error("it has a path, but entries name scheme, host and port only; write \"{0}\"")]
     Path(Origin),
-    /// A `*` in another place than in front of a name with at least two labels.
+    /// A `*` in a place other than in front of a name with at least two labels.
     #[error("a `*` may only stand in front of a name, as in \"https://*.example.com\"")]
     Wildcard,
     /// The host or port is not valid.
@@ -445,7 +445,7 @@ fn rules(setting: Setting, entries: &[String]) -> Result<Vec<Rule>, PolicyError>
 
 fn rule(entry: &str) -> Result<Rule, EntryError> {
     // The URL standard accepts all of these. An error at start is better than a rule that means
-    // something else than its text.
+    // something other than its text.
     if entry.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\') {
         return Err(EntryError::Characters);
     }

@@ -132,7 +132,7 @@ impl Health {
                 known.succeeded = Some(now);
                 known.key_opens = true;
             }
-            // A store that is not reachable tells nothing about the key.
+            // A store that is not reachable shows nothing about the key.
             Err(_) | Ok(Err(SealError::Store(_))) => {}
             Ok(Err(error)) => {
                 tracing::warn!(%error, "not ready: the key does not open the store");

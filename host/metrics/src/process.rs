@@ -19,7 +19,7 @@ pub(crate) fn record(families: &Families) {
         families.process_memory.set([], bytes as f64);
     }
     if let Ok(open) = fs::read_dir("/proc/self/fd") {
-        // One of them is that of the folder itself.
+        // One of them is that of the directory itself.
         let open = open.count().saturating_sub(1);
         families.process_fds.set([], open as f64);
     }

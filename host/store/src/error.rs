@@ -105,7 +105,7 @@ impl StoreError {
         Self::Invalid(format!("an update of transaction {id}, which never began"))
     }
 
-    /// Reports a new data key that is wrapped by another key-encryption key than `other`.
+    /// Reports a new data key that is not wrapped by the key-encryption key of `other`.
     pub fn other_key_encryption_key(key: &DataKey, other: &DataKey) -> Self {
         Self::Conflict(format!(
             "data key {} is wrapped by key {}, and data key {} by key {} meanwhile",

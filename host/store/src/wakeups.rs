@@ -34,7 +34,7 @@ pub enum KindFilter<'a> {
     All,
     /// The wakeups of this kind.
     Only(&'a str),
-    /// The wakeups of other kinds than these.
+    /// The wakeups of all kinds except these.
     Except(&'a [&'a str]),
 }
 

@@ -101,7 +101,7 @@ impl ValueError {
         }
     }
 
-    /// Creates the error for a value of another kind than the expected one.
+    /// Creates the error for a value of a kind other than the expected one.
     pub fn from_kind(expected: &str, found: &DeValue<'_>) -> Self {
         Self::new(format!(
             "expected {expected}, found {}",

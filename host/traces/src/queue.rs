@@ -9,7 +9,7 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 use tokio::sync::mpsc;
 
-/// Takes ended spans without waiting. The library's own processor does not tell how many spans it drops.
+/// Takes ended spans without waiting. The library's own processor does not report how many spans it drops.
 #[derive(Debug)]
 pub(crate) struct SpanQueue {
     sender: mpsc::Sender<SpanData>,

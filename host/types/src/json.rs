@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 /// [`serde_json::Map`]: numbers, escapes and nesting count too.
 ///
 /// # Errors
-/// Those of [`serde_json::from_str`]. The error may repeat a part of the text.
+/// Errors of [`serde_json::from_str`]. The error may repeat a part of the text.
 pub fn check_object(text: &str) -> Result<(), serde_json::Error> {
     serde_json::from_str::<Object>(text).map(|Object| ())
 }

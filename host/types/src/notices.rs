@@ -1,4 +1,4 @@
-//! Notices of the outbox: a change of an alert that somebody may have to be told of.
+//! Notices of the outbox: a change of an alert that may have to be reported.
 
 use std::fmt;
 

@@ -178,7 +178,7 @@ async fn record_done(web: &Web, events: impl Iterator<Item = NewAuditEvent>) {
 /// `None`: the import was asked to end, and has not ended yet.
 ///
 /// # Errors
-/// As for [`Host::cancel`].
+/// Errors of [`Host::cancel`].
 pub(crate) async fn cancel(
     web: &Web,
     requester: &Requester,

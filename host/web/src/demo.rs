@@ -1,4 +1,4 @@
-//! The parts that only a demo has: a time that visitors move, and an address that logs them in.
+//! The parts that only a demo has: a clock that visitors advance, and an address that logs visitors in.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use url::Url;
 
 use crate::access::create_token;
 
-/// The time of a demo.
+/// The clock of a demo.
 pub trait SimulatedTime: Send + Sync + 'static {
-    /// Moves the time ahead, and runs what becomes due on the way, each at its time. The move continues if the returned
-    /// future is dropped.
+    /// Advances the clock, and runs each wakeup that becomes due on the way at its time. Advancing continues if the
+    /// returned future is dropped.
     fn advance(&self, by: Duration) -> BoxFuture<'_, Result<(), AppError>>;
 }
 

@@ -44,7 +44,7 @@ impl Server {
     /// Returns the address that the server listens on.
     ///
     /// # Errors
-    /// The operating system does not tell.
+    /// The operating system does not report the address.
     pub fn address(&self) -> Result<SocketAddr, AppError> {
         let address = self.listener.local_addr();
         address.map_err(|error| AppError::new(ErrorKind::Failed, error.to_string()))

@@ -389,7 +389,7 @@ pub const ACTIONS: &[Action] = &[
 /// Runs `action` on the record `pkid`. `arguments` is the text of one JSON object.
 ///
 /// # Errors
-/// `invalid` for an unknown action (field `action`) and for all errors in the arguments; those of the
+/// `invalid` for an unknown action (field `action`) and for all errors in the arguments; errors of the
 /// workflow. A failed refresh is an error too: see [`RefreshReport::require_tokens`].
 pub fn invoke(
     platform: &dyn Platform,

@@ -116,7 +116,7 @@ impl Mappings {
     /// Loads the mappings of the customer at `hierarchy`.
     ///
     /// # Errors
-    /// Those of the storage.
+    /// Storage errors.
     pub fn load(storage: &dyn Storage, hierarchy: &str) -> Result<Self, Failure> {
         let mut found = Self::default();
         super::for_each(storage, &filter(hierarchy), |document| {

@@ -132,7 +132,7 @@ pub fn list_filter(hierarchy: &str) -> Filter {
 /// Describes what a delete leaves to other services at the customer's node `hierarchy`. `None` if there is nothing.
 ///
 /// # Errors
-/// Those of the storage.
+/// Storage errors.
 pub fn describe_kept(storage: &dyn Storage, hierarchy: &str) -> Result<Option<String>, Failure> {
     const MOST: u32 = 1000;
     let count = |filter: &Filter, one: &str| -> Result<Option<String>, Failure> {
@@ -167,7 +167,7 @@ pub fn site_filter(hierarchy: &str, scope: Scope) -> Filter {
 /// Passes every document that matches `filter` to `take`.
 ///
 /// # Errors
-/// Those of the storage.
+/// Storage errors.
 pub fn for_each(
     storage: &dyn Storage,
     filter: &Filter,

@@ -92,7 +92,7 @@ pub fn list_authorizations(
 /// Revokes the authorization `id` with its tokens. An absent one counts as revoked.
 ///
 /// # Errors
-/// Any other response than success.
+/// Any response other than success.
 pub fn revoke_authorization(webex: &Webex<'_>, id: &str, token: &Secret) -> Result<(), WebexError> {
     let id = utf8_percent_encode(id, OUTSIDE_IDS);
     match webex.delete(&format!("{AUTHORIZATIONS}/{id}"), token) {

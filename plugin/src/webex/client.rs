@@ -32,7 +32,7 @@ impl Proxies {
     /// Reveals the proxies of a stored record; reads a secret only when the record has the field.
     ///
     /// # Errors
-    /// Those of revealing a secret.
+    /// Errors of the store when a secret is revealed.
     pub fn reveal(record: &Record, secrets: &dyn Secrets) -> Result<Self, Failure> {
         let reveal_field = |name: &str| match record.text(name) {
             Some(_) => secrets.reveal(&record.reference(), name),
@@ -56,7 +56,7 @@ impl<'a> Webex<'a> {
     /// Creates a client of the configured base URL and sets `proxies` for the rest of the call.
     ///
     /// # Errors
-    /// Those of [`use_proxies`](crate::platform::Http::use_proxies): `invalid`, and
+    /// Errors of [`use_proxies`](crate::platform::Http::use_proxies): `invalid`, and
     /// `limit-exceeded` when the host's policy forbids a proxy.
     pub fn new(
         platform: &'a dyn Platform,

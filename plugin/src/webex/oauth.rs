@@ -108,7 +108,7 @@ pub fn refresh(
 /// with them their access tokens. An absent grant counts as revoked.
 ///
 /// # Errors
-/// Any other response than success.
+/// Any response other than success.
 pub fn revoke(
     webex: &Webex<'_>,
     client_id: &str,

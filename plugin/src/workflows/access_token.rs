@@ -13,7 +13,7 @@ use crate::workflows::refresh::refresh;
 /// # Errors
 /// - `invalid` (`min-valid-ms`) when a fresh token is not valid for that long; or a grant that the record does not have
 /// - `reauthorize` when there are no tokens, or Webex refuses them
-/// - those of the refresh; `not-found`, `conflict`, `unavailable`
+/// - errors of the refresh; `not-found`, `conflict`, `unavailable`
 pub fn access_token(
     platform: &dyn Platform,
     pkid: &str,

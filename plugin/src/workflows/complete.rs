@@ -36,7 +36,7 @@ const STEPS: u32 = 4;
 /// connected the grant changes nothing, and succeeds.
 ///
 /// # Errors
-/// Those of the contract; each leaves the connection unchanged. The consent is used up once its code may
+/// Errors of the contract; each leaves the connection unchanged. The consent is used up once its code may
 /// have reached Webex, or the callback has an error. Before that, the same callback can be tried again.
 pub fn complete_connect(
     platform: &dyn Platform,

@@ -289,7 +289,7 @@ impl Attempt<'_> {
     }
 
     /// Records a temporary error and schedules the next attempt; the tokens stay unchanged. Raises an alert if refreshes
-    /// have failed for long.
+    /// have failed for a long time.
     fn schedule_retry(
         &self,
         mut record: Record,

@@ -148,7 +148,7 @@ pub fn unschedule_data_sync(
 /// one commit. Occurrences that were missed are made up by one run. An import that has not ended is left to end.
 ///
 /// # Errors
-/// Those of the storage. A data sync, schedule or record that is gone is not an error: the wakeup is canceled.
+/// Storage errors. A data sync, schedule or record that is gone is not an error: the wakeup is canceled.
 pub(super) fn run_schedule(
     platform: &dyn Platform,
     wakeup: &Wakeup,

@@ -16,7 +16,7 @@ use crate::sync_schedule;
 /// record is deleted or has no tokens.
 ///
 /// # Errors
-/// Those of the workflow; the host then tries the same wakeup again later.
+/// Errors of the workflow; the host then tries the same wakeup again later.
 pub fn wake(platform: &dyn Platform, wakeup: &Wakeup) -> Result<WakeReport, Failure> {
     let Wakeup { id, subject, .. } = wakeup;
     if subject.model == RECORD_MODEL

@@ -105,7 +105,7 @@ pub fn add(
 /// besides the packages. All else stays as it is at Webex.
 ///
 /// # Errors
-/// As [`add`], and `invalid` for packages that need another one; `conflict` while Webex works on the customer.
+/// Errors of [`add`], and `invalid` for packages that need another one; `conflict` while Webex works on the customer.
 pub fn modify(
     platform: &dyn Platform,
     pkid: &str,
@@ -142,7 +142,7 @@ pub fn modify(
 /// Requests the deletion of the customer that `selector` names. If its deletion is in progress, it is continued.
 ///
 /// # Errors
-/// As [`add`].
+/// Errors of [`add`].
 pub fn delete(platform: &dyn Platform, pkid: &str, selector: &str) -> Result<OrderReport, Failure> {
     let mut partner = Partner::open(platform, pkid)?;
     let selected = select(&mut partner, selector)?;
@@ -220,7 +220,7 @@ pub fn check(platform: &dyn Platform, pkid: &str, selector: &str) -> Result<Orde
 /// or it has ended.
 ///
 /// # Errors
-/// Those of the storage and the settings. An error of Webex postpones the order, until its time has passed.
+/// Errors of the storage and the settings. An error of Webex postpones the order, until its time has passed.
 pub fn continue_order(
     platform: &dyn Platform,
     pkid: &str,

@@ -54,7 +54,7 @@ pub enum ErrorKind {
 pub struct AppError {
     /// The person or party that must act next.
     pub kind: ErrorKind,
-    /// The attempted action, its object, and the reason of the failure.
+    /// The attempted action, its object, and the reason for the failure.
     pub message: String,
     /// The next step.
     pub hint: Option<String>,

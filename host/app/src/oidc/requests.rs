@@ -16,8 +16,8 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest time of a whole request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Names the setting with the origins of a provider in an error of the egress client, which knows only its own. The time
-/// of a request at a provider has no setting.
+/// Replaces `egress.allow` in an error of the egress client by the setting for the origins of a provider. Removes the
+/// setting for the time of a request, since requests to a provider have none.
 pub(super) fn rename_setting(error: &impl Display) -> String {
     let text = error.to_string().replace("egress.allow", "web.oidc.allow");
     text.replace(" (`limits.request-time`)", "")

@@ -197,7 +197,8 @@ fn settings(webex: &Emulator, setup: &Setup) -> BTreeMap<String, String> {
     .into()
 }
 
-/// Allows only the emulator, by its address, which is not public.
+/// Creates a client that only reaches the emulator. The policy names the emulator's address, since the address is not
+/// public.
 fn egress(webex: &Emulator) -> Result<Client, AppError> {
     let origin = format!("http://{}", webex.address());
     let policy = Policy::parse(&[origin])

@@ -1,4 +1,4 @@
-//! Parsing of proxy URLs, and that their text is never shown.
+//! Proxy URLs are parsed, and their text is never shown.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -133,7 +133,7 @@ async fn call_twice(name: &str, year: i32, trusted: bool) -> Result<usize, Egres
     Ok(server.connections())
 }
 
-/// Returns the reason of a TLS error, which must say that the request was not sent.
+/// Returns the reason for a TLS error, which must say that the request was not sent.
 fn reason(error: EgressError) -> String {
     assert!(!error.may_have_been_sent());
     match error {

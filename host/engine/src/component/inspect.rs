@@ -119,7 +119,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, InspectError> {
 /// Works like [`inspect`], but loads the compiled component from the cache if present.
 ///
 /// # Errors
-/// The same as [`inspect`].
+/// Errors of [`inspect`].
 pub fn inspect_with(
     bytes: &[u8],
     cache: Option<&ComponentCache>,

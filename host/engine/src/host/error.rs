@@ -36,7 +36,8 @@ pub enum CallErrorKind {
     /// The store could not begin or end the call.
     #[error(transparent)]
     Store(StoreError),
-    /// The record has another version than the caller expects: see [`Host::for_version`](super::Host::for_version).
+    /// The record's version is not the version that the caller expects: see
+    /// [`Host::for_version`](super::Host::for_version).
     #[error("{subject} was changed in the meantime: its version is {found}, not {expected}")]
     Changed {
         /// The record's reference.

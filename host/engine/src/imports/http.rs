@@ -1,8 +1,9 @@
 //! `wasi:http/outgoing-handler`: wasmtime's implementation of the interface with the host's own
 //! client.
 //!
-//! Before sending, the call's limits are checked, and that its lease outlives the request's
-//! deadline. A host that was paused must not use a token that another call owns by now.
+//! Before sending a request, the host checks the call's limits. It also checks that the call's lease
+//! outlives the request's deadline: a host that was paused must not use a token that another call
+//! owns by now.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The outbox: a commit that changes an alert stores a notice of it, which a handler of the host tells later.
+//! The outbox: a commit that changes an alert stores a notice of it, which a handler of the host delivers later.
 //!
 //! The notice is a document of the host with a wakeup that is due. Both are part of the commit, also in the stash. The
 //! primary key of a notice is derived from the alert and its change, so repeating a commit adds no second notice.

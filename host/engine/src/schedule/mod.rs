@@ -1,7 +1,7 @@
 //! The dispatcher of due wakeups.
 //!
 //! `in_flight` has the calls in flight, and `rate_limit` limits one kind of wakeup. `clock_jump` detects that the wall
-//! clock was set, and `wait` tells how long a dispatcher waits. `tally` counts calls and the health of connections.
+//! clock was set, and `wait` computes how long a dispatcher waits. `tally` counts calls and the health of connections.
 
 mod clock_jump;
 mod dispatcher;

@@ -85,7 +85,7 @@ pub(super) fn sealed(filling: u8) -> Sealed {
     sealed_under(1, filling)
 }
 
-/// Returns the same for another data key.
+/// Returns a value in the sealed format of the data key `key`, which cannot be opened.
 pub(super) fn sealed_under(key: u32, filling: u8) -> Sealed {
     let mut bytes = Sealed::key_prefix(key).to_vec();
     bytes.resize(5 + 24 + 40, filling);

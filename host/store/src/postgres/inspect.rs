@@ -158,7 +158,7 @@ pub(super) struct ServerFigures {
     pub(super) oldest_transaction: Duration,
 }
 
-/// Reads the figures of the server that tell whether old rows can be removed.
+/// Reads the figures of the server that show whether old rows can be removed.
 pub(super) async fn read_figures(shared: &Shared) -> super::error::Result<ServerFigures> {
     let dead = shared.read(Lane::Slow, DEAD_ROWS, &[]).await?;
     let dead: Option<i64> = dead.first().map(|row| row.try_get(0)).transpose()?;

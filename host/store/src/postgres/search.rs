@@ -114,7 +114,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Returns whether a page is short work: whether an index gives it, as far as the filter tells.
+/// Returns whether a page is short work: whether an index gives it, as far as the filter shows.
 pub(super) fn is_short(filter: &Filter, order: &SortOrder) -> bool {
     let is_below = matches!(filter.hierarchy, Some((_, Scope::Subtree)));
     match order.key {

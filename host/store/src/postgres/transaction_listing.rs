@@ -170,7 +170,7 @@ impl Statement {
         let conditions = self.columns_of_row(filter);
         let row = match columns {
             None if conditions.is_empty() => String::new(),
-            // The limit keeps PostgreSQL from another order than that of the walk.
+            // The limit makes PostgreSQL keep the order of the walk.
             _ => format!(
                 "CROSS JOIN LATERAL (SELECT t.* FROM relation.transactions t
                     WHERE t.id = n.id{conditions} LIMIT 1) t"

@@ -15,7 +15,7 @@ use relation_types::Hierarchy;
 const BY_DUE: &str = "SELECT model, pkid, id, due, payload, revision, attempts, deadline
     FROM relation.wakeups WHERE (due, model, pkid, id) > ($1, $2, $3, $4)
     ORDER BY due, model, pkid, id LIMIT $5";
-/// The last column tells whether the wakeup is in the subtree. The payload of others is not sent.
+/// The last column shows whether the wakeup is in the subtree. The payload of others is not sent.
 const IN_SUBTREE: &str = "SELECT w.model, w.pkid, w.id, w.due,
         CASE WHEN w.is_here THEN w.payload ELSE ''::bytea END,
         w.revision, w.attempts, w.deadline, coalesce(w.is_here, false)
@@ -27,8 +27,8 @@ const IN_SUBTREE: &str = "SELECT w.model, w.pkid, w.id, w.due,
         ORDER BY w.due, w.model, w.pkid, w.id LIMIT $5) w
     ORDER BY w.due, w.model, w.pkid, w.id";
 /// Lists the first wakeups after a position of the documents at and below a node, if these are at most `$7`. The last
-/// column tells whether they are; without wakeups the others are NULL. A path below the node is after `node.` and before
-/// `node/`.
+/// column shows whether they are; without wakeups the others are NULL. A path below the node is after `node.` and
+/// before `node/`.
 const LISTED: &str = "WITH RECURSIVE models (model) AS (
         (SELECT d.model FROM relation.documents d ORDER BY d.model LIMIT 1)
         UNION ALL

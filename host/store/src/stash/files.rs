@@ -103,7 +103,7 @@ fn open_created(directory: &Path) -> io::Result<File> {
     options.open(directory)
 }
 
-/// Creates a folder in a stash, for all users of the stash, unless it exists.
+/// Creates a directory in a stash, for all users of the stash, unless it exists.
 pub(super) fn create_folder(folder: &Path) -> Result<(), StashError> {
     let Some(made) = create_directory(folder)? else {
         return Ok(());

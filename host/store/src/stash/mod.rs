@@ -5,8 +5,8 @@
 //! name, synchronized and renamed, so a crash leaves a whole entry or none. All processes that share the store share
 //! the directory.
 //!
-//! Files that are not entries of this store, or do not open, are moved to the folder `quarantine`. The
-//! folder `reserve` holds disk space for entries while the disk is full.
+//! Files that are not entries of this store, or do not open, are moved to the directory `quarantine`. The
+//! directory `reserve` holds disk space for entries while the disk is full.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -35,7 +35,7 @@ use reserve::{Reserve, is_full};
 /// The action of the transactions of calls that apply stashed commits.
 pub const APPLY_ACTION: &str = "apply-stash";
 
-/// The folder for files that cannot be applied.
+/// The directory for files that cannot be applied.
 const QUARANTINE: &str = "quarantine";
 /// The prefix of files that are being written.
 const UNFINISHED_PREFIX: &str = ".unfinished-";

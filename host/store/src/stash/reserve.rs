@@ -14,7 +14,7 @@ use super::files::{create_folder, io_error};
 use crate::ownership::Ownership;
 use crate::stash::StashError;
 
-/// The folder of the reserve in the stash.
+/// The directory of the reserve in the stash.
 const DIRECTORY: &str = "reserve";
 /// The prefix of the file names.
 const PREFIX: &str = "room-";

@@ -372,10 +372,10 @@ fn work_of_a_search_follows_its_results() {
             calls.push(format!("count_documents_v1({filter}, 20)"));
         }
     }
-    // Until the first vacuum, an index does not tell which rows are visible, so that each entry reads its row too.
+    // Until the first vacuum, an index does not show which rows are visible, so that each entry reads its row too.
     for (statistics, most) in [("SELECT 1", 10_000), ("VACUUM ANALYZE", 2000)] {
         cluster.execute(database.name(), statistics).unwrap();
-        // What one session has done is counted in one transaction.
+        // The work of a session is counted in one transaction.
         let statements: Vec<String> = calls
             .iter()
             .map(|call| format!("SELECT count(*) FROM relation.{call}; {WORK}"))

@@ -155,7 +155,7 @@ impl<P: Permission> Allowed<P> {
     /// Reads a record that the operation is permitted for.
     ///
     /// # Errors
-    /// As for [`Allowed::document`]; 404 too for a text that is not a pkid.
+    /// Errors of [`Allowed::document`]; 404 too for a text that is not a pkid.
     pub async fn record(&self, web: &Web, pkid: &str) -> Result<StoredRecord, WebError> {
         let pkid: Pkid = pkid.parse().map_err(|_| WebError::not_found())?;
         let reference = Reference::new(RECORD_MODEL, pkid);

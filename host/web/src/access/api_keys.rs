@@ -293,7 +293,7 @@ pub async fn rotate(
 /// Reads a key that the administrator may rotate.
 ///
 /// # Errors
-/// As for [`rotate`].
+/// Errors of [`rotate`].
 pub(crate) async fn get_rotatable(
     parts: &AccessParts,
     authority: &Authority<'_>,
@@ -320,7 +320,7 @@ async fn find_rotatable(
 /// Reads a key that the administrator may revoke.
 ///
 /// # Errors
-/// As for [`revoke`].
+/// Errors of [`revoke`].
 pub(crate) async fn get_managed(
     parts: &AccessParts,
     authority: &Authority<'_>,

@@ -315,7 +315,7 @@ pub(super) fn top_node() -> Result<Hierarchy, WebError> {
 /// Lists events at or below a node, the latest first. Without a node, those at the principal's own node.
 ///
 /// # Errors
-/// As for [`Allowed::range`]; the cursor belongs to another list, or the store cannot be read.
+/// Errors of [`Allowed::range`]; the cursor belongs to another list, or the store cannot be read.
 pub async fn list(
     parts: &AccessParts,
     allowed: &Allowed<permission::Audit>,

@@ -233,7 +233,7 @@ pub async fn add(
 /// Replaces the values of credentials, also the secrets.
 ///
 /// # Errors
-/// As for [`add`]; 404 for credentials that do not exist.
+/// Errors of [`add`]; 404 for credentials that do not exist.
 pub async fn replace(
     parts: &AccessParts,
     authority: &Authority<'_>,

@@ -52,7 +52,7 @@ impl DeliveryFilter {
 /// Lists deliveries, the newest first.
 ///
 /// # Errors
-/// As for [`Allowed::range`](super::Allowed::range); the cursor belongs to another list; the store cannot be read.
+/// Errors of [`Allowed::range`](super::Allowed::range); the cursor belongs to another list; the store cannot be read.
 pub async fn list(
     parts: &AccessParts,
     authority: &Authority<'_, permission::Read>,
@@ -91,7 +91,7 @@ pub async fn find(
 /// Sends a delivery that has ended again, with the same id.
 ///
 /// # Errors
-/// As for [`find`]; 409 if the delivery has not ended, or was changed in the meantime.
+/// Errors of [`find`]; 409 if the delivery has not ended, or was changed in the meantime.
 pub async fn resend(
     parts: &AccessParts,
     authority: &Authority<'_, permission::Notices>,
@@ -111,7 +111,7 @@ pub async fn resend(
 /// next one continues at [`ResentPage::next`].
 ///
 /// # Errors
-/// As for [`list`].
+/// Errors of [`list`].
 pub async fn resend_since(
     parts: &AccessParts,
     authority: &Authority<'_, permission::Notices>,

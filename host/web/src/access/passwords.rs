@@ -92,7 +92,7 @@ pub(super) struct PasswordHasher {
     /// Requests that hash or wait.
     queue: Semaphore,
     running: Semaphore,
-    /// The hash for a user who does not exist, so that the time of the response tells nothing.
+    /// The hash for a user who does not exist, so that the time of the response reveals nothing.
     decoy: OnceCell<PasswordHash>,
 }
 

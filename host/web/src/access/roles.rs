@@ -188,7 +188,7 @@ pub async fn list_grantable(
 /// Lists the custom roles of nodes at or below a node, ordered by pkid.
 ///
 /// # Errors
-/// As for [`users::list`].
+/// Errors of [`users::list`].
 pub async fn list(
     parts: &AccessParts,
     authority: &Authority<'_>,

@@ -76,7 +76,7 @@ pub(super) async fn modify(
     submit(&web, &allowed, address, "bulk modify", request, works).await
 }
 
-/// Queues a call for each record that the principal may change. The response tells the others.
+/// Queues a call for each record that the principal may change. The response lists the others.
 async fn submit<P: Permission>(
     web: &Web,
     allowed: &Allowed<P>,

@@ -30,7 +30,7 @@ pub(crate) struct ShownNotice {
     code: String,
     text: String,
     expires: Option<Timestamp>,
-    /// The threshold that the notice tells of; 0 without one.
+    /// The threshold that the notice reports; 0 without one.
     threshold_ms: u64,
     occurred: Timestamp,
     count: u32,

@@ -23,7 +23,7 @@ impl ShownRecords {
     /// Shows records as [`records::show_all`] does. The plugin shows those whose documents are new or have changed.
     ///
     /// # Errors
-    /// As for [`records::show_all`].
+    /// Errors of [`records::show_all`].
     pub(crate) async fn show_all(
         &self,
         host: &Host,

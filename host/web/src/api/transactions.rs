@@ -122,7 +122,7 @@ pub(super) async fn get(
 }
 
 /// Reads the last parts of a transaction at the principal's nodes, the newest first, and counts all of them. The parts of a
-/// bulk may be at other nodes than the bulk.
+/// bulk may be at nodes other than the bulk's.
 pub(crate) async fn find_parts<P: Permission>(
     web: &Web,
     allowed: &Allowed<P>,

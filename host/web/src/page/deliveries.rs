@@ -48,7 +48,7 @@ pub(crate) struct DeliveryRow {
     pub(crate) customer: String,
     pub(crate) record: Option<String>,
     pub(crate) notice: Badge,
-    /// The threshold that the notice tells of, or the number of the reminder.
+    /// The threshold that the notice reports, or the number of the reminder.
     pub(crate) details: Option<String>,
     /// The grant, unless it is the organization's.
     pub(crate) grant: Option<String>,
@@ -93,7 +93,7 @@ fn describe_grant(grant: &str, ui: &Ui) -> Option<String> {
     Some(ui.t(&format!("grant.{named}")))
 }
 
-/// Returns the threshold that a notice tells of, or the number of a reminder; `None` for others.
+/// Returns the threshold that a notice reports, or the number of a reminder; `None` for others.
 pub(crate) fn describe_details(threshold_ms: u64, reminder: u32, ui: &Ui) -> Option<String> {
     let span = Duration::from_millis(threshold_ms);
     match (threshold_ms, reminder) {

@@ -1,4 +1,4 @@
-//! The routes of a demo: the log-in by its address, and the moves of its time.
+//! The routes of a demo: one logs a visitor in, the other one advances the clock.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::{Web, WebError};
 
 const HOUR: u64 = 3600;
 
-/// The moves that the bar offers: the value of the button, the key of its text, and the duration.
+/// The steps by which the bar advances the clock: the value of the button, the key of its text, and the duration.
 pub(crate) const MOVES: [(&str, &str, Duration); 4] = [
     ("1h", "demo.hour", Duration::from_secs(HOUR)),
     ("1d", "demo.day", Duration::from_secs(24 * HOUR)),
@@ -26,8 +26,8 @@ pub(crate) const MOVES: [(&str, &str, Duration); 4] = [
     ("30d", "demo.month", Duration::from_secs(30 * 24 * HOUR)),
 ];
 
-/// Returns the address to which a move of the time leads back. It is the page itself, unless that is the result of a
-/// form or of a consent, which must not be repeated.
+/// Returns the address of the page that is shown after the clock was advanced. It is the current page, unless that is
+/// the result of a form or of a consent, which must not be repeated.
 pub(crate) fn find_return_path(web: &Web, parts: &Parts, path: &str) -> Option<String> {
     web.options().demo.as_ref()?;
     let is_result = !parts.method.is_safe() || parts.uri.path() == "/callback";
@@ -63,7 +63,7 @@ pub(crate) struct Move {
     next: String,
 }
 
-/// Moves the time ahead, and returns to the page. In a demo, everybody who sees the page may.
+/// Advances the clock, and returns to the page. In a demo, everybody who sees the page may advance the clock.
 pub(crate) async fn advance(
     State(web): State<Web>,
     Form(requested): Form<Move>,

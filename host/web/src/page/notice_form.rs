@@ -460,13 +460,15 @@ impl Reader<'_> {
     }
 }
 
-/// Returns a whole number, or another text, whose error names the field.
+/// Returns a number if the text is a whole number, and else the text, for which the settings report an error of the
+/// field.
 fn number_or_text(text: &str) -> Value {
     text.parse::<u64>()
         .map_or_else(|_| text.into(), Value::from)
 }
 
-/// Names the fields of the form in errors about settings, whose paths name the position in a list.
+/// Replaces the paths of errors in list items, such as `recipients.2.address`, by the form's field of the list. The
+/// error of a recipient then begins with the recipient.
 pub(crate) fn place_errors(errors: Vec<FieldError>, present: &NoticeSettings) -> Vec<FieldError> {
     let recipients = present.recipients.value();
     let recipients = recipients.map_or(&[][..], |list| list.values.as_slice());

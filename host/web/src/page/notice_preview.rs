@@ -24,7 +24,7 @@ struct ToldRow {
     holds: Vec<String>,
     /// The later time.
     earliest: Option<Moment>,
-    /// The reason why it is not told.
+    /// The reason why the recipient is not told.
     reason: Option<String>,
 }
 

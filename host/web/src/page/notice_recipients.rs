@@ -85,7 +85,7 @@ impl Target {
     /// Reads a recipient of a node whose settings may be changed, or begins a new one.
     ///
     /// # Errors
-    /// 404 if the query names another recipient than those of the node, or none and no channel.
+    /// 404 if the query names a recipient other than those of the node, or neither a recipient nor a channel.
     async fn find_or_new(
         web: &Web,
         ui: &Ui,

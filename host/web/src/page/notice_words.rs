@@ -204,7 +204,7 @@ fn list_values<T: Copy>(list: &ResolvedList<T>) -> Vec<T> {
     list.values.iter().map(|each| each.value).collect()
 }
 
-/// Returns whether a list has values of another level than the nearest one.
+/// Returns whether a list has values of a level other than the nearest one.
 fn is_mixed<T>(list: &ResolvedList<T>) -> bool {
     list.values.iter().any(|each| each.origin != list.origin)
 }

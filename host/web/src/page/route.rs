@@ -215,7 +215,7 @@ routes! {
     ListAuditEvents: GET "/audit", AUDIT, audit::list;
     /// Chooses the language.
     ChooseLanguage: GET "/language/{code}", None, choose_language;
-    /// Moves the time of a demo.
+    /// Advances the clock of a demo.
     AdvanceTime: POST "/demo/time", None, demo::advance;
     /// Logs a visitor of a demo in.
     LogInToDemo: GET "/demo/log-in/{token}", None, demo::log_in;

@@ -34,7 +34,7 @@ pub(crate) struct Ui {
     pub(crate) session_ends: Option<Timestamp>,
     /// The address that the request comes from.
     pub(crate) address: ClientAddress,
-    /// In a demo: the address to which a move of the time leads back.
+    /// In a demo: the address of the page that is shown after the clock was advanced.
     pub(crate) demo: Option<String>,
 }
 
@@ -177,7 +177,7 @@ impl Ui {
         Moment::absolute(self.now, self)
     }
 
-    /// Returns the moves of the time that a demo offers: the value of each button, and its text.
+    /// Returns the steps by which a demo advances the clock: the value of each button, and its text.
     pub(crate) fn moves(&self) -> Vec<(&'static str, String)> {
         let moves = super::demo::MOVES.iter();
         moves.map(|(by, key, _)| (*by, self.t(key))).collect()

@@ -37,7 +37,7 @@ pub(super) enum FetchError {
     List(String),
     /// The list cannot be read now; other lists can.
     Temporary(Failure),
-    /// The page's address is of another API than the configured one.
+    /// The page's address belongs to an API other than the configured one.
     Moved,
     /// The error of Webex.
     Webex(WebexError),
@@ -47,7 +47,7 @@ impl<'a> WebexAccess<'a> {
     /// Creates the clients for `record`. Tokens are opened when a list needs them.
     ///
     /// # Errors
-    /// `limit-exceeded` when the record's proxy cannot be used; those of the storage.
+    /// `limit-exceeded` when the record's proxy cannot be used; storage errors.
     pub(super) fn open(
         platform: &'a dyn Platform,
         settings: &Settings,
@@ -233,7 +233,7 @@ pub(super) fn map_refusal(platform: &dyn Platform, error: &WebexError) -> Failur
 /// Refreshes a token that Webex has rejected, and updates `record`.
 ///
 /// # Errors
-/// Those of the refresh.
+/// Errors of the refresh.
 pub(in crate::workflows) fn renew_token(
     platform: &dyn Platform,
     record: &mut Record,

@@ -58,7 +58,7 @@ impl ListedEntry {
     /// items that differ. A second item with the same id is left out.
     ///
     /// # Errors
-    /// Those of the storage.
+    /// Storage errors.
     pub fn read_page(
         storage: &dyn Storage,
         record: &Record,
@@ -139,7 +139,7 @@ impl ListedEntry {
     /// Reads the document of an entry that was parsed as a whole.
     ///
     /// # Errors
-    /// Those of the storage.
+    /// Storage errors.
     pub fn read_one(
         storage: &dyn Storage,
         record: &Record,

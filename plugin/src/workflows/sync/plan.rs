@@ -74,7 +74,7 @@ impl DataSync {
     ///
     /// # Errors
     /// `invalid` for an unknown one, field `sync`, and for every unusable member of the stored document, by the
-    /// member's name; those of the storage.
+    /// member's name; storage errors.
     pub fn find(storage: &dyn Storage, record: &Record, selector: &str) -> Result<Self, Failure> {
         let found = StoredSync::find(storage, record, selector)?;
         Self::from_value(record, found.pkid, &found.body)

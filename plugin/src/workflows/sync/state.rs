@@ -121,7 +121,7 @@ pub struct ListProgress {
     /// Whether the list is finished: read to its end with removals made, or failed.
     #[serde(default)]
     pub ended: bool,
-    /// The number of entries in the whole list, if Webex said so.
+    /// The number of entries in the whole list, if Webex reported the number.
     #[serde(rename = "counted", default, skip_serializing_if = "Option::is_none")]
     pub reported_total: Option<u64>,
     /// The number of pages in the last import, by which the number of steps to come is estimated.
@@ -207,7 +207,7 @@ pub struct Import {
 }
 
 impl Import {
-    /// Returns the document of the imports by the data sync with the primary key `sync`.
+    /// Returns the reference of the document with the import of the data sync with the primary key `sync`.
     pub fn reference(record: &str, sync: &str) -> Reference {
         let id = DocumentId::derive(record, IMPORT_MODEL, sync);
         Reference::new(IMPORT_MODEL, id.to_string())
@@ -218,7 +218,7 @@ impl Import {
     /// again.
     ///
     /// # Errors
-    /// Those of the storage.
+    /// Storage errors.
     pub fn load_or_new(
         storage: &dyn Storage,
         record: &Record,
@@ -228,7 +228,7 @@ impl Import {
     ) -> Result<(Self, u64), Failure> {
         let stored = storage.get(&Self::reference(&record.pkid, &sync.pkid))?;
         let version = stored.as_ref().map_or(0, |document| document.version);
-        // An unreadable state is of another release: begin again.
+        // A state that cannot be read was written by another release, so that the import begins again.
         let earlier: Option<Self> =
             stored.and_then(|document| serde_json::from_str(&document.body).ok());
         let new = Self::new(record, sync, now);

@@ -35,7 +35,7 @@ impl StoredSync {
     /// primary key.
     ///
     /// # Errors
-    /// `invalid` for an unknown one, field `sync`; those of the storage.
+    /// `invalid` for an unknown one, field `sync`; storage errors.
     pub fn find(storage: &dyn Storage, record: &Record, selector: &str) -> Result<Self, Failure> {
         if let Some(owned) = default_syncs(record).find(|owned| is_selected(owned, selector)) {
             let document = storage.get(&owned.reference())?;
@@ -61,7 +61,7 @@ impl StoredSync {
     /// Returns the data sync of `record` with the primary key `pkid`; none if there is none.
     ///
     /// # Errors
-    /// Those of the storage.
+    /// Storage errors.
     pub fn get(
         storage: &dyn Storage,
         record: &Record,
@@ -81,7 +81,7 @@ impl StoredSync {
     /// Lists the data syncs of `record`, the default ones first.
     ///
     /// # Errors
-    /// Those of the storage.
+    /// Storage errors.
     pub fn list(storage: &dyn Storage, record: &Record) -> Result<Vec<Self>, Failure> {
         let owned: Vec<OwnedDocument> = default_syncs(record).collect();
         let references: Vec<Reference> = owned.iter().map(OwnedDocument::reference).collect();
@@ -94,7 +94,7 @@ impl StoredSync {
     /// Returns whether `record` has the data sync with the primary key `pkid`, or can make it again.
     ///
     /// # Errors
-    /// Those of the storage.
+    /// Storage errors.
     pub fn exists(storage: &dyn Storage, record: &Record, pkid: &str) -> Result<bool, Failure> {
         let is_default = default_syncs(record).any(|sync| sync.pkid == pkid);
         Ok(is_default || Self::get(storage, record, pkid)?.is_some())

@@ -149,7 +149,7 @@ impl StoredOrder {
     /// Loads the order whose document is `reference`.
     ///
     /// # Errors
-    /// Those of the storage.
+    /// Storage errors.
     pub fn load(storage: &dyn Storage, reference: &Reference) -> Result<Self, Failure> {
         let document = storage.get(reference)?;
         let version = document.as_ref().map_or(0, |document| document.version);
@@ -179,7 +179,7 @@ pub(super) fn ended_orders(record: &Record) -> Filter {
 /// Lists Webex's ids of the customers of `record` whose orders have ended at or after `since`.
 ///
 /// # Errors
-/// Those of the storage.
+/// Storage errors.
 pub fn list_ended_customers(
     storage: &dyn Storage,
     record: &Record,
@@ -230,7 +230,7 @@ impl Order {
     /// Loads the last order for the customer `name`.
     ///
     /// # Errors
-    /// Those of the storage.
+    /// Storage errors.
     pub fn load(
         storage: &dyn Storage,
         record: &Record,

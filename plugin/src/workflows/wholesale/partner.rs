@@ -61,7 +61,7 @@ impl<'a> Partner<'a> {
     /// Loads the record, which must be that of a wholesale partner.
     ///
     /// # Errors
-    /// `not-found`; `invalid` (`grant`); those of the storage and the settings.
+    /// `not-found`; `invalid` (`grant`); errors of the storage and the settings.
     pub fn open(platform: &'a dyn Platform, pkid: &str) -> Result<Self, Failure> {
         let record = Record::load(platform, pkid)?;
         record.require_grant(GRANT)?;
@@ -125,7 +125,7 @@ impl<'a> Partner<'a> {
     /// Returns the change that stores a customer as an import does, if the stored document differs.
     ///
     /// # Errors
-    /// Those of the storage.
+    /// Storage errors.
     pub fn store_customer(&self, customer: &Customer) -> Result<Option<Change>, Failure> {
         let directory = &WHOLESALE_CUSTOMERS;
         let entry = customer.entry.clone();
@@ -146,7 +146,7 @@ impl<'a> Partner<'a> {
     /// Finds an imported customer by the partner's own id or Webex's id.
     ///
     /// # Errors
-    /// Those of the storage.
+    /// Storage errors.
     pub fn find_imported(&self, selector: &str) -> Result<Option<Customer>, Failure> {
         for name in ["external_id", WEBEX_ID] {
             let filter = Filter {

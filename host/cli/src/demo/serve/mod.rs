@@ -26,7 +26,7 @@ use crate::output::Output;
 use crate::shutdown::Shutdown;
 use crate::streams::stderr;
 
-/// A time that no visitor reaches: moves of the time end no session.
+/// A time that no visitor reaches, so that advancing the clock ends no session.
 const SESSION_LIFETIME: Duration = days(36_500);
 /// The thresholds of expiry alerts, in days. In the last of them, an organization expires soon.
 const THRESHOLDS: [u64; 3] = [30, 14, 7];

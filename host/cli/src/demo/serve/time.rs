@@ -1,4 +1,4 @@
-//! The time of the served demo: it moves with real time, and by as much as a visitor asks for.
+//! The clock of the served demo: it advances with real time, and by as much as a visitor asks for.
 
 use std::time::Duration;
 
@@ -15,19 +15,19 @@ use super::super::environment::Environment;
 /// The real time between two ticks of the clock.
 const TICK: Duration = Duration::from_millis(100);
 
-/// A move of the time that a visitor asks for.
+/// A visitor's request to advance the clock.
 pub(super) struct Move {
     by: Duration,
     done: oneshot::Sender<Result<(), AppError>>,
 }
 
-/// The sender of the moves that visitors ask for; [`run`] receives them.
+/// The sender of visitors' requests to advance the clock; [`run`] receives them.
 pub(super) struct DemoTime {
     moves: mpsc::Sender<Move>,
 }
 
 impl DemoTime {
-    /// Creates the sender and the receiver of moves.
+    /// Creates the sender and the receiver of requests.
     pub(super) fn new() -> (Self, mpsc::Receiver<Move>) {
         let (moves, received) = mpsc::channel(1);
         (Self { moves }, received)
@@ -46,8 +46,8 @@ impl SimulatedTime for DemoTime {
     }
 }
 
-/// Runs due wakeups and the moves of the time until stopped. One dispatcher does both: during a move, no other one
-/// takes wakeups, and the clock stops only at their times.
+/// Runs due wakeups and advances the clock for visitors until stopped. One dispatcher does both: while the clock is
+/// advanced, no other dispatcher takes wakeups, and the clock stops only at the times of wakeups.
 pub(super) async fn run(
     environment: &Environment,
     mut moves: mpsc::Receiver<Move>,
@@ -79,7 +79,7 @@ pub(super) async fn run(
     }
 }
 
-/// Moves the clock with real time, for ever.
+/// Advances the clock with real time, for ever.
 async fn tick(clock: &ManualClock) {
     let (began, start) = (Instant::now(), clock.now());
     loop {

@@ -1,6 +1,6 @@
 //! Attempts to bypass the policy, with their exact error texts.
 //!
-//! The attempts are data: each `.toml` file in this folder is a section of `docs/egress.md`.
+//! The attempts are data: each `.toml` file in this directory is a section of `docs/egress.md`.
 
 mod document;
 mod run;

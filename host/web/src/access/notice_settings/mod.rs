@@ -144,7 +144,7 @@ async fn show(parts: &AccessParts, node: &Hierarchy) -> Result<NodeSettings, Web
 /// Lists the nodes that have settings, at and below a node of the reader's.
 ///
 /// # Errors
-/// As for [`Allowed::range`](super::Allowed::range); the cursor belongs to another list; settings cannot be read.
+/// Errors of [`Allowed::range`](super::Allowed::range); the cursor belongs to another list; settings cannot be read.
 pub async fn list(
     parts: &AccessParts,
     authority: &Authority<'_, permission::Read>,

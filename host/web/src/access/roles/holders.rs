@@ -64,7 +64,7 @@ pub async fn delete(
 /// Checks that a role can be deleted.
 ///
 /// # Errors
-/// As for [`delete`].
+/// Errors of [`delete`].
 pub(crate) async fn check_deletable(
     parts: &AccessParts,
     authority: &Authority<'_>,

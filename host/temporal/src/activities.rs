@@ -333,6 +333,15 @@ impl Activities {
         self.done(self.host.describe().await)
     }
 
+    /// Checks the plugin's settings.
+    #[activity(name = "relation.check-settings")]
+    pub async fn check_settings(
+        self: Arc<Self>,
+        _context: ActivityContext,
+    ) -> Result<(), ActivityError> {
+        self.done(self.host.check_settings().await)
+    }
+
     /// Asks Webex whether the installation's settings work.
     #[activity(name = "relation.check-integration")]
     pub async fn check_integration(

@@ -284,15 +284,23 @@ impl Bench {
         text.lines().next()?.trim().parse().ok()
     }
 
-    /// Kills a process when half of the customers are refreshed. Its calls are those that a living process would have
-    /// ended meanwhile.
+    /// Kills a process when half of the customers are refreshed, and as many calls as may run wait for Webex. Its calls are
+    /// those that a living process would have ended meanwhile.
     async fn kill(&self, process: &mut Child) -> Result<Recovery> {
         let limit = Instant::now() + LIMIT;
         while self.remaining()? > self.customers / 2 {
             ensure!(Instant::now() < limit, "half of the refreshes are not done");
             tokio::time::sleep(LOOK / 4).await;
         }
+        let gate = self.world.webex.gate("/v1/access_token");
+        let mut arrivals = 0;
+        while arrivals == 0 || gate.arrivals() > arrivals {
+            ensure!(Instant::now() < limit, "no request arrives");
+            arrivals = gate.arrivals();
+            tokio::time::sleep(CALL_TIME).await;
+        }
         process.kill().await?;
+        gate.release();
         let killed = Instant::now();
         let now = SystemClock::new().now().0;
         let remaining = self.remaining()?;

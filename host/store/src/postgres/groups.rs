@@ -56,7 +56,7 @@ struct Waiting {
     outcome: oneshot::Sender<Outcome>,
 }
 
-/// What became of a write in a group.
+/// The outcome of a write in a group.
 enum Outcome {
     Written(String),
     /// Nothing was changed, but the write may succeed alone.
@@ -75,7 +75,7 @@ pub(super) enum GroupFailure {
 
 impl Waiting {
     fn tell(self, outcome: Outcome) {
-        // Who does not wait any more need not learn of it.
+        // The caller may have given up.
         let _ = self.outcome.send(outcome);
     }
 }
@@ -241,7 +241,7 @@ fn read_result(rows: &[Row], number: usize) -> Outcome {
         .map(|row| row.try_get::<_, Option<String>>(number));
     match result {
         Some(Ok(result)) => Outcome::Written(result.unwrap_or_default()),
-        // Its id tells what it wrote.
+        // Its id in `writes` shows what it wrote.
         Some(Err(_)) | None => Outcome::Failed(Failure::NoAnswer),
     }
 }

@@ -59,7 +59,7 @@ struct Waiting {
 /// The outcome of a write in a group.
 enum Outcome {
     Written(String),
-    /// Nothing was changed, but the write may succeed alone.
+    /// The group changed no data, and the write may succeed alone.
     Refused,
     /// A failure as without a group.
     Failed(Failure),
@@ -67,7 +67,7 @@ enum Outcome {
 
 /// Why a write in a group failed.
 pub(super) enum GroupFailure {
-    /// Nothing was changed, and the write must be tried alone.
+    /// The group changed no data, and the write must be tried alone.
     Refused,
     /// A failure as without a group.
     Failed(Failure),
